@@ -1,0 +1,309 @@
+"""The records that travel between stages: `Batch`, `Rehearsal`, `Scored`, `Report`.
+
+All of them are columnar: one record holds n rows of the stream, never one object a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamreplay.groups import GroupIndex
+
+__all__ = ["GROUP_COLUMNS", "Batch", "GroupBy", "Rehearsal", "Report", "Scored", "empty_memory"]
+
+Rows: TypeAlias = slice | NDArray[np.int64] | NDArray[np.bool_]
+GroupBy: TypeAlias = Literal["class", "task", "experience"]
+
+GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
+    "class": "y",
+    "task": "task",
+    "experience": "experience",
+}
+"""Which column of a `Batch` names a row's group."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some rows of the stream, as columns. Build one with `Batch.from_arrays`, which checks.
+
+    Attributes
+    ----------
+    x : float32[n, *feature] or uint8[n, *feature]
+        Features; uint8 for images.
+    y : int64[n]
+        Label index, -1 where there is no label (yet).
+    t : int64[n]
+        Position in the stream, 0 for its first row.
+    task, experience : int64[n]
+        What the stream says of each row; 0 where it says nothing.
+    id : int64[n] or str[n] or None
+        The stream's own name of each row.
+    time : float64[n] or None
+        Event time in seconds since 1970; NaN where a row has none.
+    held_out : bool
+        True for rows that are predicted and scored, but never learned and never stored.
+    """
+
+    x: NDArray[Any]  # float32 | uint8 [n, *feature]
+    y: NDArray[np.int64]  # [n]
+    t: NDArray[np.int64]  # [n]
+    task: NDArray[np.int64]  # [n]
+    experience: NDArray[np.int64]  # [n]
+    id: NDArray[Any] | None = None  # int64 | str [n]
+    time: NDArray[np.float64] | None = None  # [n]
+    held_out: bool = False
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        start: int = 0,
+        task: ArrayLike = 0,
+        experience: ArrayLike = 0,
+        id: ArrayLike | None = None,
+        time: ArrayLike | None = None,
+    ) -> Batch:
+        """Check and convert arrays into a batch; arrays of the right type are not copied.
+
+        Parameters
+        ----------
+        x : array_like [n, *feature]
+            uint8 is kept; anything else numeric becomes float32.
+        y : array_like of int [n], optional
+            Label indices; -1 (or None for all) where there is no label.
+        start : int
+            Position in the stream of the first row.
+        task, experience : int or array_like of int [n]
+        id : array_like of int or str [n], optional
+        time : array_like of float [n], optional
+            Seconds since 1970.
+
+        Raises
+        ------
+        ValueError
+            A column has another length than x, or a label is below -1.
+        TypeError
+            A column's type cannot be used.
+
+        Examples
+        --------
+        >>> batch = Batch.from_arrays([[0.5, 1.0], [2.0, 3.0]], [1, 0], start=10)
+        >>> len(batch), batch.x.dtype.name, batch.t.tolist()
+        (2, 'float32', [10, 11])
+        """
+        x = np.asarray(x)
+        if x.ndim < 2:
+            raise ValueError(f"x must be [n, *feature], got shape {x.shape}")
+        if x.dtype != np.uint8:
+            if x.dtype.kind not in "buif":
+                raise TypeError(f"x must be numeric, got {x.dtype}")
+            x = x.astype(np.float32, copy=False)
+        n = len(x)
+        labels = np.full(n, -1, np.int64) if y is None else _integers("y", y, n)
+        if n and labels.min() < -1:
+            raise ValueError(f"y must be at least -1, got {labels.min()}")
+        return cls(
+            x,
+            labels,
+            np.arange(start, start + n, dtype=np.int64),
+            _integers("task", task, n),
+            _integers("experience", experience, n),
+            None if id is None else _ids(id, n),
+            None if time is None else _column("time", time, n, np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by all columns."""
+        return sum(column.nbytes for column in self.columns().values())
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that are present, by name."""
+        present = {name: getattr(self, name) for name in _COLUMNS}
+        return {name: column for name, column in present.items() if column is not None}
+
+    def take(self, rows: Rows) -> Batch:
+        """Return the given rows: views for a slice, copies for an index or a mask.
+
+        Examples
+        --------
+        >>> Batch.from_arrays([[1.0], [2.0], [3.0]]).take(np.array([2, 0])).t.tolist()
+        [2, 0]
+        """
+        return Batch(
+            self.x[rows],
+            self.y[rows],
+            self.t[rows],
+            self.task[rows],
+            self.experience[rows],
+            None if self.id is None else self.id[rows],
+            None if self.time is None else self.time[rows],
+            self.held_out,
+        )
+
+    @staticmethod
+    def concat(batches: Sequence[Batch]) -> Batch:
+        """Join batches of one shape, in order.
+
+        Raises
+        ------
+        ValueError
+            There is none, or they differ in feature shape, in the type of x, or in which columns
+            they have.
+
+        Examples
+        --------
+        >>> a, b = Batch.from_arrays([[1.0]]), Batch.from_arrays([[2.0]], start=1)
+        >>> Batch.concat([a, b]).t.tolist()
+        [0, 1]
+        """
+        if not batches:
+            raise ValueError("concat needs at least one batch")
+        first = batches[0]
+        names = list(first.columns())
+        for other in batches[1:]:
+            if list(other.columns()) != names:
+                raise ValueError(f"columns differ: {names} and {list(other.columns())}")
+            if (other.x.dtype, other.x.shape[1:]) != (first.x.dtype, first.x.shape[1:]):
+                raise ValueError(
+                    f"x differs: {describe_array(first.x)} and {describe_array(other.x)}"
+                )
+            if other.held_out != first.held_out:
+                raise ValueError("held-out rows cannot be joined with rows to learn from")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(b, name) for b in batches]) for name in names
+        }
+        return replace(first, **joined)
+
+    def numbered(self, start: int) -> Batch:
+        """Return the same rows with ``t`` counted from ``start``."""
+        return replace(self, t=np.arange(start, start + len(self), dtype=np.int64))
+
+
+_COLUMNS = tuple(f.name for f in fields(Batch) if f.name != "held_out")
+
+
+def _no_groups(by: GroupBy) -> GroupIndex:
+    return GroupIndex.of(np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rehearsal:
+    """An incoming batch, beside the memory it may be rehearsed with.
+
+    A buffer fills `memory` with everything stored; a mixer adds which rows of it to rehearse.
+
+    Attributes
+    ----------
+    incoming : Batch
+        New rows: nothing in `memory` is one of them.
+    memory : Batch
+        Every stored row, as views that hold until the stage is pulled again.
+    group_by : callable
+        ``group_by("class")`` gives the `GroupIndex` of `memory`.
+    rows : int64[steps, k]
+        For each training pass, the rows of `memory` to rehearse. [1, 0] before a mixer.
+    group : int64[steps, k]
+        The group each of `rows` was drawn for; -1 where draws were uniform.
+    """
+
+    incoming: Batch
+    memory: Batch
+    group_by: Callable[[GroupBy], GroupIndex] = _no_groups
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+    group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+
+    def drawn(self, step: int = 0) -> Batch:
+        """Copy the memory rows that pass ``step`` rehearses."""
+        return self.memory.take(self.rows[step])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """An incoming batch with what the model said before it learned from it.
+
+    Attributes
+    ----------
+    incoming : Batch
+    prediction : int64[n]
+        Label index; -1 while no class is known.
+    probability : float32[n]
+        Of the predicted class; NaN while no class is known.
+    loss : float32[n]
+        Negative log-likelihood of the true class in nats (see the learner for how an unseen class
+        is scored); NaN where a row has no label.
+    replayed : int
+        Memory rows learned from in this step, over all passes.
+    skipped : int
+        Training passes left out because the loss was not finite.
+    """
+
+    incoming: Batch
+    prediction: NDArray[np.int64]  # [n]
+    probability: NDArray[np.float32]  # [n]
+    loss: NDArray[np.float32]  # [n]
+    replayed: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What a pipeline yields for each incoming batch.
+
+    Attributes
+    ----------
+    scored : Scored or None
+        The predictions of this batch; None in the last report of a stream, which has no rows.
+    metrics : tuple of dict
+        The log records that fell due within this batch, in order of position; most reports have
+        none. Keys are documented in ``docs/log.md``.
+    """
+
+    scored: Scored | None
+    metrics: tuple[dict[str, Any], ...] = ()
+
+    def __len__(self) -> int:
+        return 0 if self.scored is None else len(self.scored.incoming)
+
+
+def empty_memory(like: Batch) -> Batch:
+    """Return a batch of no rows, shaped like another."""
+    return like.take(slice(0, 0))
+
+
+def describe_array(array: NDArray[Any]) -> str:
+    """Write an array's type and shape as ``float32[500, 20]``."""
+    return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+
+
+def _column(name: str, values: ArrayLike, n: int, dtype: type) -> NDArray[Any]:
+    column: NDArray[Any] = np.asarray(values, dtype)
+    if column.ndim == 0:
+        return np.full(n, column, dtype)
+    if column.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},) as x has {n} rows, got {column.shape}")
+    return column
+
+
+def _integers(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
+    column = np.asarray(values)
+    if column.dtype.kind not in "biu" and column.size:
+        raise TypeError(f"{name} must be integers, got {column.dtype}")
+    return _column(name, column, n, np.int64)
+
+
+def _ids(values: ArrayLike, n: int) -> NDArray[Any]:
+    column = np.asarray(values)
+    if column.dtype.kind not in "iuU":
+        raise TypeError(f"id must be integers or strings, got {column.dtype}")
+    return _column("id", column, n, column.dtype.type if column.dtype.kind == "U" else np.int64)

@@ -1,0 +1,59 @@
+"""Every error this package raises on purpose.
+
+::
+
+    StreamReplayError
+    ├── ConfigError          a job file, an option or a stage's arguments do not fit together
+    ├── RecordError          a record cannot be read, and the job is strict
+    ├── SourceError          a source cannot be opened, read or rewound
+    ├── CheckpointError      a checkpoint cannot be written, read or does not fit the pipeline
+    │   └── CorruptCheckpointError   its files are damaged or incomplete
+    ├── DivergenceError      the loss or the weights are no longer finite
+    └── RunFolderError       a run folder is in use, or is not one
+
+A caller's mistake in a direct call (a negative size, a wrong shape) is a plain ``ValueError`` or
+``TypeError``, as everywhere in Python.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "CorruptCheckpointError",
+    "DivergenceError",
+    "RecordError",
+    "RunFolderError",
+    "SourceError",
+    "StreamReplayError",
+]
+
+
+class StreamReplayError(Exception):
+    """The base of all errors that the command line reports in one line."""
+
+
+class ConfigError(StreamReplayError):
+    """A job file, an option or a stage's arguments do not fit together."""
+
+
+class RecordError(StreamReplayError):
+    """A record cannot be read, and the job is strict."""
+
+
+class SourceError(StreamReplayError):
+    """A source cannot be opened, read or rewound."""
+
+
+class CheckpointError(StreamReplayError):
+    """A checkpoint cannot be written or read, or does not fit the pipeline."""
+
+
+class CorruptCheckpointError(CheckpointError):
+    """A checkpoint's files are damaged or incomplete."""
+
+
+class DivergenceError(StreamReplayError):
+    """The loss or the weights are no longer finite."""
+
+
+class RunFolderError(StreamReplayError):
+    """A run folder is in use by another process, or is not a run folder."""
