@@ -1,0 +1,75 @@
+"""Random keys for rows, in blocks."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
+from streamreplay.stage import State
+
+__all__ = ["KeyStream"]
+
+_BLOCK = 4096  # keys drawn at a time
+
+
+class KeyStream:
+    """Uniform keys, drawn in blocks; saved as the state before the block and the place in it."""
+
+    def __init__(self, seed: Seed) -> None:
+        self._rng = make_rng(seed)
+        self._next = 0
+        self._found: list[int] = []
+        self._limit = 0.0  # of the places in _found
+        self._draw_block()
+
+    def take(self, n: int) -> NDArray[np.float64]:
+        """Return the next n keys: float64[n]."""
+        start, end = self._next, self._next + n
+        if end <= _BLOCK:
+            self._next = end
+            return self._block[start:end]
+        parts = [self._block[start:]]
+        missing = end - _BLOCK
+        while missing > 0:
+            self._draw_block()
+            self._next = min(missing, _BLOCK)
+            parts.append(self._block[: self._next])
+            missing -= self._next
+        return np.concatenate(parts)
+
+    def below(self, n: int, limit: float) -> tuple[list[int], list[float]]:
+        """Return which of the next n keys are below a limit, and those keys.
+
+        A block is searched once: as limits fall, what was found for one holds for the next.
+        """
+        start, end = self._next, self._next + n
+        if end > _BLOCK:
+            keys = self.take(n)
+            found = np.flatnonzero(keys < limit)
+            return found.tolist(), keys[found].tolist()
+        if limit > self._limit or self._limit > 2 * limit:
+            self._found = np.flatnonzero(self._block < limit).tolist()
+            self._limit = limit
+        self._next = end
+        first = bisect_left(self._found, start)
+        last = bisect_left(self._found, end, first)
+        places = self._found[first:last]
+        return [place - start for place in places], [float(self._block[p]) for p in places]
+
+    def _draw_block(self) -> None:
+        self._before = rng_state(self._rng)
+        self._block = self._rng.random(_BLOCK)
+        self._limit = 0.0
+
+    def state_dict(self) -> State:
+        """Return the generator's state before the present block, and the place in the block."""
+        return {"before": self._before, "next": self._next}
+
+    def load_state_dict(self, state: State) -> None:
+        """Draw the saved block again, and go on from the place in it."""
+        load_rng_state("before", self._rng, state["before"])
+        self._draw_block()
+        self._next = int(state["next"])
