@@ -1,0 +1,6 @@
+"""What a model knew when, and what it forgot: prequential scores and retention."""
+
+from streamreplay.evaluation.holdout import Holdout
+from streamreplay.evaluation.prequential import Prequential
+
+__all__ = ["Holdout", "Prequential"]

@@ -1,0 +1,96 @@
+"""The two predictors that any model of a stream has to beat: they look at labels only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.groups import GroupIndex
+from streamreplay.stage import State
+
+__all__ = ["Majority", "NoChange"]
+
+_NO_LABEL = -2  # equals no label, and not the -1 of a row without one
+
+
+class NoChange:
+    """Predicts the last label again; wrong before there is one.
+
+    Examples
+    --------
+    >>> NoChange().hits(np.array([5, 5, 2, 2])).tolist()
+    [False, True, False, True]
+    """
+
+    def __init__(self) -> None:
+        self._last = _NO_LABEL
+
+    def hits(self, y: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say which of the next labels, int64[n], n >= 1, it predicts."""
+        hits = np.empty(len(y), np.bool_)
+        hits[0] = y[0] == self._last
+        np.equal(y[1:], y[:-1], out=hits[1:])
+        self._last = int(y[-1])
+        return hits
+
+    def state_dict(self) -> State:
+        """Return the last label."""
+        return {"last": self._last}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self._last = int(state["last"])
+
+
+class Majority:
+    """Predicts the most frequent class so far; of equals, the one that got there first.
+
+    Examples
+    --------
+    >>> y = np.array([5, 2, 2, 2, 5])
+    >>> Majority().hits(y, GroupIndex.of(y), np.array([0, 0])).tolist()
+    [False, False, False, True, False]
+    """
+
+    def __init__(self) -> None:
+        self._leader = _NO_LABEL
+        self._count = 0  # rows of the leader
+
+    def hits(
+        self, y: NDArray[np.int64], index: GroupIndex, before: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Say which of the next labels it predicts.
+
+        Parameters
+        ----------
+        y : int64[n], n >= 1
+        index : GroupIndex
+            Of `y`.
+        before : int64[g]
+            Rows of each of the index's classes before these.
+        """
+        n = len(y)
+        rank = np.empty(n, np.int64)  # rows of the row's own class, with this one
+        rank[index.order] = np.arange(1, n + 1) + np.repeat(before - index.starts, index.counts)
+        most = np.maximum.accumulate(rank)
+        np.maximum(most, self._count, out=most)
+        # A row changes the leader only when its class gets ahead of every count before it.
+        leads = np.empty(n, np.bool_)
+        leads[0] = most[0] > self._count
+        np.greater(most[1:], most[:-1], out=leads[1:])
+        since = np.maximum.accumulate(np.where(leads, np.arange(n), -1))
+        after = np.where(since < 0, self._leader, y[since])
+        hits = np.empty(n, np.bool_)
+        hits[0] = y[0] == self._leader
+        np.equal(y[1:], after[:-1], out=hits[1:])
+        self._leader, self._count = int(after[-1]), int(most[-1])
+        return hits
+
+    def state_dict(self) -> State:
+        """Return the leader and its rows."""
+        return {"leader": self._leader, "count": self._count}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self._leader = int(state["leader"])
+        self._count = int(state["count"])

@@ -1,0 +1,260 @@
+"""Test, then train: the running scores of a stream."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Scored
+from streamreplay.evaluation.pending import Pending
+from streamreplay.evaluation.retention import Retention
+from streamreplay.evaluation.scores import Scores
+from streamreplay.stage import State, expect
+
+__all__ = ["Prequential"]
+
+_BLOCK = 4096  # most rows kept pending; part of the log's digits, as sums are taken by block
+
+
+class Prequential:
+    """Score every prediction once, and report at fixed rows of the stream.
+
+    A stage `Scored` -> `Report`. Each incoming batch gives one report; its metrics are the records
+    that fell due inside it: one at every multiple of ``report_every`` rows, on exactly the rows up
+    to there, one when an experience has ended, and at the end of the stream one for the rows since
+    the last. Held-out rows (see `Holdout`) give no report and change no prequential score: a round
+    of them becomes a record of its own. All fields are described in ``docs/log.md``.
+
+    Records do not depend on how the stream was cut into batches, to the last digit, except for
+    the work they count (``replayed``, ``skipped``): that of every batch begun so far.
+
+    Parameters
+    ----------
+    report_every : int
+        Rows, labelled or not, from one record to the next.
+    window : int
+        Labelled rows in the sliding window.
+    fading : float
+        Fading factor a of the faded accuracy, in (0, 1].
+    by : sequence of {"class", "task", "experience"}
+        Groups to give scores of. A stream of the single task (or experience) 0 gets no such entry.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of range; later, a batch that spans two experiences.
+
+    Notes
+    -----
+    The faded accuracy is S_t / N_t with S_t = c_t + a S_{t-1} and N_t = 1 + a N_{t-1} [1]_.
+    Forgetting follows [2]_, backward transfer [3]_; see `R`.
+
+    References
+    ----------
+    .. [1] J. Gama, R. Sebastião, P. P. Rodrigues, "On evaluating stream learning algorithms",
+       Machine Learning 90, 2013, section 3.
+    .. [2] A. Chaudhry et al., "Riemannian walk for incremental learning: understanding forgetting
+       and intransigence", ECCV 2018, section 3.
+    .. [3] D. Lopez-Paz, M. Ranzato, "Gradient episodic memory for continual learning", NeurIPS
+       2017, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from streamreplay.batch import Batch, Scored
+    >>> batch = Batch.from_arrays([[0.0], [1.0], [2.0]], [0, 1, 1])
+    >>> scored = Scored(batch, np.array([0, 0, 1]), np.ones(3, "f4"), np.zeros(3, "f4"))
+    >>> reports = list(Prequential(report_every=2)([scored]))
+    >>> [(m["position"], m["accuracy"]) for report in reports for m in report.metrics]
+    [(2, 0.5), (3, 0.6666666666666666)]
+    """
+
+    def __init__(
+        self,
+        *,
+        report_every: int = 1000,
+        window: int = 1000,
+        fading: float = 0.999,
+        by: Sequence[GroupBy] = ("class", "task", "experience"),
+    ) -> None:
+        if report_every < 1:
+            raise ValueError(f"report_every must be at least 1, got {report_every}")
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        if not 0 < fading <= 1:
+            raise ValueError(f"fading must be above 0 and at most 1, got {fading}")
+        if isinstance(by, str) or not set(by) <= set(GROUP_COLUMNS):
+            raise ValueError(f"by must be some of {', '.join(GROUP_COLUMNS)}, got {by!r}")
+        self.report_every, self.window, self.fading = report_every, window, fading
+        self.by = tuple(by)
+        block = min(report_every, _BLOCK)
+        self._pending = Pending(block)
+        self._limit = block  # pending rows at which the next fold falls due
+        self._folded = 0  # rows of the stream that are no longer pending
+        self._recorded = 0  # position of the last record
+        self._experience: int | None = None  # of the last row
+        self._replayed = 0
+        self._skipped = 0
+        self._scores = Scores(window, fading, block)
+        self._retention = Retention()
+
+    def __call__(self, stream: Iterable[Scored]) -> Iterator[Report]:
+        """Yield a report for each incoming batch, and one more at the end of the stream."""
+        for scored in stream:
+            if scored.incoming.held_out:
+                self._retention.add(scored)
+            else:
+                yield Report(scored, self._take(scored))
+        yield Report(None, self._end())
+
+    @property
+    def position(self) -> int:
+        """Rows of the stream so far."""
+        return self._folded + self._pending.rows
+
+    @property
+    def R(  # noqa: N802 - the papers' name
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """The retention matrix: row ids int64[i], column ids int64[j], accuracies float64[i, j].
+
+        R[i, j] is the accuracy on held-out rows of experience j when experience i had just ended.
+        Rows are in order of first end; an experience that came again has its latest end here.
+        NaN where j was not tested then.
+        """
+        return self._retention.matrix
+
+    def summary(self) -> dict[str, Any]:
+        """Return the prequential record as of now, without writing it to the log."""
+        scores = copy.deepcopy(self._scores)
+        scores.fold(*self._pending.columns(), self._experience or 0)
+        return self._record(scores)
+
+    def state_dict(self) -> State:
+        """Return settings, scores and the pending rows as they are."""
+        return {
+            **self._settings(),
+            "folded": self._folded,
+            "recorded": self._recorded,
+            "experience": self._experience,
+            "replayed": self._replayed,
+            "skipped": self._skipped,
+            "pending": self._pending.state_dict(),
+            "scores": self._scores.state_dict(),
+            "retention": self._retention.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state.
+
+        Raises
+        ------
+        CheckpointError
+            It is of another window, fading factor or ``report_every``.
+        """
+        for name, live in self._settings().items():
+            expect(name, state[name], live)
+        self._folded, self._recorded = int(state["folded"]), int(state["recorded"])
+        self._experience = None if state["experience"] is None else int(state["experience"])
+        self._replayed, self._skipped = int(state["replayed"]), int(state["skipped"])
+        self._pending.load_state_dict(state["pending"])
+        self._scores.load_state_dict(state["scores"])
+        self._retention.load_state_dict(state["retention"])
+        self._set_limit()
+
+    def _settings(self) -> State:
+        return {"report_every": self.report_every, "window": self.window, "fading": self.fading}
+
+    def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:
+        """Take in an incoming batch; the first lines are all that most batches cost."""
+        batch = scored.incoming
+        n = len(batch.y)
+        if not n:
+            return ()
+        experience = batch.experience.item(0)
+        if experience != batch.experience.item(n - 1):
+            last = batch.experience.item(n - 1)
+            raise ValueError(f"a batch must not span two experiences, got {experience} and {last}")
+        due: tuple[dict[str, Any], ...] = ()
+        if experience != self._experience or self._retention.open:
+            due = self._between(experience)
+        self._replayed += scored.replayed
+        self._skipped += scored.skipped
+        end = self._pending.rows + n
+        if end < self._limit:
+            self._pending.append(scored, end)
+            return due
+        return (*due, *self._fill(scored, n))
+
+    def _between(self, experience: int) -> tuple[dict[str, Any], ...]:
+        """Return what falls due between the last batch and one of an experience."""
+        changed = self._experience is not None and experience != self._experience
+        due = self._finish(end=changed)
+        self._experience = experience
+        return due
+
+    def _end(self) -> tuple[dict[str, Any], ...]:
+        return self._finish(end=self._experience is not None)
+
+    def _finish(self, *, end: bool) -> tuple[dict[str, Any], ...]:
+        due = []
+        if end and self.position > self._recorded:
+            due.append(self._write(end=True))
+        if self._retention.open:
+            # Not folded for it: a round may come between any two batches, a fold may not.
+            fresh = set(self._pending.columns()[0].tolist())
+            known = self._scores.groups["class"]
+            due.append(
+                self._retention.close(
+                    self.position,
+                    self._experience,
+                    end=end,
+                    seen=lambda y: y in known or y in fresh,
+                )
+            )
+        return tuple(due)
+
+    def _fill(self, scored: Scored, n: int) -> Iterator[dict[str, Any]]:
+        """Append a batch that reaches the next fold, or several."""
+        start = 0
+        while start < n:
+            stop = min(n, start + self._limit - self._pending.rows)
+            self._pending.append_part(scored, start, stop)
+            start = stop
+            if self.position % self.report_every == 0:
+                yield self._write(end=False)
+            elif self._pending.rows == self._limit:
+                self._fold()
+
+    def _fold(self) -> None:
+        self._scores.fold(*self._pending.columns(), self._experience or 0)
+        self._folded += self._pending.rows
+        self._pending.rows = 0
+        self._set_limit()
+
+    def _set_limit(self) -> None:
+        # Depends on row counts and experience ends alone: any cut of the stream folds alike.
+        to_record = self.report_every - self._folded % self.report_every
+        self._limit = min(len(self._pending.y), to_record)
+
+    def _write(self, *, end: bool) -> dict[str, Any]:
+        self._fold()
+        record = self._record(self._scores, end=end)
+        self._scores.mark()
+        self._recorded = self._folded
+        return record
+
+    def _record(self, scores: Scores, *, end: bool = False) -> dict[str, Any]:
+        return {
+            "kind": "prequential",
+            "position": self.position,
+            "experience": self._experience,
+            "experience_end": end,
+            **scores.record(self.by),
+            "replayed": self._replayed,
+            "skipped": self._skipped,
+        }

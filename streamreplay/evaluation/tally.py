@@ -1,0 +1,123 @@
+"""Rows and hits by class, task or experience."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.groups import GroupIndex
+from streamreplay.stage import State
+
+__all__ = ["Tally", "ratio"]
+
+
+class Tally:
+    """Counts rows and hits for each id, in total and since the last mark.
+
+    Ids are any int64; memory grows with the number of different ones.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.add(np.array([3, 3, 7]), np.array([True, False, True]))
+    >>> tally.scores()
+    {3: {'rows': 2, 'accuracy': 0.5}, 7: {'rows': 1, 'accuracy': 1.0}}
+    """
+
+    def __init__(self) -> None:
+        self._slot: dict[int, int] = {}
+        self._counts = np.zeros((8, 4), np.int64)  # [slot, (rows, hits, rows and hits at the mark)]
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    def __contains__(self, id: int) -> bool:
+        return id in self._slot
+
+    @property
+    def total(self) -> tuple[int, int]:
+        """Rows and hits over all ids."""
+        rows, hits = self._counts[:, :2].sum(0).tolist()
+        return rows, hits
+
+    def add(self, values: NDArray[np.int64], hits: NDArray[np.bool_]) -> None:
+        """Count rows by their ids, int64[n], and whether they were hit, bool[n]."""
+        if len(values):
+            self.add_groups(GroupIndex.of(values), hits)
+
+    def add_groups(self, index: GroupIndex, hits: NDArray[np.bool_]) -> None:
+        """Count rows whose groups are known already."""
+        slots = self._slots(index.ids)
+        self._counts[slots, 0] += index.counts
+        self._counts[slots, 1] += np.add.reduceat(hits[index.order], index.starts, dtype=np.int64)
+
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows counted for each id, int64[g]; 0 for one never seen."""
+        slots = [self._slot.get(key, -1) for key in ids.tolist()]
+        return np.where(np.array(slots) < 0, 0, self._counts[slots, 0])
+
+    def mark(self) -> None:
+        """Start the recent counts again."""
+        self._counts[:, 2:] = self._counts[:, :2]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._slot.clear()
+        self._counts[:] = 0
+
+    def scores(self) -> dict[int, dict[str, Any]]:
+        """Return rows and accuracy by id, ids ascending."""
+        return {
+            key: {"rows": rows, "accuracy": ratio(hits, rows)}
+            for key, (rows, hits, _, _) in self._sorted()
+        }
+
+    def recent_scores(self) -> dict[int, dict[str, Any]]:
+        """Return `scores` with rows and accuracy since the mark beside them."""
+        return {
+            key: {
+                "rows": rows,
+                "accuracy": ratio(hits, rows),
+                "rows_recent": rows - old_rows,
+                "accuracy_recent": ratio(hits - old_hits, rows - old_rows),
+            }
+            for key, (rows, hits, old_rows, old_hits) in self._sorted()
+        }
+
+    def state_dict(self) -> State:
+        """Return ids, int64[g], in order of first sight, and their counts, int64[g, 4]."""
+        return {
+            "ids": np.array(list(self._slot), np.int64),
+            "counts": self._counts[: len(self._slot)].copy(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self.clear()
+        self._counts[self._slots(np.asarray(state["ids"]))] = state["counts"]
+
+    def _slots(self, ids: NDArray[np.int64]) -> list[int]:
+        slot = self._slot
+        slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
+        if len(slot) > len(self._counts):
+            larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), np.int64)
+            larger[: len(self._counts)] = self._counts
+            self._counts = larger
+        return slots
+
+    def _sorted(self) -> list[tuple[int, list[int]]]:
+        counts = self._counts.tolist()
+        return [(key, counts[slot]) for key, slot in sorted(self._slot.items())]
+
+
+def ratio(hits: float, rows: float) -> float | None:
+    """Divide, None where there are no rows: a log has no NaN.
+
+    Examples
+    --------
+    >>> ratio(3, 4), ratio(0, 0)
+    (0.75, None)
+    """
+    return hits / rows if rows else None

@@ -1,0 +1,204 @@
+"""A module with its optimizer and growing head, built when the first row shows its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from streamreplay.errors import CheckpointError, DivergenceError
+from streamreplay.learners.ambience import OwnRandomness, is_plain
+from streamreplay.learners.head import grow_head, last_linear
+from streamreplay.learners.modules import ModuleFactory
+from streamreplay.stage import State, expect
+
+__all__ = ["Network", "OptimizerFactory"]
+
+OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class Network:
+    """A classifier over an open set of classes.
+
+    Parameters
+    ----------
+    given : torch.nn.Module or ModuleFactory
+    make_optimizer : OptimizerFactory or torch.optim.Optimizer
+    device : torch.device
+    random : OwnRandomness
+        New weights are drawn from it.
+    """
+
+    def __init__(
+        self,
+        given: nn.Module | ModuleFactory,
+        make_optimizer: OptimizerFactory | Optimizer,
+        device: torch.device,
+        random: OwnRandomness,
+    ) -> None:
+        self._given = given
+        self._make_optimizer = make_optimizer
+        self._device = device
+        self._random = random
+        self._module: nn.Module | None = None
+        self._optimizer: Optimizer | None = None
+        self._head: nn.Linear | None = None
+        self.parameters: list[nn.Parameter] = []
+        self.feature_shape: tuple[int, ...] = ()
+        self.width = 0
+        """Outputs of the module."""
+        self.plain = False
+        """True if the module does the same in training and evaluation and draws nothing."""
+        self.known = np.empty(0, np.bool_)
+        """bool[width], classes that a label has named."""
+        self.mask: torch.Tensor | None = None
+        """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
+
+    @property
+    def built(self) -> bool:
+        """Tell whether there is a module yet."""
+        return self._module is not None
+
+    @property
+    def module(self) -> nn.Module:
+        """The module."""
+        if self._module is None:
+            raise ValueError("the module is built when the first row arrives: there was none yet")
+        return self._module
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        if self._optimizer is None:
+            raise ValueError("the optimizer is built when the first row arrives: there was none")
+        return self._optimizer
+
+    def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
+        """Make the module and its optimizer.
+
+        Parameters
+        ----------
+        feature_shape : tuple of int
+        n_classes : int
+            Outputs that a factory is asked for; a given module keeps its own.
+        """
+        given = self._given
+        if isinstance(given, nn.Module):
+            module = given
+        else:
+            with self._random():
+                module = given(feature_shape, n_classes)
+        self._module = module.to(self._device)
+        self.parameters = list(module.parameters())
+        self.feature_shape = feature_shape
+        self.plain = is_plain(module)
+        made = self._make_optimizer
+        self._optimizer = made if isinstance(made, Optimizer) else made(module.parameters())
+        head = last_linear(module)
+        self._head = head[1] if head else None
+        self.width = self._head.out_features if self._head else self._count_outputs()
+        self._know(np.zeros(self.width, np.bool_))
+
+    def meet(self, labels: NDArray[np.int64]) -> None:
+        """Grow the head and unmask classes for labels that are new; -1 is no label.
+
+        Raises
+        ------
+        ValueError
+            A label is beyond the outputs of a module that has no linear layer to grow.
+        """
+        top = int(labels.max())
+        if top < self.width and self.mask is None:
+            return
+        if top >= self.width:
+            self._grow(top + 1)
+        known = self.known.copy()
+        known[labels[labels >= 0]] = True
+        self._know(known)
+
+    def state_dict(self) -> State:
+        """Return weights, the optimizer's memory and the classes known.
+
+        Raises
+        ------
+        DivergenceError
+            A weight is not finite.
+        """
+        if not self.built:
+            return {"built": False}
+        weights = self.module.state_dict()
+        for name, tensor in weights.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise DivergenceError(f"module.{name} is not finite: such weights are not saved")
+        return {
+            "built": True,
+            "feature_shape": list(self.feature_shape),
+            "module": dict(weights),
+            "optimizer_kind": type(self.optimizer).__name__,
+            "optimizer": self.optimizer.state_dict(),
+            "known": self.known,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same module and kind of optimizer."""
+        if not state["built"]:
+            return
+        shape = tuple(state["feature_shape"])
+        if self.built:
+            expect("feature_shape", list(shape), list(self.feature_shape))
+        known: NDArray[np.bool_] = state["known"]
+        if not self.built:
+            self.build(shape, max(1, len(known)))
+        if len(known) > self.width:
+            self._grow(len(known))
+        self._load_weights(state["module"])
+        expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise CheckpointError(f"optimizer: {error}") from None
+        self._know(known.copy())
+
+    def _load_weights(self, saved: Mapping[str, torch.Tensor]) -> None:
+        live = self.module.state_dict()
+        expect("module", sorted(saved), sorted(live))
+        for name, tensor in live.items():
+            expect(f"module.{name}", _describe(saved[name]), _describe(tensor))
+        self.module.load_state_dict(dict(saved))
+
+    def _count_outputs(self) -> int:
+        was_training = self.module.training
+        self.module.eval()
+        with torch.no_grad(), self._random():
+            outputs = self.module(torch.zeros(1, *self.feature_shape, device=self._device))
+        self.module.train(was_training)
+        return int(outputs.shape[-1])
+
+    def _grow(self, width: int) -> None:
+        if self._head is None:
+            raise ValueError(
+                f"label index {width - 1} is beyond the module's {self.width} outputs, "
+                "and it has no linear layer to grow"
+            )
+        with self._random():
+            grow_head(self._head, width, self.optimizer)
+        self.width = width
+        self.known = np.append(self.known, np.zeros(width - len(self.known), np.bool_))
+
+    def _know(self, known: NDArray[np.bool_]) -> None:
+        self.known = known
+        self.mask = None
+        if not known.all():
+            unknown = torch.from_numpy(~known).to(self._device)
+            self.mask = torch.zeros(self.width, device=self._device)
+            self.mask.masked_fill_(unknown, -torch.inf)
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"{kind}[{', '.join(map(str, tensor.shape))}]"

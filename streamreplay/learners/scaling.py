@@ -1,0 +1,100 @@
+"""Bringing features to a scale that a network learns from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.errors import CheckpointError
+from streamreplay.stage import State
+
+__all__ = ["Normalize", "Scaler"]
+
+Normalize: TypeAlias = Literal["auto", "standard", "none"]
+
+_LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
+
+
+class Scaler:
+    """Write raw features into a float32 array, scaled.
+
+    ``"standard"`` subtracts the running mean and divides by the running standard deviation of all
+    rows seen so far, each feature on its own, and cuts at 10 standard deviations. uint8 features
+    are divided by 255 in any mode. ``"auto"`` is standard for float32 and none for uint8.
+
+    References
+    ----------
+    T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", 1983:
+    the update for a batch of rows.
+    """
+
+    def __init__(self, normalize: Normalize) -> None:
+        if normalize not in ("auto", "standard", "none"):
+            raise ValueError(f"normalize must be auto, standard or none, got {normalize!r}")
+        self.normalize = normalize
+        self.count = 0
+        self._mean = np.empty(0)  # float64[*feature]
+        self._squares = np.empty(0)  # float64[*feature], sum of squared distances from the mean
+        self._shift = np.empty(0, np.float32)  # the mean, as used
+        self._factor = np.empty(0, np.float32)  # 1 / standard deviation, as used
+
+    def write(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Scale rows [n, *feature] into ``out``."""
+        if x.dtype == np.uint8:
+            np.multiply(x, np.float32(1 / 255), out=out)
+        else:
+            out[...] = x
+        if self.count:
+            out -= self._shift
+            out *= self._factor
+            np.clip(out, -_LIMIT, _LIMIT, out=out)
+
+    def update(self, x: NDArray[Any]) -> None:
+        """Take rows [n, *feature] into the running mean and variance."""
+        if self.normalize == "none" or (self.normalize == "auto" and x.dtype == np.uint8):
+            return
+        rows = x.astype(np.float64)
+        if x.dtype == np.uint8:
+            rows /= 255
+        n = len(rows)
+        mean = rows.mean(0)
+        rows -= mean
+        squares = np.einsum("n...,n...->...", rows, rows)
+        if not self.count:
+            self._mean, self._squares = mean, squares
+        else:
+            total = self.count + n
+            delta = mean - self._mean
+            self._squares += squares + delta * delta * (self.count * n / total)
+            self._mean += delta * (n / total)
+        self.count += n
+        self._prepare()
+
+    def _prepare(self) -> None:
+        deviation = np.sqrt(self._squares / max(self.count, 1))
+        # a feature that was constant so far is left at its own scale
+        deviation[deviation < 1e-12] = 1.0
+        self._shift = self._mean.astype(np.float32)
+        self._factor = (1 / deviation).astype(np.float32)
+
+    def state_dict(self) -> State:
+        """Return count, mean and sum of squares."""
+        return {
+            "normalize": self.normalize,
+            "count": self.count,
+            "mean": self._mean,
+            "squares": self._squares,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same mode."""
+        if state["normalize"] != self.normalize:
+            raise CheckpointError(
+                f"normalize: saved {state['normalize']}, this pipeline has {self.normalize}"
+            )
+        self.count = int(state["count"])
+        self._mean, self._squares = state["mean"].copy(), state["squares"].copy()
+        if self.count:
+            self._prepare()

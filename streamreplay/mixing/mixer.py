@@ -1,0 +1,138 @@
+"""The mixer: draws the rows to rehearse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Rehearsal
+from streamreplay.groups import GroupIndex
+from streamreplay.mixing.draws import share_out
+from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
+from streamreplay.stage import State, expect
+
+__all__ = ["Mixer"]
+
+
+@final
+class Mixer:
+    """Draw rows of memory to learn from beside each incoming batch.
+
+    Balanced draws give every group of memory the same number of rows, to within one; the odd ones
+    go round, so that over time no group is favoured, and with more groups than rows each is served
+    in its turn.
+
+    Parameters
+    ----------
+    batch_size_mem : int
+        Rows to draw for each training pass.
+    by : {"class", "task", "experience"} or None
+        Balance draws by this; None draws uniformly from memory.
+    replacement : bool
+        False draws different rows, fewer than ``batch_size_mem`` while memory holds fewer, and
+        never more of a group than it has. True always draws ``batch_size_mem``, rows independently.
+    steps : int
+        Training passes over each incoming batch, each with a draw of its own.
+    seed : int or numpy.random.SeedSequence
+
+    Raises
+    ------
+    ValueError
+        ``batch_size_mem`` is negative, ``steps`` is below 1, or ``by`` is not one of the choices.
+
+    Examples
+    --------
+    >>> from streamreplay.batch import Batch
+    >>> from streamreplay.buffers import ReservoirSamplingBuffer
+    >>> stream = [Batch.from_arrays([[float(i)]], [i % 2], start=i) for i in range(50)]
+    >>> rehearsals = Mixer(4, by="class")(ReservoirSamplingBuffer(20)(stream))
+    >>> list(rehearsals)[-1].group.tolist()
+    [[0, 0, 1, 1]]
+    """
+
+    def __init__(
+        self,
+        batch_size_mem: int,
+        by: GroupBy | None = None,
+        *,
+        replacement: bool = False,
+        steps: int = 1,
+        seed: Seed = 0,
+    ) -> None:
+        if batch_size_mem < 0:
+            raise ValueError(f"batch_size_mem must be at least 0, got {batch_size_mem}")
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
+        if by is not None and by not in GROUP_COLUMNS:
+            raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)} or None, got {by!r}")
+        self.batch_size_mem = batch_size_mem
+        self.by = by
+        self.replacement = replacement
+        self.steps = steps
+        self._rng = make_rng(seed)
+        self._turn = 0  # draws dealt so far: whose turn the next odd row is
+
+    def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
+        """Add to each rehearsal which rows of memory to learn from."""
+        for rehearsal in stream:
+            if rehearsal.incoming.held_out:
+                yield rehearsal
+                continue
+            rows, group = self._draw(rehearsal)
+            yield Rehearsal(rehearsal.incoming, rehearsal.memory, rehearsal.group_by, rows, group)
+
+    def _draw(self, rehearsal: Rehearsal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        n, k = len(rehearsal.memory), self.batch_size_mem
+        if not self.replacement:
+            k = min(k, n)
+        if not (n and k):
+            none = np.empty((self.steps, 0), np.int64)
+            return none, none
+        rows = np.empty((self.steps, k), np.int64)
+        group = np.full((self.steps, k), -1)
+        index = None if self.by is None else rehearsal.group_by(self.by)
+        for step in range(self.steps):
+            if index is not None:
+                self._draw_balanced(index, rows[step], group[step])
+            else:
+                rows[step] = self._rng.choice(n, k, replace=self.replacement)
+        return rows, group
+
+    def _draw_balanced(
+        self, index: GroupIndex, rows: NDArray[np.int64], group: NDArray[np.int64]
+    ) -> None:
+        shares = share_out(index.counts, len(rows), self._turn, replacement=self.replacement)
+        self._turn += len(rows)
+        which = np.repeat(np.arange(len(index)), shares)
+        counts = index.counts[which]
+        offsets = (self._rng.random(len(rows)) * counts).astype(np.int64)
+        places = index.starts[which] + offsets
+        if not self.replacement and len(set(places.tolist())) < len(rows):
+            drawn = [
+                self._rng.choice(int(n), int(k), replace=False)
+                for n, k in zip(index.counts, shares, strict=True)
+            ]
+            places = index.starts[which] + np.concatenate(drawn)
+        rows[:] = index.order[places]
+        group[:] = index.ids[which]
+
+    def state_dict(self) -> State:
+        """Return the generator and whose turn it is."""
+        return {
+            "batch_size_mem": self.batch_size_mem,
+            "by": self.by,
+            "replacement": self.replacement,
+            "steps": self.steps,
+            "rng": rng_state(self._rng),
+            "turn": self._turn,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state saved from a mixer with the same settings."""
+        for name in ("batch_size_mem", "by", "replacement", "steps"):
+            expect(name, state[name], getattr(self, name))
+        load_rng_state("rng", self._rng, state["rng"])
+        self._turn = int(state["turn"])

@@ -1,0 +1,45 @@
+"""What the package offers, and what its log's documentation covers."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreplay import evaluation
+from streamreplay.batch import Batch, Scored
+from streamreplay.evaluation import Holdout, Prequential
+
+LOG = Path(__file__).parents[2] / "docs" / "log.md"
+
+
+def test_all_is_sorted_and_there() -> None:
+    assert evaluation.__all__ == sorted(evaluation.__all__)
+    assert all(hasattr(evaluation, name) for name in evaluation.__all__)
+
+
+def fields(record: dict[str, Any]) -> set[str]:
+    """Collect a record's own fields and those of its groups."""
+    groups = [value for name, value in record.items() if name.startswith("by_")]
+    return set(record).union(*(scores for group in groups for scores in group.values()))
+
+
+def documented(kind: str) -> set[str]:
+    """Collect the fields in the tables of a kind's section."""
+    _, _, section = LOG.read_text(encoding="utf-8").partition(f"kind `{kind}`\n")
+    return set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
+
+
+def test_every_field_is_documented() -> None:
+    batch = Batch.from_arrays([[0.0]], [0], task=3, experience=1)
+
+    def stream() -> Iterator[Scored]:
+        one = np.ones(1, np.float32)
+        for each in Holdout(batch)([batch]):
+            yield Scored(each, np.zeros(1, np.int64), one, one)
+
+    records = [record for report in Prequential()(stream()) for record in report.metrics]
+    prequential, retention = records
+    assert fields(prequential) == documented("prequential")
+    assert fields(retention) == documented("retention")
