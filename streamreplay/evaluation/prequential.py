@@ -25,8 +25,8 @@ class Prequential:
 
     A stage `Scored` -> `Report`. Each incoming batch gives one report; its metrics are the records
     that fell due inside it: one at every multiple of ``report_every`` rows, on exactly the rows up
-    to there, one when an experience has ended, and at the end of the stream one for the rows since
-    the last. Held-out rows (see `Holdout`) give no report and change no prequential score: a round
+    to there, and one when an experience, or the stream, has ended, also where it ends on such a
+    multiple. Held-out rows (see `Holdout`) give no report and change no prequential score: a round
     of them becomes a record of its own. All fields are described in ``docs/log.md``.
 
     Records do not depend on how the stream was cut into batches, to the last digit, except for
@@ -95,7 +95,7 @@ class Prequential:
         self._pending = Pending(block)
         self._limit = block  # pending rows at which the next fold falls due
         self._folded = 0  # rows of the stream that are no longer pending
-        self._recorded = 0  # position of the last record
+        self._ended = 0  # position of the last record that closed an experience
         self._experience: int | None = None  # of the last row
         self._replayed = 0
         self._skipped = 0
@@ -139,7 +139,7 @@ class Prequential:
         return {
             **self._settings(),
             "folded": self._folded,
-            "recorded": self._recorded,
+            "ended": self._ended,
             "experience": self._experience,
             "replayed": self._replayed,
             "skipped": self._skipped,
@@ -158,7 +158,7 @@ class Prequential:
         """
         for name, live in self._settings().items():
             expect(name, state[name], live)
-        self._folded, self._recorded = int(state["folded"]), int(state["recorded"])
+        self._folded, self._ended = int(state["folded"]), int(state["ended"])
         self._experience = None if state["experience"] is None else int(state["experience"])
         self._replayed, self._skipped = int(state["replayed"]), int(state["skipped"])
         self._pending.load_state_dict(state["pending"])
@@ -202,8 +202,9 @@ class Prequential:
 
     def _finish(self, *, end: bool) -> tuple[dict[str, Any], ...]:
         due = []
-        if end and self.position > self._recorded:
+        if end and self.position > self._ended:
             due.append(self._write(end=True))
+            self._ended = self.position
         if self._retention.open:
             # Not folded for it: a round may come between any two batches, a fold may not.
             fresh = set(self._pending.columns()[0].tolist())
@@ -245,7 +246,6 @@ class Prequential:
         self._fold()
         record = self._record(self._scores, end=end)
         self._scores.mark()
-        self._recorded = self._folded
         return record
 
     def _record(self, scores: Scores, *, end: bool = False) -> dict[str, Any]:

@@ -75,19 +75,19 @@ class Reference:
         self.hits: list[tuple[bool, bool, bool]] = []
         self.counts: Counter[int] = Counter()
         self.last, self.leader = -2, -2
-        self.recorded = 0
+        self.ended = 0
         self.marked = 0
         self.faded = [0.0, 0.0]
 
     def run(self, rows: Sequence[Row]) -> list[Record]:
         out = []
         for row in rows:
-            if self.rows and row[4] != self.rows[-1][4] and len(self.rows) > self.recorded:
+            if self.rows and row[4] != self.rows[-1][4] and len(self.rows) > self.ended:
                 out.append(self.record(end=True))
             self.learn(row)
             if len(self.rows) % self.report_every == 0:
                 out.append(self.record(end=False))
-        if len(self.rows) > self.recorded:
+        if len(self.rows) > self.ended:
             out.append(self.record(end=True))
         return out
 
@@ -137,8 +137,9 @@ class Reference:
             ids = sorted({int(row[column]) for row in labelled})
             if name == "by_class" or ids != [0]:
                 record[name] = {g: self.group(labelled, column, g) for g in ids}
-        self.recorded = len(self.rows)
         self.marked = n
+        if end:
+            self.ended = len(self.rows)
         return {**record, "replayed": 0, "skipped": 0}
 
     def group(self, labelled: list[Row], column: int, group: int) -> Record:
@@ -342,10 +343,11 @@ def test_a_large_batch_holds_several_records() -> None:
     assert [record["position"] for record in last.metrics] == [23]
 
 
-def test_an_end_on_a_multiple_is_one_record() -> None:
+def test_every_end_of_an_experience_has_a_record_of_its_own() -> None:
     rows = [(0, 0, 0.1, 0, e) for e in (0, 1) for _ in range(10)]
     got = records(list(Prequential(report_every=5)(cut(rows, []))))
-    assert [record["position"] for record in got] == [5, 10, 15, 20]
+    assert [record["position"] for record in got] == [5, 10, 10, 15, 20, 20]
+    assert [record["position"] for record in got if record["experience_end"]] == [10, 20]
 
 
 def test_exhausting_again_adds_no_record() -> None:
