@@ -1,0 +1,118 @@
+"""An open vocabulary: label names in the order in which the stream first showed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.errors import CheckpointError
+from streamreplay.stage import State
+
+__all__ = ["Labels", "Name"]
+
+Name: TypeAlias = int | str
+
+
+class Labels:
+    """Label names and their indices; a name never seen before gets the next index.
+
+    ``1`` and ``"1"`` are two names.
+
+    Parameters
+    ----------
+    names : iterable of str or int
+        Names known from the start, in order of their indices.
+
+    Examples
+    --------
+    >>> labels = Labels()
+    >>> labels.index("cat"), labels.index(7), labels.index("cat")
+    (0, 1, 0)
+    >>> labels.find("dog"), labels.names
+    (-1, ['cat', 7])
+    """
+
+    def __init__(self, names: Iterable[Name] = ()) -> None:
+        self._names: list[Name] = []
+        # None, an absent label, is looked up like the rest and never added
+        self._index: dict[Name | None, int] = {None: -1}
+        self.indices(list(names))
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Labels({self._names!r})"
+
+    @property
+    def names(self) -> list[Name]:
+        """All names seen, in order of their indices."""
+        return list(self._names)
+
+    def name(self, index: int) -> Name:
+        """Return the name at an index.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        if not 0 <= index < len(self._names):
+            raise ValueError(f"label index must be 0 to {len(self._names) - 1}, got {index}")
+        return self._names[index]
+
+    def index(self, name: Name) -> int:
+        """Return the index of a name, which is added if it is new.
+
+        Raises
+        ------
+        TypeError
+            The name is neither a string nor an integer.
+        """
+        # True == 1 and 1.0 == 1: without this check they would be found as the integer
+        if type(name) is not int and type(name) is not str:
+            raise TypeError(f"a label is a string or an integer, got {name!r}")
+        found = self._index.get(name)
+        if found is None:
+            found = self._index[name] = len(self._names)
+            self._names.append(name)
+        return found
+
+    def find(self, name: Name) -> int:
+        """Return the index of a name, or -1 if it was never seen; never adds one."""
+        return self._index.get(name, -1) if type(name) in (int, str) else -1
+
+    def indices(self, names: Sequence[Name | None]) -> NDArray[np.int64]:
+        """Return the index of each name, adding new ones in order; -1 for None.
+
+        Names must be plain ``str``, ``int`` or None, as `streamreplay.ingest.values` makes them.
+        """
+        try:
+            found = list(map(self._index.__getitem__, names))
+        except KeyError:
+            found = [-1 if name is None else self.index(name) for name in names]
+        return np.array(found, np.int64)
+
+    def state_dict(self) -> State:
+        """Return the names in order."""
+        return {"names": self.names}
+
+    def load_state_dict(self, state: State) -> None:
+        """Replace all names by the saved ones.
+
+        Raises
+        ------
+        CheckpointError
+            The state is not a list of different strings and integers.
+        """
+        names: Any = state.get("names")
+        if not isinstance(names, list) or any(type(name) not in (int, str) for name in names):
+            raise CheckpointError("names: not a list of strings and integers")
+        if len(set(names)) != len(names):
+            raise CheckpointError("names: the same name appears twice")
+        self._names.clear()
+        self._index = {None: -1}
+        self.indices(names)

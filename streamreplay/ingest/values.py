@@ -1,0 +1,240 @@
+"""What single values of a record may be, and what they become.
+
+Each rule is written twice: for one value, naming what is wrong with it, and for a column, fast.
+The column functions accept exactly what the others do.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.ingest.labels import Name
+
+__all__ = [
+    "BadRecord",
+    "RowId",
+    "float32s",
+    "integer",
+    "integers",
+    "label_name",
+    "label_names",
+    "number",
+    "pack",
+    "row_id",
+    "row_ids",
+    "seconds",
+    "shown",
+    "times",
+    "typed_cell",
+]
+
+RowId: TypeAlias = int | str
+
+MAX_ID = 256
+_INT64 = range(-(1 << 63), 1 << 63)
+_CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
+_KNOWN_FLOATS_END = 1 << 53  # beyond it a float no longer tells neighbouring integers apart
+_NO_VALUE = {type(None)}
+
+
+class BadRecord(Exception):  # noqa: N818 - it never leaves this package: it becomes a dead letter
+    """A record cannot be read; the message is the reason."""
+
+
+def shown(value: object) -> str:
+    """Write a value of a record for a message, cut if it is long."""
+    if value is None:
+        return "null"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def label_name(value: Any) -> Name | None:
+    """Return a label's name; None where a row has none.
+
+    Examples
+    --------
+    >>> label_name("cat"), label_name(3.0), label_name(True), label_name(None)
+    ('cat', 3, 'true', None)
+    """
+    kind = type(value)
+    if kind is str or value is None:
+        return value  # type: ignore[no-any-return]
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float and value.is_integer() and abs(value) <= _KNOWN_FLOATS_END:
+        return int(value)
+    if kind is not int:
+        raise BadRecord(f"label {shown(value)} is neither a string nor an integer")
+    if value not in _INT64:
+        raise BadRecord(f"label {value} does not fit 64 bits")
+    return value  # type: ignore[no-any-return]
+
+
+def label_names(values: Sequence[Any]) -> list[Name | None]:
+    """Apply `label_name` to a column."""
+    kinds = set(map(type, values))
+    if kinds <= {str, type(None)}:
+        return list(values)
+    return [label_name(value) for value in values]
+
+
+def integer(field: str, value: Any) -> int:
+    """Return a whole number of 64 bits; 0 for None.
+
+    Examples
+    --------
+    >>> integer("task", 2.0), integer("task", None)
+    (2, 0)
+    """
+    if value is None:
+        return 0
+    if type(value) is float and value.is_integer() and abs(value) <= _KNOWN_FLOATS_END:
+        return int(value)
+    if type(value) is not int:
+        raise BadRecord(f"{field} {shown(value)} is not an integer")
+    if value not in _INT64:
+        raise BadRecord(f"{field} {value} does not fit 64 bits")
+    return value
+
+
+def integers(field: str, values: Sequence[Any]) -> NDArray[np.int64] | None:
+    """Apply `integer` to a column; None for a column of None."""
+    if set(map(type, values)) <= _NO_VALUE:
+        return None
+    return np.array([integer(field, value) for value in values], np.int64)
+
+
+def row_id(value: Any) -> RowId | None:
+    """Return a row's id: an integer of 64 bits, or a string of at most 256 characters."""
+    if value is None:
+        return None
+    if type(value) is str:
+        if len(value) > MAX_ID:
+            raise BadRecord(f"id has {len(value)} characters, at most {MAX_ID} are allowed")
+        if "\0" in value:  # NumPy drops NULs at the end of a string
+            raise BadRecord(f"id {shown(value)} holds a NUL character")
+        return value
+    if type(value) is float and value.is_integer() and abs(value) <= _KNOWN_FLOATS_END:
+        return int(value)
+    if type(value) is not int:
+        raise BadRecord(f"id {shown(value)} is neither a string nor an integer")
+    if value not in _INT64:
+        raise BadRecord(f"id {value} does not fit 64 bits")
+    return value
+
+
+def row_ids(values: Sequence[Any]) -> list[RowId | None] | None:
+    """Apply `row_id` to a column; None for a column of None."""
+    if set(map(type, values)) <= _NO_VALUE:
+        return None
+    return [row_id(value) for value in values]
+
+
+def seconds(value: Any) -> float:
+    """Return a time in seconds since 1970; NaN for None.
+
+    A string is read as ISO 8601, and as UTC if it names no zone.
+
+    Examples
+    --------
+    >>> seconds(12), seconds("1970-01-02"), seconds("1970-01-01T01:00:00+01:00")
+    (12.0, 86400.0, 0.0)
+    """
+    if value is None:
+        return math.nan
+    if type(value) is str:
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise BadRecord(f"time {shown(value)} is neither a number nor ISO 8601") from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if type(value) not in (int, float):
+        raise BadRecord(f"time {shown(value)} is neither a number nor ISO 8601")
+    if not math.isfinite(value):
+        raise BadRecord(f"time {value} is not finite")
+    return float(value)
+
+
+def times(values: Sequence[Any]) -> NDArray[np.float64] | None:
+    """Apply `seconds` to a column; None for a column of None."""
+    if set(map(type, values)) <= _NO_VALUE:
+        return None
+    return np.array([seconds(value) for value in values], np.float64)
+
+
+def number(feature: str, value: Any, *, allow_nan: bool) -> float:
+    """Return one feature of a JSON record: a number or a boolean.
+
+    With ``allow_nan``, None becomes NaN, and NaN and infinities are kept.
+    """
+    if value is None:
+        if allow_nan:
+            return math.nan
+        raise BadRecord(f"{feature} is missing")
+    if type(value) not in (int, float, bool):
+        raise BadRecord(f"{feature} is not a number: {shown(value)}")
+    return check_finite(feature, value, allow_nan=allow_nan)
+
+
+def check_finite(feature: str, value: float, *, allow_nan: bool) -> float:
+    """Return a number if it is finite in single precision."""
+    if not (allow_nan or np.isfinite(float32s(np.array([value], np.float64)))[0]):
+        kind = "outside the range of float32" if math.isfinite(value) else "not finite"
+        raise BadRecord(f"{feature} is {kind}: {value}")
+    return float(value)
+
+
+def pack(flat: list[Any], shape: tuple[int, ...], *, allow_nan: bool) -> NDArray[np.float32]:
+    """Make rows of features out of all their numbers, one after the other.
+
+    Raises
+    ------
+    BadRecord
+        One of them is no number, or not finite.
+    """
+    # struct takes real numbers only, where np.array would read strings as numbers and None as NaN;
+    # it is also two to four times as fast
+    try:
+        raw = struct.pack(f"{len(flat)}d", *flat)
+    except (struct.error, TypeError, OverflowError):
+        if not allow_nan:
+            raise BadRecord("a feature is not a number") from None
+        try:
+            raw = struct.pack(f"{len(flat)}d", *(math.nan if v is None else v for v in flat))
+        except (struct.error, TypeError, OverflowError):
+            raise BadRecord("a feature is not a number") from None
+    x = float32s(np.frombuffer(raw, np.float64)).reshape(-1, *shape)
+    if not (allow_nan or np.isfinite(x).all()):
+        raise BadRecord("a feature is not finite")
+    return x
+
+
+def float32s(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Round to single precision; what is beyond its range becomes infinite, without a warning."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def typed_cell(cell: str) -> Name | None:
+    """Return what a label or an id in a CSV cell stands for; None if the cell is empty.
+
+    An integer is one only as Python would write it: ``007`` and ``+7`` stay strings.
+
+    Examples
+    --------
+    >>> typed_cell(" 12 "), typed_cell("012"), typed_cell("")
+    (12, '012', None)
+    """
+    cell = cell.strip()
+    if _CANONICAL_INTEGER.fullmatch(cell) and cell != "-0" and int(cell) in _INT64:
+        return int(cell)
+    return cell or None

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamreplay.batch import Batch
+from streamreplay.errors import CheckpointError, ConfigError, RecordError
+from streamreplay.ingest import CsvSource
+
+Write = Callable[..., Path]
+
+
+def rows(source: CsvSource) -> list[list[float]]:
+    return [row for batch in source for row in batch.x.tolist()]
+
+
+def labels(source: CsvSource) -> list[Any]:
+    return [None if y < 0 else source.labels.name(y) for batch in source for y in batch.y.tolist()]
+
+
+def only(source: CsvSource) -> Batch:
+    (batch,) = source
+    return batch
+
+
+def test_a_header_is_told_by_having_no_number(write: Write) -> None:
+    with_header = CsvSource(write(["a,b,y", "1,2,cat"]))
+    assert labels(with_header) == ["cat"]
+    assert (with_header.feature_names, with_header.feature_shape) == (["a", "b"], (2,))
+    without = CsvSource(write(["a,2,cat", "b,3,dog"]))
+    assert labels(without) == ["cat", "dog"]
+    assert (without.feature_names, without.left_out) == (["1"], ["0"])
+
+
+def test_a_header_may_be_forced(write: Write) -> None:
+    path = write(["1,2,3", "4,5,6"])
+    assert rows(CsvSource(path, header=True, label="3")) == [[4.0, 5.0]]
+    path = write(["a,b", "c,d", "1,e"])
+    source = CsvSource(path, header=False, label=1)
+    assert (rows(source), source.dead) == ([[1.0]], 2)
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "features"),
+    [
+        (None, 3, ["0", "1"]), (-1, 3, ["0", "1"]), ("-1", 3, ["0", "1"]), (0, 1, ["1", "2"]),
+        ("1", 2, ["0", "2"]), (-3, 1, ["1", "2"]),
+    ],
+)  # fmt: skip
+def test_a_label_by_position(write: Write, label: Any, name: int, features: list[str]) -> None:
+    source = CsvSource(write(["1,2,3"]), label=label)
+    assert labels(source) == [name]
+    assert source.feature_names == features
+
+
+def test_a_label_by_name_or_position_beside_a_header(write: Write) -> None:
+    path = write(["a,7,c", "1,2,3"])
+    assert labels(CsvSource(path, header=True, label="7")) == [2]
+    assert labels(CsvSource(path, header=True, label=-3)) == [1]
+
+
+@pytest.mark.parametrize("label", [False, ""])
+def test_no_label(write: Write, label: Any) -> None:
+    for lines in (["1,2"], ["a,b", "1,2"]):
+        source = CsvSource(write(lines), label=label)
+        batch = only(source)
+        assert (batch.x.tolist(), batch.y.tolist()) == ([[1.0, 2.0]], [-1])
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (["size,y"], {"label": "sise"},
+         "rows: label 'sise' is not a column (nearest: 'size'); the columns are size, y"),
+        (["aa,bb"], {}, "rows: label 'y' is not a column; the columns are aa, bb"),
+        (["a,y"], {"features": ["z"]}, "rows: feature 'z' is not a column; the columns are a, y"),
+        (["a,a,y"], {"features": ["a"]}, "rows: two columns are called 'a'"),
+        (["a,y"], {"id": "key"}, "rows: id 'key' is not a column; the columns are a, y"),
+        (["1,2"], {"label": "y"}, "rows: label is column 'y', but there is no header: "),
+        (["1,2"], {"label": 2}, "rows: label is column 2, but there are 2, counted from 0"),
+        (["1,2"], {"label": -3}, "rows: label is column -3, but there are 2, counted from 0"),
+    ],
+)  # fmt: skip
+def test_columns_that_are_not_there(
+    write: Write, lines: list[str], options: dict[str, Any], message: str
+) -> None:
+    source = CsvSource(write(lines), **options)
+    for _ in range(2):
+        with pytest.raises(ConfigError) as caught:
+            list(source)
+        assert str(caught.value).startswith(message)
+    assert source.state_dict()["lines"] == 0
+
+
+def test_all_columns(write: Write) -> None:
+    path = write(
+        [
+            "id,time,a,task,experience,class",
+            "x1,12.5,1,2,1, cat ",
+            "7,1970-01-01T00:01:00Z,2,,1,5",
+            ",,3,2.0,1,",
+            "8,,4,0,1,05",
+        ]
+    )
+    source = CsvSource(path, label="class")
+    batch = only(source)
+    assert batch.x.tolist() == [[1.0], [2.0], [3.0], [4.0]]
+    assert batch.y.tolist() == [0, 1, -1, 2]
+    assert source.labels.names == ["cat", 5, "05"]
+    assert batch.task.tolist() == [2, 0, 2, 0]
+    assert batch.experience.tolist() == [1, 1, 1, 1]
+    assert batch.id is not None
+    assert batch.id.tolist() == ["x1", "7", "", "8"]
+    assert batch.time is not None
+    np.testing.assert_array_equal(batch.time, [12.5, 60.0, math.nan, math.nan])
+
+
+def test_columns_may_be_named_or_placed(write: Write) -> None:
+    source = CsvSource(write(["9,1,2,5"]), id=0, task="1", features=[2], label=3)
+    batch = only(source)
+    assert batch.id is not None
+    assert (batch.x.tolist(), batch.id.tolist(), batch.task.tolist()) == ([[2.0]], [9], [1])
+    assert labels(CsvSource(write(["u,v,y", "1,2,3"]), features=["v"])) == [3]
+
+
+def test_quoted_cells(write: Write) -> None:
+    path = write(['a,"b, c",y', '1,2,"x, ""y"""', '"3","4",z', '5,"6",w'])
+    source = CsvSource(path)
+    assert labels(source) == ['x, "y"', "z", "w"]
+    assert source.feature_names == ["a", "b, c"]
+    assert rows(CsvSource(path, batch_size=1)) == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", " "])
+def test_other_delimiters(write: Write, delimiter: str) -> None:
+    path = write([f"a{delimiter}b{delimiter}y", f"1{delimiter}2{delimiter}c,d"])
+    source = CsvSource(path, delimiter=delimiter)
+    assert labels(source) == ["c,d"]
+    assert source.feature_names == ["a", "b"]
+
+
+def test_a_comma_in_a_number_is_not_two_numbers(write: Write) -> None:
+    for lines in (["a;b;y", "1;2;k", "1,5;2;k"], ["a;b;y", "1;2;k", '"1,5";2;k']):
+        source = CsvSource(write(lines), delimiter=";", batch_size=1)
+        assert (rows(source), source.dead) == ([[1.0, 2.0]], 1)
+
+
+@pytest.mark.parametrize(
+    "cells", [["true", "1"], ["null", "1"], ["[1", "2]"], ["1],[1", "2"], ["{}", "1"], ["1 2", "3"]]
+)
+def test_json_in_cells_is_no_number(write: Write, cells: list[str]) -> None:
+    lines = ["a;b;y", "1;2;k", ";".join([*cells, "k"]), "3;4;k"]
+    source = CsvSource(write(lines), delimiter=";", batch_size=1)
+    assert (rows(source), source.dead) == ([[1.0, 2.0], [3.0, 4.0]], 1)
+
+
+def test_all_ways_of_writing_a_number(write: Write) -> None:
+    cells = ["1", "-1", "+1", ".5", "1.", "1e3", "1E-3", " 2 ", "007", "12345678901234567890123"]
+    path = write(["a,b,y", *(f"{cell},1,k" for cell in cells)])
+    for size in (1, 32):
+        found = [row[0] for row in rows(CsvSource(path, batch_size=size))]
+        assert found == [float(np.float32(float(cell))) for cell in cells]
+
+
+BAD = [
+    ("1,k", "line has 2 cells, expected 3"),
+    ("1,2,3,k", "line has 4 cells, expected 3"),
+    ("x,2,k", "feature 'a' is not a number: 'x'"),
+    ("1,,k", "feature 'b' is missing"),
+    ("1, ,k", "feature 'b' is missing"),
+    ("1_0,2,k", "feature 'a' is not a number: '1_0'"),
+    ("nan,2,k", "feature 'a' is not finite: nan"),
+    ("1,-inf,k", "feature 'b' is not finite: -inf"),
+    ("1e39,2,k", "feature 'a' is outside the range of float32: 1e+39"),
+    ('1,2,"k', "not CSV: "),
+    ('1,2,"k"k', "not CSV: "),
+    ("1,2,k\x00", "a NUL character at 5 of the line"),
+    ("1,2," + "k" * 200, "line has more than 200 bytes"),
+]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+@pytest.mark.parametrize(("line", "reason"), BAD)
+def test_a_bad_line_is_a_dead_letter(write: Write, line: str, reason: str, batch_size: int) -> None:
+    letters: list[dict[str, Any]] = []
+    path = write(["a,b,y", "1,2,k", "", line, '3,4,"k"', "5,6,k"])
+    source = CsvSource(path, batch_size=batch_size, max_line_bytes=200, on_dead=letters.append)
+    assert rows(source) == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    assert source.dead == len(letters) == 1
+    assert letters[0].pop("reason").startswith(reason)
+    assert letters == [{"line": 4, "byte": 13, "source": "rows", "raw": line}]
+    with pytest.raises(RecordError) as caught:
+        list(CsvSource(path, batch_size=batch_size, max_line_bytes=200, strict=True))
+    assert str(caught.value).startswith(f"rows:4: {reason}")
+
+
+def test_bytes_that_are_not_text(write: Write) -> None:
+    letters: list[dict[str, Any]] = []
+    source = CsvSource(write(b"a,y\n1,k\n2,\xff\n3,k\n"), on_dead=letters.append)
+    assert rows(source) == [[1.0], [3.0]]
+    assert (letters[0]["reason"], letters[0]["raw"]) == (
+        "not UTF-8 at byte 2 of the line",
+        "2,\\xff",
+    )
+
+
+def test_missing_and_infinite_numbers_may_be_allowed(write: Write) -> None:
+    for size in (1, 9):
+        source = CsvSource(
+            write(["a,b,y", "1,,k", "nan,inf,k", "x,1,k"]), allow_nan=True, batch_size=size
+        )
+        expected = [[1.0, math.nan], [math.nan, math.inf]]
+        np.testing.assert_array_equal(rows(source), expected)
+        assert source.dead == 1
+
+
+def test_the_first_row_that_is_right_decides_the_features(write: Write) -> None:
+    source = CsvSource(write(["a,b,c,y", "1,2,k", "1,x,2,k", "3,4,5,k"]))
+    assert rows(source) == [[1.0, 2.0], [3.0, 5.0]]
+    assert (source.feature_names, source.left_out, source.dead) == (["a", "c"], ["b"], 1)
+
+
+def test_a_repeated_header_is_skipped(write: Write) -> None:
+    lines = ["a,b,y", "1,2,k", "a,b,y", "3,4,k", "b,a,y"]
+    source = CsvSource(write(lines))
+    assert (rows(source), source.dead) == ([[1.0, 2.0], [3.0, 4.0]], 1)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("head", [["y,a"], []])
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_line_ends_blank_lines_and_a_bom(
+    write: Write, end: str, last: bool, bom: bytes, head: list[str], batch_size: int
+) -> None:
+    lines = [*head, "u,1", "", "v,2", "  ", "u,3"]
+    data = bom + (end.join(lines) + (end if last else "")).encode()
+    for label in (0, -1):
+        source = CsvSource(write(data), label=label, batch_size=batch_size)
+        found = labels(source)
+        assert found == [["u", "v", "u"], [1, 2, 3]][label] or label == -1
+        assert source.dead == (3 if label == -1 else 0)
+        assert source.state_dict()["bytes"] == len(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"a,y\n", b"\xef\xbb\xbfa,y", b"\r\n"])
+def test_an_empty_stream_yields_nothing(write: Write, data: bytes) -> None:
+    source = CsvSource(write(data))
+    assert list(source) == []
+    assert (source.dead, source.state_dict()["bytes"]) == (0, len(data))
+
+
+def test_a_single_column(write: Write) -> None:
+    for allow_nan, size in itertools.product((False, True), (1, 32)):
+        options: dict[str, Any] = {"allow_nan": allow_nan, "batch_size": size}
+        source = CsvSource(write(["a", "1", "", "2"]), label=False, **options)
+        assert (rows(source), source.dead) == ([[1.0], [2.0]], 0)
+
+
+def test_a_row_of_empty_cells_is_not_blank(write: Write) -> None:
+    source = CsvSource(write(["a\tb\ty", "1\t2\tk", "\t\t"]), delimiter="\t", allow_nan=True)
+    np.testing.assert_array_equal(rows(source), [[1.0, 2.0], [math.nan, math.nan]])
+
+
+CELL = st.sampled_from(["1", "-2.5", "1e3", "", "x", " 7", "a,b", 'q"q', "nan", "07", "é"])
+
+
+@given(st.lists(st.lists(CELL, min_size=2, max_size=3), max_size=10), st.integers(1, 6))
+def test_against_the_csv_module_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[list[str]], size: int
+) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["a", "b", "y"], ["0", "0", "k"], *cells])
+    path = tmp_path_factory.mktemp("csv") / "rows"
+    path.write_text(text.getvalue())
+    source = CsvSource(path, batch_size=size)
+    expected = []
+    for row in csv.reader(io.StringIO(text.getvalue())):
+        try:
+            numbers = [float(cell) for cell in row[:2]]
+        except ValueError:
+            continue
+        if len(row) == 3 and all(map(math.isfinite, numbers)):
+            expected.append((numbers, row[2].strip() or None))
+    found = [
+        (x, None if y < 0 else str(source.labels.name(y)))
+        for batch in source
+        for x, y in zip(batch.x.tolist(), batch.y.tolist(), strict=True)
+    ]
+    assert found == expected
+    assert source.dead == len(cells) + 1 - len(expected)
+
+
+def test_a_state_of_other_settings_is_refused(write: Write) -> None:
+    path = write(["a,b,y", "1,2,k"])
+    source = CsvSource(path)
+    list(source)
+    state = source.state_dict()
+    CsvSource(path, features=["a", 1]).load_state_dict(state)
+    for features in (["b"], ["z"]):
+        with pytest.raises(CheckpointError, match=r"^features: saved \['a', 'b'\], this pipeline"):
+            CsvSource(path, features=features).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"^delimiter: saved ,, this pipeline has ;"):
+        CsvSource(path, delimiter=";").load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"^fields: "):
+        CsvSource(path, label=0).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"^format: saved jsonl, this pipeline has csv"):
+        source.load_state_dict({**state, "format": "jsonl"})
+
+
+@pytest.mark.parametrize("delimiter", ["", ",,", '"', "\n"])
+def test_wrong_delimiters(delimiter: str) -> None:
+    with pytest.raises(ValueError, match="delimiter must be one character"):
+        CsvSource("rows", delimiter=delimiter)
