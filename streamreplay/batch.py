@@ -193,7 +193,7 @@ class Batch:
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name != "held_out")
 
 
-def _no_groups(by: GroupBy) -> GroupIndex:
+def _no_groups(_by: GroupBy) -> GroupIndex:
     return GroupIndex.of(np.empty(0, np.int64))
 
 
@@ -304,6 +304,8 @@ def _integers(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
 
 def _ids(values: ArrayLike, n: int) -> NDArray[Any]:
     column = np.asarray(values)
-    if column.dtype.kind not in "iuU":
+    if column.dtype.kind not in "iuU" and column.size:
         raise TypeError(f"id must be integers or strings, got {column.dtype}")
-    return _column("id", column, n, column.dtype.type if column.dtype.kind == "U" else np.int64)
+    if column.shape != (n,):
+        raise ValueError(f"id must have shape ({n},) as x has {n} rows, got {column.shape}")
+    return column if column.dtype.kind == "U" else column.astype(np.int64, copy=False)

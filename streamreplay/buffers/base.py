@@ -97,13 +97,16 @@ class ExemplarsBuffer:
         }
 
     def update(self, batch: Batch) -> None:
-        """Offer the labelled rows of a batch.
+        """Offer the labelled rows of a batch; none of a held-out one.
 
         Raises
         ------
         ValueError
             Rows of another shape or type than those stored.
         """
+        self._commit()  # what came before comes first, whether or not the state was asked for
+        if batch.held_out:
+            return
         if len(batch) and np.minimum.reduce(batch.y) < 0:
             batch = batch.take(batch.y >= 0)
         if len(batch):
@@ -128,7 +131,7 @@ class ExemplarsBuffer:
 
         Shrinking evicts uniformly within each group. After growing, every group stays a uniform
         sample of all its rows, so a group that had been full fills the new room only as slowly as
-        its acceptance rate at the time of growing allows.
+        its acceptance rate at the time of growing allows. A group that has no row left begins anew.
 
         Raises
         ------
@@ -137,6 +140,7 @@ class ExemplarsBuffer:
         """
         if new_size < 0:
             raise ValueError(f"new_size must be at least 0, got {new_size}")
+        self._commit()
         self._reservoir.resize(new_size)
 
     def describe(self) -> dict[str, Any]:

@@ -21,8 +21,9 @@ class KeyStream:
     def __init__(self, seed: Seed) -> None:
         self._rng = make_rng(seed)
         self._next = 0
-        self._found: list[int] = []
-        self._limit = 0.0  # of the places in _found
+        self._found: list[int] = []  # places in the block of keys below _limit
+        self._found_keys: list[float] = []
+        self._limit = 0.0
         self._draw_block()
 
     def take(self, n: int) -> NDArray[np.float64]:
@@ -51,13 +52,18 @@ class KeyStream:
             found = np.flatnonzero(keys < limit)
             return found.tolist(), keys[found].tolist()
         if limit > self._limit or self._limit > 2 * limit:
-            self._found = np.flatnonzero(self._block < limit).tolist()
+            found = np.flatnonzero(self._block < limit)
+            self._found, self._found_keys = found.tolist(), self._block[found].tolist()
             self._limit = limit
         self._next = end
         first = bisect_left(self._found, start)
         last = bisect_left(self._found, end, first)
-        places = self._found[first:last]
-        return [place - start for place in places], [float(self._block[p]) for p in places]
+        places, small = [], []
+        for place, key in zip(self._found[first:last], self._found_keys[first:last], strict=True):
+            if key < limit:
+                places.append(place - start)
+                small.append(key)
+        return places, small
 
     def _draw_block(self) -> None:
         self._before = rng_state(self._rng)

@@ -13,6 +13,9 @@ def deal_slots(
 ) -> NDArray[np.int64]:
     """Deal slots to groups in rounds; return each group's quota: int64[groups].
 
+    In each round the lowest priority is served first; of equal ones the later group, as it is the
+    first one that gives way where rows are taken one at a time.
+
     >>> deal_slots(np.array([1000, 3]), np.array([0.5, 0.1]), 100).tolist()
     [97, 3]
     >>> deal_slots(np.array([9, 9, 9]), np.array([0.5, 0.1, 0.9]), 10).tolist()
@@ -28,7 +31,7 @@ def deal_slots(
     given = int(below[full]) if full < len(order) else int(order.sum())
     level = (max_size - given) // (len(order) - full)
     quotas = np.minimum(available, level)
-    more = np.flatnonzero(available > level)
+    more = np.flatnonzero(available > level)[::-1]
     extra = max_size - int(quotas.sum())
     quotas[more[np.argsort(priority[more], kind="stable")[:extra]]] += 1
     return quotas

@@ -89,9 +89,14 @@ class KeyedReservoir:
         """Change the number of slots.
 
         Shrinking evicts the largest keys, hence uniformly, down to the new quotas. After growing, a
-        group that was full goes on with the threshold it had: it grows as slowly as it must to
-        stay a uniform sample of its whole stream.
+        group that has turned rows away takes those with keys below its largest: with k of n rows
+        stored that is the k-th smallest of n keys, k / (n + 1) in mean, so the group grows as
+        slowly as it must to stay a uniform sample of its whole stream.
         """
+        if max_size > self.store.max_size:
+            for group, threshold in enumerate(self._threshold):
+                if threshold < np.inf:
+                    self._threshold[group] = float(self._key[self._slots(group)].max())
         quotas = self._deal(np.array(self._count, np.int64), max_size)
         kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
         keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
@@ -129,7 +134,9 @@ class KeyedReservoir:
         self._group = _reallocate(state["group"], self.store.max_size)
         self.ids = state["group_ids"].tolist()
         self._number = {group_id: number for number, group_id in enumerate(self.ids)}
-        self._tabulate()
+        self._table = np.empty(0, np.int64)
+        for group_id, number in self._number.items():
+            self._tabulate(group_id, number)
         self._seen = state["group_seen"].tolist()
         self._level = state["group_level"].copy()
         self._count = self._level.astype(np.int64).tolist()
@@ -140,7 +147,7 @@ class KeyedReservoir:
         number = len(self.ids)
         self.ids.append(group_id)
         self._number[group_id] = number
-        self._tabulate()
+        self._tabulate(group_id, number)
         self._seen.append(0)
         self._count.append(0)
         self._level = np.append(self._level, self._draw_priority(number, 0))
@@ -148,10 +155,12 @@ class KeyedReservoir:
         self._largest.append([])
         return number
 
-    def _tabulate(self) -> None:
-        small = {i: number for i, number in self._number.items() if 0 <= i < _TABLE}
-        self._table = np.full(max(small, default=-1) + 1, -1)
-        self._table[list(small)] = list(small.values())
+    def _tabulate(self, group_id: int, number: int) -> None:
+        if 0 <= group_id < _TABLE:
+            new = group_id + 1 - len(self._table)
+            if new > 0:
+                self._table = np.append(self._table, np.full(new, -1))
+            self._table[group_id] = number
 
     def _draw_priority(self, group: int, draw: int) -> float:
         """Return a group's priority: a function of its number and how often it was drawn anew."""
@@ -311,8 +320,9 @@ class KeyedReservoir:
         """Share slots among more groups than there are slots; called for each row of a group.
 
         The groups with the lowest priorities own the slots. A group draws a new priority whenever
-        the number of its rows has doubled, so that ownership is the same lottery for all groups,
-        whatever their ids and ages, and no group stays without a slot for ever.
+        the number of its rows has doubled, so that no group that goes on stays without a slot for
+        ever, and ownership is the same lottery for all groups, whatever their ids. Where groups
+        come one after the other, the one that is coming in has the better of it: it draws most.
         """
         doublings = self._seen[group].bit_length() - 1
         if doublings and self._seen[group] == 1 << doublings:

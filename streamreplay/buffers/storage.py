@@ -59,6 +59,8 @@ class ColumnStore:
         """Return which slots belong to which group; rebuilt only when a slot changed its group."""
         index = self._index.get(by)
         if index is None:
+            if not self._columns:
+                return GroupIndex.of(np.empty(0, np.int64))
             index = GroupIndex.of(self._columns[GROUP_COLUMNS[by]][: self.size])
             self._index[by] = index
         return index
@@ -73,7 +75,7 @@ class ColumnStore:
         Raises
         ------
         ValueError
-            Rows of another shape or type, or an id or time where there was none.
+            Rows of another shape or type.
         """
         mine = self._columns
         if mine and self._fits(batch):
@@ -85,13 +87,13 @@ class ColumnStore:
                 for name, column in columns.items()
             }
             return
-        if columns.keys() != self._columns.keys():
-            self._match_names(columns)
         x = mine["x"]
         if batch.x.dtype != x.dtype or batch.x.shape[1:] != x.shape[1:]:
             raise ValueError(
                 f"x: stored rows are {describe_array(x[0:0])}, got {describe_array(batch.x[0:0])}"
             )
+        if columns.keys() != mine.keys():
+            self._add_missing(columns)
         if batch.id is not None and batch.id.dtype != mine["id"].dtype:
             self._fit_id(batch.id)
 
@@ -201,7 +203,7 @@ class ColumnStore:
             ):
                 self._index[by] = None
 
-    def _match_names(self, columns: dict[str, NDArray[Any]]) -> None:
+    def _add_missing(self, columns: dict[str, NDArray[Any]]) -> None:
         for name in columns.keys() - self._columns.keys():
             column = columns[name]
             self._columns[name] = np.zeros(self.max_size, column.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
@@ -49,6 +50,8 @@ class Network:
         self._optimizer: Optimizer | None = None
         self._head: nn.Linear | None = None
         self.parameters: list[nn.Parameter] = []
+        self.statistics: list[torch.Tensor] = []
+        """Tensors that a forward pass in training moves, as batch norm's running mean."""
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
         """Outputs of the module."""
@@ -86,6 +89,11 @@ class Network:
         feature_shape : tuple of int
         n_classes : int
             Outputs that a factory is asked for; a given module keeps its own.
+
+        Raises
+        ------
+        ValueError
+            An optimizer was given that holds none of the module's parameters.
         """
         given = self._given
         if isinstance(given, nn.Module):
@@ -95,13 +103,16 @@ class Network:
                 module = given(feature_shape, n_classes)
         self._module = module.to(self._device)
         self.parameters = list(module.parameters())
+        self.statistics = list(module.buffers())
         self.feature_shape = feature_shape
         self.plain = is_plain(module)
         made = self._make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(module.parameters())
+        self._check_optimizer(self._optimizer)
+        self.width = self._count_outputs()
         head = last_linear(module)
-        self._head = head[1] if head else None
-        self.width = self._head.out_features if self._head else self._count_outputs()
+        # a layer of another width is somewhere inside, and what comes after it cannot grow
+        self._head = head[1] if head and head[1].out_features == self.width else None
         self._know(np.zeros(self.width, np.bool_))
 
     def meet(self, labels: NDArray[np.int64]) -> None:
@@ -110,7 +121,7 @@ class Network:
         Raises
         ------
         ValueError
-            A label is beyond the outputs of a module that has no linear layer to grow.
+            A label is beyond the outputs of a module that does not end in a linear layer.
         """
         top = int(labels.max())
         if top < self.width and self.mask is None:
@@ -120,6 +131,12 @@ class Network:
         known = self.known.copy()
         known[labels[labels >= 0]] = True
         self._know(known)
+
+    def restore(self, statistics: list[torch.Tensor]) -> None:
+        """Put back what a forward pass has moved; nothing where nothing was copied."""
+        if statistics:
+            for live, before in zip(self.statistics, statistics, strict=True):
+                live.copy_(before)
 
     def state_dict(self) -> State:
         """Return weights, the optimizer's memory and the classes known.
@@ -147,6 +164,7 @@ class Network:
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same module and kind of optimizer."""
         if not state["built"]:
+            expect("built", state["built"], self.built)  # there is no way back to no weights
             return
         shape = tuple(state["feature_shape"])
         if self.built:
@@ -159,7 +177,8 @@ class Network:
         self._load_weights(state["module"])
         expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            # torch's optimizers take over the tensors themselves, and write to them later
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         except ValueError as error:
             raise CheckpointError(f"optimizer: {error}") from None
         self._know(known.copy())
@@ -170,6 +189,11 @@ class Network:
         for name, tensor in live.items():
             expect(f"module.{name}", _describe(saved[name]), _describe(tensor))
         self.module.load_state_dict(dict(saved))
+
+    def _check_optimizer(self, optimizer: Optimizer) -> None:
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if held.isdisjoint(map(id, self.parameters)):
+            raise ValueError("optimizer holds none of the module's parameters")
 
     def _count_outputs(self) -> int:
         was_training = self.module.training
@@ -183,7 +207,7 @@ class Network:
         if self._head is None:
             raise ValueError(
                 f"label index {width - 1} is beyond the module's {self.width} outputs, "
-                "and it has no linear layer to grow"
+                "and it has no linear layer at its end to grow"
             )
         with self._random():
             grow_head(self._head, width, self.optimizer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -52,12 +53,19 @@ class Scaler:
             np.clip(out, -_LIMIT, _LIMIT, out=out)
 
     def update(self, x: NDArray[Any]) -> None:
-        """Take rows [n, *feature] into the running mean and variance."""
+        """Take rows [n, *feature] into the running mean and variance.
+
+        Rows that are not finite are left out: they would spoil the scale of all that follow.
+        """
         if self.normalize == "none" or (self.normalize == "auto" and x.dtype == np.uint8):
             return
         rows = x.astype(np.float64)
         if x.dtype == np.uint8:
             rows /= 255
+        elif not math.isfinite(np.vdot(rows, rows)):  # the squares of float32 values are finite
+            rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
+            if not len(rows):
+                return
         n = len(rows)
         mean = rows.mean(0)
         rows -= mean

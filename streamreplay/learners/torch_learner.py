@@ -132,6 +132,8 @@ class TorchLearner:
         ValueError
             Rows have another shape than those learned from, or no row has arrived yet.
         """
+        if not self._net.built:
+            raise ValueError("there are no classes to predict before the first row has arrived")
         self._check_shape(x)
         with self._ambience():
             return torch.softmax(self._masked(self._predict(x)), 1).cpu().numpy()
@@ -169,6 +171,8 @@ class TorchLearner:
             nothing = np.empty(0, np.float32)
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
         if not self._net.built:
+            if incoming.held_out:  # such rows must not decide what the module looks like
+                return Scored(incoming, *_score_blindly(incoming.y))
             self._net.build(incoming.x.shape[1:], max(1, int(incoming.y.max()) + 1))
         self._check_shape(incoming.x)
         if self._net.plain and self.threads in (None, torch.get_num_threads()):
@@ -197,6 +201,9 @@ class TorchLearner:
         scores = self._score(incoming.y, self._evaluate(n) if logits is None else logits[:n])
         replayed = skipped = 0
         if top >= 0:
+            if net.mask is not None and not net.known.any() and len(rehearsal.memory):
+                net.meet(rehearsal.memory.y)  # the buffer had been filled before
+                logits = None
             net.meet(incoming.y)
             replayed, skipped = self._train(rehearsal, logits)
         if not first:
@@ -210,10 +217,12 @@ class TorchLearner:
         ``logits`` are those of the first pass, if they are there already.
         """
         optimizer, skipped = self._net.optimizer, 0
+        guarded = self.on_divergence == "skip" and self._net.statistics
         steps, k = rehearsal.rows.shape
         labels = self._y[: len(rehearsal.incoming) + k]
         parameters = self._net.parameters
         for step in range(steps):
+            before = [buffer.clone() for buffer in guarded] if guarded else []
             if logits is None:
                 logits = self._forward(rehearsal, step)
             loss = cross_entropy(self._masked(logits), labels.to(self.device), ignore_index=-1)
@@ -221,12 +230,14 @@ class TorchLearner:
             logits = None
             if not math.isfinite(value):
                 self._diverged(value, rehearsal.incoming)
+                self._net.restore(before)
                 skipped += 1
                 continue
             for parameter in parameters:
                 parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
             loss.backward()  # type: ignore[no-untyped-call]
             if self.on_divergence == "skip" and not self._finite_gradients():
+                self._net.restore(before)
                 skipped += 1
                 continue
             optimizer.step()
@@ -259,12 +270,10 @@ class TorchLearner:
 
     def _score(self, y: NDArray[np.int64], logits: torch.Tensor) -> _Scores:
         """Turn logits [n, width] into predictions, their probabilities, and losses."""
-        n = len(y)
         if not self._net.known.any():
-            loss = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
-            return np.full(n, -1), np.full(n, np.nan, np.float32), loss
+            return _score_blindly(y)
         log_p = torch.log_softmax(self._masked(logits.detach()), 1).cpu().numpy()
-        rows = np.arange(n)
+        rows = np.arange(len(y))
         prediction = log_p.argmax(1)
         probability = np.exp(log_p[rows, prediction])
         last = self._net.width - 1
@@ -310,3 +319,9 @@ class TorchLearner:
     def _ambience(self) -> Iterator[None]:
         with own_threads(self.threads), nullcontext() if self._net.plain else self._random():
             yield
+
+
+def _score_blindly(y: NDArray[np.int64]) -> _Scores:
+    """Score rows while no class is known."""
+    loss = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
+    return np.full(len(y), -1), np.full(len(y), np.nan, np.float32), loss

@@ -10,34 +10,37 @@ __all__ = ["share_out"]
 
 def share_out(
     counts: NDArray[np.int64], k: int, turn: int, *, replacement: bool
-) -> NDArray[np.int64]:
-    """Deal k draws to groups, one at a time in turn; return each group's share: int64[groups].
+) -> tuple[NDArray[np.int64], int]:
+    """Deal k draws to groups in equal shares, and the odd ones to groups in turn.
+
+    Returns each group's share, int64[groups], and how many odd ones there were: moved on by that, a
+    turn comes to every group equally often.
 
     Without replacement a group gets at most as many as it has rows, and the others take over the
-    rest; the shares then sum to less than k only where all groups together have fewer rows.
+    rest, again in equal shares; they sum to less than k only where all groups together have fewer
+    rows.
 
-    >>> share_out(np.array([10, 4, 2]), 8, 0, replacement=True).tolist()
-    [3, 3, 2]
-    >>> share_out(np.array([10, 4, 2]), 8, 1, replacement=True).tolist()
-    [2, 3, 3]
-    >>> share_out(np.array([10, 4, 2]), 12, 0, replacement=False).tolist()
-    [6, 4, 2]
+    >>> share_out(np.array([10, 4, 2]), 8, 0, replacement=True)
+    (array([3, 3, 2]), 2)
+    >>> share_out(np.array([10, 4, 2]), 8, 2, replacement=True)
+    (array([3, 2, 3]), 2)
+    >>> share_out(np.array([10, 4, 2]), 12, 0, replacement=False)
+    (array([6, 4, 2]), 0)
     """
     groups = len(counts)
-    shares = np.full(groups, k // groups, np.int64)
-    places = (turn + np.arange(k % groups)) % groups
-    shares[places] += 1
-    if replacement:
-        return shares
-    missing = int(np.maximum(shares - counts, 0).sum())
-    shares = np.minimum(shares, counts)
-    while missing:
-        room = np.flatnonzero(counts > shares)
-        if not len(room):
-            break
-        each = max(1, missing // len(room))
-        first = room[(turn + np.arange(len(room))) % len(room)][:missing]
-        more = np.minimum(counts[first] - shares[first], each)
-        shares[first] += more
-        missing -= int(more.sum())
-    return shares
+    each, left = divmod(k, groups)
+    if replacement or counts.min() > each:
+        shares = np.full(groups, each, np.int64)
+        shares[(turn + np.arange(left)) % groups] += 1
+        return shares, left
+    shares = np.zeros(groups, np.int64)
+    room, left = np.flatnonzero(counts), k
+    while len(room) and left >= len(room):
+        each = min(left // len(room), int((counts[room] - shares[room]).min()))
+        shares[room] += each
+        left -= each * len(room)
+        room = room[counts[room] > shares[room]]
+    if not len(room):
+        return shares, 0
+    shares[room[(turn + np.arange(left)) % len(room)]] += 1
+    return shares, left

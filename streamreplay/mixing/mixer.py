@@ -73,7 +73,7 @@ class Mixer:
         self.replacement = replacement
         self.steps = steps
         self._rng = make_rng(seed)
-        self._turn = 0  # draws dealt so far: whose turn the next odd row is
+        self._turn = 0  # odd rows dealt so far: whose turn the next one is
 
     def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
         """Add to each rehearsal which rows of memory to learn from."""
@@ -104,8 +104,8 @@ class Mixer:
     def _draw_balanced(
         self, index: GroupIndex, rows: NDArray[np.int64], group: NDArray[np.int64]
     ) -> None:
-        shares = share_out(index.counts, len(rows), self._turn, replacement=self.replacement)
-        self._turn += len(rows)
+        shares, odd = share_out(index.counts, len(rows), self._turn, replacement=self.replacement)
+        self._turn += odd
         which = np.repeat(np.arange(len(index)), shares)
         counts = index.counts[which]
         offsets = (self._rng.random(len(rows)) * counts).astype(np.int64)

@@ -1,0 +1,292 @@
+"""A state tree on disk: a folder of arrays, JSON and checksums. Nothing is ever pickled.
+
+::
+
+    ckpt-000000120000/
+        arrays.safetensors   NumPy arrays and torch tensors, named by their path in the tree
+        state.json           the rest of the tree, with a reference where an array was
+        manifest.json        format version, position, size and sha256 of the two others
+
+The same state gives the same bytes. A folder appears under its name only when it is complete and
+on the disk; a process that dies while writing leaves a `.tmp-` folder, which the next save removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psutil
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save_file as save_arrays
+
+from streamreplay import __version__
+from streamreplay.checkpoint.tree import Columns, decode, encode
+from streamreplay.errors import CheckpointError, CorruptCheckpointError
+from streamreplay.stage import State
+
+__all__ = [
+    "Checkpoint",
+    "Manifest",
+    "fsync_folder",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+]
+
+Manifest: TypeAlias = dict[str, Any]
+
+_VERSION = 1
+_ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
+_FILES = (_ARRAYS, _STATE)
+_NAME = re.compile(r"ckpt-(\d{12,})(\.old)?")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found and read.
+
+    Attributes
+    ----------
+    path : Path
+    state : State
+    manifest : dict
+    skipped : tuple of str
+        Why each newer one could not be used, newest first.
+    """
+
+    path: Path
+    state: State
+    manifest: Manifest
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def position(self) -> int:
+        """Rows of the stream that the state accounts for."""
+        return int(self.manifest["position"])
+
+
+def save_checkpoint(folder: Path, state: State, *, position: int, keep: int = 3) -> Path:
+    """Write a state into ``folder/ckpt-<position>``, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there. One process writes to it at a time.
+    state : State
+        A tree of dicts (keys str or int), lists, strings, numbers, None, arrays and tensors.
+        Tuples come back as lists, tensors on the CPU.
+    position : int
+        Rows of the stream that the state accounts for. A checkpoint of the same position is
+        replaced.
+    keep : int
+        How many to keep: this one and the newest before it.
+
+    Raises
+    ------
+    TypeError
+        The tree holds something else; the message names its path.
+    CheckpointError
+        The disk refuses.
+    """
+    if position < 0:
+        raise ValueError(f"position must be at least 0, got {position}")
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1, got {keep}")
+    final = folder / f"ckpt-{position:012d}"
+    temporary = folder / f".tmp-{os.getpid()}-{final.name}"
+    columns: Columns = {}
+    tree = encode(state, "", columns)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        temporary.mkdir()
+        _write(temporary, tree, columns, position)
+        _swap(temporary, final)
+        _prune(folder, position, keep)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(f"{final}: cannot be written: {error.strerror or error}") from error
+    return final
+
+
+def load_checkpoint(path: Path) -> tuple[State, Manifest]:
+    """Read a checkpoint, checking every byte.
+
+    Raises
+    ------
+    CorruptCheckpointError
+        A file is missing, short or altered; the message names it.
+    CheckpointError
+        There is none at ``path``, or it is of a format this version does not know.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: there is no checkpoint folder here")
+    manifest = _read_manifest(path)
+    contents = {name: _read_checked(path / name, manifest["files"][name]) for name in _FILES}
+    try:
+        arrays = load_arrays(contents[_ARRAYS])
+        state = decode(json.loads(contents[_STATE]), arrays)
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise CorruptCheckpointError(f"{path}: cannot be decoded ({error})") from error
+    return state, manifest
+
+
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the newest checkpoint of a folder that is whole; None if there is none at all.
+
+    Raises
+    ------
+    CorruptCheckpointError
+        There are some, and all of them are damaged.
+    CheckpointError
+        The newest one is of a format this version does not know.
+    """
+    skipped: list[str] = []
+    for path in _candidates(folder):
+        try:
+            state, manifest = load_checkpoint(path)
+        except CorruptCheckpointError as error:
+            skipped.append(str(error))
+        else:
+            return Checkpoint(path, state, manifest, tuple(skipped))
+    if skipped:
+        raise CorruptCheckpointError(f"no checkpoint is whole: {'; '.join(skipped)}")
+    return None
+
+
+def fsync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(folder: Path, tree: Any, columns: Columns, position: int) -> None:
+    save_arrays(dict(sorted(columns.items())), str(folder / _ARRAYS))
+    (folder / _STATE).write_bytes(_dump(tree))
+    manifest = {
+        "format": "streamreplay checkpoint",
+        "version": _VERSION,
+        "library": __version__,
+        "position": position,
+        "files": {name: _measure(folder / name) for name in _FILES},
+    }
+    (folder / _MANIFEST).write_bytes(_seal(manifest))
+    for name in (*_FILES, _MANIFEST):
+        with (folder / name).open("rb") as file:
+            os.fsync(file.fileno())
+    fsync_folder(folder)
+
+
+def _swap(temporary: Path, final: Path) -> None:
+    """Rename into place; at any moment the old one or the new one has a name that is found."""
+    old = final.with_name(f"{final.name}.old")
+    if final.exists():
+        if old.exists():
+            shutil.rmtree(old)
+        final.rename(old)
+    temporary.rename(final)
+    fsync_folder(final.parent)
+    _remove(old)
+
+
+def _prune(folder: Path, position: int, keep: int) -> None:
+    older = [p for p in _candidates(folder) if _position(p) <= position]
+    for path in older[keep:]:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Take the name away first, so that a half-removed folder is not taken for a damaged one."""
+    if path.exists():
+        doomed = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(".tmp-*-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
+            shutil.rmtree(path)
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Every checkpoint's path, newest first; one that was being replaced after its successor."""
+    found = [path for path in folder.glob("ckpt-*") if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda p: (_position(p), p.suffix != ".old"), reverse=True)
+
+
+def _position(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _seal(manifest: Manifest) -> bytes:
+    digest = hashlib.sha256(_dump(manifest)).hexdigest()
+    return json.dumps({**manifest, "sha256": digest}, indent=1).encode() + b"\n"
+
+
+def _unseal(raw: bytes) -> Manifest | None:
+    try:
+        manifest: Manifest = json.loads(raw)
+        del manifest["sha256"]
+        return manifest if _seal(manifest) == raw else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / _MANIFEST
+    raw = _read(path)
+    manifest = _unseal(raw)
+    if manifest is None:
+        raise CorruptCheckpointError(f"{path}: is damaged")
+    if manifest["version"] != _VERSION:
+        raise CheckpointError(
+            f"{path}: format version {manifest['version']}, this streamreplay {__version__} "
+            f"reads {_VERSION}"
+        )
+    if _position(folder) not in (-1, manifest["position"]):
+        raise CorruptCheckpointError(f"{path}: is of position {manifest['position']}")
+    return manifest
+
+
+def _read_checked(path: Path, expected: dict[str, Any]) -> bytes:
+    raw = _read(path)
+    if len(raw) != expected["bytes"]:
+        raise CorruptCheckpointError(
+            f"{path}: has {len(raw)} bytes, the manifest says {expected['bytes']}"
+        )
+    if hashlib.sha256(raw).hexdigest() != expected["sha256"]:
+        raise CorruptCheckpointError(f"{path}: its checksum is not the manifest's")
+    return raw
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CorruptCheckpointError(f"{path}: is missing") from None
+    except OSError as error:
+        raise CorruptCheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _dump(tree: Any) -> bytes:
+    return json.dumps(tree, allow_nan=False, separators=(",", ":")).encode()

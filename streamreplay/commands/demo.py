@@ -1,0 +1,52 @@
+"""``streamreplay demo``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["demo"]
+
+
+def demo(
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the four runs are kept.")
+    ] = Path("streamreplay-demo"),
+) -> None:
+    """See a learner forget, and replay cure it: two bundled real streams, in under a minute."""
+    from rich.console import Console  # noqa: PLC0415 - slow
+
+    from streamreplay.demo import draw, print_table, run_demo  # noqa: PLC0415 - slow
+    from streamreplay.demo.runs import Interrupted  # noqa: PLC0415
+
+    console, progress = Console(), Console(stderr=True)
+    start, runs = time.monotonic(), []
+    try:
+        with progress.status("starting") as status:
+            for run in run_demo(out):
+                runs.append(run)
+                kind = "with replay" if run.replay else "without replay"
+                progress.print(
+                    f"{run.stream.title}, {kind}: {run.scores[-1]['position']:,} rows "
+                    f"({time.monotonic() - start:.0f} s)"
+                )
+                status.update("learning")
+    except Interrupted as stopped:
+        raise typer.Exit(stopped.code) from None
+    print_table(runs, console)
+    picture = out / "forgetting.png"
+    try:
+        draw(runs, picture)
+    except ImportError:
+        progress.print("no picture: matplotlib is missing, pip install 'streamreplay[plot]'")
+    else:
+        console.print(f"picture: {picture}", highlight=False)
+    console.print(
+        f"run folders: {out}{'' if str(out).endswith('/') else '/'}; look inside one with: "
+        f"streamreplay inspect {runs[-1].folder}",
+        highlight=False,
+    )

@@ -1,0 +1,8 @@
+"""Jobs: one typed description of a run, from a TOML file to a pipeline."""
+
+from streamreplay.config.job import Job
+from streamreplay.config.load import load_job
+from streamreplay.config.pipeline import build
+from streamreplay.config.text import job_schema, template, to_toml, write_template
+
+__all__ = ["Job", "build", "job_schema", "load_job", "template", "to_toml", "write_template"]

@@ -1,0 +1,195 @@
+"""What a job file can say, with the rule and the default of every key.
+
+A number of 0 stands for "none" where the text says so: TOML has no null.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Buffer",
+    "Evaluator",
+    "HoldOut",
+    "Job",
+    "Learner",
+    "Mixer",
+    "Run",
+    "Source",
+    "Split",
+    "Test",
+]
+
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+Format: TypeAlias = Literal["auto", "jsonl", "csv", "npz", "idx"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Split(_Section):
+    """Show the rows class by class, as experiences of disjoint classes (reads all rows first)."""
+
+    n_experiences: Positive
+    """How many experiences."""
+    class_order: list[int | str] | None = None
+    """The classes in the order they are to appear; by default as `seed` says."""
+    seed: Count | None = None
+    """Shuffles the classes and the rows of each experience; without it both keep their order."""
+    return_task_id: bool = False
+    """Number the tasks too, as the experiences."""
+
+
+class HoldOut(_Section):
+    """Keep rows of the source out of training, to test retention on (reads all rows first)."""
+
+    share: Share = 0.1
+    """The share of rows to hold out."""
+    first: Count = 0
+    """Hold out only among the first so many rows; 0: among all."""
+    seed: Count = 0
+    """Which rows."""
+
+
+class Source(_Section):
+    """Where the rows come from."""
+
+    path: str = "-"
+    """File to read; "-" is standard input. In a job file relative to the file's folder."""
+    format: Format = "auto"
+    """auto, jsonl, csv, npz or idx; auto goes by the file's name. .gz and .zst are unpacked."""
+    label: str | int | None = None
+    """Field or column with the label; by default y, without a header the last. "" is none."""
+    features: list[str | int] | None = None
+    """Fields or columns to learn from; by default all numeric ones."""
+    task: str | int | None = None
+    """Field or column with the task id."""
+    experience: str | int | None = None
+    """Field or column with the experience id."""
+    id: str | int | None = None
+    """Field or column with the row's own id."""
+    time: str | int | None = None
+    """Field or column with the event time."""
+    header: bool | None = None
+    """Whether a CSV's first line names its columns; found out by default."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """What separates the columns of a CSV; by default a comma, a tab in .tsv."""
+    labels_path: str | None = None
+    """File with the labels of IDX images."""
+    batch_size: Positive = 32
+    """Rows in a batch at most: one training step each."""
+    max_wait: Annotated[float, Field(ge=0)] = 0.5
+    """Seconds after which a slow stream's batch goes on as it is."""
+    allow_nan: bool = False
+    """Take NaN and infinity for numbers instead of dead letters."""
+    max_line_bytes: Positive = 1 << 20
+    """Longer lines are dead letters."""
+    split: Split | None = None
+    hold_out: HoldOut | None = None
+
+
+class Buffer(_Section):
+    """Which rows are kept for rehearsal."""
+
+    kind: Literal["reservoir", "class_balanced", "none"] = "class_balanced"
+    """class_balanced, reservoir (uniform over the whole stream) or none (no replay)."""
+    max_size: Count = 1000
+    """Capacity in rows."""
+
+
+class Mixer(_Section):
+    """Which stored rows are rehearsed with each batch."""
+
+    batch_size_mem: Count | None = None
+    """Stored rows in a training step; by default as many as source.batch_size."""
+    by: Literal["none", "class", "task", "experience"] = "none"
+    """Draw uniformly (none), or the same number of each class, task or experience."""
+    replacement: bool = False
+    """Whether a row may be drawn twice for one step."""
+    steps: Positive = 1
+    """Training steps per batch, each with its own draw."""
+
+
+class Learner(_Section):
+    """The model and how it learns."""
+
+    module: str = "mlp"
+    """linear, mlp, or "package.module:factory" of (feature_shape, n_classes) -> nn.Module."""
+    hidden: list[Positive] = [256, 256]
+    """Widths of the mlp's hidden layers."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    """sgd, adam or adamw."""
+    lr: Annotated[float, Field(gt=0)] = 0.001
+    """Learning rate."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of sgd."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay."""
+    normalize: Literal["auto", "standard", "none"] = "auto"
+    """Scale features as they come: standard (running mean and deviation), none, or auto."""
+    on_divergence: Literal["raise", "skip"] = "raise"
+    """When the loss is not finite: stop, or leave the step out."""
+    device: str = "cpu"
+    """Where torch computes: cpu, cuda, cuda:1."""
+    threads: Positive = 1
+    """Threads of torch; results are the same only for the same number."""
+
+
+class Evaluator(_Section):
+    """What is logged."""
+
+    report_every: Positive = 1000
+    """Rows from one record of metrics.jsonl to the next."""
+    window: Positive = 1000
+    """Rows in the sliding window."""
+    fading: Annotated[float, Field(gt=0, le=1)] = 0.999
+    """Fading factor of the faded accuracy."""
+
+
+class Test(_Section):
+    """Rows to test retention on after each experience; read as the source is."""
+
+    path: str
+    """File to read."""
+    labels_path: str | None = None
+    """File with the labels of IDX images."""
+    every: Count = 0
+    """Test also after each so many rows; 0: only when an experience ends."""
+
+
+class Run(_Section):
+    """How the command runs the job; none of it changes what is learned."""
+
+    checkpoint_every: Positive = 10_000
+    """Rows from one checkpoint to the next."""
+    keep_checkpoints: Positive = 3
+    """How many to keep."""
+    emit: Literal["predictions", "metrics", "none"] = "metrics"
+    """What to write to standard output, one JSON object per line."""
+    save_predictions: bool = False
+    """Write predictions.jsonl into the run folder also when they are not emitted."""
+    limit: Count = 0
+    """Stop after so many rows; 0: at the end of the stream."""
+    strict: bool = False
+    """Stop at the first record that cannot be read, instead of putting it aside."""
+
+
+class Job(_Section):
+    """A job: where rows come from, what is kept, how it is learned, what is logged."""
+
+    seed: Count = 0
+    """Everything random derives from it."""
+    source: Source = Source()
+    buffer: Buffer = Buffer()
+    mixer: Mixer = Mixer()
+    learner: Learner = Learner()
+    evaluator: Evaluator = Evaluator()
+    test: Test | None = None
+    run: Run = Run()

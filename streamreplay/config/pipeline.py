@@ -1,0 +1,151 @@
+"""From a job to a pipeline."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.config.job import Job, Learner
+from streamreplay.config.sources import Inputs, open_inputs
+from streamreplay.errors import ConfigError
+from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.mixing import Mixer
+from streamreplay.randomness import Seed, spawn_seed
+from streamreplay.stage import Pipeline, Stage
+
+__all__ = ["build"]
+
+
+def build(
+    job: Job,
+    *,
+    on_dead: Callable[[dict[str, Any]], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Pipeline:
+    """Open a job's source and put its stages behind it.
+
+    The stages are ``holdout`` (with held-out rows only), ``buffer`` and ``mixer`` (unless the
+    buffer's kind is none), ``learner`` and ``evaluator``. What the stream calls its classes is in
+    ``pipeline.source.labels``.
+
+    Parameters
+    ----------
+    job : Job
+    on_dead : callable, optional
+        Takes each record that could not be read.
+    stop : callable, optional
+        A source that waits for rows gives up once this is true.
+
+    Raises
+    ------
+    ConfigError
+        Parts of the job do not fit together.
+    SourceError
+        A file cannot be opened.
+
+    Examples
+    --------
+    ::
+
+        pipeline = build(load_job(Path("job.toml")))
+        for report in pipeline:
+            ...
+    """
+    inputs = open_inputs(job, on_dead=on_dead, stop=stop)
+    stages: dict[str, Stage[Any, Any]] = {}
+    if inputs.test is not None:
+        stages["holdout"] = _holdout(job, inputs)
+    if job.buffer.kind != "none":
+        stages["buffer"] = _buffer(job)
+        stages["mixer"] = _mixer(job)
+    stages["learner"] = _learner(job.learner, spawn_seed(job.seed, "learner"))
+    stages["evaluator"] = Prequential(
+        report_every=job.evaluator.report_every,
+        window=job.evaluator.window,
+        fading=job.evaluator.fading,
+    )
+    return Pipeline(inputs.source, **stages)
+
+
+def _holdout(job: Job, inputs: Inputs) -> Holdout:
+    every = job.test.every if job.test is not None else 0
+    if inputs.test is None:
+        raise ConfigError("test: there are no rows to test on")
+    find = None if inputs.names is None else inputs.source.labels.find
+    try:
+        return Holdout(inputs.test, every=every or None, names=inputs.names, find=find)
+    except ValueError as error:
+        raise ConfigError(f"test: {error}") from None
+
+
+def _buffer(job: Job) -> ExemplarsBuffer:
+    kinds = {"reservoir": ReservoirSamplingBuffer, "class_balanced": ClassBalancedBuffer}
+    return kinds[job.buffer.kind](job.buffer.max_size, spawn_seed(job.seed, "buffer"))
+
+
+def _mixer(job: Job) -> Mixer:
+    mixer = job.mixer
+    return Mixer(
+        job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem,
+        None if mixer.by == "none" else mixer.by,
+        replacement=mixer.replacement,
+        steps=mixer.steps,
+        seed=spawn_seed(job.seed, "mixer"),
+    )
+
+
+def _learner(settings: Learner, seed: Seed) -> Stage[Any, Any]:
+    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
+
+    from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
+
+    if settings.module == "linear":
+        factory: Any = linear()
+    elif settings.module == "mlp":
+        factory = mlp(settings.hidden)
+    else:
+        factory = _imported(settings.module)
+    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
+        "adam": partial(torch.optim.Adam, **common),
+        "adamw": partial(torch.optim.AdamW, **common),
+    }
+    try:
+        device = torch.empty(0, device=settings.device).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"learner.device: {settings.device!r} cannot be used: {reason}") from None
+    return TorchLearner(
+        factory,
+        optimizers[settings.optimizer],
+        normalize=settings.normalize,
+        on_divergence=settings.on_divergence,
+        device=device,
+        threads=settings.threads,
+        seed=seed,
+    )
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """Import ``package.module:factory``; the working directory is looked in as well."""
+    module, colon, attribute = name.partition(":")
+    if not (module and colon and attribute):
+        raise ConfigError(
+            f"learner.module: must be linear, mlp or package.module:factory, got {name!r}"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"learner.module: {name!r} cannot be imported: {error}") from None
+    if not callable(factory):
+        raise ConfigError(f"learner.module: {name!r} is no callable")
+    return factory  # type: ignore[no-any-return]

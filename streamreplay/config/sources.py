@@ -1,0 +1,203 @@
+"""From a job to the source of its stream, and to the rows that are kept out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreplay.batch import Batch
+from streamreplay.config.job import Job, Source
+from streamreplay.errors import ConfigError
+from streamreplay.ingest import (
+    ArraySource,
+    CsvSource,
+    JsonlSource,
+    Labels,
+    LineSource,
+    hold_out,
+    in_memory,
+    open_idx,
+    open_npz,
+    split_by_class,
+)
+
+__all__ = ["Inputs", "open_inputs"]
+
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".npz": "npz",
+    ".idx": "idx",
+    "-ubyte": "idx",
+}
+_FIELDS = ("features", "label", "task", "experience", "id", "time")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job reads.
+
+    Attributes
+    ----------
+    source : Source
+        The stream; it has ``labels``.
+    test : Batch or None
+        Rows held out of it.
+    names : list
+        What the labels of ``test`` are called.
+    """
+
+    source: Any
+    test: Batch | None = None
+    names: list[int | str] | None = None
+
+
+def format_of(path: str, given: str) -> str:
+    """Return the format of a file, by its name unless it is given.
+
+    Raises
+    ------
+    ConfigError
+        The name does not tell.
+
+    Examples
+    --------
+    >>> format_of("data/rows.jsonl.gz", "auto"), format_of("-", "csv")
+    ('jsonl', 'csv')
+    """
+    if given != "auto":
+        return given
+    name = _bare(path)
+    for suffix, found in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return found
+    what = "standard input has no name" if path == "-" else f"the name {Path(path).name!r}"
+    raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
+
+
+def open_inputs(
+    job: Job,
+    *,
+    on_dead: Callable[[dict[str, Any]], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Inputs:
+    """Open a job's source, and its test rows if it has any.
+
+    Raises
+    ------
+    ConfigError
+        Parts of the job do not fit together, or do not fit the files.
+    SourceError
+        A file cannot be opened.
+    """
+    settings, limit = job.source, job.run.limit or None
+    if job.test is not None and settings.hold_out is not None:
+        raise ConfigError("test: test rows come from a file or from source.hold_out, not from both")
+    kind = format_of(settings.path, settings.format)
+    if kind in ("jsonl", "csv") and settings.split is None and settings.hold_out is None:
+        options = {"on_dead": on_dead, "stop": stop, "limit": limit, "strict": job.run.strict}
+        source: ArraySource | LineSource = _lines(settings, kind, settings.path, **options)
+        return _with_test(source, _test(job), None)
+    options = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
+    rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
+    test = _test(job)
+    try:
+        if settings.hold_out is not None:
+            held = settings.hold_out
+            rows, test = hold_out(rows, held.share, seed=held.seed, first=held.first or None)
+        if settings.split is not None:
+            rows = split_by_class(rows, **settings.split.model_dump())
+    except ValueError as error:
+        raise ConfigError(f"source: {error}") from None
+    rows.limit = limit
+    return _with_test(rows, test, None if settings.split is None else rows)
+
+
+def _with_test(
+    source: ArraySource | LineSource, test: ArraySource | None, split: ArraySource | None
+) -> Inputs:
+    if test is None:
+        return Inputs(source)
+    if split is not None:
+        test = _in_experiences_of(split, test)
+    names = test.coded.names
+    return Inputs(source, test.whole(Labels(names)), names)
+
+
+def _in_experiences_of(split: ArraySource, test: ArraySource) -> ArraySource:
+    """Put each test row into the experience that has its class."""
+    rows = split.whole(Labels())
+    of_name = dict(zip(split.coded.names, rows.experience[split.coded.first], strict=True))
+    foreign = [name for name in test.coded.names if name not in of_name]
+    if foreign:
+        raise ConfigError(f"test: class {foreign[0]!r} is not among those of the source")
+    if (test.coded.codes < 0).any():
+        raise ConfigError("test: every row needs a label, as the source is split by class")
+    experience = np.array([of_name[name] for name in test.coded.names], np.int64)[test.coded.codes]
+    task = experience if rows.task.any() else 0
+    return test.select(np.arange(len(test)), experience=experience, task=task)
+
+
+def _test(job: Job) -> ArraySource | None:
+    if job.test is None:
+        return None
+    kind = format_of(job.test.path, job.source.format)
+    return _arrays(job.source, kind, job.test.path, job.test.labels_path, strict=True)
+
+
+def _arrays(
+    settings: Source, kind: str, path: str, labels_path: str | None, **options: Any
+) -> ArraySource:
+    """Read a whole file into memory."""
+    if kind == "idx":
+        labels = False if settings.label == "" else labels_path
+        return open_idx(path, labels, batch_size=settings.batch_size)
+    if kind == "npz":
+        fields = {name: str(value) for name, value in _given(settings).items()}
+        if settings.features is not None:
+            if len(settings.features) != 1:
+                raise ConfigError("source.features: an .npz file has one array of features")
+            fields["features"] = str(settings.features[0])
+        renamed: dict[str, Any] = {
+            {"features": "x", "label": "y"}.get(key, key): name for key, name in fields.items()
+        }
+        return open_npz(
+            path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **renamed
+        )
+    return in_memory(_lines(settings, kind, path, **options))
+
+
+def _lines(settings: Source, kind: str, path: str, **options: Any) -> CsvSource | JsonlSource:
+    fields = _given(settings)
+    options |= {
+        "batch_size": settings.batch_size,
+        "max_wait": settings.max_wait,
+        "allow_nan": settings.allow_nan,
+        "max_line_bytes": settings.max_line_bytes,
+    }
+    try:
+        if kind == "csv":
+            delimiter = settings.delimiter or ("\t" if _bare(path).endswith(".tsv") else ",")
+            return CsvSource(path, header=settings.header, delimiter=delimiter, **fields, **options)
+        numbers = [value for value in fields.values() if isinstance(value, int)]
+        if numbers:
+            raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
+        return JsonlSource(path, **fields, **options)
+    except ValueError as error:
+        raise ConfigError(f"source: {error}") from None
+
+
+def _given(settings: Source) -> dict[str, Any]:
+    values = {name: getattr(settings, name) for name in _FIELDS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _bare(path: str) -> str:
+    return Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")

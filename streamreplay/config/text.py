@@ -1,0 +1,107 @@
+"""A job as text: resolved, as a template, as a JSON schema."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from streamreplay.config.job import Job
+from streamreplay.config.load import section_of
+from streamreplay.errors import ConfigError
+
+__all__ = ["job_schema", "template", "to_toml", "write_template"]
+
+_HEAD = """\
+# A streamreplay job: `streamreplay run {name}`.
+# Every key is here with its default; what starts with "# " and a key is off until uncommented.
+"""
+_EXAMPLES = {
+    "source.label": '"class"',
+    "source.features": '["a", "b"]',
+    "source.task": '"task"',
+    "source.experience": '"experience"',
+    "source.id": '"id"',
+    "source.time": '"time"',
+    "source.header": "true",
+    "source.delimiter": '","',
+    "source.labels_path": '"train-labels-idx1-ubyte.gz"',
+    "source.split.n_experiences": "5",
+    "source.split.class_order": "[0, 1, 2, 3]",
+    "source.split.seed": "0",
+    "mixer.batch_size_mem": "32",
+    "test.path": '"test.jsonl"',
+    "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',
+}
+
+
+def to_toml(job: Job) -> str:
+    """Return the resolved job; it loads as the same job from anywhere.
+
+    Examples
+    --------
+    >>> print(to_toml(Job()).splitlines()[0])
+    seed = 0
+    """
+    return tomli_w.dumps(job.model_dump(mode="json", exclude_none=True))
+
+
+def job_schema() -> dict[str, Any]:
+    """Return the JSON schema of a job file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Job.model_json_schema(),
+    }
+
+
+def template(name: str = "job.toml") -> str:
+    """Return a commented job file with every key and its default; it loads as all defaults."""
+    return _HEAD.format(name=name) + _section(Job, "", off=False)
+
+
+def write_template(path: Path, *, force: bool = False) -> None:
+    """Write the template to a file.
+
+    Raises
+    ------
+    ConfigError
+        There is a file already and ``force`` is false, or it cannot be written.
+    """
+    try:
+        with path.open("w" if force else "x") as file:
+            file.write(template(path.name))
+    except FileExistsError:
+        raise ConfigError(f"{path}: is there already; --force overwrites it") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
+    own, inner = "", ""
+    for name, field in model.model_fields.items():
+        section = section_of(field.annotation)
+        if section is None:
+            own += _line(prefix + name, field, off=off)
+            continue
+        hidden = off or field.default is None
+        title = inspect.cleandoc(section.__doc__ or "")
+        inner += f"\n# {title}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
+        inner += _section(section, f"{prefix}{name}.", off=hidden)
+    return own + inner
+
+
+def _line(path: str, field: FieldInfo, *, off: bool) -> str:
+    key = path.rpartition(".")[2]
+    none = field.is_required() or field.default is None
+    value = _EXAMPLES[path] if none else tomli_w.dumps({key: field.default}).strip()
+    setting = f"{key} = {value}" if none else _flat(value)
+    return f"{'# ' if off or none else ''}{setting}  # {field.description}\n"
+
+
+def _flat(toml: str) -> str:
+    """Put an array that was written line by line into one."""
+    return " ".join(toml.split()).replace("[ ", "[").replace(", ]", "]")

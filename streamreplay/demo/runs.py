@@ -1,0 +1,145 @@
+"""The four runs of the demonstration, and what their logs say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamreplay.bundled import data_path
+from streamreplay.config import load_job
+from streamreplay.errors import RunFolderError
+from streamreplay.run import Options, run_job
+
+__all__ = ["STREAMS", "DemoRun", "Interrupted", "Stream", "run_demo"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of the two streams.
+
+    Attributes
+    ----------
+    name : str
+        Of its job file beside this module.
+    data : str
+        The bundled file.
+    title : str
+    first : tuple of str
+        Classes that are shown early and not again.
+    first_title : str
+    """
+
+    name: str
+    data: str
+    title: str
+    first: tuple[str, ...]
+    first_title: str
+
+
+STREAMS = (
+    Stream(
+        "digits",
+        "digits.npz",
+        "Digits, two classes at a time",
+        ("0", "1"),
+        "digits 0 and 1 (shown first)",
+    ),
+    Stream(
+        "covtype",
+        "covtype.csv.gz",
+        "Forest cover types, natural order",
+        ("3", "4", "6", "7"),
+        "types 3, 4, 6, 7 (gone after row 15,120)",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """A finished run of the demonstration.
+
+    Attributes
+    ----------
+    stream : Stream
+    replay : bool
+    folder : Path
+        Its run folder.
+    scores : list of dict
+        Records of kind ``prequential``.
+    rounds : list of dict
+        Records of kind ``retention``.
+    """
+
+    stream: Stream
+    replay: bool
+    folder: Path
+    scores: list[dict[str, Any]]
+    rounds: list[dict[str, Any]]
+
+    def retained(self) -> list[tuple[int, float]]:
+        """Return position and held-out accuracy on the classes shown first, round by round."""
+        return [
+            (record["position"], accuracy)
+            for record in self.rounds
+            if (accuracy := _accuracy(record["by_class"], self.stream.first)) is not None
+        ]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """A signal ended a run; carries the exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def run_demo(out: Path) -> Iterator[DemoRun]:
+    """Run every stream without and with replay, each into a run folder below ``out``.
+
+    Folders of an earlier demonstration are replaced.
+
+    Raises
+    ------
+    RunFolderError
+        A folder is in the way that is not a run's.
+    Interrupted
+        A signal ended a run.
+    """
+    for stream in STREAMS:
+        for replay in (False, True):
+            yield _run(stream, out / f"{stream.name}-{'replay' if replay else 'no-replay'}", replay)
+
+
+def _run(stream: Stream, folder: Path, replay: bool) -> DemoRun:  # noqa: FBT001 - two of a kind
+    if folder.exists():
+        if not (folder / "job.toml").is_file():
+            raise RunFolderError(f"{folder}: is in the way, and is not the folder of a run")
+        shutil.rmtree(folder)
+    settings = [f"source.path={data_path(stream.data)}", "run.emit=none"]
+    if not replay:
+        settings.append("buffer.kind=none")
+    job = load_job(Path(__file__).with_name(f"{stream.name}.toml"), settings)
+    code = run_job(job, Options(out=folder, quiet=True))
+    if code:
+        raise Interrupted(code)
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    return DemoRun(
+        stream,
+        replay,
+        folder,
+        [record for record in records if record["kind"] == "prequential"],
+        [record for record in records if record["kind"] == "retention"],
+    )
+
+
+def _accuracy(by_class: dict[str, dict[str, Any]], names: tuple[str, ...]) -> float | None:
+    found = [by_class[name] for name in names if name in by_class]
+    rows = sum(entry["rows"] for entry in found)
+    if not rows:
+        return None
+    return float(sum(entry["rows"] * entry["accuracy"] for entry in found) / rows)

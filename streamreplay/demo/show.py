@@ -1,0 +1,85 @@
+"""The demonstration's table and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from streamreplay.demo.runs import STREAMS, DemoRun
+
+__all__ = ["draw", "print_table"]
+
+# dark enough on white, and told apart by readers who are colour-blind (Okabe and Ito 2008)
+_COLOURS = {False: "#d55e00", True: "#0072b2"}
+_NAMES = {False: "without replay", True: "with replay"}
+
+
+def print_table(runs: Sequence[DemoRun], console: Console) -> None:
+    """Print what each run scored."""
+    table = Table(title="One pass over each stream", title_justify="left")
+    table.add_column("stream")
+    table.add_column("learner")
+    for name in ("prequential", "at the end,\nall classes", "at the end,\nclasses shown first"):
+        table.add_column(name, justify="right")
+    table.add_column("forgetting", justify="right")
+    for run in runs:
+        last = run.rounds[-1]
+        table.add_row(
+            run.stream.title,
+            _NAMES[run.replay],
+            f"{run.scores[-1]['accuracy']:.1%}",
+            f"{last['accuracy']:.1%}",
+            f"{run.retained()[-1][1]:.1%}",
+            f"{last['class_forgetting']:.1%}",
+            end_section=run.replay,
+        )
+    console.print(table)
+    console.print(
+        "prequential: each row predicted before it was learned. At the end: rows never learned.\n"
+        "forgetting: how far each class has fallen from its best, on average.",
+        style="dim",
+    )
+
+
+def draw(runs: Sequence[DemoRun], path: Path) -> None:
+    """Draw accuracy on rows never learned, as each stream goes by, and save it.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: Any = figure.subplots(1, len(STREAMS), sharey=True)
+    for axes, stream in zip(panels, STREAMS, strict=True):
+        for run in (run for run in runs if run.stream is stream):
+            _draw_run(axes, run)
+        axes.set_title(f"{stream.title}\nheld-out accuracy on {stream.first_title}", fontsize=10)
+        axes.set_xlabel("rows of the stream")
+        axes.set_ylim(-0.03, 1.03)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("accuracy")
+    panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_run(axes: Any, run: DemoRun) -> None:
+    name, colour = _NAMES[run.replay], _COLOURS[run.replay]
+    positions, accuracies = zip(*run.retained(), strict=True)
+    axes.plot(positions, accuracies, color=colour, linewidth=2.2, label=f"{name}: what it retains")
+    positions = [record["position"] for record in run.scores]
+    accuracies = [record["accuracy_window"] for record in run.scores]
+    axes.plot(
+        positions, accuracies, color=colour, linewidth=1, linestyle=":", label=f"{name}: prequential"
+    )

@@ -1,0 +1,81 @@
+"""All that depends on the clock and on the machine, kept apart from what the stream determines."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import Any
+
+import numpy as np
+import psutil
+
+__all__ = ["Clock"]
+
+_MOST = 1 << 16  # latencies kept between two lines
+
+
+class Clock:
+    """Measures a run, batch by batch.
+
+    Parameters
+    ----------
+    position : int
+        Row from which the run goes on.
+    """
+
+    def __init__(self, position: int = 0) -> None:
+        self.start = self._lap_start = self._mark = time.perf_counter()
+        self.first = self._lap_position = position
+        self._waiting = self._learning = 0.0
+        self._latencies: deque[float] = deque(maxlen=_MOST)
+        self._process = psutil.Process(os.getpid())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.start
+
+    def arrived(self) -> None:
+        """Note that the source has given a batch."""
+        now = time.perf_counter()
+        self._waiting += now - self._mark
+        self._mark = now
+
+    def learned(self) -> None:
+        """Note that the batch has been through all stages."""
+        now = time.perf_counter()
+        self._learning += now - self._mark
+        self._latencies.append(now - self._mark)
+        self._mark = now
+
+    def written(self) -> None:
+        """Note that what came out of it has been written."""
+        self._mark = time.perf_counter()
+
+    def lap(self, position: int) -> dict[str, Any]:
+        """Return a line of ``timings.jsonl`` for the rows since the last one.
+
+        Milliseconds of latency are those of one batch, from its arrival to its report. Shares are
+        of the interval's time: waiting for and decoding the source, and all stages.
+        """
+        now = time.perf_counter()
+        seconds = max(now - self._lap_start, 1e-9)
+        latencies = np.array(self._latencies or [0.0]) * 1e3
+        p50, p99 = np.percentile(latencies, [50, 99])
+        line = {
+            "position": position,
+            "time": round(time.time(), 3),
+            "elapsed_s": round(now - self.start, 3),
+            "rows_per_s": round((position - self._lap_position) / seconds, 1),
+            "latency_ms": {"p50": round(float(p50), 3), "p99": round(float(p99), 3)},
+            "share": {
+                "source": round(self._waiting / seconds, 3),
+                "stages": round(self._learning / seconds, 3),
+            },
+            "resident_bytes": self._process.memory_info().rss,
+        }
+        self._lap_start, self._lap_position = now, position
+        self._waiting = self._learning = 0.0
+        self._latencies.clear()
+        return line

@@ -1,0 +1,262 @@
+"""The loop of ``streamreplay run``: batches in, lines out, checkpoints between."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamreplay.batch import Report
+from streamreplay.checkpoint import Checkpoint
+from streamreplay.config import Job, build
+from streamreplay.errors import ConfigError
+from streamreplay.run.clock import Clock
+from streamreplay.run.folder import RunFolder
+from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
+from streamreplay.run.progress import make_progress
+from streamreplay.run.records import metrics_line, prediction_lines
+from streamreplay.run.signals import StopSignals
+
+__all__ = ["Options", "run_job"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the job.
+
+    Attributes
+    ----------
+    out : Path or None
+        The run folder; without it nothing is written to disk.
+    resume : bool
+        Go on with the folder's run.
+    go_on : bool
+        Standard input is what comes next, not the stream from its start.
+    quiet : bool
+        No progress and no summary.
+    """
+
+    out: Path | None = None
+    resume: bool = False
+    go_on: bool = False
+    quiet: bool = False
+
+
+def run_job(job: Job, options: Options) -> int:
+    """Run a job to the end of its stream, or to a signal; return the exit code.
+
+    Raises
+    ------
+    StreamReplayError
+        The job, the stream or the run folder does not allow it. What was learned up to the last
+        checkpoint is kept.
+    """
+    if options.resume and options.out is None:
+        raise ConfigError("--resume needs --out: the folder of the run to go on with")
+    if options.go_on and not (options.resume and job.source.path == "-"):
+        raise ConfigError("--continue goes with --resume and standard input (--source -)")
+    with StopSignals() as signals:
+        run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
+        try:
+            if signals.received is not None:  # perhaps while rows were read into memory: not all
+                run.progress.say(f"stopped by {signals.received.name} before the first row")
+                return signals.exit_code
+            if options.out is not None:
+                run.folder = RunFolder(options.out, job, resume=options.resume)
+            return run.run()
+        finally:
+            run.close()
+
+
+class _Run:
+    def __init__(self, job: Job, options: Options, signals: StopSignals) -> None:
+        self.job, self.options, self.signals = job, options, signals
+        self.folder: RunFolder | None = None
+        self.output = StandardOutput()
+        self.dead = 0
+        self.first_dead: dict[str, Any] | None = None
+        self.early_dead: list[bytes] = []  # of a source that is read whole before the run begins
+        self.accuracy: float | None = None
+        self.was_finished = False
+        self.sizes_before: dict[str, int] = {}
+        self.pipeline = build(job, on_dead=self._put_aside, stop=signals.requested)
+        self.source: Any = self.pipeline.source
+        self.buffer: Any = self.pipeline.stages.get("buffer")
+        total = job.run.limit or getattr(self.source, "rows_total", None)
+        self.progress = make_progress(quiet=options.quiet, total=total)
+
+    def run(self) -> int:
+        self._restore()
+        self.clock = Clock(self.pipeline.position)
+        try:
+            ended = self._learn()
+        except OutputClosed:
+            self._save(finished=False)
+            self._note("standard output was closed by its reader")
+            return 0
+        except BaseException as error:
+            self._note(f"failed: {error!r}")
+            raise
+        if ended:
+            self._end()
+        else:
+            self._stop()
+        return 0 if ended else self.signals.exit_code
+
+    def close(self) -> None:
+        self.progress.close()
+        if self.folder is not None:
+            self.folder.close()
+
+    def _restore(self) -> None:
+        if self.folder is None:
+            return
+        checkpoint = self.folder.latest() if self.options.resume else None
+        if checkpoint is None:
+            self.folder.cut_logs({})
+            self.folder.dead_letters.write(b"".join(self.early_dead))
+            self._note("start")
+            return
+        for reason in checkpoint.skipped:
+            self._tell(f"warning: {reason}; falling back to an older checkpoint")
+        self._load(checkpoint)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        if self.folder is None:
+            return
+        if self.options.go_on:
+            self.source.continue_from_here = True
+        self.pipeline.load_state_dict(checkpoint.state["pipeline"])
+        self.folder.cut_logs(checkpoint.state["logs"])
+        self.was_finished = bool(checkpoint.state["finished"])
+        self.sizes_before = self.folder.sizes()
+        self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
+
+    def _learn(self) -> bool:
+        """Take in the stream; tell whether it has ended, rather than been stopped."""
+        every = self.job.run.checkpoint_every
+        batches = iter(self.source)
+        while not self.signals.requested():
+            batch = next(batches, None)
+            if batch is None:
+                break
+            self.clock.arrived()
+            before = self.pipeline.position
+            if before == self.clock.first:
+                self._note_features()
+            report = self.pipeline.step(batch)
+            self.clock.learned()
+            self._write(report)
+            if self.pipeline.position // every > before // every:
+                self._save(finished=False)
+            self.clock.written()
+        if self.signals.requested():
+            return False
+        self._write(self.pipeline.finish())
+        return True
+
+    def _write(self, report: Report) -> None:
+        emit, folder, labels = self.job.run.emit, self.folder, self.source.labels
+        wanted = emit == "predictions" or (folder is not None and folder.predictions is not None)
+        lines = b""
+        if wanted and report.scored is not None:
+            lines = prediction_lines(report.scored, labels)
+            if folder is not None and folder.predictions is not None:
+                folder.predictions.write(lines)
+        metrics = [metrics_line(record, labels) for record in report.metrics]
+        if metrics:
+            self._log_metrics(report, b"".join(metrics))
+        out = {"predictions": lines, "metrics": b"".join(metrics)}.get(emit)
+        if out:
+            self.output.write(out)
+        buffered = None if self.buffer is None else len(self.buffer)
+        self.progress.show(self.pipeline.position, self.accuracy, buffered)
+
+    def _log_metrics(self, report: Report, lines: bytes) -> None:
+        for record in report.metrics:
+            if record["kind"] == "prequential":
+                self.accuracy = record["accuracy"]
+        if self.folder is not None:
+            self.folder.metrics.write(lines)
+            timings = [self.clock.lap(self.pipeline.position)] * len(report.metrics)
+            self.folder.timings.write(b"".join(map(dump_line, timings)))
+            self.folder.flush()
+
+    def _note_features(self) -> None:
+        found = getattr(self.source, "feature_names", None)
+        if found is None:
+            return
+        left_out = getattr(self.source, "left_out", None)
+        message = f"features: {_listed(found)}"
+        if left_out:
+            message += f"; left out: {_listed(left_out)}"
+        self._note(message)
+        if left_out and not self.options.quiet:
+            self.progress.say(message)
+
+    def _put_aside(self, letter: dict[str, Any]) -> None:
+        self.dead += 1
+        self.first_dead = self.first_dead or letter
+        if self.folder is None:
+            if self.options.out is not None:
+                self.early_dead.append(dump_line(letter))
+        else:
+            self.folder.dead_letters.write(dump_line(letter))
+
+    def _save(self, *, finished: bool) -> None:
+        if self.folder is not None:
+            self.folder.save(
+                self.pipeline.state_dict(), position=self.pipeline.position, finished=finished
+            )
+
+    def _end(self) -> None:
+        nothing_new = self.pipeline.position == self.clock.first and (
+            self.folder is None or self.folder.sizes() == self.sizes_before
+        )
+        if self.was_finished and nothing_new:
+            self._tell(f"the run is complete: {self.pipeline.position:,} rows, nothing new")
+            return
+        self._save(finished=True)
+        self._note(f"end of the stream at row {self.pipeline.position}")
+        if not self.options.quiet:
+            self.progress.say(self._summary())
+
+    def _stop(self) -> None:
+        self._save(finished=False)
+        name = self.signals.received.name if self.signals.received else "signal"
+        self._tell(f"stopped by {name} at row {self.pipeline.position:,}; {self._how_to_resume()}")
+
+    def _how_to_resume(self) -> str:
+        if self.options.out is None:
+            return "nothing was saved, as there is no --out"
+        command = f"streamreplay run --resume --out {shlex.quote(str(self.options.out))}"
+        if self.job.source.path != "-":
+            return f"resume with: {command}"
+        return f"resume with: {command} (same input again, or --continue and what comes next)"
+
+    def _summary(self) -> str:
+        rows = self.pipeline.position - self.clock.first
+        seconds = max(self.clock.elapsed, 1e-9)
+        parts = [f"{self.pipeline.position:,} rows"]
+        if self.accuracy is not None:
+            parts.append(f"accuracy {self.accuracy:.4f}")
+        parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
+        if self.first_dead is not None:
+            where, reason = self.first_dead.get("line"), self.first_dead.get("reason")
+            parts.append(f"{self.dead:,} put aside (the first, line {where}: {reason})")
+        return ", ".join(parts)
+
+    def _tell(self, message: str) -> None:
+        self.progress.say(message)
+        self._note(message)
+
+    def _note(self, message: str) -> None:
+        if self.folder is not None:
+            self.folder.events.write(message)
+
+
+def _listed(names: list[str]) -> str:
+    """Write the first names; a stream can have thousands."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

@@ -1,0 +1,186 @@
+"""A run's folder: who may write to it, what is in it, and how it is taken up again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from streamreplay.checkpoint import Checkpoint, fsync_folder, latest_checkpoint, save_checkpoint
+from streamreplay.config import Job, load_job, to_toml
+from streamreplay.errors import ConfigError, RunFolderError
+from streamreplay.run.logs import EventLog, JsonLines
+from streamreplay.stage import State
+
+__all__ = ["JOB_FILE", "RunFolder", "choose_job"]
+
+JOB_FILE = "job.toml"
+_METRICS, _PREDICTIONS, _DEAD = "metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl"
+_CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events.log", ".lock"
+_OURS = (JOB_FILE, _METRICS, _PREDICTIONS, _DEAD, _CHECKPOINTS, _TIMINGS, _EVENTS)
+_FREE = ("run",)  # sections that may change from one start to the next
+
+
+def choose_job(path: Path | None, overrides: list[str], out: Path | None, *, resume: bool) -> Job:
+    """Return the job of a command: the file's, or with ``--resume`` and none, the folder's.
+
+    Raises
+    ------
+    ConfigError
+        The job is not valid, or is not the one that the folder's run was started with.
+    RunFolderError
+        There is no run to take up.
+    """
+    saved = None if out is None else out / JOB_FILE
+    if not resume or saved is None or not saved.exists():
+        if resume and path is None and not overrides:
+            raise RunFolderError(f"{out}: there is no run to resume here")
+        return load_job(path, overrides)
+    job = load_job(path or saved, overrides)
+    _compare(load_job(saved), job, saved)
+    return job
+
+
+class RunFolder:
+    """The folder of one run, locked while it is open.
+
+    Parameters
+    ----------
+    path : Path
+    job : Job
+    resume : bool
+        Whether a run that is there is taken up; otherwise there must be none.
+
+    Raises
+    ------
+    RunFolderError
+        Another process uses it, it holds a run already, or it cannot be written.
+    """
+
+    def __init__(self, path: Path, job: Job, *, resume: bool) -> None:
+        self.path = path
+        self.job = job
+        self._lock = FileLock(path / _LOCK)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(f"{path}: another process is running here") from None
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from None
+        try:
+            self._check(resume=resume)
+            self._write_job()
+            self._open_logs()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _check(self, *, resume: bool) -> None:
+        if (self.path / JOB_FILE).exists() and (resume or self._is_blank()):
+            return
+        found = [name for name in _OURS if (self.path / name).exists()]
+        if JOB_FILE in found:
+            raise RunFolderError(
+                f"{self.path}: holds a run already; go on with --resume, or give another --out"
+            )
+        if found:
+            raise RunFolderError(f"{self.path}: is no run folder, but has a file {found[0]}")
+
+    def _is_blank(self) -> bool:
+        """Whether nothing of the run that was started here would be lost."""
+        logs = (self.path / name for name in (_METRICS, _PREDICTIONS, _DEAD))
+        return not any((self.path / _CHECKPOINTS).glob("ckpt-*")) and not any(
+            log.exists() and log.stat().st_size for log in logs
+        )
+
+    def _write_job(self) -> None:
+        """Write the job as resolved, whole or not at all."""
+        text = to_toml(self.job)
+        final = self.path / JOB_FILE
+        if final.exists() and final.read_text() == text:
+            return
+        temporary = self.path / f"{JOB_FILE}.tmp"
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(final)
+        fsync_folder(self.path)
+
+    def _open_logs(self) -> None:
+        self.metrics = JsonLines(self.path / _METRICS)
+        self.dead_letters = JsonLines(self.path / _DEAD)
+        self.predictions: JsonLines | None = None
+        if self.job.run.save_predictions or self.job.run.emit == "predictions":
+            self.predictions = JsonLines(self.path / _PREDICTIONS)
+        self.timings = JsonLines(self.path / _TIMINGS)
+        self.events = EventLog(self.path / _EVENTS)
+
+    @property
+    def _logs(self) -> dict[str, JsonLines]:
+        """The logs that the stream alone determines."""
+        logs = {_METRICS: self.metrics, _DEAD: self.dead_letters}
+        return logs if self.predictions is None else {**logs, _PREDICTIONS: self.predictions}
+
+    def latest(self) -> Checkpoint | None:
+        """Read the newest whole checkpoint, if there is any."""
+        return latest_checkpoint(self.path / _CHECKPOINTS)
+
+    def cut_logs(self, sizes: dict[str, int]) -> None:
+        """Take all logs back to their sizes at a checkpoint."""
+        if _PREDICTIONS in sizes and self.predictions is None:
+            self.predictions = JsonLines(self.path / _PREDICTIONS)  # go on: a log has no gaps
+        for name, log in self._logs.items():
+            log.cut(sizes.get(name, 0))
+
+    def sizes(self) -> dict[str, int]:
+        """Return the present size of each log."""
+        return {name: log.size for name, log in self._logs.items()}
+
+    def flush(self) -> None:
+        """Let a reader of the logs see what was written."""
+        for log in (*self._logs.values(), self.timings):
+            log.flush()
+
+    def save(self, pipeline: State, *, position: int, finished: bool) -> None:
+        """Bring the logs to the disk, then write a checkpoint that knows their sizes."""
+        sizes = {name: log.sync() for name, log in self._logs.items()}
+        self.timings.flush()
+        state: dict[str, Any] = {"pipeline": pipeline, "logs": sizes, "finished": finished}
+        save_checkpoint(
+            self.path / _CHECKPOINTS,
+            state,
+            position=position,
+            keep=self.job.run.keep_checkpoints,
+        )
+        self.events.write(f"checkpoint at row {position}")
+
+    def close(self) -> None:
+        """Close all files and let go of the lock."""
+        for log in (*self._logs.values(), self.timings):
+            log.close()
+        self.events.close()
+        self._lock.release()
+
+
+def _compare(saved: Job, given: Job, place: Path) -> None:
+    before, now = (_flat(job.model_dump(exclude=set(_FREE))) for job in (saved, given))
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) != now.get(key):
+            raise ConfigError(
+                f"{key}: {place} was started with {before.get(key)!r}, got {now.get(key)!r}; "
+                "a run is resumed as it was started"
+            )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

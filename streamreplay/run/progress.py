@@ -1,0 +1,121 @@
+"""What a person sees on standard error while a job runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol
+
+__all__ = ["Progress", "make_progress"]
+
+
+class Progress(Protocol):
+    """Shows how far a run is."""
+
+    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+        """Show the present state, if it is time to."""
+
+    def say(self, message: str) -> None:
+        """Write a line that stays."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def make_progress(*, quiet: bool, total: int | None = None) -> Progress:
+    """Return a moving line on a terminal, plain lines elsewhere, nothing but messages if quiet."""
+    if quiet:
+        return _Quiet()
+    return _Live(total) if sys.stderr.isatty() else _Plain()
+
+
+class _Quiet:
+    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+        """Show nothing."""
+
+    def say(self, message: str) -> None:
+        sys.stderr.write(f"streamreplay: {message}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Plain(_Quiet):
+    """A line each ten seconds."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._rate = _Rate()
+        self._next = time.monotonic() + seconds
+
+    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+        self._rate.start(position)
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._seconds
+            self.say(_describe(position, self._rate.update(position), accuracy, buffered))
+
+
+class _Live:
+    """One line that moves."""
+
+    def __init__(self, total: int | None) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bar  # noqa: PLC0415
+
+        self._console = Console(stderr=True)
+        columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}")]
+        columns += [BarColumn(20)] if total else []
+        self._bar = Bar(
+            *columns, TimeElapsedColumn(), console=self._console, auto_refresh=False, transient=True
+        )
+        self._task = self._bar.add_task("waiting for the first row", total=total)
+        self._bar.start()
+        self._rate = _Rate()
+        self._next = 0.0
+
+    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+        self._rate.start(position)
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + 0.2
+            text = _describe(position, self._rate.update(position), accuracy, buffered)
+            self._bar.update(self._task, completed=position, description=text, refresh=True)
+
+    def say(self, message: str) -> None:
+        self._console.print(f"streamreplay: {message}", markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+class _Rate:
+    """Rows per second, smoothed."""
+
+    def __init__(self) -> None:
+        self._time: float | None = None
+        self._position = 0
+        self._rate = 0.0
+
+    def start(self, position: int) -> None:
+        """Count from here, if nothing was counted yet."""
+        if self._time is None:
+            self._time, self._position = time.monotonic(), position
+
+    def update(self, position: int) -> float:
+        now = time.monotonic()
+        if self._time is not None and now > self._time:
+            rate = (position - self._position) / (now - self._time)
+            self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
+        self._time, self._position = now, position
+        return self._rate
+
+
+def _describe(position: int, rate: float, accuracy: float | None, buffered: int | None) -> str:
+    parts = [f"{position:,} rows", f"{rate:,.0f} rows/s"]
+    if accuracy is not None:
+        parts.append(f"accuracy {accuracy:.3f}")
+    if buffered is not None:
+        parts.append(f"buffer {buffered:,}")
+    return ", ".join(parts)

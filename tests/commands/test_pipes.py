@@ -1,0 +1,125 @@
+"""Standard input and output as a shell joins them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.commands.conftest import Cli
+
+pytestmark = pytest.mark.slow
+FAST = "--set learner.hidden=[8]"
+
+
+def test_head_ends_the_run_quietly(cli: Cli) -> None:
+    cli.csv(5000)
+    done = cli.shell(
+        f"cat rows.csv | streamreplay run -s - --format csv -l y --emit predictions -o out {FAST} "
+        "| head -1; echo ${PIPESTATUS[@]}"
+    )
+    first, codes = done.stdout.splitlines()
+    assert json.loads(first)["position"] == 0
+    assert codes.split()[1:] == ["0", "0"]
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert len(list((cli.folder / "out" / "checkpoints").iterdir())) == 1
+    end = cli.shell(f"cat rows.csv | streamreplay run --resume -o out --emit none {FAST}")
+    assert end.returncode == 0, end.stderr
+    lines = (cli.folder / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["position"] for line in lines] == list(range(5000))
+
+
+def test_a_slow_producer_shows_its_lines_as_they_come(cli: Cli) -> None:
+    process = cli.start(
+        "run", "-s", "-", "--format", "jsonl", "--emit", "predictions", *FAST.split(),
+        "--set", "source.max_wait=0.05", stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for i in range(3):
+        process.stdin.write(json.dumps({"x": [float(i)], "y": i % 2}).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()  # hangs if rows are kept back
+        assert json.loads(line)["position"] == i
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+def test_a_signal_reaches_a_run_that_waits_for_a_pipe(cli: Cli) -> None:
+    process = cli.start(
+        "run", "-s", "-", "--format", "jsonl", "--emit", "predictions", "-o", "out", *FAST.split(),
+        stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    first = b"".join(json.dumps({"x": [float(i)], "y": i % 2}).encode() + b"\n" for i in range(40))
+    process.stdin.write(first)
+    process.stdin.flush()
+    for _ in range(40):
+        process.stdout.readline()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert b"stopped by SIGTERM at row 40; resume with: streamreplay run --resume --out out" in err
+    more = b'{"x": [9.0], "y": 1}\n'
+    wrong = cli("run", "--resume", "-o", "out", "--emit", "none", input=more)
+    assert wrong.returncode == 1
+    assert "it is not the same stream" in wrong.stderr
+    same = cli("run", "--resume", "-o", "out", "--emit", "none", input=first + more)
+    assert same.returncode == 0
+    assert "41 rows" in same.stderr
+    on = cli("run", "--resume", "--continue", "-o", "out", "--emit", "none", input=more)
+    assert on.returncode == 0
+    assert "42 rows" in on.stderr
+
+
+@pytest.mark.parametrize(
+    ("stream", "rows"),
+    [
+        (b"", 0),
+        (b"\n\n", 0),
+        (b'\xef\xbb\xbf{"x": [1], "y": 1}\r\n\r\n{"x": [2], "y": 2}', 2),
+        (b'nonsense\n{"x": [1], "y": 1}\n\xff\xfe\n', 1),
+    ],
+)
+def test_odd_input(cli: Cli, stream: bytes, rows: int) -> None:
+    done = cli("run", "-s", "-", "--format", "jsonl", "--emit", "predictions", input=stream)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == rows
+    assert f"{rows} rows" in done.stderr
+
+
+def test_progress_on_a_terminal_leaves_standard_output_alone(cli: Cli) -> None:
+    cli.csv(3000)
+    screen, terminal = pty.openpty()
+    with (cli.folder / "out.jsonl").open("wb") as out:
+        process = cli.start("run", "-s", "rows.csv", *FAST.split(), stdout=out, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # as a terminal says that everybody has left it
+        while part := os.read(screen, 4096):
+            shown += part
+    os.close(screen)
+    assert process.wait(30) == 0
+    assert b"rows/s" in shown
+    assert b"3,000 rows, accuracy 0." in shown
+    for line in (cli.folder / "out.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_it_runs_as_a_module_too(cli: Cli) -> None:
+    process = cli.spawn([sys.executable, "-m", "streamreplay", "--version"])
+    out, err = process.communicate(timeout=30)
+    assert out.startswith(b"streamreplay "), err

@@ -1,0 +1,333 @@
+"""`streamreplay run` in this process: what it takes, what it writes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.commands.conftest import Cli
+
+Run: TypeAlias = Callable[..., tuple[int, str, str]]
+SMALL = ("--set", "learner.hidden=[8]", "--set", "buffer.max_size=50")
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_source_alone_is_enough(cli: Cli, in_process: Run) -> None:
+    code, out, err = in_process("run", "-s", cli.jsonl(2500))
+    assert code == 0
+    records = lines(out)
+    assert [r["position"] for r in records][:2] == [1000, 2000]
+    last = records[-1]
+    assert last["accuracy"] > 0.6  # type: ignore[operator]
+    assert set(last["by_class"]) == {"cat", "dog", "emu"}  # type: ignore[call-overload]
+    assert "2,474 rows, accuracy 0." in err
+    assert "26 put aside (the first, line 51: not JSON" in err
+    assert sorted(path.name for path in cli.folder.iterdir()) == ["rows.jsonl"]
+
+
+def test_predictions_as_documented(cli: Cli, in_process: Run) -> None:
+    cli.folder.joinpath("rows.jsonl").write_text(
+        '{"id": "p", "x": [1.0], "y": "cat"}\n{"id": 7, "x": [2.0]}\n{"x": [3.0], "y": 1}\n'
+    )
+    code, out, _ = in_process(
+        "run", "-s", "rows.jsonl", "--emit", "predictions", "--batch-size", 1, "--quiet"
+    )
+    assert code == 0
+    first, second, third = lines(out)
+    assert first == {
+        "position": 0,
+        "id": "p",
+        "prediction": None,
+        "probability": None,
+        "label": "cat",
+        "correct": False,
+    }
+    assert second == {
+        "position": 1,
+        "id": 7,
+        "prediction": "cat",
+        "probability": 1.0,
+        "label": None,
+        "correct": None,
+    }
+    assert (third["id"], third["label"], third["correct"]) == (None, 1, False)
+
+
+def test_quiet_and_none_say_nothing(cli: Cli, in_process: Run) -> None:
+    assert in_process("run", "-s", cli.csv(100), "--emit", "none", "-q", *SMALL) == (0, "", "")
+
+
+def test_the_run_folder(cli: Cli, in_process: Run) -> None:
+    path = cli.jsonl(1200)
+    code, out, _ = in_process(
+        "run", "-s", path, "-o", "out", "--emit", "predictions", "--checkpoint-every", 500, *SMALL
+    )
+    assert code == 0
+    folder = cli.folder / "out"
+    assert (folder / "predictions.jsonl").read_text() == out
+    assert len(lines(out)) == 1188
+    job = tomllib.loads((folder / "job.toml").read_text())
+    assert (job["source"]["path"], job["buffer"]["max_size"]) == (str(path), 50)
+    dead = lines((folder / "dead_letters.jsonl").read_text())
+    assert [letter["line"] for letter in dead] == [*range(51, 1201, 97)]
+    metrics = lines((folder / "metrics.jsonl").read_text())
+    assert [record["position"] for record in metrics] == [1000, 1188]
+    timings = lines((folder / "timings.jsonl").read_text())
+    assert [record["position"] for record in timings] == [1024, 1188]
+    assert timings[0]["resident_bytes"] > 1e6  # type: ignore[operator]
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["ckpt-000000000512", "ckpt-000000001024", "ckpt-000000001188"]
+    events = (folder / "events.log").read_text()
+    for event in ("start", "features: a, b", "checkpoint at row 512", "end of the stream"):
+        assert event in events
+    assert not any("time" in record or "rows_per_s" in record for record in metrics)
+
+
+def test_a_second_run_needs_another_folder(cli: Cli, in_process: Run) -> None:
+    args = ("run", "-s", cli.jsonl(200), "-o", "out", *SMALL)
+    assert in_process(*args)[0] == 0
+    before = cli.contents(cli.folder / "out")
+    code, out, err = in_process(*args)
+    assert (code, out) == (1, "")
+    assert err.removeprefix("streamreplay: error: out: ") == (
+        "holds a run already; go on with --resume, or give another --out\n"
+    )
+    assert cli.contents(cli.folder / "out") == before
+
+
+def test_a_run_that_failed_before_its_first_row_leaves_the_folder_free(
+    cli: Cli, in_process: Run
+) -> None:
+    path = cli.csv(100)
+    code, _, err = in_process("run", "-s", path, "--label", "klass", "-o", "out")
+    assert code == 1
+    assert "label 'klass' is not a column" in err
+    assert in_process("run", "-s", path, "--label", "y", "-o", "out", *SMALL)[0] == 0
+
+
+def test_a_folder_of_somebody_else_is_left_alone(cli: Cli, in_process: Run) -> None:
+    (cli.folder / "out").mkdir()
+    (cli.folder / "out" / "metrics.jsonl").write_text("mine\n")
+    code, _, err = in_process("run", "-s", cli.jsonl(100), "-o", "out")
+    assert code == 1
+    assert "out: is no run folder, but has a file metrics.jsonl" in err
+    assert (cli.folder / "out" / "metrics.jsonl").read_text() == "mine\n"
+    assert in_process("run", "-s", "rows.jsonl", "-o", "rows.jsonl")[0] == 1
+
+
+def test_a_finished_run_is_complete(cli: Cli, in_process: Run) -> None:
+    in_process("run", "-s", cli.jsonl(300), "-o", "out", *SMALL)
+    before = cli.contents(cli.folder / "out")
+    code, out, err = in_process("run", "--resume", "-o", "out")
+    assert (code, out) == (0, "")
+    assert err == "streamreplay: the run is complete: 297 rows, nothing new\n"
+    assert cli.contents(cli.folder / "out") == before
+
+
+def test_a_limit_can_be_raised(cli: Cli, in_process: Run) -> None:
+    path = cli.csv(640)
+    in_process("run", "-s", path, "-o", "whole", *SMALL, "--limit", 0)
+    code, _, err = in_process("run", "-s", path, "-o", "out", *SMALL, "--limit", 320)
+    assert code == 0
+    assert "320 rows" in err
+    assert in_process("run", "--resume", "-o", "out", "--limit", 0)[0] == 0
+    predicted = [cli.contents(cli.folder / name) for name in ("whole", "out")]
+    last = [lines(each["metrics.jsonl"].decode())[-1]["accuracy"] for each in predicted]
+    assert last[0] == last[1]
+
+
+def test_a_stream_that_grew_is_gone_on_with(cli: Cli, in_process: Run) -> None:
+    path = cli.csv(640)
+    text = path.read_text()
+    path.write_text("".join(text.splitlines(keepends=True)[:321]))
+    in_process("run", "-s", path, "-o", "out", *SMALL)
+    path.write_text(text)
+    code, _, err = in_process("run", "--resume", "-o", "out")
+    assert code == 0
+    assert "640 rows" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["--set", "buffer.max_size=51"],
+            "buffer.max_size: out/job.toml was started with 50, got 51",
+        ),
+        (["--seed", "1"], "seed: out/job.toml was started with 0, got 1"),
+        (["-s", "other.csv"], "source.path: out/job.toml was started with"),
+    ],
+)
+def test_a_run_is_resumed_as_it_was_started(
+    cli: Cli, in_process: Run, args: list[str], message: str
+) -> None:
+    in_process("run", "-s", cli.csv(64), "-o", "out", *SMALL)
+    code, out, err = in_process("run", "--resume", "-o", "out", *args)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"streamreplay: error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--resume", "-o", "nothing"], "nothing: there is no run to resume here"),
+        (["--resume", "-s", "rows.csv"], "--resume needs --out"),
+        (["-s", "rows.csv", "--continue"], "--continue goes with --resume"),
+        (["-s", "none.csv"], "none.csv: cannot be opened: No such file or directory"),
+        (["-s", "-"], "source.format: auto goes by the file's name, got standard input"),
+        (
+            ["-s", "rows.txt"],
+            "source.format: auto goes by the file's name, got the ",
+        ),
+        (["-s", "rows.csv", "--set", "learner.module=cnn"], "learner.module: must be linear, mlp"),
+        (["-s", "rows.csv", "--set", "learner.module=no.such:f"], "learner.module: 'no.such:f'"),
+        (["-s", "rows.csv", "--set", "learner.device=tpu"], "learner.device: 'tpu' cannot be used"),
+        (["-s", "rows.csv", "--format", "xml"], "command line: source.format: must be 'auto', "),
+        (["job.toml"], "job.toml: cannot be read: No such file or directory"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_1(
+    cli: Cli, in_process: Run, args: list[str], message: str
+) -> None:
+    cli.csv(10)
+    code, out, err = in_process("run", *args)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.startswith("streamreplay: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [[], ["--emit", "all"], ["--bogus"], ["a.toml", "b.toml"]])
+def test_usage_errors_exit_2(in_process: Run, args: list[str]) -> None:
+    code, out, err = in_process("run", *args)
+    assert (code, out) == (2, "")
+    assert "Usage" in err
+
+
+def test_strict_stops_at_the_first_bad_record(cli: Cli, in_process: Run) -> None:
+    path = cli.jsonl(300)
+    code, _, err = in_process("run", "-s", path, "-o", "out", "--strict", *SMALL)
+    assert code == 1
+    assert "streamreplay: error: rows.jsonl:51: not JSON" in err
+    assert list((cli.folder / "out").glob("checkpoints/*")) == []
+
+
+def test_divergence_keeps_the_last_checkpoint(cli: Cli, in_process: Run) -> None:
+    rows = [json.dumps({"x": [float(i % 2)], "y": i % 2}) for i in range(200)]
+    rows[150] = json.dumps({"x": [1e38], "y": 1})
+    (cli.folder / "rows.jsonl").write_text("\n".join(rows))
+    args = ["--set", "learner.optimizer=sgd", "--set", "learner.lr=1e30"]
+    args += ["--set", "learner.normalize=none", "--checkpoint-every", "1"]
+    code, _, err = in_process("run", "-s", "rows.jsonl", "-o", "out", *args)
+    assert code == 1
+    assert "loss is nan at batch 1" in err
+    assert err.count("\n") == 1
+    found = [path.name for path in (cli.folder / "out" / "checkpoints").iterdir()]
+    assert found == ["ckpt-000000000032"]
+    events = (cli.folder / "out" / "events.log").read_text()
+    assert "failed: DivergenceError" in events
+
+
+def test_a_job_file_with_every_kind_of_model(cli: Cli, in_process: Run) -> None:
+    (cli.folder / "mine.py").write_text(
+        "from torch import nn\ndef net(shape, classes):\n    return nn.Linear(shape[0], classes)\n"
+    )
+    cli.csv(100)
+    job = cli.folder / "job.toml"
+    for module in ("linear", "mlp", "mine:net"):
+        job.write_text(f"[source]\npath = 'rows.csv'\n[learner]\nmodule = '{module}'\n")
+        assert in_process("run", "job.toml", "-q")[0] == 0, module
+
+
+def test_without_a_buffer(cli: Cli, in_process: Run) -> None:
+    args = ("-o", "out", "--set", "buffer.kind=none", *SMALL)
+    assert in_process("run", "-s", cli.csv(300), *args)[0] == 0
+    code, out, _ = in_process("inspect", "out", "--json")
+    assert code == 0
+    assert json.loads(out)["buffer"] is None
+
+
+def test_another_batch_or_seed_is_another_run_and_the_same_is_the_same(
+    cli: Cli, in_process: Run
+) -> None:
+    cli.csv(500)
+    args = ("run", "-s", "rows.csv", "--emit", "predictions", "-q", *SMALL)
+    first = in_process(*args)[1]
+    assert in_process(*args)[1] == first
+    assert in_process(*args, "--seed", 1)[1] != first
+    assert in_process(*args, "--batch-size", 7)[1] != first
+
+
+def test_inspect(cli: Cli, in_process: Run) -> None:
+    in_process("run", "-s", cli.jsonl(1500), "-o", "out", *SMALL)
+    code, out, _ = in_process("inspect", "out")
+    assert code == 0
+    for text in (
+        "1,485 rows, finished",
+        "0: ",
+        "cat",
+        "buffer",
+        "50 of 50 rows",
+        "total",
+        "accuracy",
+    ):
+        assert text in out
+    code, out, _ = in_process("inspect", "out", "--json")
+    found = json.loads(out)
+    assert found["position"] == 1485
+    assert sorted(found["labels"]) == ["cat", "dog", "emu"]
+    assert sum(part["rows"] for part in found["buffer"]["by_class"].values()) == 50
+    assert sum(found["parameters"]["0.weight"]) == 8 + 2
+    assert found["scores"]["prequential"]["position"] == 1485
+    code, out, _ = in_process("inspect", cli.folder / "out/checkpoints/ckpt-000000001485")
+    assert code == 0
+    assert "1,485 rows, finished" in out
+    code, _, err = in_process("inspect", cli.folder)
+    assert code == 1
+    assert "is neither a run folder nor a checkpoint" in err
+
+
+def test_init_and_schema(cli: Cli, in_process: Run) -> None:
+    assert in_process("init")[0] == 0
+    code, _, err = in_process("init")
+    assert code == 1
+    assert err == "streamreplay: error: job.toml: is there already; --force overwrites it\n"
+    assert in_process("init", "--force")[0] == 0
+    assert in_process("init", "-")[1] == (cli.folder / "job.toml").read_text()
+    cli.csv(64)
+    assert in_process("run", "job.toml", "-s", "rows.csv", "-q")[0] == 0
+    schema = json.loads(in_process("schema")[1])
+    assert "buffer" in schema["properties"]
+
+
+def test_help_and_version_do_not_wait_for_torch(cli: Cli) -> None:
+    script = (
+        "import sys; sys.argv = ['streamreplay', sys.argv[1]]\n"
+        "from streamreplay.commands import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules), list(sys.modules)"
+    )
+    for flag in ("--help", "--version"):
+        command = [cli.command()[0], "-c", script, flag]
+        process = cli.spawn(command)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert b"streamreplay" in out
+
+
+def test_a_job_in_a_folder_and_a_source_beside_it(cli: Cli, in_process: Run) -> None:
+    path = cli.csv(64)
+    (cli.folder / "jobs").mkdir()
+    path.rename(cli.folder / "jobs" / "rows.csv")
+    (cli.folder / "jobs" / "job.toml").write_text("[source]\npath = 'rows.csv'\n")
+    assert in_process("run", "jobs/job.toml", "-q", "-o", "out", *SMALL)[0] == 0
+    assert Path(tomllib.loads((cli.folder / "out/job.toml").read_text())["source"]["path"]).exists()

@@ -1,0 +1,279 @@
+"""Every source, buffer, stage and learner that must keep the contract: a new one costs one line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import SGD, Adam
+
+from streamreplay.batch import Batch, Rehearsal, Scored
+from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.ingest import (
+    ArraySource,
+    CsvSource,
+    JsonlSource,
+    hold_out,
+    open_idx,
+    open_npz,
+    split_by_class,
+)
+from streamreplay.learners import TorchLearner, linear, mlp
+from streamreplay.mixing import Mixer
+from streamreplay.stage import Source, State
+
+__all__ = ["BUFFERS", "SOURCES", "STAGES", "AnyStage", "StageCase", "rows"]
+
+ROWS = 23  # a prime: no batch size divides it
+CLASSES = 4
+FEATURES = 3
+
+_Record = TypeVar("_Record", Batch, Rehearsal, Scored)
+
+
+class AnyStage(Protocol):
+    """A stage with state, whatever it takes and yields."""
+
+    def __call__(self, stream: Iterable[Any], /) -> Iterator[Any]: ...
+    def state_dict(self) -> State: ...
+    def load_state_dict(self, state: State) -> None: ...
+
+
+# -- sources: name -> (folder, batch size) -> source ---------------------------------------------
+
+
+def _columns(seed: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Draw features, string labels of which new ones come late, and an experience column."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((ROWS, FEATURES)).astype(np.float32)
+    y = np.array(["dog", "cat", "emu", "yak"])[rng.integers(0, 1 + np.arange(ROWS) // 6)]
+    return x, y, np.arange(ROWS) // 9
+
+
+def _jsonl(folder: Path, batch_size: int) -> JsonlSource:
+    x, y, experience = _columns()
+    path = folder / "rows.jsonl"
+    lines = [
+        json.dumps({"x": a.tolist(), "y": b, "experience": int(c), "id": f"row {i}"})
+        for i, (a, b, c) in enumerate(zip(x, y, experience, strict=True))
+    ]
+    lines.insert(5, '{"x": [1, 2]')  # broken
+    lines.insert(11, "")
+    path.write_text("\n".join(lines))
+    return JsonlSource(path, batch_size=batch_size)
+
+
+def _csv(folder: Path, batch_size: int) -> CsvSource:
+    x, y, experience = _columns()
+    path = folder / "rows.csv.gz"
+    lines = ["a,b,c,kind,experience"]
+    lines += [f"{a[0]},{a[1]},{a[2]},{b},{c}" for a, b, c in zip(x, y, experience, strict=True)]
+    lines.insert(8, "1,2,broken,dog,0")
+    path.write_bytes(gzip.compress("\r\n".join(lines).encode()))
+    return CsvSource(path, label="kind", batch_size=batch_size)
+
+
+def _idx(folder: Path, batch_size: int) -> ArraySource:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (ROWS, 2, 2), np.uint8)
+    labels = rng.integers(0, CLASSES, ROWS).astype(np.uint8)
+    path = folder / "t-images-idx3-ubyte.gz"
+    for name, array in ((path.name, images), ("t-labels-idx1-ubyte.gz", labels)):
+        head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (folder / name).write_bytes(gzip.compress(head + array.tobytes()))
+    return open_idx(path, batch_size=batch_size)
+
+
+def _npz(folder: Path, batch_size: int) -> ArraySource:
+    x, y, experience = _columns()
+    np.savez(folder / "rows.npz", x=x, y=y, experience=experience, time=np.arange(ROWS) / 2)
+    return open_npz(folder / "rows.npz", batch_size=batch_size)
+
+
+def _arrays(_: Path, batch_size: int) -> ArraySource:
+    x, y, experience = _columns()
+    return ArraySource(x, y, experience=experience, id=np.arange(ROWS), batch_size=batch_size)
+
+
+def _split(folder: Path, batch_size: int) -> ArraySource:
+    return split_by_class(_arrays(folder, batch_size), 2, seed=3, return_task_id=True)
+
+
+def _held_out(folder: Path, batch_size: int) -> ArraySource:
+    return hold_out(_arrays(folder, batch_size), 0.3, seed=3)[0]
+
+
+def _limited(_: Path, batch_size: int) -> ArraySource:
+    x, y, _experience = _columns()
+    return ArraySource(x, y, batch_size=batch_size, limit=17)
+
+
+def _unlabelled(_: Path, batch_size: int) -> ArraySource:
+    return ArraySource(_columns()[0], batch_size=batch_size)
+
+
+def _empty(_: Path, batch_size: int) -> ArraySource:
+    return ArraySource(np.empty((0, FEATURES), np.float32), [], batch_size=batch_size)
+
+
+def _empty_file(folder: Path, batch_size: int) -> JsonlSource:
+    (folder / "empty.jsonl").write_bytes(b"")
+    return JsonlSource(folder / "empty.jsonl", batch_size=batch_size)
+
+
+SOURCES: dict[str, Callable[[Path, int], Source]] = {
+    "arrays": _arrays,
+    "limited": _limited,
+    "unlabelled": _unlabelled,
+    "split_by_class": _split,
+    "hold_out": _held_out,
+    "npz": _npz,
+    "idx.gz": _idx,
+    "jsonl": _jsonl,
+    "csv.gz": _csv,
+    "empty": _empty,
+    "empty.jsonl": _empty_file,
+}
+
+# -- buffers: name -> (max_size, seed) -> buffer --------------------------------------------------
+
+BUFFERS: dict[str, Callable[[int, int], ExemplarsBuffer]] = {
+    "reservoir": ReservoirSamplingBuffer,
+    "class-balanced": ClassBalancedBuffer,
+}
+
+# -- stages ---------------------------------------------------------------------------------------
+
+
+@cache
+def rows(size: int = 4) -> tuple[Batch, ...]:
+    """Cut one fixed stream of 36 rows into batches, which end where an experience does.
+
+    Some rows have no label; one class comes late, one vanishes.
+    """
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 36) + (np.arange(36) >= 18)
+    x = rng.standard_normal((36, FEATURES)) + y[:, None]
+    y[rng.random(36) < 0.15] = -1
+    experience = np.arange(36) // 12
+    whole = Batch.from_arrays(x, y, experience=experience, task=experience % 2, id=np.arange(36))
+    batches = []
+    for start in range(0, 36, 12):
+        part = whole.take(slice(start, start + 12))
+        batches += [part.take(slice(i, i + size)) for i in range(0, 12, size)]
+    return _read_only(batches)
+
+
+def _test_set() -> Batch:
+    x = np.random.default_rng(9).standard_normal((6, FEATURES))
+    return Batch.from_arrays(x, [0, 1, 2, 3, 0, 1], experience=[0, 0, 1, 1, 2, 2])
+
+
+@cache
+def _rehearsals(size: int) -> tuple[Rehearsal, ...]:
+    """Put each batch beside the labelled ones of the 10 rows before it, and one held-out batch."""
+    records = []
+    past = rows(size)[0].take(slice(0, 0))
+    for batch in rows(size):
+        buffer = ReservoirSamplingBuffer(10)
+        buffer.update(past.take(slice(-10, None)))
+        records.append(next(buffer([batch])))
+        past = Batch.concat([past, batch])
+    middle = records[len(records) // 2]
+    held_out = replace(middle, incoming=replace(rows(size)[0], held_out=True))
+    records.insert(len(records) // 2, held_out)
+    return _read_only(records)
+
+
+@cache
+def _mixed(size: int) -> tuple[Rehearsal, ...]:
+    return _read_only(Mixer(3, steps=2, seed=7)(_rehearsals(size)))
+
+
+@cache
+def _scored(size: int) -> tuple[Scored, ...]:
+    """Score the stream by lot, with rounds of held-out rows at the ends of experiences."""
+    rng = np.random.default_rng(4)
+    scored = []
+    for batch in Holdout(_test_set(), chunk=4)(rows(size)):
+        n = len(batch)
+        loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
+        probability = rng.random(n).astype(np.float32)
+        scored.append(Scored(batch, rng.integers(0, CLASSES, n), probability, loss, n % 3))
+    return _read_only(scored)
+
+
+def _read_only(records: Iterable[_Record]) -> tuple[_Record, ...]:
+    """Make any attempt to write to a record an error."""
+    frozen = tuple(records)
+    for record in frozen:
+        _freeze(record)
+    return frozen
+
+
+def _freeze(part: Any) -> None:
+    if isinstance(part, np.ndarray):
+        part.flags.writeable = False
+    elif isinstance(part, Batch | Rehearsal | Scored):
+        for field in fields(part):
+            _freeze(getattr(part, field.name))
+
+
+def _noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(shape[0], 4), nn.Dropout(0.3), nn.Linear(4, classes))
+
+
+@dataclass(frozen=True)
+class StageCase:
+    """A stage, and a stream for it."""
+
+    make: Callable[[int], AnyStage]
+    """Given a seed."""
+    inputs: Callable[[int], Sequence[Any]]
+    """Given how many rows a batch has; nothing in it can be written to."""
+    random: bool = True
+    """Whether another seed gives another result."""
+
+
+_SGD = partial(SGD, lr=0.05, momentum=0.9)
+_ADAM = partial(Adam, lr=0.01)
+
+STAGES: dict[str, StageCase] = {
+    **{
+        f"{name}({size})": StageCase(partial(make, size), rows, random=0 < size < 36)
+        for name, make in BUFFERS.items()
+        for size in (0, 1, 10, 100)
+    },
+    "mixer": StageCase(lambda seed: Mixer(4, seed=seed), _rehearsals),
+    "mixer(steps)": StageCase(lambda seed: Mixer(4, steps=3, seed=seed), _rehearsals),
+    "mixer(class)": StageCase(lambda seed: Mixer(4, "class", seed=seed), _rehearsals),
+    "mixer(task)": StageCase(
+        lambda seed: Mixer(5, "task", replacement=True, seed=seed), _rehearsals
+    ),
+    "mixer(experience)": StageCase(lambda seed: Mixer(5, "experience", seed=seed), _rehearsals),
+    "mixer(0)": StageCase(lambda seed: Mixer(0, seed=seed), _rehearsals, random=False),
+    "linear": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), _mixed),
+    "mlp": StageCase(lambda seed: TorchLearner(mlp([4]), _SGD, seed=seed), _mixed),
+    "mlp-adam": StageCase(lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _mixed),
+    "noisy": StageCase(lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), _mixed),
+    "on batches": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), rows),
+    "prequential": StageCase(
+        lambda _: Prequential(report_every=7, window=9), _scored, random=False
+    ),
+    "prequential(1)": StageCase(
+        lambda _: Prequential(report_every=1, window=1, fading=1.0), _scored, random=False
+    ),
+    "holdout": StageCase(lambda _: Holdout(_test_set()), rows, random=False),
+    "holdout(every)": StageCase(
+        lambda _: Holdout(_test_set(), every=5, chunk=4), rows, random=False
+    ),
+}

@@ -1,0 +1,113 @@
+"""Crash at any write of a run, go on: the folder ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamreplay.checkpoint import latest_checkpoint
+from streamreplay.config import load_job
+from streamreplay.run import Options, choose_job, run_job
+from streamreplay.run.folder import RunFolder
+from streamreplay.run.logs import JsonLines
+
+SETTINGS = [
+    "learner.hidden=[4]",
+    "buffer.max_size=40",
+    "evaluator.report_every=100",
+    "run.checkpoint_every=150",
+    "run.save_predictions=true",
+    "run.emit=none",
+]
+
+
+class Crash(BaseException):
+    """What no handler catches, as SIGKILL."""
+
+
+def stream(folder: Path, rows: int = 600) -> Path:
+    rng = np.random.default_rng(0)
+    lines = []
+    for i in range(rows):
+        y = int(rng.integers(3))
+        lines.append(json.dumps({"x": [round(float(rng.normal(y, 0.5)), 4)], "y": f"c{y}"}))
+        if i % 40 == 7:
+            lines.append("broken")
+    path = folder / "rows.jsonl"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = [*folder.glob("*.jsonl"), folder / "job.toml", *folder.glob("checkpoints/*/*")]
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in paths
+        if path.name != "timings.jsonl"
+    }
+
+
+def crashing(method: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
+    def call(*args: Any, **options: Any) -> Any:
+        if next(left, None) is None:
+            raise Crash
+        return method(*args, **options)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "extra", [[], ["source.hold_out.share=0.2", "source.split.n_experiences=3"]]
+)
+def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]) -> None:
+    overrides = [f"source.path={stream(tmp_path)}", *SETTINGS, *extra]
+    job = load_job(None, overrides)
+    assert run_job(job, Options(tmp_path / "whole", quiet=True)) == 0
+    expected = contents(tmp_path / "whole")
+    latest = latest_checkpoint(tmp_path / "whole" / "checkpoints")
+    assert latest is not None
+    assert latest.state["finished"]
+    assert expected["dead_letters.jsonl"].count(b"\n") == 15
+    out = tmp_path / "out"
+    rng = np.random.default_rng(1)
+    crashes = 0
+    while True:
+        left = iter(range(int(rng.integers(1, 10 + 6 * crashes))))  # it must get on at last
+        with monkeypatch.context() as patch:
+            patch.setattr(JsonLines, "write", crashing(JsonLines.write, left))
+            patch.setattr(RunFolder, "save", crashing(RunFolder.save, left))
+            try:
+                same = choose_job(None, overrides, out, resume=True)
+                code = run_job(same, Options(out, resume=True, quiet=True))
+            except Crash:
+                crashes += 1
+                continue
+            assert code == 0
+            break
+    assert crashes > 2
+    assert contents(out) == expected
+
+
+def test_a_log_that_lost_bytes_is_refused(tmp_path: Path) -> None:
+    job = load_job(None, [f"source.path={stream(tmp_path)}", *SETTINGS])
+    out = tmp_path / "out"
+    run_job(job, Options(out, quiet=True))
+    (out / "metrics.jsonl").write_text("")
+    with pytest.raises(Exception, match=r"metrics.jsonl: has 0 bytes, the checkpoint was made at"):
+        run_job(job, Options(out, resume=True))
+
+
+def test_predictions_go_on_once_they_were_begun(tmp_path: Path) -> None:
+    path = stream(tmp_path)
+    job = load_job(None, [f"source.path={path}", *SETTINGS, "run.limit=300"])
+    out = tmp_path / "out"
+    run_job(job, Options(out, quiet=True))
+    later = choose_job(None, ["run.limit=0", "run.save_predictions=false"], out, resume=True)
+    run_job(later, Options(out, resume=True, quiet=True))
+    lines = (out / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["position"] for line in lines] == list(range(600))

@@ -1,0 +1,199 @@
+"""The small parts of a run: logs, records, signals, the clock, progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamreplay.batch import Batch, Scored
+from streamreplay.errors import RunFolderError
+from streamreplay.ingest import Labels
+from streamreplay.run.clock import Clock
+from streamreplay.run.logs import EventLog, JsonLines, OutputClosed, StandardOutput, dump_line
+from streamreplay.run.progress import make_progress
+from streamreplay.run.records import metrics_line, prediction_lines
+from streamreplay.run.signals import StopSignals
+
+
+def test_a_log_knows_its_size_and_can_be_cut(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = JsonLines(path)
+    log.write(b"one\n")
+    assert (log.size, log.sync(), path.read_bytes()) == (4, 4, b"one\n")
+    log.write(b"two\n")
+    log.cut(4)
+    log.write(b"three\n")
+    log.close()
+    assert path.read_bytes() == b"one\nthree\n"
+    again = JsonLines(path)
+    assert again.size == 10
+    with pytest.raises(
+        RunFolderError, match=r"log.jsonl: has 10 bytes, the checkpoint was made at 11"
+    ):
+        again.cut(11)
+    again.close()
+
+
+def test_a_full_disk_is_named() -> None:
+    log = JsonLines(Path("/dev/full"))
+    log.write(b"one\n")
+    with pytest.raises(RunFolderError, match=r"/dev/full: cannot be written: No space left"):
+        log.sync()
+    log.close()
+
+
+def test_events_carry_the_time(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.log")
+    log.write("start")
+    log.close()
+    stamp, event = (tmp_path / "events.log").read_text().split()
+    assert stamp.endswith("Z")
+    assert event == "start"
+
+
+def test_output_that_nobody_reads_is_closed() -> None:
+    reader, writer = os.pipe()
+    output = StandardOutput(writer)
+    output.write(b"line\n")
+    assert os.read(reader, 100) == b"line\n"
+    os.close(reader)
+    with pytest.raises(OutputClosed):
+        output.write(b"line\n")
+    os.close(writer)
+
+
+def test_long_output_is_written_whole() -> None:
+    reader, writer = os.pipe()
+    text, got = b"x" * 1_000_000, bytearray()
+
+    def read() -> None:
+        while part := os.read(reader, 1 << 16):
+            got.extend(part)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    StandardOutput(writer).write(text)
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert bytes(got) == text
+
+
+def test_records_name_their_classes() -> None:
+    record = {
+        "kind": "prequential",
+        "by_class": {1: {"rows": 3}, 0: {"rows": 1}},
+        "by_task": {5: 1},
+    }
+    line = json.loads(metrics_line(record, Labels(["cat", 7])))
+    assert line == {
+        "kind": "prequential",
+        "by_class": {"7": {"rows": 3}, "cat": {"rows": 1}},
+        "by_task": {"5": 1},
+    }
+    assert json.loads(dump_line({"a": float("nan")})) == {"a": None}
+
+
+def test_predictions_by_name() -> None:
+    batch = Batch.from_arrays([[0.0], [1.0], [2.0]], [0, -1, 1], start=7, id=["a", "b", "c"])
+    scored = Scored(
+        batch, np.array([-1, 0, 1]), np.array([np.nan, 0.1, 0.7], np.float32), np.zeros(3, "f4")
+    )
+    first, second, third = map(
+        json.loads, prediction_lines(scored, Labels(["cat", 9])).splitlines()
+    )
+    assert first == {
+        "position": 7, "id": "a", "prediction": None, "probability": None, "label": "cat",
+        "correct": False,
+    }  # fmt: skip
+    assert second["label"] is None
+    assert second["correct"] is None
+    assert second["probability"] == 0.1  # float32's own digits
+    assert (third["prediction"], third["label"], third["correct"]) == (9, 9, True)
+
+
+def test_signals_are_noted_and_handlers_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals() as signals:
+        assert not signals.requested()
+        assert signals.exit_code == 0
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.requested()
+        assert signals.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopSignals() as signals:
+            signal.raise_signal(signal.SIGINT)
+            assert not signals.requested()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_signal_ends_the_process() -> None:
+    script = (
+        "import signal\nfrom streamreplay.run.signals import StopSignals\n"
+        "with StopSignals():\n"
+        "    signal.raise_signal(signal.SIGINT)\n    signal.raise_signal(signal.SIGINT)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 130
+
+
+def test_threads_may_run_jobs_too() -> None:
+    codes: list[int] = []
+
+    def run() -> None:
+        with StopSignals() as signals:
+            codes.append(signals.exit_code)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert codes == [0]
+
+
+def test_the_clock_measures_each_interval_alone() -> None:
+    clock = Clock(position=100)
+    clock.arrived()
+    clock.learned()
+    clock.written()
+    first = clock.lap(164)
+    assert first["position"] == 164
+    assert first["rows_per_s"] > 0
+    assert 0 < first["latency_ms"]["p50"] <= first["latency_ms"]["p99"]
+    assert 0 <= first["share"]["source"] + first["share"]["stages"] <= 1.01
+    second = clock.lap(164)
+    assert second["rows_per_s"] == 0
+    assert second["latency_ms"] == {"p50": 0.0, "p99": 0.0}
+
+
+def test_plain_progress_is_messages_only_at_first(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = make_progress(quiet=False)
+    progress.show(10, 0.5, 3)
+    progress.say("hello")
+    progress.close()
+    assert capsys.readouterr().err == "streamreplay: hello\n"
+
+
+def test_plain_progress_comes_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = make_progress(quiet=False)
+    for now in (1.0, 2.0, 11.0, 12.0):
+        progress.show(int(1000 + 100 * now), 0.5, 3)
+    assert capsys.readouterr().err == (
+        "streamreplay: 2,100 rows, 100 rows/s, accuracy 0.500, buffer 3\n"
+    )

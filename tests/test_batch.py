@@ -1,0 +1,250 @@
+"""The records that stages hand on."""
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from streamreplay.batch import GROUP_COLUMNS, Batch, Rehearsal, Report, Scored, empty_memory
+
+
+def full(n: int = 4, start: int = 0, **columns: Any) -> Batch:
+    given: dict[str, Any] = {
+        "y": np.arange(n) % 3 - 1,
+        "start": start,
+        "task": np.arange(n) + 5,
+        "experience": 2,
+        "id": [f"r{i}" for i in range(n)],
+        "time": np.arange(n) / 2,
+        **columns,
+    }
+    return Batch.from_arrays(np.arange(2 * n, dtype=np.float32).reshape(n, 2), **given)
+
+
+def values(batch: Batch) -> dict[str, list[Any]]:
+    return {name: column.tolist() for name, column in batch.columns().items()}
+
+
+def test_columns_and_their_types() -> None:
+    batch = full(3, start=7)
+    assert values(batch) == {
+        "x": [[0, 1], [2, 3], [4, 5]],
+        "y": [-1, 0, 1],
+        "t": [7, 8, 9],
+        "task": [5, 6, 7],
+        "experience": [2, 2, 2],
+        "id": ["r0", "r1", "r2"],
+        "time": [0, 0.5, 1],
+    }
+    types = {name: column.dtype.kind for name, column in batch.columns().items()}
+    assert types == dict(zip(types, "fiiiiUf", strict=True))
+    assert batch.x.dtype == np.float32
+    assert not batch.held_out
+
+
+def test_what_the_stream_does_not_say() -> None:
+    batch = Batch.from_arrays([[1.0], [2.0]])
+    assert values(batch) == {
+        "x": [[1], [2]],
+        "y": [-1, -1],
+        "t": [0, 1],
+        "task": [0, 0],
+        "experience": [0, 0],
+    }
+    assert batch.id is None
+    assert batch.time is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        (np.uint8, np.uint8),
+        (np.float32, np.float32),
+        (np.float64, np.float32),
+        (np.float16, np.float32),
+        (np.int64, np.float32),
+        (np.uint16, np.float32),
+        (np.int8, np.float32),
+        (np.bool_, np.float32),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 3), (3, 1, 4, 4), (3, 0), (0, 5)])
+def test_types_and_shapes_of_features(dtype: type, kept: type, shape: tuple[int, ...]) -> None:
+    x: NDArray[Any] = np.ones(shape, dtype)
+    batch = Batch.from_arrays(x)
+    assert batch.x.dtype == kept
+    assert batch.x.shape == shape
+    assert (batch.x == 1).all()
+    assert np.shares_memory(batch.x, x) == (dtype == kept and x.size > 0)
+    assert len(batch) == shape[0]
+
+
+def test_columns_of_the_right_type_are_not_copied() -> None:
+    x, y, ids = np.zeros((3, 1), np.float32), np.zeros(3, np.int64), np.arange(3)
+    time, names = np.zeros(3), np.array(["a", "b", "c"])
+    batch = Batch.from_arrays(x, y, task=y, id=ids, time=time)
+    for column, source in ((batch.x, x), (batch.y, y), (batch.task, y), (batch.time, time)):
+        assert column is source
+    assert batch.id is ids
+    assert Batch.from_arrays(x, id=names).id is names
+
+
+def test_no_rows() -> None:
+    batch = Batch.from_arrays(np.empty((0, 3)), [], task=[], experience=[], id=[], time=[])
+    assert len(batch) == 0
+    assert values(batch) == {name: [] for name in values(full())}
+    assert batch.y.dtype == batch.t.dtype == batch.task.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"x": [1.0, 2.0]}, ValueError, r"x must be \[n, \*feature\], got shape \(2,\)"),
+        ({"x": 3.0}, ValueError, r"x must be \[n, \*feature\], got shape \(\)"),
+        ({"x": [["a"], ["b"]]}, TypeError, "x must be numeric, got <U1"),
+        ({"x": [[1j], [2j]]}, TypeError, "x must be numeric, got complex128"),
+        ({"x": [[None], [1]]}, TypeError, "x must be numeric, got object"),
+        ({"y": [0]}, ValueError, r"y must have shape \(2,\) as x has 2 rows, got \(1,\)"),
+        ({"y": [[0, 1]]}, ValueError, r"y must have shape \(2,\) as x has 2 rows, got \(1, 2\)"),
+        ({"y": [0, -2]}, ValueError, "y must be at least -1, got -2"),
+        ({"y": [0.0, 1.0]}, TypeError, "y must be integers, got float64"),
+        ({"y": ["a", "b"]}, TypeError, "y must be integers, got <U1"),
+        ({"task": [0.5, 1]}, TypeError, "task must be integers, got float64"),
+        ({"task": [0, 1, 2]}, ValueError, r"task must have shape \(2,\)"),
+        ({"experience": [0]}, ValueError, r"experience must have shape \(2,\)"),
+        ({"id": [0.5, 1]}, TypeError, "id must be integers or strings, got float64"),
+        ({"id": ["a", None]}, TypeError, "id must be integers or strings, got object"),
+        ({"id": ["a"]}, ValueError, r"id must have shape \(2,\) as x has 2 rows, got \(1,\)"),
+        ({"id": "both"}, ValueError, r"id must have shape \(2,\) as x has 2 rows, got \(\)"),
+        ({"time": [1.0]}, ValueError, r"time must have shape \(2,\) as x has 2 rows, got \(1,\)"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(
+    columns: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        Batch.from_arrays(**{"x": [[1.0], [2.0]], **columns})
+
+
+def test_is_frozen() -> None:
+    batch = full()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        batch.y = batch.t  # type: ignore[misc]
+
+
+rows = st.one_of(
+    st.lists(st.integers(0, 9), max_size=15).map(lambda r: np.array(r, np.int64)),
+    st.lists(st.booleans(), min_size=10, max_size=10).map(lambda r: np.array(r, np.bool_)),
+    st.builds(slice, st.integers(0, 12), st.integers(0, 12), st.integers(1, 3)),
+)
+
+
+@given(rows)
+def test_take(rows: Any) -> None:
+    batch = full(10)
+    taken = batch.take(rows)
+    places = np.arange(10)[rows].tolist()
+    assert values(taken) == {name: [c[p] for p in places] for name, c in values(batch).items()}
+    if places:
+        assert np.shares_memory(taken.x, batch.x) == isinstance(rows, slice)
+
+
+def test_take_of_optional_columns() -> None:
+    taken = Batch.from_arrays([[1.0], [2.0]]).take(np.array([1]))
+    assert taken.id is None
+    assert taken.time is None
+    held_out = Batch(**full().columns(), held_out=True)
+    assert held_out.take(slice(1, 2)).held_out
+    assert held_out.numbered(5).held_out
+
+
+@given(st.lists(st.integers(0, 20), max_size=6))
+def test_concat_of_parts_is_the_whole(cuts: list[int]) -> None:
+    batch = full(20)
+    edges = [0, *sorted(cuts), 20]
+    parts = [batch.take(slice(a, b)) for a, b in pairwise(edges)]
+    joined = Batch.concat(parts)
+    assert values(joined) == values(batch)
+    assert [c.dtype for c in joined.columns().values()] == [
+        c.dtype for c in batch.columns().values()
+    ]
+
+
+def test_concat_widens_ids_and_keeps_held_out() -> None:
+    a, b = full(1, id=["a"]), full(1, id=["long"])
+    assert Batch.concat([a, b]).id.tolist() == ["a", "long"]  # type: ignore[union-attr]
+    held_out = Batch(**a.columns(), held_out=True)
+    assert Batch.concat([held_out, held_out]).held_out
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([], "concat needs at least one batch"),
+        ([full(), full(id=None)], r"columns differ: \['x', .*, 'id', 'time'\] and \["),
+        ([full(), full(time=None)], "columns differ"),
+        ([full(), Batch(**full().columns(), held_out=True)], "held-out rows cannot be joined"),
+        (
+            [Batch.from_arrays(np.zeros((2, 3))), Batch.from_arrays(np.zeros((2, 4)))],
+            r"x differs: float32\[2, 3\] and float32\[2, 4\]",
+        ),
+        (
+            [Batch.from_arrays(np.zeros((2, 3))), Batch.from_arrays(np.zeros((2, 3), np.uint8))],
+            r"x differs: float32\[2, 3\] and uint8\[2, 3\]",
+        ),
+    ],
+)
+def test_batches_that_cannot_be_joined_are_refused(others: list[Batch], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Batch.concat(others)
+
+
+def test_nbytes_counts_every_column() -> None:
+    assert Batch.from_arrays(np.zeros((10, 2, 3), np.uint8)).nbytes == 10 * (6 + 4 * 8)
+    assert full(10, id=np.arange(10)).nbytes == 10 * (8 + 4 * 8 + 8 + 8)
+    assert full(10, id=["abc"] * 10).nbytes == 10 * (8 + 4 * 8 + 12 + 8)
+
+
+def test_numbered() -> None:
+    batch = full(3, start=4)
+    again = batch.numbered(100)
+    assert again.t.tolist() == [100, 101, 102]
+    assert batch.t.tolist() == [4, 5, 6]
+    assert again.x is batch.x
+    assert {**values(again), "t": 0} == {**values(batch), "t": 0}
+
+
+def test_empty_memory_has_the_shape() -> None:
+    like = full()
+    empty = empty_memory(like)
+    assert len(empty) == 0
+    for name, column in empty.columns().items():
+        assert column.dtype == getattr(like, name).dtype
+        assert column.shape[1:] == getattr(like, name).shape[1:]
+
+
+def test_rehearsal() -> None:
+    memory = full(6)
+    bare = Rehearsal(full(2), memory)
+    assert len(bare.drawn()) == 0
+    assert len(bare.group_by("class")) == 0
+    mixed = dataclasses.replace(bare, rows=np.array([[5, 0, 0], [1, 2, 3]]))
+    assert mixed.drawn().t.tolist() == [5, 0, 0]
+    assert mixed.drawn(1).t.tolist() == [1, 2, 3]
+
+
+def test_report() -> None:
+    scored = Scored(full(3), np.zeros(3, np.int64), np.ones(3, np.float32), np.ones(3, np.float32))
+    assert len(Report(scored)) == 3
+    assert len(Report(None)) == 0
+    assert Report(None).metrics == ()
+
+
+def test_group_columns_are_columns() -> None:
+    assert set(GROUP_COLUMNS) == {"class", "task", "experience"}
+    assert set(GROUP_COLUMNS.values()) < set(full().columns())

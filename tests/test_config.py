@@ -1,0 +1,170 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamreplay.config import Job, job_schema, load_job, template, to_toml, write_template
+from streamreplay.config.load import known_keys
+from streamreplay.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "job.toml"
+    path.write_text(text)
+    return path
+
+
+def complaint(path: Path | None, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_job(path, overrides)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[buffer]\nmax_sise = 3", "buffer.max_sise: unknown key, did you mean max_size?"),
+        ("batch_sise = 3", "batch_sise: unknown key, did you mean source.batch_size?"),
+        ("[sorce]\npath = 'a'", "sorce: unknown key, did you mean source?"),
+        ("[buffer]\nqqq = 3", "buffer.qqq: unknown key"),
+        ("[buffer]\nmax_size = -3", "buffer.max_size: must be greater than or equal to 0, got -3"),
+        ("[buffer]\nmax_size = 1.5", "buffer.max_size: must be an integer, got 1.5"),
+        ("[buffer]\nmax_size = true", "buffer.max_size: must be an integer, got True"),
+        (
+            "[buffer]\nkind = 'fifo'",
+            "buffer.kind: must be 'reservoir', 'class_balanced' or 'none', got 'fifo'",
+        ),
+        ("buffer = 3", "buffer: must be a section, got 3"),
+        ("[test]", "test.path: is missing"),
+        (
+            "[source.split]\nn_experience = 3",
+            "source.split.n_experience: unknown key, did you mean n_experiences? (and 1 more)",
+        ),
+        (
+            "[learner]\nhidden = [64, 0]",
+            "learner.hidden[1]: must be greater than or equal to 1, got 0",
+        ),
+        ("[learner]\nlr = nan", "learner.lr: must be a finite number, got nan"),
+        (
+            "seed = -1\n[run]\nlimit = -1\nstrict = 1",
+            "seed: must be greater than or equal to 0, got -1 (and 2 more)",
+        ),
+        (
+            "[source]\nfeatures = [true]",
+            "source.features[0]: must be a string or an integer, got True",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    assert complaint(path) == f"{path}: {message}"
+
+
+def test_toml_errors_name_the_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "seed = 1\n[buffer\n")
+    assert complaint(path).startswith(f"{path}:2: ")
+    path.write_bytes(b"\xff\xfe")
+    assert complaint(path) == f"{path}: is not UTF-8 text"
+    assert complaint(tmp_path / "no.toml").endswith(
+        "no.toml: cannot be read: No such file or directory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("buffer.max_size=500", "buffer.max_size", 500),
+        ("learner.hidden=[64, 32]", "learner.hidden", [64, 32]),
+        ("learner.module=linear", "learner.module", "linear"),
+        ("source.label=Cover Type", "source.label", "Cover Type"),
+        ("source.label=54", "source.label", 54),
+        ('source.label="54"', "source.label", "54"),
+        ("source.label=a=b", "source.label", "a=b"),
+        ("source.label=1\nx = 2", "source.label", "1\nx = 2"),
+        ("learner.lr=1", "learner.lr", 1.0),
+        ("run.strict=true", "run.strict", True),
+        ("source.split.n_experiences=5", "source.split.n_experiences", 5),
+        ("source.path=-", "source.path", "-"),
+    ],
+)
+def test_every_key_can_be_set(override: str, key: str, value: object) -> None:
+    found: Any = load_job(None, ["buffer.max_size=1", override])
+    for name in key.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_settings_win_over_the_file_and_are_blamed_for_their_own_mistakes(tmp_path: Path) -> None:
+    path = write(tmp_path, "[buffer]\nmax_size = 5\n[mixer]\nsteps = 2\n")
+    job = load_job(path, ["buffer.max_size=7"])
+    assert (job.buffer.max_size, job.mixer.steps) == (7, 2)
+    assert complaint(path, "buffer.max_size=x") == (
+        "command line: buffer.max_size: must be an integer, got 'x'"
+    )
+    assert complaint(None, "steps") == ("command line: a setting is section.key=value, got 'steps'")
+    assert complaint(path, "mixer.steps.x=1") == (
+        "command line: mixer.steps.x: steps is not a section"
+    )
+
+
+def test_paths_are_relative_to_who_wrote_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    path = write(tmp_path / "jobs", "[source]\npath = 'a.csv'\n[test]\npath = '../b.csv'\n")
+    monkeypatch.chdir(tmp_path)
+    job = load_job(path)
+    assert job.source.path == str(tmp_path / "jobs" / "a.csv")
+    assert job.test is not None
+    assert job.test.path == str(tmp_path / "b.csv")
+    assert load_job(path, ["source.path=c.csv"]).source.path == str(tmp_path / "c.csv")
+
+
+def test_the_resolved_job_is_the_same_job(tmp_path: Path) -> None:
+    overrides = ["source.split.n_experiences=5", "test.path=t.npz", "source.class=1"][:2]
+    job = load_job(None, [*overrides, "source.label=3", "learner.hidden=[]"])
+    assert load_job(write(tmp_path, to_toml(job))) == job
+    assert to_toml(job) == to_toml(load_job(write(tmp_path, to_toml(job))))
+
+
+def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> None:
+    text = template()
+    assert load_job(write(tmp_path, text)) == Job()
+    for key in known_keys():
+        assert text.count(f"{key.rpartition('.')[2]} = ") >= 1, key
+    assert all("  # " in line for line in text.splitlines() if " = " in line)
+
+
+def test_the_template_loads_with_everything_switched_on(tmp_path: Path) -> None:
+    lines = [
+        line.removeprefix("# ") if " = " in line or "# [" in line else line
+        for line in template().splitlines()
+    ]
+    job = load_job(write(tmp_path, "\n".join(lines)))
+    assert job.source.split is not None
+    assert job.test is not None
+    assert job.source.split.n_experiences == 5
+
+
+def test_a_template_overwrites_only_by_force(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    write_template(path)
+    assert "streamreplay run my.toml" in path.read_text()
+    with pytest.raises(ConfigError, match=r"my.toml: is there already; --force overwrites it"):
+        write_template(path)
+    path.write_text("")
+    write_template(path, force=True)
+    assert path.read_text()
+    with pytest.raises(ConfigError, match="cannot be written: No such file"):
+        write_template(tmp_path / "no" / "job.toml")
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = json.loads(json.dumps(job_schema()))
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert schema["additionalProperties"] is False
+    for definition in [schema, *schema["$defs"].values()]:
+        for name, field in definition["properties"].items():
+            assert "description" in field or "$ref" in str(field), name
