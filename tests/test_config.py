@@ -36,7 +36,7 @@ def complaint(path: Path | None, *overrides: str) -> str:
             "buffer.kind: must be 'reservoir', 'class_balanced' or 'none', got 'fifo'",
         ),
         ("buffer = 3", "buffer: must be a section, got 3"),
-        ("[test]", "test.path: is missing"),
+        ("[source.split]", "source.split.n_experiences: is missing"),
         (
             "[source.split]\nn_experience = 3",
             "source.split.n_experience: unknown key, did you mean n_experiences? (and 1 more)",

@@ -76,8 +76,10 @@ class KeyedReservoir:
     def update(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         """Offer labelled rows, each with its group id; None puts all of them into one group."""
         n = len(batch)
-        self.store.fit(batch)
         self.seen += n
+        if not self.store.max_size:
+            return
+        self.store.fit(batch)
         if group_ids is None:
             self._update_ungrouped(batch, n)
             return

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamreplay import __version__
+from streamreplay.commands.demo import demo
 
 __all__ = ["app"]
 
@@ -153,3 +154,6 @@ def schema() -> None:
     from streamreplay.config import job_schema  # noqa: PLC0415 - slow
 
     typer.echo(json.dumps(job_schema(), indent=2))
+
+
+app.command()(demo)

@@ -44,9 +44,8 @@ def demo(
     except ImportError:
         progress.print("no picture: matplotlib is missing, pip install 'streamreplay[plot]'")
     else:
-        console.print(f"picture: {picture}", highlight=False)
+        console.print(f"picture:     {picture}", highlight=False, soft_wrap=True)
+    console.print(f"run folders: {runs[0].folder.parent}", highlight=False, soft_wrap=True)
     console.print(
-        f"run folders: {out}{'' if str(out).endswith('/') else '/'}; look inside one with: "
-        f"streamreplay inspect {runs[-1].folder}",
-        highlight=False,
+        f"look inside: streamreplay inspect {runs[-1].folder}", highlight=False, soft_wrap=True
     )

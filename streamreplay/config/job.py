@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "Buffer",
     "Evaluator",
-    "HoldOut",
     "Job",
     "Learner",
     "Mixer",
@@ -45,17 +44,6 @@ class Split(_Section):
     """Shuffles the classes and the rows of each experience; without it both keep their order."""
     return_task_id: bool = False
     """Number the tasks too, as the experiences."""
-
-
-class HoldOut(_Section):
-    """Keep rows of the source out of training, to test retention on (reads all rows first)."""
-
-    share: Share = 0.1
-    """The share of rows to hold out."""
-    first: Count = 0
-    """Hold out only among the first so many rows; 0: among all."""
-    seed: Count = 0
-    """Which rows."""
 
 
 class Source(_Section):
@@ -92,7 +80,6 @@ class Source(_Section):
     max_line_bytes: Positive = 1 << 20
     """Longer lines are dead letters."""
     split: Split | None = None
-    hold_out: HoldOut | None = None
 
 
 class Buffer(_Section):
@@ -154,12 +141,18 @@ class Evaluator(_Section):
 
 
 class Test(_Section):
-    """Rows to test retention on after each experience; read as the source is."""
+    """Rows that are never learned, to test retention on: a file, or a share of the source."""
 
-    path: str
-    """File to read."""
+    path: str | None = None
+    """File to read, as the source is read."""
     labels_path: str | None = None
     """File with the labels of IDX images."""
+    share: Share | None = None
+    """Instead of a file: the share of the source's rows to hold out (reads all rows first)."""
+    first: Count = 0
+    """Hold out only among the first so many rows of the source; 0: among all."""
+    seed: Count = 0
+    """Which rows are held out."""
     every: Count = 0
     """Test also after each so many rows; 0: only when an experience ends."""
 

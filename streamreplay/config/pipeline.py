@@ -29,8 +29,8 @@ def build(
 ) -> Pipeline:
     """Open a job's source and put its stages behind it.
 
-    The stages are ``holdout`` (with held-out rows only), ``buffer`` and ``mixer`` (unless the
-    buffer's kind is none), ``learner`` and ``evaluator``. What the stream calls its classes is in
+    The stages are ``holdout`` (with held-out rows only), ``buffer`` (of no capacity if its kind is
+    none), ``mixer``, ``learner`` and ``evaluator``. What the stream calls its classes is in
     ``pipeline.source.labels``.
 
     Parameters
@@ -60,9 +60,8 @@ def build(
     stages: dict[str, Stage[Any, Any]] = {}
     if inputs.test is not None:
         stages["holdout"] = _holdout(job, inputs)
-    if job.buffer.kind != "none":
-        stages["buffer"] = _buffer(job)
-        stages["mixer"] = _mixer(job)
+    stages["buffer"] = _buffer(job)
+    stages["mixer"] = _mixer(job)
     stages["learner"] = _learner(job.learner, spawn_seed(job.seed, "learner"))
     stages["evaluator"] = Prequential(
         report_every=job.evaluator.report_every,
@@ -85,7 +84,10 @@ def _holdout(job: Job, inputs: Inputs) -> Holdout:
 
 def _buffer(job: Job) -> ExemplarsBuffer:
     kinds = {"reservoir": ReservoirSamplingBuffer, "class_balanced": ClassBalancedBuffer}
-    return kinds[job.buffer.kind](job.buffer.max_size, spawn_seed(job.seed, "buffer"))
+    seed = spawn_seed(job.seed, "buffer")
+    if job.buffer.kind == "none":
+        return ReservoirSamplingBuffer(0, seed)  # the mixer behind it still sets the steps
+    return kinds[job.buffer.kind](job.buffer.max_size, seed)
 
 
 def _mixer(job: Job) -> Mixer:

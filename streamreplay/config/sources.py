@@ -98,10 +98,11 @@ def open_inputs(
         A file cannot be opened.
     """
     settings, limit = job.source, job.run.limit or None
-    if job.test is not None and settings.hold_out is not None:
-        raise ConfigError("test: test rows come from a file or from source.hold_out, not from both")
+    share = None if job.test is None else job.test.share
+    if job.test is not None and (job.test.path is None) == (share is None):
+        raise ConfigError("test: give either path (a file) or share (of the source's rows)")
     kind = format_of(settings.path, settings.format)
-    if kind in ("jsonl", "csv") and settings.split is None and settings.hold_out is None:
+    if kind in ("jsonl", "csv") and settings.split is None and share is None:
         options = {"on_dead": on_dead, "stop": stop, "limit": limit, "strict": job.run.strict}
         source: ArraySource | LineSource = _lines(settings, kind, settings.path, **options)
         return _with_test(source, _test(job), None)
@@ -109,9 +110,8 @@ def open_inputs(
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     test = _test(job)
     try:
-        if settings.hold_out is not None:
-            held = settings.hold_out
-            rows, test = hold_out(rows, held.share, seed=held.seed, first=held.first or None)
+        if job.test is not None and share is not None:
+            rows, test = hold_out(rows, share, seed=job.test.seed, first=job.test.first or None)
         if settings.split is not None:
             rows = split_by_class(rows, **settings.split.model_dump())
     except ValueError as error:
@@ -146,7 +146,7 @@ def _in_experiences_of(split: ArraySource, test: ArraySource) -> ArraySource:
 
 
 def _test(job: Job) -> ArraySource | None:
-    if job.test is None:
+    if job.test is None or job.test.path is None:
         return None
     kind = format_of(job.test.path, job.source.format)
     return _arrays(job.source, kind, job.test.path, job.test.labels_path, strict=True)

@@ -35,6 +35,7 @@ _EXAMPLES = {
     "source.split.seed": "0",
     "mixer.batch_size_mem": "32",
     "test.path": '"test.jsonl"',
+    "test.share": "0.1",
     "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -20,17 +21,21 @@ _NAMES = {False: "without replay", True: "with replay"}
 
 def print_table(runs: Sequence[DemoRun], console: Console) -> None:
     """Print what each run scored."""
-    table = Table(title="One pass over each stream", title_justify="left")
-    table.add_column("stream")
-    table.add_column("learner")
-    for name in ("prequential", "at the end,\nall classes", "at the end,\nclasses shown first"):
-        table.add_column(name, justify="right")
-    table.add_column("forgetting", justify="right")
+    table = Table(box=SIMPLE_HEAD, title="One pass over each stream", title_justify="left")
+    table.add_column("stream", no_wrap=True)
+    table.add_column("replay", no_wrap=True)
+    for name in (
+        "prequential",
+        "all classes\nat the end",
+        "first classes\nat the end",
+        "forgetting",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
         last = run.rounds[-1]
         table.add_row(
-            run.stream.title,
-            _NAMES[run.replay],
+            run.stream.name,
+            "yes" if run.replay else "no",
             f"{run.scores[-1]['accuracy']:.1%}",
             f"{last['accuracy']:.1%}",
             f"{run.retained()[-1][1]:.1%}",
@@ -39,8 +44,9 @@ def print_table(runs: Sequence[DemoRun], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        "prequential: each row predicted before it was learned. At the end: rows never learned.\n"
-        "forgetting: how far each class has fallen from its best, on average.",
+        "prequential: each row was predicted before it was learned\n"
+        "at the end: on rows that were never learned\n"
+        "forgetting: how far a class has fallen from its best, on average\n",
         style="dim",
     )
 
@@ -62,7 +68,16 @@ def draw(runs: Sequence[DemoRun], path: Path) -> None:
     for axes, stream in zip(panels, STREAMS, strict=True):
         for run in (run for run in runs if run.stream is stream):
             _draw_run(axes, run)
-        axes.set_title(f"{stream.title}\nheld-out accuracy on {stream.first_title}", fontsize=10)
+        classes = f"{', '.join(stream.first[:-1])} and {stream.first[-1]}"
+        axes.set_title(f"{stream.title}: what is retained of {classes}", fontsize=11)
+        axes.axvline(stream.gone_after, color="0.5", linewidth=1, linestyle="--")
+        axes.annotate(
+            f" {classes} are gone",
+            (stream.gone_after, 0.015),
+            color="0.35",
+            fontsize=9,
+            xycoords=("data", "axes fraction"),
+        )
         axes.set_xlabel("rows of the stream")
         axes.set_ylim(-0.03, 1.03)
         axes.grid(alpha=0.25)
@@ -70,16 +85,23 @@ def draw(runs: Sequence[DemoRun], path: Path) -> None:
     panels[0].set_ylabel("accuracy")
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.savefig(path, dpi=130)
 
 
 def _draw_run(axes: Any, run: DemoRun) -> None:
     name, colour = _NAMES[run.replay], _COLOURS[run.replay]
-    positions, accuracies = zip(*run.retained(), strict=True)
-    axes.plot(positions, accuracies, color=colour, linewidth=2.2, label=f"{name}: what it retains")
-    positions = [record["position"] for record in run.scores]
-    accuracies = [record["accuracy_window"] for record in run.scores]
     axes.plot(
-        positions, accuracies, color=colour, linewidth=1, linestyle=":", label=f"{name}: prequential"
+        *zip(*run.retained(), strict=True),
+        color=colour,
+        linewidth=2.2,
+        label=f"{name}: held-out rows of these classes",
+    )
+    axes.plot(
+        [record["position"] for record in run.scores],
+        [record["accuracy_window"] for record in run.scores],
+        color=colour,
+        linewidth=1,
+        linestyle=":",
+        label=f"{name}: prequential, all classes",
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from streamreplay.errors import CheckpointError, DivergenceError
+from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.ambience import OwnRandomness, is_plain
 from streamreplay.learners.head import grow_head, last_linear
 from streamreplay.learners.modules import ModuleFactory
@@ -120,7 +120,7 @@ class Network:
 
         Raises
         ------
-        ValueError
+        ConfigError
             A label is beyond the outputs of a module that does not end in a linear layer.
         """
         top = int(labels.max())
@@ -205,7 +205,7 @@ class Network:
 
     def _grow(self, width: int) -> None:
         if self._head is None:
-            raise ValueError(
+            raise ConfigError(
                 f"label index {width - 1} is beyond the module's {self.width} outputs, "
                 "and it has no linear layer at its end to grow"
             )

@@ -62,12 +62,14 @@ class Scaler:
         rows = x.astype(np.float64)
         if x.dtype == np.uint8:
             rows /= 255
-        elif not math.isfinite(np.vdot(rows, rows)):  # the squares of float32 values are finite
+        with np.errstate(invalid="ignore"):
+            mean = rows.mean(0)
+        if not math.isfinite(np.vdot(mean, mean)):  # that of finite float32 values is
             rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
             if not len(rows):
                 return
+            mean = rows.mean(0)
         n = len(rows)
-        mean = rows.mean(0)
         rows -= mean
         squares = np.einsum("n...,n...->...", rows, rows)
         if not self.count:

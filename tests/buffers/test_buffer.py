@@ -156,6 +156,8 @@ def test_describe() -> None:
     assert said["oldest"] == buffer.buffer.t.min()
     assert said["newest"] == buffer.buffer.t.max()
     assert 9 / 200 <= said["acceptance"] <= 1
+    assert filled(ClassBalancedBuffer, n=20).describe()["acceptance"] == 1
+    assert filled(ReservoirSamplingBuffer, n=20).describe()["acceptance"] == 1
     assert ReservoirSamplingBuffer(5).describe() == {
         "rows": 0,
         "max_size": 5,

@@ -239,6 +239,28 @@ def test_a_grown_buffer_takes_no_key_above_its_threshold(by: GroupBy | None) -> 
         assert stored(buffer) == oracle.stored()
 
 
+@pytest.mark.parametrize("by", [None, "class"])
+@pytest.mark.parametrize("few", [2, 32])
+def test_small_and_large_batches_in_turn(by: GroupBy | None, few: int) -> None:
+    """Single rows, whole blocks and changes of size, with keys of what came before kept sorted."""
+    rng = np.random.default_rng(few)
+    labels = rng.integers(0, 1 + np.arange(4000) // 700).tolist()
+    with limits(few, 512):
+        buffer, priorities = build(50, by, seed=few)
+        oracle = Scribe(50, priorities)
+        keys = true_keys(few, len(labels))
+        steps = np.cumsum(rng.choice([1, 1, 1, 2, 40, 150], 120))
+        for turn, batch in enumerate(batches(labels, steps.tolist())):
+            buffer.update(batch)
+            for t, group in zip(batch.t.tolist(), batch.y.tolist(), strict=True):
+                oracle.offer(t, keys[t], group if by else 0)
+            if turn % 11 == 10:
+                size = int(rng.integers(20, 80))
+                buffer.resize(size)
+                oracle.resize(size)
+            assert stored(buffer) == oracle.stored()
+
+
 @pytest.mark.parametrize("few", [0, 32])
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_with_one_priority_are_told_apart_alike_in_both_ways(few: int, seed: int) -> None:

@@ -153,6 +153,15 @@ def test_a_stage_dropped_after_a_yield_goes_on_in_a_new_one(kind: Any) -> None:
 
 
 @each_kind
+def test_loading_drops_a_batch_that_was_pending(kind: Any) -> None:
+    empty, used = kind(10).state_dict(), kind(10)
+    next(used(stream([40])))
+    used.load_state_dict(empty)
+    assert same(used.state_dict(), empty)
+    assert len(used) == used.seen == 0
+
+
+@each_kind
 def test_a_state_of_another_capacity_is_refused(kind: Any) -> None:
     buffer = kind(10)
     list(buffer(stream([40])))

@@ -154,11 +154,10 @@ def test_a_store_does_as_a_dict_of_rows(actions: list[tuple[str, int, int]]) -> 
             kept = rng.permutation(len(oracle))[: len(oracle) // 2 + n]
             store.keep(kept, 60)
             oracle = {slot: oracle[old] for slot, old in enumerate(kept.tolist())}
-            continue
-        if action == "append" and len(oracle) + n <= 60:
+        elif action == "append" and len(oracle) + n <= 60:
             store.append(batch)
             oracle |= {len(oracle) + i: t - n + i for i in range(n)}
-        elif action != "append":
+        elif action in ("write", "each"):
             # old slots in any order, some of them twice, and new ones behind without a gap
             fresh = min(n // 2, 60 - len(oracle))
             top = len(oracle)
@@ -179,6 +178,14 @@ def test_a_store_does_as_a_dict_of_rows(actions: list[tuple[str, int, int]]) -> 
             values = getattr(store.batch, column)
             found = {int(i): index.rows(place).tolist() for place, i in enumerate(index.ids)}
             assert found == {int(i): np.flatnonzero(values == i).tolist() for i in set(values)}
+
+
+def test_loading_leaves_no_column_behind() -> None:
+    plain, named = ReservoirSamplingBuffer(5), ReservoirSamplingBuffer(5)
+    plain.update(rows(3))
+    named.update(rows(3, id=["a", "b", "c"], time=[1, 2, 3]))
+    named.load_state_dict(plain.state_dict())
+    assert list(named.buffer.columns()) == list(plain.buffer.columns())
 
 
 def test_rows_that_do_not_fit_are_not_loaded() -> None:

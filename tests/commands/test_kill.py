@@ -58,7 +58,7 @@ def test_kill_csv(cli: Cli) -> None:
 def test_kill_idx(cli: Cli) -> None:
     images, labels = cli.idx(4000)
     args = ("-s", images, "--set", f"source.labels_path={labels}", *SMALL)
-    split = ("--set", "source.split.n_experiences=2", "--set", "source.hold_out.share=0.1")
+    split = ("--set", "source.split.n_experiences=2", "--set", "test.share=0.1")
     kill_and_resume(cli, (*args, *split), kills=2, seed=4)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay.batch import Batch
+from streamreplay.errors import ConfigError
 from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.head import last_linear
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, weights
@@ -128,7 +129,7 @@ def test_a_module_without_a_linear_layer_cannot_grow() -> None:
     predictions = learn(learner, [rows(0, 1, 2)] * 3)
     assert set(predictions[3:].tolist()) <= {0, 1, 2}
     message = "label index 3 is beyond the module's 3 outputs, and it has no linear layer at its"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         learn(learner, [rows(0, 3)])
 
 
@@ -136,7 +137,7 @@ def test_a_linear_layer_inside_is_not_the_head() -> None:
     learner = TorchLearner(Encoded(), sgd())
     learn(learner, [rows(0, 1, 2)] * 3)
     assert network(learner).width == 3
-    with pytest.raises(ValueError, match="beyond the module's 3 outputs"):
+    with pytest.raises(ConfigError, match="beyond the module's 3 outputs"):
         learn(learner, [rows(4)])
 
 

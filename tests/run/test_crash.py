@@ -61,9 +61,7 @@ def crashing(method: Callable[..., Any], left: Iterator[int]) -> Callable[..., A
     return call
 
 
-@pytest.mark.parametrize(
-    "extra", [[], ["source.hold_out.share=0.2", "source.split.n_experiences=3"]]
-)
+@pytest.mark.parametrize("extra", [[], ["test.share=0.2", "source.split.n_experiences=3"]])
 def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]) -> None:
     overrides = [f"source.path={stream(tmp_path)}", *SETTINGS, *extra]
     job = load_job(None, overrides)

@@ -63,9 +63,7 @@ def test_npz_split_by_class_and_tested_by_experience(tmp_path: Path) -> None:
 
 def test_held_out_rows_are_not_learned_from(tmp_path: Path) -> None:
     path = npz(tmp_path / "rows.npz")
-    records = metrics(
-        f"source.path={path}", "source.hold_out.share=0.25", "source.hold_out.first=40"
-    )
+    records = metrics(f"source.path={path}", "test.share=0.25", "test.first=40")
     assert records[0]["position"] == 70
     assert records[-1]["kind"] == "retention"
     assert records[-1]["rows"] == 10
@@ -99,7 +97,7 @@ def test_fields_are_renamed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["test.path=t.npz", "source.hold_out.share=0.1"], "test: test rows come from a file or"),
+        (["test.path=t.npz", "test.share=0.1"], "test: give either path"),
         (["source.split.n_experiences=5"], "source: n_experiences must be 1 to 4"),
         (["source.split.n_experiences=2", "source.split.class_order=[1]"], "source: class_order"),
         (["source.features=['a', 'b']"], "source.features: an .npz file has one array"),
