@@ -99,6 +99,17 @@ def check_it_can_shrink_and_grow(make: Make) -> None:
     assert (len(buffer), buffer.max_size) == (0, 0)
 
 
+def check_shrinking_leaves_what_a_small_buffer_would_have(make: Make) -> None:
+    for size in (1, 7):
+        for place in (5, 12, 20, 36):
+            buffer = make(20, 0)
+            buffer.update(WHOLE.take(slice(0, place)))
+            buffer.resize(size)
+            for row in range(place, 36):
+                buffer.update(WHOLE.take(slice(row, row + 1)))
+            assert exemplars(buffer) == exemplars(filled(make, size)), (size, place)
+
+
 def check_draws_are_stored_rows_and_its_own(make: Make) -> None:
     buffer, same, other = (filled(make, 10, seed) for seed in (0, 0, 1))
     before = global_randomness()

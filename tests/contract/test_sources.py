@@ -104,14 +104,17 @@ def check_survives_the_disk(make: Make, folder: Path) -> None:
 
 
 def check_a_used_source_can_go_back(make: Make, _: Path) -> None:
-    source = make(5)
-    rows = by_row(batch for _, batch in zip(range(2), source, strict=False))
-    state = copy.deepcopy(source.state_dict())
-    saved, rest = plain(state), by_row(source)
-    source.load_state_dict(state)
-    assert plain(source.state_dict()) == saved
-    assert by_row(source) == rest
-    assert (rows + rest, names(source)) == everything(make)
+    want, all_names = everything(make)
+    for further in (1, 100):  # with rows that were read ahead, and at the end
+        source = make(5)
+        rows = by_row(batch for _, batch in zip(range(1), source, strict=False))
+        state = copy.deepcopy(source.state_dict())
+        saved = plain(state)
+        for _batch, _n in zip(source, range(further), strict=False):
+            pass
+        source.load_state_dict(state)
+        assert plain(source.state_dict()) == saved
+        assert (rows + by_row(source), names(source)) == (want, all_names)
 
 
 def check_an_iterator_can_be_dropped(make: Make, _: Path) -> None:
