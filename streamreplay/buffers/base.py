@@ -90,10 +90,11 @@ class ExemplarsBuffer:
     @property
     def buffer_groups(self) -> dict[int, Batch]:
         """Stored rows by group id, copied; one group 0 where capacity is not shared out."""
+        groups = self._reservoir.groups
         return {
-            group: self._store.batch.take(self._reservoir.slots_of(group))
-            for group, count in self._reservoir.counts.items()
-            if count
+            group_id: self._store.batch.take(self._reservoir.slots_of(number))
+            for number, group_id in enumerate(groups.ids)
+            if groups.count[number]
         }
 
     def update(self, batch: Batch) -> None:
@@ -153,7 +154,7 @@ class ExemplarsBuffer:
             "max_size": self.max_size,
             "seen": reservoir.seen,
             "nbytes": self.nbytes,
-            "acceptance": reservoir.stored / reservoir.seen if reservoir.seen else None,
+            "acceptance": reservoir.acceptance,
             "oldest": int(ages.min()) if len(ages) else None,
             "newest": int(ages.max()) if len(ages) else None,
             "by_class": {}

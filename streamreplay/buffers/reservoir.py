@@ -17,14 +17,15 @@ balancing of class-balancing reservoir sampling (Chrysakis and Moens 2020, Algor
 from __future__ import annotations
 
 from bisect import insort
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.buffers.grouping import Groups
 from streamreplay.buffers.keys import KeyStream
-from streamreplay.buffers.quotas import deal_slots
 from streamreplay.buffers.storage import ColumnStore
 from streamreplay.errors import CheckpointError
 from streamreplay.randomness import Seed, spawn_seed
@@ -33,8 +34,6 @@ from streamreplay.stage import State
 __all__ = ["KeyedReservoir"]
 
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
-_TABLE = 4096  # group ids up to here are looked up in an array
-_PRIORITY_BITS = 20  # so few that count + priority is exact in float64
 
 
 class KeyedReservoir:
@@ -49,37 +48,33 @@ class KeyedReservoir:
     def __init__(self, store: ColumnStore, seed: Seed) -> None:
         self.store = store
         self.seen = 0  # labelled rows offered
-        self.stored = 0  # rows that were ever taken in
+        self.groups = Groups(seed)
         self._size = 0  # as the store's, but ahead of it within an update
         self._keys = KeyStream(spawn_seed(seed, "keys"))
-        self._lottery = int(spawn_seed(seed, "lottery").generate_state(1, np.uint64)[0])
         self._key = np.empty(store.max_size)  # float64[max_size], of the row in each slot
         self._group = np.empty(store.max_size, np.int64)  # [max_size], group number of each slot
-        self.ids: list[int] = []  # group number -> group id, in order of first appearance
-        self._number: dict[int, int] = {}  # group id -> group number
-        self._table = np.empty(0, np.int64)  # group id -> group number or -1, for small ids
-        self._seen: list[int] = []  # [groups]
-        self._count: list[int] = []  # [groups]
-        self._level = np.empty(0)  # float64[groups], count + priority
-        self._threshold: list[float] = []  # [groups], keys from here on are not stored
-        self._largest: list[list[tuple[float, int]]] = []  # see _peek_largest; derived
+        self._largest: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)  # derived
 
     @property
-    def counts(self) -> dict[int, int]:
-        """Rows stored, by group id, in order of first appearance."""
-        return dict(zip(self.ids, self._count, strict=True))
+    def acceptance(self) -> float:
+        """Probability that a row is taken in that comes from a group drawn by rows seen so far."""
+        seen = np.array(self.groups.seen, np.float64)
+        chances = np.minimum(np.array(self.groups.threshold), 1.0)
+        return float(seen @ chances / seen.sum()) if len(seen) and self.store.max_size else 0.0
 
-    def slots_of(self, group_id: int) -> NDArray[np.int64]:
-        """Return the slots of a group's rows, ascending: int64[count]."""
-        return self._slots(self._number[group_id])
+    def slots_of(self, group: int) -> NDArray[np.int64]:
+        """Return the slots of a group's rows by its number, ascending: int64[count]."""
+        if len(self.groups) == 1:
+            return np.arange(self._size)
+        return np.flatnonzero(self._group[: self._size] == group)
 
     def update(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         """Offer labelled rows, each with its group id; None puts all of them into one group."""
         n = len(batch)
         self.seen += n
+        self.store.fit(batch)
         if not self.store.max_size:
             return
-        self.store.fit(batch)
         if group_ids is None:
             self._update_ungrouped(batch, n)
             return
@@ -96,32 +91,27 @@ class KeyedReservoir:
         slowly as it must to stay a uniform sample of its whole stream.
         """
         if max_size > self.store.max_size:
-            for group, threshold in enumerate(self._threshold):
+            for group, threshold in enumerate(self.groups.threshold):
                 if threshold < np.inf:
-                    self._threshold[group] = float(self._key[self._slots(group)].max())
-        quotas = self._deal(np.array(self._count, np.int64), max_size)
+                    self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
+        quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
         kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
         keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
         self._key = _reallocate(self._key[keep], max_size)
         self._group = _reallocate(self._group[keep], max_size)
-        self._set_counts(quotas)
+        self.groups.set_counts(quotas)
         self._size = len(keep)
         self.store.keep(keep, max_size)
-        self._largest = [[] for _ in self.ids]
+        self._largest.clear()
 
     def state_dict(self) -> State:
-        """Return the keys, groups and generators; the rows are the store's."""
+        """Return the keys, the groups and the key stream; the rows are the store's."""
         return {
             "seen": self.seen,
-            "stored": self.stored,
             "keys": self._keys.state_dict(),
-            "lottery": self._lottery,
+            "groups": self.groups.state_dict(),
             "key": self._key[: self._size],
             "group": self._group[: self._size],
-            "group_ids": np.array(self.ids, np.int64),
-            "group_seen": np.array(self._seen, np.int64),
-            "group_level": self._level,
-            "group_threshold": np.array(self._threshold),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -129,68 +119,20 @@ class KeyedReservoir:
         size = self.store.size
         if len(state["key"]) != size or len(state["group"]) != size:
             raise CheckpointError(f"key: saved {len(state['key'])} keys for {size} rows")
-        self.seen, self.stored, self._size = int(state["seen"]), int(state["stored"]), size
+        self.seen, self._size = int(state["seen"]), size
         self._keys.load_state_dict(state["keys"])
-        self._lottery = int(state["lottery"])
+        self.groups.load_state_dict(state["groups"])
         self._key = _reallocate(state["key"], self.store.max_size)
         self._group = _reallocate(state["group"], self.store.max_size)
-        self.ids = state["group_ids"].tolist()
-        self._number = {group_id: number for number, group_id in enumerate(self.ids)}
-        self._table = np.empty(0, np.int64)
-        for group_id, number in self._number.items():
-            self._tabulate(group_id, number)
-        self._seen = state["group_seen"].tolist()
-        self._level = state["group_level"].copy()
-        self._count = self._level.astype(np.int64).tolist()
-        self._threshold = state["group_threshold"].tolist()
-        self._largest = [[] for _ in self.ids]
-
-    def _add_group(self, group_id: int) -> int:
-        number = len(self.ids)
-        self.ids.append(group_id)
-        self._number[group_id] = number
-        self._tabulate(group_id, number)
-        self._seen.append(0)
-        self._count.append(0)
-        self._level = np.append(self._level, self._draw_priority(number, 0))
-        self._threshold.append(np.inf)
-        self._largest.append([])
-        return number
-
-    def _tabulate(self, group_id: int, number: int) -> None:
-        if 0 <= group_id < _TABLE:
-            new = group_id + 1 - len(self._table)
-            if new > 0:
-                self._table = np.append(self._table, np.full(new, -1))
-            self._table[group_id] = number
-
-    def _draw_priority(self, group: int, draw: int) -> float:
-        """Return a group's priority: a function of its number and how often it was drawn anew."""
-        bits = np.random.SeedSequence((self._lottery, group, draw)).generate_state(1)[0]
-        return float(bits >> (32 - _PRIORITY_BITS)) / (1 << _PRIORITY_BITS)
-
-    def _deal(self, available: NDArray[np.int64], max_size: int) -> NDArray[np.int64]:
-        return deal_slots(available, self._level % 1.0, max_size)
-
-    def _slots(self, group: int) -> NDArray[np.int64]:
-        if len(self.ids) == 1:
-            return np.arange(self._size)
-        return np.flatnonzero(self._group[: self._size] == group)
-
-    def _set_counts(self, counts: NDArray[np.int64]) -> None:
-        self._count = counts.tolist()
-        self._level = self._level % 1.0 + counts
-        for group, count in enumerate(self._count):
-            if not count:
-                self._threshold[group] = np.inf  # it has lost all rows, and begins anew
+        self._largest.clear()
 
     # -- one group -------------------------------------------------------------------------------
 
     def _update_ungrouped(self, batch: Batch, n: int) -> None:
-        if not self.ids:
-            self._add_group(0)
-        self._seen[0] += n
-        threshold = self._threshold[0]
+        if not len(self.groups):
+            self.groups.add(0)
+        self.groups.seen[0] += n
+        threshold = self.groups.threshold[0]
         if threshold == np.inf and self._size + n <= self.store.max_size:
             self._append(batch, n)
             return
@@ -206,10 +148,8 @@ class KeyedReservoir:
         end = self._size + n
         self._key[self._size : end] = self._keys.take(n)
         self._group[self._size : end] = 0
-        self._count[0] += n
-        self._level[0] += n
+        self.groups.change(0, n)
         self._size = end
-        self.stored += n
         self.store.append(batch)
 
     # -- one row at a time -----------------------------------------------------------------------
@@ -219,17 +159,17 @@ class KeyedReservoir:
     ) -> None:
         slots: list[int] = []
         rows: list[int] = []
-        number, seen, threshold = self._number, self._seen, self._threshold
+        number, seen, threshold = self.groups.number, self.groups.seen, self.groups.threshold
         max_size = self.store.max_size
         for row, (key, group_id) in enumerate(
             zip(keys.tolist(), group_ids.tolist())  # noqa: B905 - strict= costs a third here
         ):
             group = number.get(group_id, -1)
             if group < 0:
-                group = self._add_group(group_id)
+                group = self.groups.add(group_id)
             seen[group] += 1
             if len(number) > max_size:
-                self._draw_lots(group)
+                self.groups.draw_lots(group)
             if key < threshold[group]:
                 slot = self._insert(key, group)
                 if slot >= 0:
@@ -242,7 +182,7 @@ class KeyedReservoir:
     ) -> None:
         slots, placed = [], []
         for row, key, group in zip(rows, keys, groups):  # noqa: B905 - strict= costs a third here
-            if key < self._threshold[group]:
+            if key < self.groups.threshold[group]:
                 slot = self._insert(key, group)
                 if slot >= 0:
                     slots.append(slot)
@@ -255,10 +195,9 @@ class KeyedReservoir:
             slot = self._size
             self._size += 1
             self._group[slot] = group
-            self._count[group] += 1
-            self._level[group] += 1.0
+            self.groups.change(group, 1)
         else:
-            victim = group if len(self.ids) == 1 else self._choose_victim(group)
+            victim = self.groups.choose_victim(group)
             if victim == group:
                 slot = self._replace(key, group)
                 if slot < 0:
@@ -266,39 +205,29 @@ class KeyedReservoir:
             else:
                 slot = self._move(victim, group)
         self._key[slot] = key
-        self.stored += 1
         largest = self._largest[group]
         if largest and key > largest[0][0]:
             insort(largest, (key, slot))
         return slot
 
-    def _choose_victim(self, group: int) -> int:
-        """Return the group that gives a row so that another can have one more."""
-        level = self._level
-        level[group] += 1.0
-        victim = int(level.argmax())
-        level[group] -= 1.0
-        return victim
-
     def _replace(self, key: float, group: int) -> int:
         """Evict a group's largest key for a smaller one; return its slot, -1 if the new goes."""
-        if not self._count[group]:
+        if not self.groups.count[group]:
             return -1  # more groups than slots, and this one is not among the owners
         largest = self._largest[group] or self._find_largest(group)
         if key > largest[-1][0]:
-            self._threshold[group] = key
+            self.groups.threshold[group] = key
             return -1
-        self._threshold[group], slot = largest.pop()
+        self.groups.threshold[group], slot = largest.pop()
         return slot
 
     def _move(self, victim: int, group: int) -> int:
         """Evict a row of one group and give its slot to another; return it."""
         evicted, slot = (self._largest[victim] or self._find_largest(victim)).pop()
-        for number, change in ((victim, -1), (group, 1)):
-            self._count[number] += change
-            self._level[number] += change
+        self.groups.change(victim, -1)
+        self.groups.change(group, 1)
         # a group that has lost all rows begins anew
-        self._threshold[victim] = evicted if self._count[victim] else np.inf
+        self.groups.threshold[victim] = evicted if self.groups.count[victim] else np.inf
         self._group[slot] = group
         return slot
 
@@ -308,7 +237,7 @@ class KeyedReservoir:
         The largest sixteenth of a group's keys is kept sorted, and found anew when it is used up:
         constant cost a row, without a heap of Python objects over all of memory.
         """
-        slots = self._slots(group)
+        slots = self.slots_of(group)
         keys = self._key[slots]
         k = max(32, len(slots) // 16)
         if k < len(slots):
@@ -318,30 +247,18 @@ class KeyedReservoir:
         largest.extend(sorted(zip(keys.tolist(), slots.tolist(), strict=True)))
         return largest
 
-    def _draw_lots(self, group: int) -> None:
-        """Share slots among more groups than there are slots; called for each row of a group.
-
-        The groups with the lowest priorities own the slots. A group draws a new priority whenever
-        the number of its rows has doubled, so that no group that goes on stays without a slot for
-        ever, and ownership is the same lottery for all groups, whatever their ids. Where groups
-        come one after the other, the one that is coming in has the better of it: it draws most.
-        """
-        doublings = self._seen[group].bit_length() - 1
-        if doublings and self._seen[group] == 1 << doublings:
-            self._level[group] = self._count[group] + self._draw_priority(group, doublings)
-
     # -- many rows at once -----------------------------------------------------------------------
 
     def _update_many(
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> bool:
         """Offer many rows; False, and nothing done, where they must be taken one by one."""
-        groups = self._numbers(group_ids)
+        groups = self.groups.number_all(group_ids, self.store.max_size)
         if groups is None:
             return False
-        offered = np.bincount(groups, minlength=len(self.ids)).tolist()
-        self._seen = [seen + new for seen, new in zip(self._seen, offered, strict=True)]
-        rows = np.flatnonzero(keys < np.array(self._threshold)[groups])
+        offered = np.bincount(groups, minlength=len(self.groups)).tolist()
+        self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered, strict=True)]
+        rows = np.flatnonzero(keys < np.array(self.groups.threshold)[groups])
         keys, groups = keys[rows], groups[rows]
         if self._worth_merging(len(rows)):
             self._merge(batch, rows, keys, groups)
@@ -353,24 +270,6 @@ class KeyedReservoir:
         """Tell whether one pass over all stored keys costs less than one insertion each."""
         return candidates > _FEW + self._size // 64
 
-    def _numbers(self, group_ids: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Return each row's group number, new groups in order of appearance: int64[n].
-
-        None if there would be more groups than slots.
-        """
-        table = self._table
-        if group_ids.min() >= 0 and group_ids.max() < len(table):
-            numbers = table[group_ids]
-            if numbers.min() >= 0 and len(self.ids) <= self.store.max_size:
-                return numbers
-        found, first, inverse = np.unique(group_ids, return_index=True, return_inverse=True)
-        new = [i for i in np.argsort(first).tolist() if int(found[i]) not in self._number]
-        if len(self.ids) + len(new) > self.store.max_size:
-            return None
-        for i in new:
-            self._add_group(int(found[i]))
-        return np.array([self._number[i] for i in found.tolist()], np.int64)[inverse]
-
     def _merge(
         self,
         batch: Batch,
@@ -379,9 +278,9 @@ class KeyedReservoir:
         groups: NDArray[np.int64],
     ) -> None:
         """Bring the buffer to where inserting rows one by one would: same rows, other slots."""
-        offered = np.bincount(groups, minlength=len(self.ids))
-        counts = np.array(self._count, np.int64)
-        quotas = self._deal(counts + offered, self.store.max_size)
+        offered = np.bincount(groups, minlength=len(self.groups))
+        counts = np.array(self.groups.count, np.int64)
+        quotas = self.groups.deal(counts + offered, self.store.max_size)
         new, free = [], [np.empty(0, np.int64)]
         for group in np.flatnonzero((offered > 0) | (quotas < counts)).tolist():
             mine = np.flatnonzero(groups == group)
@@ -393,9 +292,8 @@ class KeyedReservoir:
         added = len(taken) - len(freed)
         slots = np.concatenate([freed, np.arange(self._size, self._size + added)])
         self._key[slots], self._group[slots] = keys[taken], groups[taken]
-        self._set_counts(quotas)
+        self.groups.set_counts(quotas)
         self._size += added
-        self.stored += len(taken)
         self.store.write(slots, batch, rows[taken])
 
     def _cut(
@@ -406,23 +304,23 @@ class KeyedReservoir:
         Returns which offered ones stay (positions in ``keys``) and which slots are freed.
         """
         self._largest[group] = []
-        if self._count[group] + len(keys) <= quota:
+        if self.groups.count[group] + len(keys) <= quota:
             return np.arange(len(keys)), np.empty(0, np.int64)
-        slots = self._slots(group)
+        slots = self.slots_of(group)
         both = np.concatenate([self._key[slots], keys])
         order = np.argpartition(both, quota)
-        self._threshold[group] = float(both[order[quota]])
+        self.groups.threshold[group] = float(both[order[quota]])
         leaves = order[quota:]
         stays = np.ones(len(both), np.bool_)
         stays[leaves] = False
         return np.flatnonzero(stays[len(slots) :]), slots[leaves[leaves < len(slots)]]
 
     def _smallest(self, group: int, quota: int) -> NDArray[np.int64]:
-        slots = self._slots(group)
+        slots = self.slots_of(group)
         if len(slots) <= quota:
             return slots
         order = np.argpartition(self._key[slots], quota)
-        self._threshold[group] = float(self._key[slots[order[quota]]])
+        self.groups.threshold[group] = float(self._key[slots[order[quota]]])
         return slots[order[:quota]]
 
 

@@ -104,7 +104,7 @@ def limits(few: int, block: int) -> Iterator[None]:
 
 def build(max_size: int, by: GroupBy | None, seed: int) -> tuple[ExemplarsBuffer, Any]:
     buffer = ExemplarsBuffer(max_size, seed, by)
-    return buffer, buffer._reservoir._draw_priority
+    return buffer, buffer._reservoir.groups._draw_priority
 
 
 def true_keys(seed: int, n: int) -> list[float]:
@@ -127,10 +127,10 @@ def stored(buffer: ExemplarsBuffer) -> list[int]:
     memory = buffer.buffer
     np.testing.assert_array_equal(memory.x[:, 0], memory.t)
     reservoir = buffer._reservoir
-    numbers = [reservoir.ids.index(y if buffer.by else 0) for y in memory.y.tolist()]
+    numbers = [reservoir.groups.ids.index(y if buffer.by else 0) for y in memory.y.tolist()]
     assert reservoir._group[: len(memory)].tolist() == numbers
-    assert reservoir._count == np.bincount(numbers, minlength=len(reservoir.ids)).tolist()
-    np.testing.assert_array_equal(np.floor(reservoir._level), reservoir._count)
+    assert reservoir.groups.count == np.bincount(numbers, minlength=len(reservoir.groups)).tolist()
+    np.testing.assert_array_equal(np.floor(reservoir.groups._level), reservoir.groups.count)
     index = buffer._store.group_by("class")
     assert index.ids.tolist() == sorted(set(memory.y.tolist()))
     for place, label in enumerate(index.ids.tolist()):
@@ -293,5 +293,7 @@ def test_cuts_do_not_matter(
             buffer, _ = build(max_size, by, seed=1)
             for batch in batches(groups, cuts):
                 buffer.update(batch)
-            ends.append((stored(buffer), buffer._reservoir._threshold, buffer._reservoir._seen))
+            ends.append(
+                (stored(buffer), buffer._reservoir.groups.threshold, buffer._reservoir.groups.seen)
+            )
     assert ends[0] == ends[1]

@@ -23,6 +23,9 @@ WHOLE = Batch.concat(rows())
 
 def exemplars(buffer: ExemplarsBuffer) -> set[int]:
     """Return which rows are stored; each must be stored once and unchanged."""
+    if not buffer.max_size:
+        assert len(buffer) == 0
+        return set()
     stored = buffer.buffer
     kept = stored.t.tolist()
     assert len(set(kept)) == len(kept) == len(buffer)
@@ -64,7 +67,7 @@ def check_capacity_is_used_and_never_exceeded(make: Make) -> None:
         for batch in (1, 5, 36):
             buffer = filled(make, size, batch=batch)
             assert (len(buffer), buffer.seen) == (min(size, labelled), labelled)
-            assert len(buffer.buffer) == len(buffer)
+            assert len(exemplars(buffer)) == len(buffer)
             assert sum(map(len, buffer.buffer_groups.values())) == len(buffer)
 
 
@@ -100,7 +103,7 @@ def check_it_can_shrink_and_grow(make: Make) -> None:
 
 
 def check_shrinking_leaves_what_a_small_buffer_would_have(make: Make) -> None:
-    for size in (1, 7):
+    for size in (4, 7):  # with fewer slots than classes, a lottery would say whose they are
         for place in (5, 12, 20, 36):
             buffer = make(20, 0)
             buffer.update(WHOLE.take(slice(0, place)))
