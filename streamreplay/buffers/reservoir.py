@@ -56,8 +56,10 @@ class KeyedReservoir:
         self._largest: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)  # derived
 
     @property
-    def acceptance(self) -> float:
-        """Probability that a row is taken in that comes from a group drawn by rows seen so far."""
+    def acceptance(self) -> float | None:
+        """Probability that a row is taken in, whose group is as likely as so far; None at first."""
+        if not self.seen:
+            return None
         seen = np.array(self.groups.seen, np.float64)
         chances = np.minimum(np.array(self.groups.threshold), 1.0)
         return float(seen @ chances / seen.sum()) if len(seen) and self.store.max_size else 0.0
@@ -71,9 +73,10 @@ class KeyedReservoir:
     def update(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         """Offer labelled rows, each with its group id; None puts all of them into one group."""
         n = len(batch)
-        self.seen += n
         self.store.fit(batch)
+        self.seen += n
         if not self.store.max_size:
+            self._keys.take(n)
             return
         if group_ids is None:
             self._update_ungrouped(batch, n)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers import grouping as grouping_module
 from streamreplay.buffers import keys as keys_module
 from streamreplay.buffers import reservoir as reservoir_module
 from streamreplay.buffers import storage as storage_module
@@ -265,7 +266,7 @@ def test_small_and_large_batches_in_turn(by: GroupBy | None, few: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_with_one_priority_are_told_apart_alike_in_both_ways(few: int, seed: int) -> None:
     labels = (np.arange(600) * 7 % 11).tolist()
-    with limits(few, 64), mock.patch.object(reservoir_module, "_PRIORITY_BITS", 1):
+    with limits(few, 64), mock.patch.object(grouping_module, "_PRIORITY_BITS", 1):
         buffer, priorities = build(35, "class", seed)
         oracle = Dealer(35, priorities)
         keys = true_keys(seed, len(labels))

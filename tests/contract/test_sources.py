@@ -110,7 +110,7 @@ def check_a_used_source_can_go_back(make: Make, _: Path) -> None:
         rows = by_row(batch for _, batch in zip(range(1), source, strict=False))
         state = copy.deepcopy(source.state_dict())
         saved = plain(state)
-        for _ in range(further):
+        for _again in range(further):
             next(iter(source), None)
         source.load_state_dict(state)
         assert plain(source.state_dict()) == saved
