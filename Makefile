@@ -42,7 +42,7 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	cd benchmarks && ../$(BIN)/python run_all.py
+	$(BIN)/python benchmarks/run_all.py
 
 clean:
 	rm -rf $(VENV) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,7 +93,9 @@ def main() -> None:
                 "class-balanced": ClassBalancedBuffer(max_size),
             }
             cases = {
-                name: (lambda b=buffer, p=arrays if "array" in name else batches: timed(b.update, p))
+                name: (
+                    lambda b=buffer, p=arrays if "array" in name else batches: timed(b.update, p)
+                )
                 for name, buffer in buffers.items()
             }
             for case in cases.values():
@@ -102,7 +104,13 @@ def main() -> None:
             ours, hand = median(given["reservoir"]), median(given["array reservoir"])
             balanced, parts = median(given["class-balanced"]), median(given["array balanced"])
             rows.append(
-                [f"{max_size:,}", f"{chunk:,}", f"{hand:,.0f}", f"{ours:,.0f}", f"{ours / hand:.2f}"]
+                [
+                    f"{max_size:,}",
+                    f"{chunk:,}",
+                    f"{hand:,.0f}",
+                    f"{ours:,.0f}",
+                    f"{ours / hand:.2f}",
+                ]
                 + [f"{parts:,.0f}", f"{balanced:,.0f}", f"{balanced / parts:.2f}"]
             )
             kept[f"{max_size}/{chunk}"] = given

@@ -104,7 +104,9 @@ def main() -> None:
             taken = [run(path) for _ in range(options.rounds)]
             speed, decoding, learning = (median([t[i] for t in taken]) for i in range(3))
             rest = median([1 - t[1] - t[2] for t in taken])
-            rows.append([name, f"{speed:,.0f}", f"{decoding:.1%}", f"{learning:.1%}", f"{rest:.1%}"])
+            rows.append(
+                [name, f"{speed:,.0f}", f"{decoding:.1%}", f"{learning:.1%}", f"{rest:.1%}"]
+            )
             kept[name] = taken
     table(["JSONL rows of", "rows/s", "decoding", "learning", "the rest"], rows)
     save("ingest", kept)

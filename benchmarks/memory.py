@@ -28,7 +28,8 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     block = b"".join(
-        orjson.dumps({"id": i, **{f"f{k}": v for k, v in enumerate(x.tolist())}, "y": int(y)}) + b"\n"
+        orjson.dumps({"id": i, **{f"f{k}": v for k, v in enumerate(x.tolist())}, "y": int(y)})
+        + b"\n"
         for i, (x, y) in enumerate(
             zip(np.round(rng.random((10_000, 8)), 6), rng.integers(0, 10, 10_000), strict=True)
         )
@@ -36,7 +37,16 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        command = [sys.executable, "-m", "streamreplay", "run", "--source", "-", "--format", "jsonl"]
+        command = [
+            sys.executable,
+            "-m",
+            "streamreplay",
+            "run",
+            "--source",
+            "-",
+            "--format",
+            "jsonl",
+        ]
         command += ["--batch-size", "256", "--emit", "none", "--out", str(out), "--quiet"]
         command += ["--checkpoint-every", "100000", "--set", "evaluator.report_every=50000"]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:

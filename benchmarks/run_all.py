@@ -1,0 +1,37 @@
+"""All benchmarks, one after the other: what `make bench` runs.
+
+Accuracy on real streams needs data that is not part of the project: set FASHION_MNIST (a folder)
+and COVTYPE (a file), see accuracy.py; without them that part is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    accuracy = ["accuracy.py"]
+    for option in ("fashion-mnist", "covtype"):
+        value = os.environ.get(option.upper().replace("-", "_"))
+        if value:
+            accuracy += [f"--{option}", value]
+    commands = [
+        ["buffers.py"],
+        ["pipeline.py"],
+        ["ingest.py"],
+        ["memory.py"],
+        ["kills.py"],
+        accuracy,
+    ]
+    for command in commands:
+        print(f"\n## {command[0]}", flush=True)
+        subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()
