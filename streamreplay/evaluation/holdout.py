@@ -82,21 +82,32 @@ class Holdout:
         self._tested = 0  # position of the last round
         self._unfinished = False  # a round began that was not taken to its end
         self._experience: int | None = None  # of the last row
+        self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
         """Yield every batch of the stream, and the test set between some of them."""
+        yield from self._pass_on()  # what an earlier generator was dropped with
         for batch in stream:
-            if len(batch):
-                experience = batch.experience.item(0)
-                if experience != self._experience:
-                    self._check_shape(batch)
-                if self._due(experience):
-                    yield from self._round()
-                self._experience = experience
-                self._position += len(batch)
-            yield batch
+            self._waiting = batch
+            yield from self._pass_on()
         if self._unfinished or self._position > self._tested:
             yield from self._round()
+
+    def _pass_on(self) -> Iterator[Batch]:
+        """Yield the waiting batch, with a round ahead of it if one is due."""
+        batch = self._waiting
+        if batch is None:
+            return
+        if len(batch):
+            experience = batch.experience.item(0)
+            if experience != self._experience:
+                self._check_shape(batch)
+            if self._due(experience):
+                yield from self._round()
+            self._experience = experience
+            self._position += len(batch)
+        self._waiting = None
+        yield batch
 
     def state_dict(self) -> State:
         """Return what decides when the next round is due."""
@@ -107,6 +118,7 @@ class Holdout:
             "tested": self._tested,
             "unfinished": self._unfinished,
             "experience": self._experience,
+            "waiting": None if self._waiting is None else self._waiting.columns(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -122,6 +134,8 @@ class Holdout:
         self._position, self._tested = int(state["position"]), int(state["tested"])
         self._unfinished = bool(state["unfinished"])
         self._experience = None if state["experience"] is None else int(state["experience"])
+        waiting = state["waiting"]
+        self._waiting = None if waiting is None else Batch(**waiting)
 
     def _due(self, experience: int) -> bool:
         if self._unfinished or self._position == self._tested:

@@ -35,7 +35,7 @@ def drain(stage: AnyStage, stream: Iterable[Any]) -> list[Any]:
 def carry_over(case: StageCase, carry: Carry, size: int = 4, every: int = 1) -> None:
     """Stop after each yield that is a safe point, with the generator left open; go on elsewhere.
 
-    Within a round of held-out rows there is none: the batch that called for it is on its way.
+    Not within a round of held-out rows, which begins anew: its rows would come twice.
     """
     whole = case.make(0)
     want = drain(whole, case.inputs(size))

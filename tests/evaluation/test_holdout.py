@@ -88,7 +88,16 @@ def test_a_round_cut_short_is_taken_again() -> None:
     holdout = Holdout(TEST, chunk=2)
     steps = holdout(stream(0, 1, 1))
     assert layout(next(steps) for _ in range(3)) == "0 T T"
-    assert layout(holdout(stream(0))) == "T T T 0 T T T"
+    # the batch that called for the round is not lost with the generator
+    assert layout(holdout(stream(0))) == "T T T 1 T T T 0 T T T"
+
+
+def test_a_round_cut_short_is_taken_again_from_a_state() -> None:
+    steps = (holdout := Holdout(TEST, chunk=2))(stream(0, 1, 1))
+    assert layout(next(steps) for _ in range(3)) == "0 T T"
+    fresh = Holdout(TEST, chunk=2)
+    fresh.load_state_dict(holdout.state_dict())
+    assert layout(fresh([])) == "T T T 1 T T T"
 
 
 def test_labels_are_found_by_name() -> None:
