@@ -46,7 +46,7 @@ def spread(values: list[float]) -> str:
 
 
 def fashion_mnist(folder: Path, seeds: int) -> dict[str, Any]:
-    """Final accuracy over all ten classes, for several buffers and memory batches."""
+    """Print final accuracy over all ten classes, for several buffers and memory batches."""
     files = {
         "source.path": folder / "train-images-idx3-ubyte.gz",
         "test.path": folder / "t10k-images-idx3-ubyte.gz",
@@ -79,7 +79,7 @@ def _wide(max_size: int) -> dict[str, object]:
 
 
 def covtype(path: Path, seeds: int) -> dict[str, Any]:
-    """Prequential accuracy, and what is retained of the four types that vanish."""
+    """Print prequential accuracy, and what is retained of the four types that vanish."""
     rows, kept = [], {}
     for name, settings in {"replay": {}, "no replay": {"buffer.kind": "none"}}.items():
         logs = [run("covtype", seed, {"source.path": path, **settings}) for seed in range(seeds)]

@@ -105,13 +105,10 @@ def main() -> None:
             balanced, parts = median(given["class-balanced"]), median(given["array balanced"])
             rows.append(
                 [
-                    f"{max_size:,}",
-                    f"{chunk:,}",
-                    f"{hand:,.0f}",
-                    f"{ours:,.0f}",
-                    f"{ours / hand:.2f}",
+                    *(f"{max_size:,}", f"{chunk:,}"),
+                    *(f"{hand:,.0f}", f"{ours:,.0f}", f"{ours / hand:.2f}"),
+                    *(f"{parts:,.0f}", f"{balanced:,.0f}", f"{balanced / parts:.2f}"),
                 ]
-                + [f"{parts:,.0f}", f"{balanced:,.0f}", f"{balanced / parts:.2f}"]
             )
             kept[f"{max_size}/{chunk}"] = given
     table(

@@ -20,7 +20,7 @@ __all__ = ["RESULTS", "interleave", "machine", "median", "save", "table"]
 
 
 def interleave(cases: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Run every case once a round, so that a noisy machine hits all alike; return what each gave."""
+    """Run every case once a round, so that noise hits all alike; return what each gave."""
     given: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():

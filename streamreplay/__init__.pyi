@@ -2,7 +2,7 @@ from .batch import Batch, Rehearsal, Report, Scored
 from .buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from .bundled import data_path
 from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
-from .config import Job, build, load_job
+from .config import Job, build, load_job, make_holdout
 from .errors import (
     CheckpointError,
     ConfigError,
@@ -65,6 +65,7 @@ __all__ = [
     "linear",
     "load_checkpoint",
     "load_job",
+    "make_holdout",
     "mlp",
     "open_idx",
     "open_npz",

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -73,12 +74,14 @@ class Checkpoint:
         return int(self.manifest["position"])
 
 
-def save_checkpoint(folder: Path, state: State, *, position: int, keep: int = 3) -> Path:
+def save_checkpoint(
+    folder: str | PathLike[str], state: State, *, position: int, keep: int = 3
+) -> Path:
     """Write a state into ``folder/ckpt-<position>``, whole or not at all.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
         Made if it is not there. One process writes to it at a time.
     state : State
         A tree of dicts (keys str or int), lists, strings, numbers, None, arrays and tensors.
@@ -100,6 +103,7 @@ def save_checkpoint(folder: Path, state: State, *, position: int, keep: int = 3)
         raise ValueError(f"position must be at least 0, got {position}")
     if keep < 1:
         raise ValueError(f"keep must be at least 1, got {keep}")
+    folder = Path(folder)
     final = folder / f"ckpt-{position:012d}"
     temporary = folder / f".tmp-{os.getpid()}-{final.name}"
     columns: Columns = {}
@@ -117,7 +121,7 @@ def save_checkpoint(folder: Path, state: State, *, position: int, keep: int = 3)
     return final
 
 
-def load_checkpoint(path: Path) -> tuple[State, Manifest]:
+def load_checkpoint(path: str | PathLike[str]) -> tuple[State, Manifest]:
     """Read a checkpoint, checking every byte.
 
     Raises
@@ -127,6 +131,7 @@ def load_checkpoint(path: Path) -> tuple[State, Manifest]:
     CheckpointError
         There is none at ``path``, or it is of a format this version does not know.
     """
+    path = Path(path)
     if not path.is_dir():
         raise CheckpointError(f"{path}: there is no checkpoint folder here")
     manifest = _read_manifest(path)
@@ -139,7 +144,7 @@ def load_checkpoint(path: Path) -> tuple[State, Manifest]:
     return state, manifest
 
 
-def latest_checkpoint(folder: Path) -> Checkpoint | None:
+def latest_checkpoint(folder: str | PathLike[str]) -> Checkpoint | None:
     """Read the newest checkpoint of a folder that is whole; None if there is none at all.
 
     Raises
@@ -150,7 +155,7 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
         The newest one is of a format this version does not know.
     """
     skipped: list[str] = []
-    for path in _candidates(folder):
+    for path in _candidates(Path(folder)):
         try:
             state, manifest = load_checkpoint(path)
         except CorruptCheckpointError as error:

@@ -21,12 +21,12 @@ __all__ = ["known_keys", "load_job", "section_of"]
 _PATHS = (("source", "path"), ("source", "labels_path"), ("test", "path"), ("test", "labels_path"))
 
 
-def load_job(path: Path | None = None, overrides: Sequence[str] = ()) -> Job:
+def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> Job:
     """Read a job file, put the overrides over it and check the whole.
 
     Parameters
     ----------
-    path : Path, optional
+    path : path, optional
         A TOML file; paths in it are relative to its folder. Without it, all defaults.
     overrides : sequence of str
         ``section.key=value``, the value in TOML, or a bare string where it is not TOML. Later ones
@@ -43,16 +43,17 @@ def load_job(path: Path | None = None, overrides: Sequence[str] = ()) -> Job:
     >>> load_job(None, ["buffer.max_size=500", "source.path=-"]).buffer.max_size
     500
     """
-    tree = {} if path is None else _read(path)
-    if path is not None:
-        _anchor(tree, path.parent)
+    file = None if path is None else Path(path)
+    tree = {} if file is None else _read(file)
+    if file is not None:
+        _anchor(tree, file.parent)
     given: set[tuple[str, ...]] = set()
     for override in overrides:
         given.add(_apply(tree, override))
     try:
         return Job.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path, given)) from None
+        raise ConfigError(_explain(error, file, given)) from None
 
 
 def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:

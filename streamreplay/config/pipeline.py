@@ -11,9 +11,9 @@ from typing import Any
 
 from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
 from streamreplay.config.job import Job, Learner
-from streamreplay.config.sources import Inputs, open_inputs
+from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.evaluation import Prequential
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Stage
@@ -56,10 +56,10 @@ def build(
         for report in pipeline:
             ...
     """
-    inputs = open_inputs(job, on_dead=on_dead, stop=stop)
+    source, test = open_inputs(job, on_dead=on_dead, stop=stop)
     stages: dict[str, Stage[Any, Any]] = {}
-    if inputs.test is not None:
-        stages["holdout"] = _holdout(job, inputs)
+    if job.test is not None and test is not None:
+        stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     stages["buffer"] = _buffer(job)
     stages["mixer"] = _mixer(job)
     stages["learner"] = _learner(job.learner, spawn_seed(job.seed, "learner"))
@@ -68,18 +68,7 @@ def build(
         window=job.evaluator.window,
         fading=job.evaluator.fading,
     )
-    return Pipeline(inputs.source, **stages)
-
-
-def _holdout(job: Job, inputs: Inputs) -> Holdout:
-    every = job.test.every if job.test is not None else 0
-    if inputs.test is None:
-        raise ConfigError("test: there are no rows to test on")
-    find = None if inputs.names is None else inputs.source.labels.find
-    try:
-        return Holdout(inputs.test, every=every or None, names=inputs.names, find=find)
-    except ValueError as error:
-        raise ConfigError(f"test: {error}") from None
+    return Pipeline(source, **stages)
 
 
 def _buffer(job: Job) -> ExemplarsBuffer:

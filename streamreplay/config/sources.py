@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamreplay.batch import Batch
 from streamreplay.config.job import Job, Source
 from streamreplay.errors import ConfigError
+from streamreplay.evaluation import Holdout
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
     JsonlSource,
     Labels,
     LineSource,
+    Name,
     hold_out,
     in_memory,
     open_idx,
@@ -25,7 +25,7 @@ from streamreplay.ingest import (
     split_by_class,
 )
 
-__all__ = ["Inputs", "open_inputs"]
+__all__ = ["make_holdout", "open_inputs"]
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -38,25 +38,6 @@ _SUFFIXES = {
     "-ubyte": "idx",
 }
 _FIELDS = ("features", "label", "task", "experience", "id", "time")
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a job reads.
-
-    Attributes
-    ----------
-    source : Source
-        The stream; it has ``labels``.
-    test : Batch or None
-        Rows held out of it.
-    names : list
-        What the labels of ``test`` are called.
-    """
-
-    source: Any
-    test: Batch | None = None
-    names: list[int | str] | None = None
 
 
 def format_of(path: str, given: str) -> str:
@@ -87,8 +68,8 @@ def open_inputs(
     *,
     on_dead: Callable[[dict[str, Any]], None] | None,
     stop: Callable[[], bool] | None,
-) -> Inputs:
-    """Open a job's source, and its test rows if it has any.
+) -> tuple[ArraySource | LineSource, ArraySource | None]:
+    """Open a job's source, and read its test rows if it has any.
 
     Raises
     ------
@@ -102,11 +83,9 @@ def open_inputs(
     if job.test is not None and (job.test.path is None) == (share is None):
         raise ConfigError("test: give either path (a file) or share (of the source's rows)")
     kind = format_of(settings.path, settings.format)
+    options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
     if kind in ("jsonl", "csv") and settings.split is None and share is None:
-        options = {"on_dead": on_dead, "stop": stop, "limit": limit, "strict": job.run.strict}
-        source: ArraySource | LineSource = _lines(settings, kind, settings.path, **options)
-        return _with_test(source, _test(job), None)
-    options = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
+        return _lines(settings, kind, settings.path, limit=limit, **options), _test(job)
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     test = _test(job)
     try:
@@ -117,32 +96,69 @@ def open_inputs(
     except ValueError as error:
         raise ConfigError(f"source: {error}") from None
     rows.limit = limit
-    return _with_test(rows, test, None if settings.split is None else rows)
+    return rows, test
 
 
-def _with_test(
-    source: ArraySource | LineSource, test: ArraySource | None, split: ArraySource | None
-) -> Inputs:
-    if test is None:
-        return Inputs(source)
-    if split is not None:
-        test = _in_experiences_of(split, test)
+def make_holdout(
+    test: ArraySource, source: ArraySource | LineSource, *, every: int | None = None
+) -> Holdout:
+    """Put test rows behind a source, as the stage that asks for them in time.
+
+    Labels are matched by name. Where the source is split by class (it shows each class in one of
+    several experiences), a test row belongs to the experience of its class; elsewhere to the one
+    that the test rows name.
+
+    Parameters
+    ----------
+    test : ArraySource
+        Labelled rows.
+    source : ArraySource or LineSource
+    every : int, optional
+        Test also after each so many rows.
+
+    Raises
+    ------
+    ConfigError
+        There are no test rows, some have no label, or a class that a split source does not have.
+
+    Examples
+    --------
+    >>> from streamreplay.ingest import split_by_class
+    >>> source = split_by_class(ArraySource([[0.0], [1.0]], ["a", "b"]), n_experiences=2)
+    >>> test = ArraySource([[2.0], [3.0], [4.0]], ["b", "a", "b"])
+    >>> stage = make_holdout(test, source)
+    >>> [(len(batch), batch.held_out) for batch in stage(source)]
+    [(1, False), (3, True), (1, False), (3, True)]
+    """
+    if isinstance(source, ArraySource) and (of_class := _experience_of_class(source)) is not None:
+        test = _in_experiences(test, of_class)
     names = test.coded.names
-    return Inputs(source, test.whole(Labels(names)), names)
+    try:
+        return Holdout(test.whole(Labels(names)), every=every, names=names, find=source.labels.find)
+    except ValueError as error:
+        raise ConfigError(f"test: {error}") from None
 
 
-def _in_experiences_of(split: ArraySource, test: ArraySource) -> ArraySource:
-    """Put each test row into the experience that has its class."""
-    rows = split.whole(Labels())
-    of_name = dict(zip(split.coded.names, rows.experience[split.coded.first], strict=True))
-    foreign = [name for name in test.coded.names if name not in of_name]
+def _experience_of_class(source: ArraySource) -> dict[Name, int] | None:
+    """Return each class's experience; None if one class has several, or all have the same."""
+    experience = source.whole(Labels()).experience
+    of_class = experience[source.coded.first]
+    labelled = source.coded.codes >= 0
+    if len(set(of_class.tolist())) < 2 or (
+        not np.array_equal(experience[labelled], of_class[source.coded.codes[labelled]])
+    ):
+        return None
+    return dict(zip(source.coded.names, of_class.tolist(), strict=True))
+
+
+def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource:
+    foreign = [name for name in test.coded.names if name not in of_class]
     if foreign:
         raise ConfigError(f"test: class {foreign[0]!r} is not among those of the source")
     if (test.coded.codes < 0).any():
         raise ConfigError("test: every row needs a label, as the source is split by class")
-    experience = np.array([of_name[name] for name in test.coded.names], np.int64)[test.coded.codes]
-    task = experience if rows.task.any() else 0
-    return test.select(np.arange(len(test)), experience=experience, task=task)
+    experience = np.array([of_class[name] for name in test.coded.names], np.int64)[test.coded.codes]
+    return test.select(np.arange(len(test)), experience=experience)
 
 
 def _test(job: Job) -> ArraySource | None:

@@ -253,7 +253,7 @@ def test_without_a_buffer(cli: Cli, in_process: Run) -> None:
     assert in_process("run", "-s", cli.csv(300), *args)[0] == 0
     code, out, _ = in_process("inspect", "out", "--json")
     assert code == 0
-    assert json.loads(out)["buffer"] is None
+    assert json.loads(out)["buffer"]["max_size"] == 0
 
 
 def test_another_batch_or_seed_is_another_run_and_the_same_is_the_same(

@@ -1,0 +1,61 @@
+"""What the documentation shows is run: Python blocks in one session, commands in a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("console")).splitlines()
+    given = [line.removeprefix("$ ").partition("  # ")[0] for line in lines if line[:2] == "$ "]
+    return [command for command in given if not command.startswith(NOT_HERE)]
+
+
+def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = blocks("python")
+    assert len(code) >= 3
+    namespace: dict[str, object] = {}
+    for block in code:
+        exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - our own examples
+
+
+@pytest.mark.slow
+def test_commands_run_in_the_order_shown(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = commands()
+    assert sum("streamreplay run" in command for command in given) >= 4
+    for command in given:
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        # 141: a writer before `head` was stopped by it
+        assert done.returncode in ((0, 141) if "| head" in command else (0,)), (
+            command,
+            done.stderr,
+        )
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
