@@ -227,6 +227,29 @@ class Rehearsal:
         """Copy the memory rows that pass ``step`` rehearses."""
         return self.memory.take(self.rows[step])
 
+    def mixed(self, step: int = 0) -> tuple[Batch, NDArray[np.bool_], NDArray[np.int64]]:
+        """Join the rows that pass ``step`` learns from, incoming ones first, and say whence each is.
+
+        Returns
+        -------
+        batch : Batch
+        is_memory : bool[n + k]
+            False for incoming rows.
+        group : int64[n + k]
+            The group a memory row was drawn for, -1 where draws were uniform and for incoming rows.
+
+        Raises
+        ------
+        ValueError
+            Incoming and stored rows do not have the same columns.
+        """
+        n, k = len(self.incoming), self.rows.shape[1]
+        return (
+            Batch.concat([self.incoming, self.drawn(step)]),
+            np.arange(n + k) >= n,
+            np.concatenate([np.full(n, -1), self.group[step]]),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:

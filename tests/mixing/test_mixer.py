@@ -258,3 +258,16 @@ def test_no_global_generator_is_moved() -> None:
         for replacement in (False, True):
             list(draw(Mixer(9, by, replacement=replacement), 5, 5, times=5))
     assert states() == before
+
+
+@pytest.mark.parametrize("by", [None, "class"])
+def test_every_row_says_where_it_is_from(by: GroupBy | None) -> None:
+    (record,) = draw(Mixer(6, by, steps=2), 5, 9, 4)
+    for step in range(2):
+        batch, is_memory, group = record.mixed(step)
+        assert is_memory.tolist() == [False] * 4 + [True] * 6
+        assert batch.t[~is_memory].tolist() == record.incoming.t.tolist()
+        assert batch.t[is_memory].tolist() == record.rows[step].tolist()  # memory's t is its row
+        assert (group[~is_memory] == -1).all()
+        want = np.full(6, -1) if by is None else batch.y[is_memory]
+        np.testing.assert_array_equal(group[is_memory], want)
