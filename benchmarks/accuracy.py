@@ -54,9 +54,9 @@ def fashion_mnist(folder: Path, seeds: int) -> dict[str, Any]:
     cases = {
         "no replay": {"buffer.kind": "none"},
         "10 + 10, buffer 1,000": {},
-        "10 + 128, buffer 200": {**_wide(200), "learner.lr": 0.003},
-        "10 + 128, buffer 500": {**_wide(500), "learner.lr": 0.005},
-        "10 + 128, buffer 1,000": {**_wide(1000), "learner.lr": 0.005},
+        "10 + 128, buffer 200": {**_wide(200), **_sgd(0.005)},
+        "10 + 128, buffer 500": {**_wide(500), **_sgd(0.01)},
+        "10 + 128, buffer 1,000": {**_wide(1000), **_adamw(5e-5, 6)},
     }
     rows, kept = [], {}
     for name, settings in cases.items():
@@ -76,6 +76,19 @@ def fashion_mnist(folder: Path, seeds: int) -> dict[str, Any]:
 
 def _wide(max_size: int) -> dict[str, object]:
     return {"mixer.batch_size_mem": 128, "buffer.max_size": max_size}
+
+
+def _sgd(lr: float) -> dict[str, object]:
+    return {"learner.optimizer": "sgd", "learner.lr": lr, "learner.normalize": "standard"}
+
+
+def _adamw(lr: float, weight_decay: float) -> dict[str, object]:
+    return {
+        "learner.optimizer": "adamw",
+        "learner.lr": lr,
+        "learner.weight_decay": weight_decay,
+        "learner.normalize": "standard",
+    }
 
 
 def covtype(path: Path, seeds: int) -> dict[str, Any]:
