@@ -59,10 +59,11 @@ def main() -> None:
             raise SystemExit(process.returncode)
         timings = [json.loads(line) for line in (out / "timings.jsonl").open()]
     held = {t["position"]: t["resident_bytes"] / 1e6 for t in timings}
-    early, late = held[EARLY], held[max(held)]
+    first, last = min(rows for rows in held if rows >= EARLY), max(held)
+    early, late = held[first], held[last]
     table(
         ["rows", "resident, MB"],
-        [[f"{EARLY:,}", f"{early:.1f}"], [f"{max(held):,}", f"{late:.1f}"]],
+        [[f"{first:,}", f"{early:.1f}"], [f"{last:,}", f"{late:.1f}"]],
     )
     print(f"grown by {late - early:.1f} MB")
     save("memory", held)

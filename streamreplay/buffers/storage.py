@@ -15,7 +15,7 @@ from streamreplay.stage import State
 __all__ = ["ColumnStore"]
 
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache
-_FEW = 8  # up to here, copying rows one by one is faster than fancy indexing
+_FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
 
 
 class ColumnStore:
