@@ -67,17 +67,17 @@ def contents(out: Path) -> dict[str, bytes]:
 def compare(
     arguments: list[str], folder: Path, kills: int, dice: random.Random
 ) -> tuple[int, bool]:
-    """Return how many kills hit a running process, and whether all files came out equal."""
+    """Return how many processes were killed while they learned, and whether all files are equal."""
     whole, broken = folder / "whole", folder / "broken"
-    begun = time.monotonic()
     if start(arguments, whole).wait():
         raise SystemExit("the unbroken run failed")
-    length = time.monotonic() - begun
-    hit = 0
-    for _ in range(kills):
-        # each process lives for a part of a whole run: some die while they start, some learn on
+    log, hit = broken / "predictions.jsonl", 0
+    total = (whole / "predictions.jsonl").stat().st_size
+    # moments of the stream, so that they are spread over all of it however long a start takes
+    for moment in sorted(dice.randrange(total) for _ in range(kills)):
         process = start([*arguments, "--resume"], broken)
-        time.sleep(dice.uniform(0.3, 1.0) * length * 0.6)
+        while process.poll() is None and (not log.exists() or log.stat().st_size <= moment):
+            time.sleep(0.001)
         hit += process.poll() is None
         process.kill()
         process.wait()

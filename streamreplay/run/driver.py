@@ -215,7 +215,10 @@ class _Run:
             self.folder is None or self.folder.sizes() == self.sizes_before
         )
         if self.was_finished and nothing_new:
-            self._tell(f"the run is complete: {self.pipeline.position:,} rows, nothing new")
+            message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
+            self._note(message)
+            if not self.options.quiet:
+                self.progress.say(message)
             return
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
