@@ -65,8 +65,8 @@ class ArrayClassBalanced:
 
 
 def timed(update: Callable[..., None], parts: list[tuple[Any, ...]]) -> float:
-    """Return rows a second, over at least 600 updates."""
-    passes = -(-600 // len(parts))
+    """Return rows a second, over at least 200 updates."""
+    passes = -(-200 // len(parts))
     start = time.perf_counter()
     for part in parts * passes:
         update(*part)

@@ -61,9 +61,28 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, message: s
     assert complaint(path) == f"{path}: {message}"
 
 
+@pytest.mark.parametrize(
+    "setting",
+    ["buffer.max_size=99999999999999999999", "learner.threads=100000", "learner.lr=1e38"],
+)
+def test_numbers_that_the_machine_cannot_hold_are_refused(setting: str) -> None:
+    assert ": must be less than or equal to 1" in complaint(None, setting) or (
+        ": must be less than or equal to 9007199254740992, got " in complaint(None, setting)
+    )
+    assert load_job(None, ["seed=99999999999999999999"]).seed == 99999999999999999999
+
+
+def test_rows_are_no_job_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"x": [1]}\n')
+    assert complaint(path).startswith(f"{path}:1: not TOML: ")
+    assert complaint(path).endswith("rows are given with --source")
+
+
 def test_toml_errors_name_the_line(tmp_path: Path) -> None:
     path = write(tmp_path, "seed = 1\n[buffer\n")
-    assert complaint(path).startswith(f"{path}:2: ")
+    assert complaint(path).startswith(f"{path}:2: not TOML: ")
+    assert "--source" not in complaint(path)
     path.write_bytes(b"\xff\xfe")
     assert complaint(path) == f"{path}: is not UTF-8 text"
     assert complaint(tmp_path / "no.toml").endswith(

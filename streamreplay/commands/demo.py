@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -47,5 +48,7 @@ def demo(
         console.print(f"picture:     {picture}", highlight=False, soft_wrap=True)
     console.print(f"run folders: {runs[0].folder.parent}", highlight=False, soft_wrap=True)
     console.print(
-        f"look inside: streamreplay inspect {runs[-1].folder}", highlight=False, soft_wrap=True
+        f"look inside: streamreplay inspect {shlex.quote(str(runs[-1].folder))}",
+        highlight=False,
+        soft_wrap=True,
     )

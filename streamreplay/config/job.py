@@ -21,8 +21,10 @@ __all__ = [
     "Test",
 ]
 
-Count: TypeAlias = Annotated[int, Field(ge=0)]
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
+_MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
+Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
+Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 Format: TypeAlias = Literal["auto", "jsonl", "csv", "npz", "idx"]
 
@@ -40,7 +42,7 @@ class Split(_Section):
     """How many experiences."""
     class_order: list[int | str] | None = None
     """The classes in the order they are to appear; by default as `seed` says."""
-    seed: Count | None = None
+    seed: Seed | None = None
     """Shuffles the classes and the rows of each experience; without it both keep their order."""
     return_task_id: bool = False
     """Number the tasks too, as the experiences."""
@@ -113,11 +115,11 @@ class Learner(_Section):
     """Widths of the mlp's hidden layers."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """sgd, adam or adamw."""
-    lr: Annotated[float, Field(gt=0)] = 0.001
+    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.001  # what torch makes of it fits float32
     """Learning rate."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of sgd."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1e30)] = 0.0
     """Weight decay."""
     normalize: Literal["auto", "standard", "none"] = "auto"
     """Scale features as they come: standard (running mean and deviation), none, or auto."""
@@ -125,7 +127,7 @@ class Learner(_Section):
     """When the loss is not finite: stop, or leave the step out."""
     device: str = "cpu"
     """Where torch computes: cpu, cuda, cuda:1."""
-    threads: Positive = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1  # very many end the process at once
     """Threads of torch; results are the same only for the same number."""
 
 
@@ -151,7 +153,7 @@ class Test(_Section):
     """Instead of a file: the share of the source's rows to hold out (reads all rows first)."""
     first: Count = 0
     """Hold out only among the first so many rows of the source; 0: among all."""
-    seed: Count = 0
+    seed: Seed = 0
     """Which rows are held out."""
     every: Count = 0
     """Test also after each so many rows; 0: only when an experience ends."""
@@ -177,7 +179,7 @@ class Run(_Section):
 class Job(_Section):
     """A job: where rows come from, what is kept, how it is learned, what is logged."""
 
-    seed: Count = 0
+    seed: Seed = 0
     """Everything random derives from it."""
     source: Source = Source()
     buffer: Buffer = Buffer()

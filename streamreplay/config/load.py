@@ -82,7 +82,9 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        message = str(error)
+        message = f"not TOML: {error}"
+        if path.suffix != ".toml":  # rows, perhaps
+            message += "; a job file is expected here, rows are given with --source"
         line = re.search(r" \(at line (\d+), column \d+\)", message)
         if line is None:
             raise ConfigError(f"{path}: {message}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from streamreplay.mixing import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Stage
 
-__all__ = ["build"]
+__all__ = ["build", "fault_of_module"]
 
 
 def build(
@@ -100,7 +101,7 @@ def _learner(settings: Learner, seed: Seed) -> Stage[Any, Any]:
     elif settings.module == "mlp":
         factory = mlp(settings.hidden)
     else:
-        factory = _imported(settings.module)
+        factory = _guarded(settings.module, _imported(settings.module))
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
@@ -137,6 +138,55 @@ def _imported(name: str) -> Callable[..., Any]:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"learner.module: {name!r} cannot be imported: {error}") from None
+    except Exception as error:  # the file is somebody else's: it may raise anything
+        raise _blamed(name, "cannot be imported", error) from error
     if not callable(factory):
         raise ConfigError(f"learner.module: {name!r} is no callable")
     return factory  # type: ignore[no-any-return]
+
+
+def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what goes wrong in somebody else's factory a mistake of the job."""
+    from torch import nn  # noqa: PLC0415 - slow
+
+    if isinstance(given, nn.Module):
+        return given
+
+    def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        try:
+            module = given(feature_shape, n_classes)
+        except Exception as error:
+            raise _blamed(name, "cannot be built", error) from error
+        if not isinstance(module, nn.Module):
+            raise ConfigError(
+                f"learner.module: {name!r} must return a torch.nn.Module, got {module!r}"
+            )
+        if not any(True for _ in module.parameters()):
+            raise ConfigError(f"learner.module: {name!r} has no parameters to learn")
+        return module
+
+    return build
+
+
+def fault_of_module(name: str, error: BaseException) -> ConfigError | None:
+    """Return what to raise for an error from inside a user's module as it runs; None for others.
+
+    Parameters
+    ----------
+    name : str
+        The job's ``learner.module``.
+    error : BaseException
+        Raised by a pipeline built from that job.
+    """
+    calls = (frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__))
+    if ":" not in name or not isinstance(error, Exception) or "_call_impl" not in calls:
+        return None  # torch calls every module by a function of that name
+    return _blamed(name, "failed", error)
+
+
+def _blamed(name: str, what: str, error: Exception) -> ConfigError:
+    *_, last = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(last.filename).name}:{last.lineno})"
+    if last.filename == __file__ or isinstance(error, SyntaxError):  # which says where itself
+        where = ""
+    return ConfigError(f"learner.module: {name!r} {what}: {type(error).__name__}: {error}{where}")

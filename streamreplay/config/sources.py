@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def format_of(path: str, given: str) -> str:
     for suffix, found in _SUFFIXES.items():
         if name.endswith(suffix):
             return found
-    what = "standard input has no name" if path == "-" else f"the name {Path(path).name!r}"
+    what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
     raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
 
 
@@ -85,9 +86,14 @@ def open_inputs(
     kind = format_of(settings.path, settings.format)
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
     if kind in ("jsonl", "csv") and settings.split is None and share is None:
-        return _lines(settings, kind, settings.path, limit=limit, **options), _test(job)
+        source, test = _lines(settings, kind, settings.path, limit=limit, **options), _test(job)
+        if test is not None and test.feature_names is not None:
+            source.check_features = partial(_compare_features, test.feature_names)
+        return source, test
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     test = _test(job)
+    if test is not None and None not in (test.feature_names, rows.feature_names):
+        _compare_features(test.feature_names or [], rows.feature_names or [])
     try:
         if job.test is not None and share is not None:
             rows, test = hold_out(rows, share, seed=job.test.seed, first=job.test.first or None)
@@ -161,9 +167,30 @@ def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource
     return test.select(np.arange(len(test)), experience=experience)
 
 
+def _compare_features(test: list[str], source: list[str]) -> None:
+    """Refuse test rows whose columns would be taken for others: both are found by first rows."""
+    if test == source or all(map(str.isdigit, test)) or all(map(str.isdigit, source)):
+        return  # columns without a header have positions for names
+    pairs = enumerate(zip(test, source, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(test), len(source)))
+    raise ConfigError(
+        f"test: its features are {_listed(test, at)}, those of the source {_listed(source, at)}; "
+        "say with source.features which ones to use, in which order"
+    )
+
+
+def _listed(names: list[str], around: int) -> str:
+    """Write some names, with the one at a position among them; a stream can have thousands."""
+    first = max(0, min(around, len(names) - 5))
+    shown = ", ".join(names[first : first + 5])
+    return f"{'..., ' if first else ''}{shown}{', ...' if len(names) > first + 5 else ''}"
+
+
 def _test(job: Job) -> ArraySource | None:
     if job.test is None or job.test.path is None:
         return None
+    if job.test.path == job.source.path == "-":
+        raise ConfigError("test.path: standard input is the source already, got '-'")
     kind = format_of(job.test.path, job.source.format)
     return _arrays(job.source, kind, job.test.path, job.test.labels_path, strict=True)
 

@@ -57,6 +57,8 @@ class ArraySource:
         The labels of all rows.
     rows_total : int
         Rows in the stream.
+    feature_names : list of str or None
+        What the features are called, where the rows were read from fields with names.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class ArraySource:
         self.limit = limit
         self.labels = Labels() if labels is None else labels
         self.rows_total: int = n
+        self.feature_names: list[str] | None = None
         changes = np.flatnonzero(np.diff(self._columns.experience)) + 1
         self._cuts: list[int] = [*changes.tolist(), n]  # where batches must end
         self._fingerprint: int | None = None

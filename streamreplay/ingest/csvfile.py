@@ -112,6 +112,10 @@ class CsvSource(LineSource):
             raise ValueError(f"delimiter must be one character, got {delimiter!r}")
         self.fields = Fields("" if label is False else label, task, experience, id, time)
         self.features = None if features is None else list(features)
+        if self.features is not None and (
+            not self.features or len(set(self.features)) != len(self.features)
+        ):
+            raise ValueError(f"features must be different columns, at least one, got {features}")
         self.header = header
         self.delimiter = delimiter
         self._layout: Layout | None = None
@@ -141,6 +145,9 @@ class CsvSource(LineSource):
             return []
         used = layout.reserved | set(layout.features)
         return [name for i, name in enumerate(layout.names) if i not in used]
+
+    def _named_features(self) -> list[str]:
+        return self.feature_names or []
 
     def _decisions(self) -> State:
         layout = self._layout if self._is_consumed(self._laid_out_at) else None

@@ -54,22 +54,28 @@ class Layout:
         Raises
         ------
         ConfigError
-            A column that was asked for is not there.
+            A column that was asked for is not there, or is to be both label and feature.
         """
         find = _Finder(source, cells, header=header)
         label = fields.label
         if label is None:  # nothing said: what is usual
             label = "y" if header else len(cells) - 1
+        target = None if label == "" else find("label", label)
+        learned = None if features is None else [find("feature", name) for name in features]
+        if learned is not None and target in learned:
+            raise ConfigError(
+                f"{source}: column {find.names[target]!r} is the label, and cannot be a feature too"
+            )
         return Layout(
             find.names,
             header,
-            None if label == "" else find("label", label),
+            target,
             {
                 key: find(key, field)
                 for key, field in fields.others().items()
                 if field != _DEFAULT[key] or (header and field in find.names)
             },
-            None if features is None else [find("feature", name) for name in features],
+            learned,
         )
 
     @property

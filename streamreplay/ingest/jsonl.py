@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -128,11 +129,16 @@ class JsonlSource(LineSource):
             not self.features or len(set(self.features)) != len(self.features)
         ):
             raise ValueError(f"features must be different names, at least one, got {features}")
+        if self.features is not None and self._label in self.features:
+            raise ValueError(f"features must not hold the label, got {self._label!r} as both")
         self.feature_names: list[str] | None = None
         self.feature_shape: tuple[int, ...] | None = None
         self.left_out: list[str] = []
         self._array = False  # the features are one field with an array
         self._decided_at: int | None = None  # the line that decided
+
+    def _named_features(self) -> list[str]:
+        return self.feature_names or []
 
     def _decisions(self) -> State:
         known = self._is_consumed(self._decided_at)
@@ -243,6 +249,8 @@ class JsonlSource(LineSource):
             raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
         try:
             record = self._loads(line.removeprefix(BOM))
+        except json.JSONDecodeError as error:  # orjson's is one as well
+            raise BadRecord(f"not JSON: {error.msg} at column {error.colno}") from None
         except (ValueError, RecursionError) as error:
             raise BadRecord(f"not JSON: {error}") from None
         if not isinstance(record, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class LineSource(ABC):
         Set it after loading a state to take a pipe (or standard input) as what comes *after* the
         rows learned from. As long as it is false, a pipe must bring the same stream from its
         start, whose learned part is skipped. A file is always the same file.
+    check_features : callable, optional
+        Called with the names of the features when they are known, before the first rows go out.
     rows_total : None
         How many rows there are is not known in advance.
     """
@@ -63,6 +65,7 @@ class LineSource(ABC):
         self.options = options
         self.labels = Labels() if labels is None else labels
         self.continue_from_here = False
+        self.check_features: Callable[[list[str]], None] | None = None
         self._buffer = LineBuffer(options.max_line_bytes)
         self._pending = Pending()
         self._stream: ByteStream | None = None
@@ -129,6 +132,10 @@ class LineSource(ABC):
     @abstractmethod
     def _decide(self, state: State) -> None:
         """Take that over; raises `CheckpointError` if it does not fit the settings."""
+
+    @abstractmethod
+    def _named_features(self) -> list[str]:
+        """Return the names of the features; asked for when rows have been decoded."""
 
     @abstractmethod
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
@@ -264,6 +271,9 @@ class LineSource(ABC):
         raise RecordError(f"{self.name}:{fault.line + 1}: {fault.reason}")
 
     def _take(self, rows: Columns) -> Batch:
+        if self.check_features is not None:
+            self.check_features(self._named_features())
+            self.check_features = None
         at = self._buffer.position
         self._advance(len(rows), rows.line[-1] + 1 - at.lines)
         batch = rows.batch(at.rows, self.labels)

@@ -69,9 +69,12 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
 def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as raw:  # opened here: NumPy leaves it open if it is damaged
+            if not zipfile.is_zipfile(raw):  # NumPy would take it for a pickle, and advise so
+                raise SourceError(
+                    f"{path.name}: not a readable .npz file (no zip archive, or cut short)"
+                )
+            raw.seek(0)
             file = np.load(raw, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise SourceError(f"{path.name}: not an .npz file")
             return {key: file[name] for key, name in _wanted(path, file.files, names).items()}
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from None

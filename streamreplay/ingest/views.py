@@ -146,13 +146,15 @@ def in_memory(source: LineSource) -> ArraySource:
 
         test = in_memory(CsvSource("test.csv", label="class"))
     """
+    features: list[str] = []
+    source.check_features = features.extend
     batches = list(source)
     if not batches:
         raise SourceError(f"{source.name}: there are no rows in it")
     names = source.labels.names
     y = np.concatenate([batch.y for batch in batches])
     named = np.array([*names, None], np.object_)[y]  # -1 is the last
-    return ArraySource(
+    rows = ArraySource(
         np.concatenate([batch.x for batch in batches]),
         named,
         task=np.concatenate([batch.task for batch in batches]),
@@ -162,6 +164,8 @@ def in_memory(source: LineSource) -> ArraySource:
         batch_size=source.options.batch_size,
         allow_nan=True,  # the source has looked at it
     )
+    rows.feature_names = features
+    return rows
 
 
 def _ids(batches: list[Batch]) -> NDArray[Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from streamreplay.batch import Report
 from streamreplay.checkpoint import Checkpoint
-from streamreplay.config import Job, build
+from streamreplay.config import Job, build, fault_of_module
 from streamreplay.errors import ConfigError
 from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
@@ -97,6 +97,8 @@ class _Run:
             return 0
         except BaseException as error:
             self._note(f"failed: {error!r}")
+            if (fault := fault_of_module(self.job.learner.module, error)) is not None:
+                raise fault from error
             raise
         if ended:
             self._end()
@@ -222,6 +224,10 @@ class _Run:
             return
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
+        if self.pipeline.position and self.accuracy is None and self.job.source.label != "":
+            asked = self.job.source.label
+            where = "" if asked is None else f" in {asked!r}"
+            self._tell(f"warning: no row had a label{where}: nothing was learned; see source.label")
         if not self.options.quiet:
             self.progress.say(self._summary())
 

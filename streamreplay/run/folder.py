@@ -70,12 +70,17 @@ class RunFolder:
             raise RunFolderError(f"{path}: another process is running here") from None
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from None
+        self._opened: list[JsonLines | EventLog] = []
         try:
             self._check(resume=resume)
             self._write_job()
             self._open_logs()
+        except OSError as error:
+            self.close()
+            what = error.filename or path
+            raise RunFolderError(f"{what}: cannot be written: {error.strerror}") from error
         except BaseException:
-            self._lock.release()
+            self.close()
             raise
 
     def _check(self, *, resume: bool) -> None:
@@ -111,13 +116,19 @@ class RunFolder:
         fsync_folder(self.path)
 
     def _open_logs(self) -> None:
-        self.metrics = JsonLines(self.path / _METRICS)
-        self.dead_letters = JsonLines(self.path / _DEAD)
+        self.metrics = self._open(_METRICS)
+        self.dead_letters = self._open(_DEAD)
         self.predictions: JsonLines | None = None
         if self.job.run.save_predictions or self.job.run.emit == "predictions":
-            self.predictions = JsonLines(self.path / _PREDICTIONS)
-        self.timings = JsonLines(self.path / _TIMINGS)
+            self.predictions = self._open(_PREDICTIONS)
+        self.timings = self._open(_TIMINGS)
         self.events = EventLog(self.path / _EVENTS)
+        self._opened.append(self.events)
+
+    def _open(self, name: str) -> JsonLines:
+        log = JsonLines(self.path / name)
+        self._opened.append(log)
+        return log
 
     @property
     def _logs(self) -> dict[str, JsonLines]:
@@ -132,7 +143,7 @@ class RunFolder:
     def cut_logs(self, sizes: dict[str, int]) -> None:
         """Take all logs back to their sizes at a checkpoint."""
         if _PREDICTIONS in sizes and self.predictions is None:
-            self.predictions = JsonLines(self.path / _PREDICTIONS)  # go on: a log has no gaps
+            self.predictions = self._open(_PREDICTIONS)  # go on: a log has no gaps
         for name, log in self._logs.items():
             log.cut(sizes.get(name, 0))
 
@@ -160,9 +171,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Close all files and let go of the lock."""
-        for log in (*self._logs.values(), self.timings):
+        for log in self._opened:
             log.close()
-        self.events.close()
         self._lock.release()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -130,7 +131,7 @@ def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
     buffer = report["buffer"]
     if buffer is not None and buffer["by_class"]:
         classes: list[Row] = [
-            (name, f"{part['rows']:,}", f"{part['rows'] / buffer['rows']:.1%}", _age(part))
+            (_shown(name), f"{part['rows']:,}", f"{part['rows'] / buffer['rows']:.1%}", _age(part))
             for name, part in buffer["by_class"].items()
         ]
         yield "Buffer", ("class", "rows", "share", "median age"), classes
@@ -153,7 +154,8 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
         "run": report["path"],
         "checkpoint": f"{report['checkpoint']}, {size:,} bytes, by version {report['library']}",
         "position": f"{report['position']:,} rows{', finished' if report['finished'] else ''}",
-        "labels": ", ".join(f"{i}: {name}" for i, name in enumerate(report["labels"])) or "none",
+        "labels": ", ".join(f"{i}: {_shown(name)}" for i, name in enumerate(report["labels"]))
+        or "none",
     }
     if buffer is not None:
         facts["buffer"] = (
@@ -181,6 +183,12 @@ def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> 
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _shown(name: int | str) -> str:
+    """Write a label: quoted where it would break the line, or talk to the terminal."""
+    text = str(name)
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _age(part: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from streamreplay.errors import RunFolderError
+from streamreplay.errors import RunFolderError, StreamReplayError
 
 __all__ = ["EventLog", "JsonLines", "OutputClosed", "StandardOutput", "dump_line"]
 
@@ -44,8 +44,9 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("ab")
-        self.size = path.stat().st_size
+        with self._named_errors():
+            self._file = path.open("ab")
+            self.size = path.stat().st_size
 
     def write(self, lines: bytes) -> None:
         """Append whole lines."""
@@ -76,8 +77,9 @@ class JsonLines:
             raise RunFolderError(
                 f"{self.path}: has {self.size} bytes, the checkpoint was made at {size}"
             )
-        self._file.flush()
-        self._file.truncate(size)
+        with self._named_errors():
+            self._file.flush()
+            self._file.truncate(size)
         self.size = size
 
     def close(self) -> None:
@@ -94,16 +96,20 @@ class JsonLines:
 
 
 class EventLog:
-    """What happened when, for people; one line each."""
+    """What happened when, for people; one line each.
+
+    A disk that takes no more must not hide the error that is being noted: such a line is lost.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        # no buffer, in which a line that was refused would wait and be refused again
+        self._file = path.open("ab", buffering=0)
 
     def write(self, message: str) -> None:
         """Append a line with the time."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._file.write(f"{now} {message}\n")
-        self._file.flush()
+        with suppress(OSError):
+            self._file.write(f"{now} {message}\n".encode(errors="backslashreplace"))
 
     def close(self) -> None:
         """Close the file."""
@@ -127,6 +133,8 @@ class StandardOutput:
         ------
         OutputClosed
             The reader has gone.
+        StreamReplayError
+            It cannot be written: a full disk, or it was closed from the start.
         """
         left = memoryview(lines)
         try:
@@ -134,3 +142,7 @@ class StandardOutput:
                 left = left[os.write(self._descriptor, left) :]
         except BrokenPipeError:
             raise OutputClosed from None
+        except OSError as error:
+            raise StreamReplayError(
+                f"standard output: cannot be written: {error.strerror}"
+            ) from error

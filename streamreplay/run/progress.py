@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 __all__ = ["Progress", "make_progress"]
@@ -34,8 +36,9 @@ class _Quiet:
         """Show nothing."""
 
     def say(self, message: str) -> None:
-        sys.stderr.write(f"streamreplay: {message}\n")
-        sys.stderr.flush()
+        # not sys.stderr, which keeps what it could not write and fails again when Python ends
+        with suppress(OSError):  # nobody reads on, or a full disk: no reason to stop learning
+            os.write(2, f"streamreplay: {message}\n".encode(errors="backslashreplace"))
 
     def close(self) -> None:
         """Nothing is open."""

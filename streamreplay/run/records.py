@@ -48,7 +48,12 @@ def prediction_lines(scored: Scored, labels: Names) -> bytes:
     """Write one line for each row of a batch."""
     batch = scored.incoming
     names: list[Any] = [*labels.names, None]  # None is found at index -1: none known
-    ids = [None] * len(batch) if batch.id is None else batch.id.tolist()
+    # "" is what stands in a column of strings for a row without an id
+    ids = (
+        [None] * len(batch)
+        if batch.id is None
+        else [i if i != "" else None for i in batch.id.tolist()]
+    )
     lines = []
     for t, row_id, predicted, probability, y in zip(
         batch.t.tolist(),

@@ -123,3 +123,38 @@ def test_it_runs_as_a_module_too(cli: Cli) -> None:
     process = cli.spawn([sys.executable, "-m", "streamreplay", "--version"])
     out, err = process.communicate(timeout=30)
     assert out.startswith(b"streamreplay "), err
+
+
+def test_a_closed_standard_output_does_not_end_up_in_another_file(cli: Cli) -> None:
+    cli.csv(100)
+    done = cli.shell(f"streamreplay run -s rows.csv --emit predictions -q -o out {FAST} >&-")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "streamreplay: error: standard output: cannot be written: Bad file descriptor\n",
+    )
+    texts = [path.read_bytes() for path in (cli.folder / "out").iterdir() if path.is_file()]
+    assert sum(text.count(b'"position":0,') for text in texts) <= 1  # in predictions.jsonl alone
+    done = cli.shell(f"streamreplay run -s rows.csv --emit none -q {FAST} <&- >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = cli.shell("streamreplay run -s - --format csv <&-")
+    assert "error: standard input: cannot be read: Bad file descriptor" in done.stderr
+
+
+@pytest.mark.parametrize("errors", ["2>&-", "2>/dev/full"])
+def test_a_run_goes_on_where_nobody_can_be_told(cli: Cli, errors: str) -> None:
+    cli.csv(100)
+    done = cli.shell(f"streamreplay run -s rows.csv -o out {FAST} {errors}")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["position"] == 100
+
+
+@pytest.mark.parametrize(
+    "command", ["run -s rows.csv --emit predictions -q -o out", "schema", "init -", "--help"]
+)
+def test_a_full_disk_behind_standard_output_is_one_line(cli: Cli, command: str) -> None:
+    cli.csv(100)
+    done = cli.shell(f"streamreplay {command} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("streamreplay: error: ")
+    assert done.stderr.endswith("No space left on device\n")
+    assert done.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -246,6 +247,75 @@ def test_a_job_file_with_every_kind_of_model(cli: Cli, in_process: Run) -> None:
     for module in ("linear", "mlp", "mine:net"):
         job.write_text(f"[source]\npath = 'rows.csv'\n[learner]\nmodule = '{module}'\n")
         assert in_process("run", "job.toml", "-q")[0] == 0, module
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("def net(shape, classes): raise RuntimeError('boom')",
+         "cannot be built: RuntimeError: boom (theirs.py:3)"),
+        ("def net(shape): return nn.Linear(2, 3)",
+         "cannot be built: TypeError: net() takes 1 positional argument but 2 were given"),
+        ("def net(shape, classes): return 3", "must return a torch.nn.Module, got 3"),
+        ("def net(shape, classes): return nn.ReLU()", "has no parameters to learn"),
+        ("def net(shape, classes): return nn.Linear(9, classes)",
+         "failed: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+        ("def net(:", "cannot be imported: SyntaxError: invalid syntax (theirs.py, line 3)"),
+        ("raise OSError('no')", "cannot be imported: OSError: no (theirs.py:3)"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_module_is_one_line(
+    cli: Cli, in_process: Run, monkeypatch: pytest.MonkeyPatch, body: str, message: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    monkeypatch.syspath_prepend(cli.folder)
+    (cli.folder / "theirs.py").write_text(f"from torch import nn\n\n{body}\n")
+    code, out, err = in_process(
+        "run", "-s", cli.csv(64), "--set", "learner.module=theirs:net", "-o", "out", "-q"
+    )
+    assert (code, out) == (1, "")
+    assert err.startswith(f"streamreplay: error: learner.module: 'theirs:net' {message}")
+    assert err.count("\n") == 1
+
+
+def test_out_of_memory_is_one_line(cli: Cli, in_process: Run) -> None:
+    code, _, err = in_process(
+        "run", "-s", cli.csv(64), "--set", "evaluator.window=1000000000000000"
+    )
+    assert code == 1
+    assert err.startswith("streamreplay: error: out of memory: Unable to allocate")
+    assert err.count("\n") == 1
+
+
+def test_a_stream_without_any_label_is_told(cli: Cli, in_process: Run) -> None:
+    path = cli.jsonl(100)
+    code, _, err = in_process("run", "-s", path, "-l", "klass", "-q", "-o", "out")
+    assert code == 0
+    warning = "warning: no row had a label in 'klass': nothing was learned; see source.label"
+    assert err == f"streamreplay: {warning}\n"
+    assert warning in (cli.folder / "out" / "events.log").read_text()
+    assert in_process("run", "-s", path, "-l", "", "-q")[2] == ""  # as was asked for
+
+
+def test_a_folder_where_a_log_should_be_is_named(cli: Cli, in_process: Run) -> None:
+    args = ("run", "-s", cli.csv(64), "-o", "out", "-q", *SMALL)
+    in_process(*args)
+    (cli.folder / "out" / "dead_letters.jsonl").unlink()
+    (cli.folder / "out" / "dead_letters.jsonl").mkdir()
+    code, _, err = in_process(*args, "--resume")
+    assert (code, err) == (
+        1,
+        "streamreplay: error: out/dead_letters.jsonl: cannot be written: Is a directory\n",
+    )
+
+
+def test_labels_do_not_talk_to_the_terminal(cli: Cli, in_process: Run) -> None:
+    rows = [json.dumps({"x": [i], "y": "\x1b[2J\n" if i % 2 else "b"}) for i in range(8)]
+    (cli.folder / "rows.jsonl").write_text("\n".join(rows))
+    in_process("run", "-s", "rows.jsonl", "-o", "out", "-q", *SMALL)
+    out = in_process("inspect", "out")[1]
+    assert 'labels       0: b, 1: "\\u001b[2J\\n"\n' in out
+    assert "\x1b" not in out
 
 
 def test_without_a_buffer(cli: Cli, in_process: Run) -> None:

@@ -85,6 +85,10 @@ def test_no_label(write: Write, label: Any) -> None:
         (["aa,bb"], {}, "rows: label 'y' is not a column; the columns are aa, bb"),
         (["a,y"], {"features": ["z"]}, "rows: feature 'z' is not a column; the columns are a, y"),
         (["a,a,y"], {"features": ["a"]}, "rows: two columns are called 'a'"),
+        (["a,y"], {"features": ["a", "y"]},
+         "rows: column 'y' is the label, and cannot be a feature too"),
+        (["1,2"], {"features": [0, 1]},
+         "rows: column '1' is the label, and cannot be a feature too"),
         (["a,y"], {"id": "key"}, "rows: id 'key' is not a column; the columns are a, y"),
         (["1,2"], {"label": "y"}, "rows: label is column 'y', but there is no header: "),
         (["1,2"], {"label": 2}, "rows: label is column 2, but there are 2, counted from 0"),
@@ -323,3 +327,11 @@ def test_a_state_of_other_settings_is_refused(write: Write) -> None:
 def test_wrong_delimiters(delimiter: str) -> None:
     with pytest.raises(ValueError, match="delimiter must be one character"):
         CsvSource("rows", delimiter=delimiter)
+
+
+@pytest.mark.parametrize("features", [[], ["a", "a"], [0, 0]])
+def test_features_are_different_columns_and_at_least_one(
+    write: Write, features: list[str | int]
+) -> None:
+    with pytest.raises(ValueError, match="features must be different columns, at least one, got"):
+        CsvSource(write(["a,y", "1,2"]), features=features)

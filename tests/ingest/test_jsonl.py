@@ -112,7 +112,7 @@ def test_known_labels_keep_their_index(write: Write) -> None:
 
 LAST = '{"x": [5, 6]}'
 BAD = [
-    ('{"x": [1, 2}', "not JSON: "),
+    ('{"x": [1, 2}', "not JSON: unexpected character, expected ',' or ']' at column 12"),
     ("12", "not a JSON object: 12"),
     ('["x"]', "not a JSON object: ['x']"),
     ("null", "not a JSON object: null"),
@@ -364,6 +364,7 @@ def table(source: JsonlSource) -> list[Any]:
         ({"max_wait": math.nan}, "max_wait must be at least 0 seconds, got nan"),
         ({"max_line_bytes": 0}, "max_line_bytes must be at least 1, got 0"),
         ({"features": []}, "features must be different names, at least one"),
+        ({"features": ["a", "y"]}, "features must not hold the label, got 'y' as both"),
         ({"features": ["a", "a"]}, "features must be different names, at least one"),
         ({"label": True}, "label must be a name, or false for none"),
     ],

@@ -78,6 +78,26 @@ def test_a_test_file_of_lines(tmp_path: Path) -> None:
     assert [r["position"] for r in records if r["kind"] == "retention"] == [24, 48, 60]
 
 
+def test_a_test_file_has_the_features_of_the_source_in_their_order(tmp_path: Path) -> None:
+    row = '{{"{0}": {1}, "{2}": {3}, "y": {1}}}\n'
+    (tmp_path / "train.jsonl").write_text(
+        "".join(row.format("a", i % 2, "b", 9) for i in range(60))
+    )
+    (tmp_path / "test.jsonl").write_text("".join(row.format("b", 9, "a", i % 2) for i in range(9)))
+    overrides = [f"source.path={tmp_path}/train.jsonl", f"test.path={tmp_path}/test.jsonl"]
+    message = "test: its features are b, a, those of the source a, b; say with source.features"
+    with pytest.raises(ConfigError, match=message):
+        metrics(*overrides)
+    with pytest.raises(ConfigError, match=message):
+        metrics(*overrides, "source.split.n_experiences=2")
+    assert metrics(*overrides, "source.features=['a', 'b']")[-1]["rows"] == 9
+
+
+def test_standard_input_is_not_read_twice() -> None:
+    with pytest.raises(ConfigError, match=r"test.path: standard input is the source already"):
+        metrics("source.path=-", "test.path=-", "source.format=jsonl")
+
+
 def test_fields_are_renamed(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("1.5;cat;7\n2.5;dog;8\n")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from streamreplay.batch import Batch, Scored
-from streamreplay.errors import RunFolderError
+from streamreplay.errors import RunFolderError, StreamReplayError
 from streamreplay.ingest import Labels
 from streamreplay.run.clock import Clock
 from streamreplay.run.logs import EventLog, JsonLines, OutputClosed, StandardOutput, dump_line
@@ -70,6 +70,19 @@ def test_output_that_nobody_reads_is_closed() -> None:
     os.close(writer)
 
 
+def test_output_that_cannot_be_written_is_named() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(StreamReplayError, match=r"^standard output: cannot be written: No space"):
+        StandardOutput(full).write(b"line\n")
+    os.close(full)
+
+
+def test_events_do_not_hide_why_a_run_failed() -> None:
+    log = EventLog(Path("/dev/full"))
+    log.write("failed: the disk is full")
+    log.close()
+
+
 def test_long_output_is_written_whole() -> None:
     reader, writer = os.pipe()
     text, got = b"x" * 1_000_000, bytearray()
@@ -100,6 +113,13 @@ def test_records_name_their_classes() -> None:
         "by_task": {"5": 1},
     }
     assert json.loads(dump_line({"a": float("nan")})) == {"a": None}
+
+
+def test_a_row_without_an_id_has_none_beside_rows_that_have_one() -> None:
+    batch = Batch.from_arrays([[0.0], [1.0]], [0, 0], id=["a", ""])
+    scored = Scored(batch, np.array([0, 0]), np.ones(2, "f4"), np.zeros(2, "f4"))
+    lines = prediction_lines(scored, Labels(["cat"])).splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["a", None]
 
 
 def test_predictions_by_name() -> None:
@@ -178,22 +198,22 @@ def test_the_clock_measures_each_interval_alone() -> None:
     assert second["latency_ms"] == {"p50": 0.0, "p99": 0.0}
 
 
-def test_plain_progress_is_messages_only_at_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_is_messages_only_at_first(capfd: pytest.CaptureFixture[str]) -> None:
     progress = make_progress(quiet=False)
     progress.show(10, 0.5, 3)
     progress.say("hello")
     progress.close()
-    assert capsys.readouterr().err == "streamreplay: hello\n"
+    assert capfd.readouterr().err == "streamreplay: hello\n"
 
 
 def test_plain_progress_comes_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     progress = make_progress(quiet=False)
     for now in (1.0, 2.0, 11.0, 12.0):
         progress.show(int(1000 + 100 * now), 0.5, 3)
-    assert capsys.readouterr().err == (
+    assert capfd.readouterr().err == (
         "streamreplay: 2,100 rows, 100 rows/s, accuracy 0.500, buffer 3\n"
     )
