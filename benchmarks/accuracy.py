@@ -52,11 +52,11 @@ def fashion_mnist(folder: Path, seeds: int) -> dict[str, Any]:
         "test.path": folder / "t10k-images-idx3-ubyte.gz",
     }
     cases = {
-        "no replay": {"buffer.kind": "none"},
-        "10 + 10, buffer 1,000": {},
-        "10 + 128, buffer 200": {**_wide(200), **_sgd(0.005)},
-        "10 + 128, buffer 500": {**_wide(500), **_sgd(0.01)},
-        "10 + 128, buffer 1,000": {**_wide(1000), **_adamw(5e-5, 6)},
+        "no replay, MLP 1024": {"buffer.kind": "none"},
+        "10 + 10, buffer 1,000, MLP 1024": {},
+        "10 + 128, buffer 200, MLP 2x256": {**_wide(200), **_sgd(0.005)},
+        "10 + 128, buffer 500, MLP 2x256": {**_wide(500), **_sgd(0.01)},
+        "10 + 128, buffer 1,000, MLP 2x256": {**_wide(1000), **_adamw(5e-5, 6)},
     }
     rows, kept = [], {}
     for name, settings in cases.items():
@@ -75,7 +75,8 @@ def fashion_mnist(folder: Path, seeds: int) -> dict[str, Any]:
 
 
 def _wide(max_size: int) -> dict[str, object]:
-    return {"mixer.batch_size_mem": 128, "buffer.max_size": max_size}
+    hidden = "[256, 256]"
+    return {"mixer.batch_size_mem": 128, "buffer.max_size": max_size, "learner.hidden": hidden}
 
 
 def _sgd(lr: float) -> dict[str, object]:
