@@ -75,9 +75,6 @@ class KeyedReservoir:
         n = len(batch)
         self.store.fit(batch)
         self.seen += n
-        if not self.store.max_size:
-            self._keys.take(n)
-            return
         if group_ids is None:
             self._update_ungrouped(batch, n)
             return
@@ -135,6 +132,9 @@ class KeyedReservoir:
         if not len(self.groups):
             self.groups.add(0)
         self.groups.seen[0] += n
+        if not self.store.max_size:
+            self._keys.take(n)
+            return
         threshold = self.groups.threshold[0]
         if threshold == np.inf and self._size + n <= self.store.max_size:
             self._append(batch, n)

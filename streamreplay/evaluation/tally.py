@@ -96,7 +96,8 @@ class Tally:
     def load_state_dict(self, state: State) -> None:
         """Take over a state."""
         self.clear()
-        self._counts[self._slots(np.asarray(state["ids"]))] = state["counts"]
+        slots = self._slots(np.asarray(state["ids"]))  # first: it may replace the counts by more
+        self._counts[slots] = state["counts"]
 
     def _slots(self, ids: NDArray[np.int64]) -> list[int]:
         slot = self._slot

@@ -199,6 +199,7 @@ def test_more_groups_than_slots_follow_the_rules_row_by_row(
     by=st.sampled_from([None, "class"]),
     seed=st.integers(0, 3),
 )
+@example(groups=[0] * 29 + [1], cuts=[1, 2], sizes=[0, 1], few=0, by="class", seed=0)
 def test_resizing_between_batches_follows_the_rules_row_by_row(
     groups: list[int],
     cuts: list[int],

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streamreplay import data_path
+
 if TYPE_CHECKING:
     from tests.commands.conftest import Cli
 
@@ -60,6 +62,13 @@ def test_kill_idx(cli: Cli) -> None:
     args = ("-s", images, "--set", f"source.labels_path={labels}", *SMALL)
     split = ("--set", "source.split.n_experiences=2", "--set", "test.share=0.1")
     kill_and_resume(cli, (*args, *split), kills=2, seed=4)
+
+
+@pytest.mark.slow
+def test_kill_with_ten_classes_in_five_experiences(cli: Cli) -> None:
+    split = ("--set", "source.split.n_experiences=5", "--set", "test.share=0.2")
+    args = ("-s", data_path("digits.npz"), "--batch-size", "4", *split, *SMALL)
+    kill_and_resume(cli, args, kills=2, seed=5)
 
 
 @pytest.mark.slow
