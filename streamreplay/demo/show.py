@@ -73,7 +73,7 @@ def draw(runs: Sequence[DemoRun], path: Path) -> None:
         axes.axvline(stream.gone_after, color="0.5", linewidth=1, linestyle="--")
         axes.annotate(
             f" {classes} are gone",
-            (stream.gone_after, 0.015),
+            (stream.gone_after, 0.09),
             color="0.35",
             fontsize=9,
             xycoords=("data", "axes fraction"),
