@@ -35,12 +35,12 @@ class Timed:
         self.seconds = 0.0
 
     def __iter__(self) -> Iterator[Any]:
-        return self._timed(iter(self.inner))
+        return self._clocked(iter(self.inner), 1)
 
     def __call__(self, stream: Iterable[Any]) -> Iterator[Any]:
-        return self._timed(self.inner(self._waited(stream)))
+        return self._clocked(self.inner(self._clocked(iter(stream), -1)), 1)
 
-    def _timed(self, records: Iterator[Any]) -> Iterator[Any]:
+    def _clocked(self, records: Iterator[Any], sign: int) -> Iterator[Any]:
         while True:
             start = time.perf_counter()
             try:
@@ -48,19 +48,7 @@ class Timed:
             except StopIteration:
                 return
             finally:
-                self.seconds += time.perf_counter() - start
-            yield record
-
-    def _waited(self, stream: Iterable[Any]) -> Iterator[Any]:
-        records = iter(stream)
-        while True:
-            start = time.perf_counter()
-            try:
-                record = next(records)
-            except StopIteration:
-                return
-            finally:
-                self.seconds -= time.perf_counter() - start
+                self.seconds += sign * (time.perf_counter() - start)
             yield record
 
 
