@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Rehearsal
-from streamreplay.groups import GroupIndex
-from streamreplay.mixing.draws import share_out
+from streamreplay.draws import draw_balanced
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
 from streamreplay.stage import State, expect
 
@@ -96,28 +95,13 @@ class Mixer:
         index = None if self.by is None else rehearsal.group_by(self.by)
         for step in range(self.steps):
             if index is not None:
-                self._draw_balanced(index, rows[step], group[step])
+                rows[step], group[step], odd = draw_balanced(
+                    self._rng, index, k, self._turn, replacement=self.replacement
+                )
+                self._turn += odd
             else:
                 rows[step] = self._rng.choice(n, k, replace=self.replacement)
         return rows, group
-
-    def _draw_balanced(
-        self, index: GroupIndex, rows: NDArray[np.int64], group: NDArray[np.int64]
-    ) -> None:
-        shares, odd = share_out(index.counts, len(rows), self._turn, replacement=self.replacement)
-        self._turn += odd
-        which = np.repeat(np.arange(len(index)), shares)
-        counts = index.counts[which]
-        offsets = (self._rng.random(len(rows)) * counts).astype(np.int64)
-        places = index.starts[which] + offsets
-        if not self.replacement and len(set(places.tolist())) < len(rows):
-            drawn = [
-                self._rng.choice(int(n), int(k), replace=False)
-                for n, k in zip(index.counts, shares, strict=True)
-            ]
-            places = index.starts[which] + np.concatenate(drawn)
-        rows[:] = index.order[places]
-        group[:] = index.ids[which]
 
     def state_dict(self) -> State:
         """Return the generator and whose turn it is."""

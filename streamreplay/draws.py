@@ -1,11 +1,52 @@
-"""How many rows each group gives to a draw."""
+"""Balanced draws: how many rows each group gives, and which."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["share_out"]
+from streamreplay.groups import GroupIndex
+
+__all__ = ["draw_balanced", "share_out"]
+
+
+def draw_balanced(
+    rng: np.random.Generator, index: GroupIndex, k: int, turn: int, *, replacement: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Draw k rows, the same number from each group.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    index : GroupIndex
+        At least one group.
+    k : int
+        Without replacement at most as many as there are rows.
+    turn : int
+        Odd draws dealt so far, see `share_out`.
+    replacement : bool
+        Whether a row may be drawn twice.
+
+    Returns
+    -------
+    rows : int64[k]
+        By group, in the order of the index.
+    group : int64[k]
+        The id of each row's group.
+    odd : int
+        What ``turn`` moves on by.
+    """
+    shares, odd = share_out(index.counts, k, turn, replacement=replacement)
+    which = np.repeat(np.arange(len(index)), shares)
+    offsets = (rng.random(k) * index.counts[which]).astype(np.int64)
+    places = index.starts[which] + offsets
+    if not replacement and len(set(places.tolist())) < k:
+        drawn = [
+            rng.choice(int(n), int(share), replace=False)
+            for n, share in zip(index.counts, shares, strict=True)
+        ]
+        places = index.starts[which] + np.concatenate(drawn)
+    return index.order[places], index.ids[which], odd
 
 
 def share_out(
