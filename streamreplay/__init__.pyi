@@ -1,5 +1,15 @@
 from .batch import Batch, Rehearsal, Report, Scored
 from .buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
+from .buffers.selection import (
+    Candidates,
+    ClosestToCenterSelectionStrategy,
+    ExemplarsSelectionStrategy,
+    GSSGreedySelectionStrategy,
+    HerdingSelectionStrategy,
+    LossAwareSelectionStrategy,
+    OnlineSelectionStrategy,
+    RandomExemplarsSelectionStrategy,
+)
 from .bundled import data_path
 from .checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from .config import Job, build, load_job, make_holdout
@@ -32,19 +42,27 @@ from .stage import Pipeline, Source, Stage, Stateful
 __all__ = [
     "ArraySource",
     "Batch",
+    "Candidates",
     "CheckpointError",
     "ClassBalancedBuffer",
+    "ClosestToCenterSelectionStrategy",
     "ConfigError",
     "CorruptCheckpointError",
     "CsvSource",
     "DivergenceError",
+    "ExemplarsSelectionStrategy",
+    "GSSGreedySelectionStrategy",
+    "HerdingSelectionStrategy",
     "Holdout",
     "Job",
     "JsonlSource",
     "Labels",
+    "LossAwareSelectionStrategy",
     "Mixer",
+    "OnlineSelectionStrategy",
     "Pipeline",
     "Prequential",
+    "RandomExemplarsSelectionStrategy",
     "RecordError",
     "Rehearsal",
     "Report",

@@ -5,5 +5,23 @@ from streamreplay.buffers.selection.base import (
     ExemplarsSelectionStrategy,
     OnlineSelectionStrategy,
 )
+from streamreplay.buffers.selection.centers import (
+    ClosestToCenterSelectionStrategy,
+    HerdingSelectionStrategy,
+)
+from streamreplay.buffers.selection.features import FeatureExtractor
+from streamreplay.buffers.selection.gss import GSSGreedySelectionStrategy
+from streamreplay.buffers.selection.loss_aware import LossAwareSelectionStrategy
+from streamreplay.buffers.selection.uniform import RandomExemplarsSelectionStrategy
 
-__all__ = ["Candidates", "ExemplarsSelectionStrategy", "OnlineSelectionStrategy"]
+__all__ = [
+    "Candidates",
+    "ClosestToCenterSelectionStrategy",
+    "ExemplarsSelectionStrategy",
+    "FeatureExtractor",
+    "GSSGreedySelectionStrategy",
+    "HerdingSelectionStrategy",
+    "LossAwareSelectionStrategy",
+    "OnlineSelectionStrategy",
+    "RandomExemplarsSelectionStrategy",
+]
