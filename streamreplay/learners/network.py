@@ -81,6 +81,11 @@ class Network:
             raise ValueError("the optimizer is built when the first row arrives: there was none")
         return self._optimizer
 
+    @property
+    def head(self) -> nn.Linear | None:
+        """The last linear layer, if its outputs are as many as the module's."""
+        return self._head
+
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -20,17 +20,12 @@ from streamreplay.learners.ambience import OwnRandomness, own_threads
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.network import Network, OptimizerFactory
 from streamreplay.learners.scaling import Normalize, Scaler
+from streamreplay.learners.scores import Scores, score, score_blindly
+from streamreplay.learners.views import gradients_at_outputs, watching
 from streamreplay.randomness import Seed
 from streamreplay.stage import State
 
 __all__ = ["TorchLearner"]
-
-_Scores: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]
-
-LOSS_LIMIT = -math.log(1e-7)
-"""The largest loss a row is given, in nats; also that of a class the model has not met."""
-
-_LOSS_LIMIT = np.float32(LOSS_LIMIT)
 
 
 @final
@@ -138,6 +133,65 @@ class TorchLearner:
         with self._ambience():
             return torch.softmax(self._masked(self._predict(x)), 1).cpu().numpy()
 
+    def losses(self, batch: Batch) -> NDArray[np.float32]:
+        """Return the present loss of each row: float32[n], NaN where it has no label.
+
+        Nats, as `Scored.loss`; a class that was not met yet has the largest loss there is. Like
+        `features` and `gradients`, this runs in evaluation mode and leaves no trace in the learner.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from.
+        """
+        if not self._net.built or not len(batch):
+            return score_blindly(batch.y)[2]
+        self._check_shape(batch.x)
+        with self._asking():
+            return self._score(batch.y, self._predict(batch.x))[2]
+
+    def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what the head is given for each row: float32[n, d].
+
+        Of a module that does not end in a linear layer, its outputs; before the first row was
+        learned, the rows themselves, flattened, uint8 divided by 255.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from.
+        """
+        if not self._net.built or not len(x):
+            plain = np.empty(x.shape, np.float32)
+            self._scaler.write(x, plain)
+            return plain.reshape(len(x), math.prod(x.shape[1:]))
+        self._check_shape(x)
+        with self._asking(), watching(self._net.head) as view:
+            return view.features(self._predict(x))
+
+    def gradients(self, batch: Batch) -> NDArray[np.float32]:
+        """Return each row's gradient of the loss at the head's weights and bias: float32[n, d].
+
+        Class after class, so that d grows by entries at the end. A row of a class that was not met
+        yet has a gradient as if it had probability 0; one without a label, 0. Of a module that does
+        not end in a linear layer, the gradient at its outputs. Before the first row was learned
+        there are no weights, and d is 0.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from.
+        """
+        if not self._net.built or not len(batch):
+            return np.empty((len(batch), 0), np.float32)
+        self._check_shape(batch.x)
+        with self._asking(), watching(self._net.head) as view:
+            logits = self._predict(batch.x)
+            p = torch.softmax(self._masked(logits), 1).cpu().numpy()
+            if not self._net.known.any():
+                p = np.zeros_like(p)
+            return view.gradients(gradients_at_outputs(p, batch.y), logits)
+
     def state_dict(self) -> State:
         """Return weights, optimizer, scaler, the classes known and the random state.
 
@@ -172,7 +226,7 @@ class TorchLearner:
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
-                return Scored(incoming, *_score_blindly(incoming.y))
+                return Scored(incoming, *score_blindly(incoming.y))
             self._net.build(incoming.x.shape[1:], max(1, int(incoming.y.max()) + 1))
         self._check_shape(incoming.x)
         if self._net.plain and self.threads in (None, torch.get_num_threads()):
@@ -268,20 +322,9 @@ class TorchLearner:
             logits: torch.Tensor = self._net.module(self._x[:n].to(self.device))
         return logits
 
-    def _score(self, y: NDArray[np.int64], logits: torch.Tensor) -> _Scores:
-        """Turn logits [n, width] into predictions, their probabilities, and losses."""
-        if not self._net.known.any():
-            return _score_blindly(y)
-        log_p = torch.log_softmax(self._masked(logits.detach()), 1).cpu().numpy()
-        rows = np.arange(len(y))
-        prediction = log_p.argmax(1)
-        probability = np.exp(log_p[rows, prediction])
-        last = self._net.width - 1
-        loss = np.minimum(-log_p[rows, np.minimum(y, last)], _LOSS_LIMIT)
-        if y.min() < 0 or y.max() > last:
-            loss[y > last] = LOSS_LIMIT
-            loss[y < 0] = np.nan
-        return prediction, probability, loss
+    def _score(self, y: NDArray[np.int64], logits: torch.Tensor) -> Scores:
+        known = self._net.known.any()
+        return score(y, self._masked(logits)) if known else score_blindly(y)
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         mask = self._net.mask
@@ -320,8 +363,12 @@ class TorchLearner:
         with own_threads(self.threads), nullcontext() if self._net.plain else self._random():
             yield
 
-
-def _score_blindly(y: NDArray[np.int64]) -> _Scores:
-    """Score rows while no class is known."""
-    loss = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
-    return np.full(len(y), -1), np.full(len(y), np.nan, np.float32), loss
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """As `_ambience`, and the random state is afterwards what it was."""
+        before = self._random.state_dict()
+        try:
+            with self._ambience():
+                yield
+        finally:
+            self._random.load_state_dict(before)

@@ -95,7 +95,7 @@ class FeatureExtractor:
         n = len(x)
         if features.ndim < 1 or len(features) != n:
             raise ValueError(f"features must be [{n}, ...] for {n} rows, got {features.shape}")
-        flat = features.reshape(n, -1).astype(np.float32, copy=False)
+        flat = features.reshape(n, -1).astype(np.float32)  # copied: the model may use it again
         if not np.isfinite(flat).all():
             row = int(np.flatnonzero(~np.isfinite(flat).all(1))[0])
             raise ValueError(f"features must be finite, got {flat[row]} for row {row} of {n}")
