@@ -11,27 +11,29 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = {"README.md": 3, "docs/selection.md": 6}  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[str]:
-    lines = "".join(blocks("console")).splitlines()
+    lines = "".join(blocks("README.md", "console")).splitlines()
     given = [line.removeprefix("$ ").partition("  # ")[0] for line in lines if line[:2] == "$ "]
     return [command for command in given if not command.startswith(NOT_HERE)]
 
 
-def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    code = blocks("python")
-    assert len(code) >= 3
+    code = blocks(page, "python")
+    assert len(code) >= PAGES[page]
     namespace: dict[str, object] = {}
     for block in code:
-        exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - our own examples
+        exec(compile(block, page, "exec"), namespace)  # noqa: S102 - our own examples
 
 
 @pytest.mark.slow
@@ -56,6 +58,8 @@ def test_commands_run_in_the_order_shown(tmp_path: Path) -> None:
         )
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+        assert (path.parent / target).exists(), target
