@@ -197,6 +197,10 @@ class Batch:
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name != "held_out")
 
 
+def _ignore(_rows: NDArray[np.int64]) -> None:
+    pass
+
+
 def _no_groups(_by: GroupBy) -> GroupIndex:
     return GroupIndex.of(np.empty(0, np.int64))
 
@@ -219,6 +223,8 @@ class Rehearsal:
         For each training pass, the rows of `memory` to rehearse. [1, 0] before a mixer.
     group : int64[steps, k]
         The group each of `rows` was drawn for; -1 where draws were uniform.
+    count_replays : callable
+        Who draws rows tells which, int64[...], for the buffer's statistics.
     """
 
     incoming: Batch
@@ -226,6 +232,7 @@ class Rehearsal:
     group_by: Callable[[GroupBy], GroupIndex] = _no_groups
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
     group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+    count_replays: Callable[[NDArray[np.int64]], None] = _ignore
 
     def drawn(self, step: int = 0) -> Batch:
         """Copy the memory rows that pass ``step`` rehearses."""

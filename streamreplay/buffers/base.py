@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal
+from streamreplay.buffers.description import describe_state
+from streamreplay.buffers.expiry import Expiry, parse_span
+from streamreplay.buffers.grouping import Groups
+from streamreplay.buffers.laws import KeyLaw, StrategyKeys, UniformKeys
+from streamreplay.buffers.memory import open_folder
+from streamreplay.buffers.ranked import RankedSlots
 from streamreplay.buffers.reservoir import KeyedReservoir
-from streamreplay.buffers.storage import ColumnStore
+from streamreplay.buffers.selection import (
+    ExemplarsSelectionStrategy,
+    OnlineSelectionStrategy,
+    RandomExemplarsSelectionStrategy,
+)
+from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
+from streamreplay.buffers.storage import Beside, ColumnStore
+from streamreplay.draws import draw_balanced
+from streamreplay.errors import CheckpointError
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
 from streamreplay.stage import State, expect
 
-__all__ = ["ExemplarsBuffer"]
+__all__ = ["ExemplarsBuffer", "Policy", "Selection"]
+
+Selection: TypeAlias = ExemplarsSelectionStrategy | OnlineSelectionStrategy
+"""What chooses among the rows of a group."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a buffer keeps.
+
+    Attributes
+    ----------
+    by : {"class", "task", "experience"} or None
+        What the capacity is shared out by.
+    selection : KeyLaw, ExemplarsSelectionStrategy, OnlineSelectionStrategy or None
+        What chooses among the rows of a group; None for a uniform sample.
+    announced : int, optional
+        How many groups will come: each gets an equal share from the beginning.
+    """
+
+    by: GroupBy | None = None
+    selection: KeyLaw | Selection | None = None
+    announced: int | None = None
 
 
 class ExemplarsBuffer:
@@ -26,44 +65,90 @@ class ExemplarsBuffer:
 
     Parameters
     ----------
-    max_size : int
+    policy : Policy
+    max_size : int, optional
         Capacity in rows, at least 0.
     seed : int or numpy.random.SeedSequence
         The same seed and the same rows give the same exemplars, however the rows were cut into
-        batches.
-    by : {"class", "task", "experience"} or None
-        What the capacity is shared out by.
+        batches (but where a strategy ranks stored rows anew in every update).
+    max_bytes : int, optional
+        Capacity in bytes, instead of ``max_size``: as many rows as fit with all that is kept beside
+        them, found at the first row.
+    storage : path, optional
+        A folder: rows are memory-mapped from files in it, which no one else can see and which are
+        gone when the buffer is. By default they are in RAM.
+    ttl : int or datetime.timedelta, optional
+        Age at which a row is deleted: in rows offered, or in event time.
 
     Raises
     ------
     ValueError
-        ``max_size`` is negative.
+        A parameter is out of its range, or ``max_size`` and ``max_bytes`` are not exactly one.
+    OSError
+        The folder cannot be used.
     """
 
-    def __init__(self, max_size: int, seed: Seed, by: GroupBy | None) -> None:
-        if max_size < 0:
-            raise ValueError(f"max_size must be at least 0, got {max_size}")
-        self.by = by
-        self._store = ColumnStore(max_size)
-        self._reservoir = KeyedReservoir(self._store, spawn_seed(seed, "reservoir"))
+    def __init__(
+        self,
+        policy: Policy,
+        max_size: int | None = None,
+        seed: Seed = 0,
+        *,
+        max_bytes: int | None = None,
+        storage: str | os.PathLike[str] | None = None,
+        ttl: int | timedelta | None = None,
+    ) -> None:
+        if (max_size is None) == (max_bytes is None):
+            raise ValueError("exactly one of max_size and max_bytes must be given")
+        for name, least, value in (("max_size", 0, max_size), ("max_bytes", 1, max_bytes)):
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        if policy.by is not None and policy.by not in GROUP_COLUMNS:
+            choices = ", ".join(GROUP_COLUMNS)
+            raise ValueError(f"groupby must be one of {choices} or None, got {policy.by!r}")
+        if policy.announced is not None and policy.announced < 1:
+            raise ValueError(f"the number of groups must be at least 1, got {policy.announced}")
+        self._policy = policy
+        self._expiry: Expiry | None = None
+        if ttl is not None:
+            limit, by_time = parse_span("ttl", ttl)
+            self._expiry = Expiry(limit, by_time=by_time)
+        self._store = ColumnStore(
+            max_size or 0,
+            max_bytes=max_bytes,
+            folder=open_folder(storage),
+            beside=_columns_beside(policy, self._expiry),
+        )
+        self._reservoir = _make_slots(policy, self._store, spawn_seed(seed, "reservoir"))
         self._rng = make_rng(spawn_seed(seed, "sample"))
+        self._turn = 0  # odd rows of balanced samples dealt so far
         self._pending: Batch | None = None
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Rehearsal]:
         """Put each batch beside everything stored before it."""
+        store = self._store
         for batch in stream:
             self._commit()
             if not batch.held_out:
                 self._pending = batch
-            yield Rehearsal(batch, self._store.memory(batch), self._store.group_by)
+                if self._expiry is not None:
+                    self._expiry.before(self._reservoir, _labelled(batch))
+            yield Rehearsal(
+                batch, store.memory(batch), store.group_by, count_replays=store.count_replays
+            )
         self._commit()
 
     def __len__(self) -> int:
         return self._store.size
 
     @property
+    def by(self) -> GroupBy | None:
+        """What the capacity is shared out by."""
+        return self._policy.by
+
+    @property
     def max_size(self) -> int:
-        """Capacity in rows."""
+        """Capacity in rows; 0 until the first row if it was given in bytes."""
         return self._store.max_size
 
     @property
@@ -73,8 +158,20 @@ class ExemplarsBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes allocated for rows."""
+        """Bytes allocated for rows and what is kept beside them."""
         return self._store.nbytes
+
+    @property
+    def uniform_since(self) -> int:
+        """From which row on (counted by `seen`) stored rows are a fair sample; 0: from the first.
+
+        That is, within each group all rows from there on were equally likely to be stored (where
+        a strategy or a half-life chooses: were chosen by the same rule). It moves when room is
+        filled up with what comes next, as ``resize(..., refill=True)`` asks for, and when a group
+        that had lost all its rows begins anew; after a refill it goes back to 0 once the newer rows
+        are as sparse as the older ones.
+        """
+        return self._reservoir.uniform_since
 
     @property
     def buffer(self) -> Batch:
@@ -102,37 +199,74 @@ class ExemplarsBuffer:
 
         Raises
         ------
+        TypeError
+            It is not a `Batch`.
         ValueError
             Rows of another shape or type than those stored.
         """
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                f"update takes a Batch, got {type(batch).__name__}: "
+                "build one with Batch.from_arrays(x, y)"
+            )
         self._commit()  # what came before comes first, whether or not the state was asked for
         if batch.held_out:
             return
-        if len(batch) and np.minimum.reduce(batch.y) < 0:
-            batch = batch.take(batch.y >= 0)
-        if len(batch):
-            groups = None if self.by is None else getattr(batch, GROUP_COLUMNS[self.by])
+        batch = _labelled(batch)
+        if not len(batch):
+            return
+        groups = None if self.by is None else getattr(batch, GROUP_COLUMNS[self.by])
+        if self._expiry is not None:
+            self._expiry.update(self._reservoir, batch, groups)
+        else:
             self._reservoir.update(batch, groups)
+        if self._store.over_budget:  # ids have become longer than they were at the first row
+            self._reservoir.resize(self._store.affordable)
 
-    def sample(self, n: int) -> Batch:
-        """Draw n stored rows uniformly, with replacement.
+    def sample(self, n: int, by: GroupBy | None = None) -> Batch:
+        """Draw n stored rows with replacement.
+
+        Parameters
+        ----------
+        n : int
+        by : {"class", "task", "experience"} or None
+            Draw the same number of each, to within one; the odd ones go round from call to call.
+            None draws uniformly.
 
         Raises
         ------
         ValueError
-            n is negative, or the buffer is empty and n is not 0.
+            n is negative, or the buffer is empty and n is not 0, or ``by`` is not one of the
+            choices.
         """
         if n < 0 or (n and not len(self)):
             raise ValueError(f"cannot draw {n} rows from a buffer of {len(self)}")
-        slots: NDArray[np.int64] = self._rng.integers(0, max(len(self), 1), n)
+        if by is not None and by not in GROUP_COLUMNS:
+            raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)} or None, got {by!r}")
+        if by is None or not n:
+            slots: NDArray[np.int64] = self._rng.integers(0, max(len(self), 1), n)
+        else:
+            index = self._store.group_by(by)
+            slots, _, odd = draw_balanced(self._rng, index, n, self._turn, replacement=True)
+            self._turn += odd
+        if n:
+            self._store.count_replays(slots)
         return self.buffer.take(slots)
 
-    def resize(self, new_size: int) -> None:
+    def resize(self, new_size: int, *, refill: bool = False) -> None:
         """Change the capacity.
 
-        Shrinking evicts uniformly within each group. After growing, every group stays a uniform
-        sample of all its rows, so a group that had been full fills the new room only as slowly as
-        its acceptance rate at the time of growing allows. A group that has no row left begins anew.
+        Shrinking evicts within each group: uniformly, or what the strategy ranks last. After
+        growing, every group stays a fair sample of all its rows, so a group that had been full
+        fills the new room only as slowly as its acceptance rate at the time of growing allows. A
+        group that has no row left begins anew.
+
+        Parameters
+        ----------
+        new_size : int
+        refill : bool
+            Fill the new room with whatever comes next. `uniform_since` then says from where on
+            the sample is fair.
 
         Raises
         ------
@@ -142,25 +276,75 @@ class ExemplarsBuffer:
         if new_size < 0:
             raise ValueError(f"new_size must be at least 0, got {new_size}")
         self._commit()
-        self._reservoir.resize(new_size)
+        self._store.max_bytes = None
+        self._reservoir.resize(new_size, refill=refill)
+
+    def merge(self, other: ExemplarsBuffer) -> None:
+        """Take in the rows of a buffer that was filled from another part of the stream.
+
+        The result is distributed as one buffer of this capacity over both parts: each group a
+        fair sample of its rows in both, in proportion to how many each has seen. ``other`` is left
+        as it is. Half-lives in rows take rows of equal age in their own parts to be of equal age.
+
+        Raises
+        ------
+        ValueError
+            The policies differ; both were built with one seed, so that what they keep is not
+            independent; or there is no fair join: a strategy ranks the rows, or rows expire by
+            their number.
+        """
+        self._check_mergeable(other)
+        self._commit()
+        other._commit()
+        mine, theirs = self._reservoir, other._reservoir
+        if isinstance(mine, KeyedReservoir) and isinstance(theirs, KeyedReservoir):
+            mine.merge(theirs)
+
+    def forget(
+        self,
+        ids: ArrayLike | None = None,
+        where: Callable[[Batch], ArrayLike] | None = None,
+    ) -> int:
+        """Delete stored rows now; return how many. What is left is a fair sample of the rest.
+
+        The room is filled again at the rate at which rows are accepted, not with whatever comes
+        next. Their bytes are overwritten.
+
+        Parameters
+        ----------
+        ids : array_like of int or str [k], optional
+            The stream's own names of the rows; those not stored are ignored.
+        where : callable, optional
+            Given all stored rows as a `Batch`, returns bool[n].
+
+        Raises
+        ------
+        ValueError
+            Not exactly one of the two is given; rows have no ids; ``where`` returns another shape.
+        TypeError
+            ``where`` does not return booleans.
+        """
+        if (ids is None) == (where is None):
+            raise ValueError("exactly one of ids and where must be given")
+        self._commit()
+        if not len(self):
+            return 0
+        if where is not None:
+            mask = np.asarray(where(self.buffer))
+            if mask.dtype != np.bool_:
+                raise TypeError(f"where must return booleans, got {mask.dtype}")
+            if mask.shape != (len(self),):
+                raise ValueError(f"where must return bool[{len(self)}], got shape {mask.shape}")
+        else:
+            mask = self._named(np.atleast_1d(np.asarray(ids)))
+        slots = np.flatnonzero(mask)
+        self._reservoir.remove(slots)
+        return len(slots)
 
     def describe(self) -> dict[str, Any]:
-        """Return what is stored, in numbers: rows, capacity, bytes, acceptance, rows by class."""
-        reservoir = self._reservoir
-        index = self._store.group_by("class") if len(self) else None
-        ages = self.buffer.t if len(self) else np.empty(0, np.int64)
-        return {
-            "rows": len(self),
-            "max_size": self.max_size,
-            "seen": reservoir.seen,
-            "nbytes": self.nbytes,
-            "acceptance": reservoir.acceptance,
-            "oldest": int(ages.min()) if len(ages) else None,
-            "newest": int(ages.max()) if len(ages) else None,
-            "by_class": {}
-            if index is None
-            else dict(zip(index.ids.tolist(), index.counts.tolist(), strict=True)),
-        }
+        """Return what is stored, in numbers; see `streamreplay.buffers.description`."""
+        described = describe_state(self.state_dict())
+        return {**described, "nbytes": self.nbytes}
 
     def state_dict(self) -> State:
         """Take in the pending batch, and return rows, keys and generators."""
@@ -169,20 +353,94 @@ class ExemplarsBuffer:
             "max_size": self.max_size,
             "by": self.by,
             "sample": rng_state(self._rng),
+            "turn": self._turn,
+            "acceptance": self._reservoir.acceptance,
+            "uniform_since": self.uniform_since,
+            "expiry": None if self._expiry is None else self._expiry.state_dict(),
             "rows": self._store.state_dict(),
             "reservoir": self._reservoir.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state saved from a buffer of the same capacity and policy."""
-        expect("max_size", state["max_size"], self.max_size)
+        if self._store.max_bytes is None:
+            expect("max_size", state["max_size"], self.max_size)
         expect("by", state["by"], self.by)
+        expect("ttl", state["expiry"] is not None, self._expiry is not None)
         load_rng_state("sample", self._rng, state["sample"])
-        self._store.load_state_dict(state["rows"])
-        self._reservoir.load_state_dict(state["reservoir"])
+        parts = (("rows", self._store), ("reservoir", self._reservoir), ("expiry", self._expiry))
+        for name, part in parts:
+            if part is not None:
+                try:
+                    part.load_state_dict(state[name])
+                except KeyError as error:
+                    raise CheckpointError(f"{name}.{error.args[0]}: is not in the state") from None
+        self._turn = int(state["turn"])
         self._pending = None
 
     def _commit(self) -> None:
         pending, self._pending = self._pending, None
         if pending is not None:
             self.update(pending)
+
+    def _named(self, ids: NDArray[Any]) -> NDArray[np.bool_]:
+        stored = self.buffer.id
+        if stored is None:
+            raise ValueError("rows have no ids: name their field (source.id), or use where")
+        if (stored.dtype.kind == "U") != (ids.dtype.kind == "U"):
+            stored, ids = stored.astype(str), ids.astype(str)
+        return np.isin(stored, ids)
+
+    def _describe_policy(self) -> str:
+        reservoir = self._reservoir
+        law = type(reservoir.law).__name__ if isinstance(reservoir, KeyedReservoir) else "ranked"
+        settings = reservoir.law.state_dict() if isinstance(reservoir, KeyedReservoir) else {}
+        ttl = "" if self._expiry is None else f", ttl {self._expiry.limit:g}"
+        return f"{type(self).__name__} by {self.by}, {law} {settings or ''}{ttl}".strip()
+
+    def _check_mergeable(self, other: ExemplarsBuffer) -> None:
+        mine, theirs = self._reservoir, other._reservoir
+        ours, others = self._describe_policy(), other._describe_policy()
+        if ours != others:
+            raise ValueError(f"policies must be the same, got {ours} and {others}")
+        if isinstance(mine, RankedSlots):
+            raise ValueError("buffers whose rows a strategy ranks cannot be merged")
+        if self._expiry is not None and not self._expiry.by_time:
+            raise ValueError("buffers whose rows expire by their number cannot be merged")
+        if mine.groups.lottery == theirs.groups.lottery:
+            raise ValueError(
+                "both buffers were built with one seed, so that what they keep is not independent: "
+                "give each part of the stream a seed of its own"
+            )
+
+
+def _labelled(batch: Batch) -> Batch:
+    if len(batch) and np.minimum.reduce(batch.y) < 0:
+        return batch.take(batch.y >= 0)
+    return batch
+
+
+def _columns_beside(policy: Policy, expiry: Expiry | None) -> Beside:
+    columns = dict(SLOT_COLUMNS)
+    if expiry is not None:
+        columns["stamp"] = (np.float64, ())
+    if isinstance(policy.selection, ExemplarsSelectionStrategy) and policy.selection.width:
+        columns["notes"] = (np.float32, (policy.selection.width,))
+    return columns
+
+
+def _make_slots(policy: Policy, store: ColumnStore, seed: Seed) -> GroupedSlots:
+    groups = Groups(seed, policy.announced)
+    selection = policy.selection
+    if isinstance(selection, ExemplarsSelectionStrategy):
+        return RankedSlots(store, groups, selection)
+    if selection is None or isinstance(selection, RandomExemplarsSelectionStrategy):
+        return KeyedReservoir(store, groups, seed, UniformKeys())
+    if isinstance(selection, OnlineSelectionStrategy):
+        return KeyedReservoir(store, groups, seed, StrategyKeys(selection))
+    if isinstance(selection, KeyLaw):
+        return KeyedReservoir(store, groups, seed, selection)
+    raise TypeError(
+        "selection_strategy must be an ExemplarsSelectionStrategy or an OnlineSelectionStrategy, "
+        f"got {type(selection).__name__}"
+    )

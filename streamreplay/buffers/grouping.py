@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from streamreplay.buffers.quotas import deal_slots
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.stage import State
+from streamreplay.stage import State, expect
 
 __all__ = ["Groups"]
 
 _TABLE = 4096  # group ids up to here are looked up in an array
+_NO_CAP = 1 << 62
+_REMEMBERED = 4096  # groups without rows that are remembered at most, beside those with rows
 _PRIORITY_BITS = 20  # so few that count + priority is exact in float64
 
 
@@ -22,6 +24,9 @@ class Groups:
     ----------
     seed : int or numpy.random.SeedSequence
         Of the lottery that ranks groups of equal size.
+    announced : int, optional
+        How many groups will come: each gets an equal share at most from the beginning, and what it
+        leaves is kept for it. If more come, all get equal shares of what there is.
 
     Attributes
     ----------
@@ -31,24 +36,55 @@ class Groups:
         Rows offered, rows stored.
     threshold : list of float [groups]
         Keys from here on are not stored; inf until the group has had to turn a row away.
+    cap : list of int [groups]
+        Rows that a group may store at most.
+    since : list of int [groups]
+        Rows that had been offered to all groups when this one's sample began; 0 if it is one of
+        all the group's rows.
+    sound : list of float [groups]
+        Once the threshold is not above this, the group is a sample of all its rows again.
     """
 
-    def __init__(self, seed: Seed) -> None:
+    def __init__(self, seed: Seed, announced: int | None = None) -> None:
         self.ids: list[int] = []
         self.seen: list[int] = []
         self.count: list[int] = []
         self.threshold: list[float] = []
+        self.cap: list[int] = []
+        self.since: list[int] = []
+        self.sound: list[float] = []
         self.number: dict[int, int] = {}
         """Group id -> group number."""
+        self.lottery = int(spawn_seed(seed, "lottery").generate_state(1, np.uint64)[0])
+        self._announced = announced
+        self._max_size = 0
         self._table = np.empty(0, np.int64)  # the same for small ids, -1 where there is none
         self._level = np.empty(0)  # float64[groups], count + priority
-        self._lottery = int(spawn_seed(seed, "lottery").generate_state(1, np.uint64)[0])
+        self._born = 0  # groups ever added
+        self._serial: list[int] = []  # how many had been added before each group
+        self._draws: list[int] = []  # how often each group drew its priority anew
+        self._drawn_at: list[int] = []  # rows that had been offered when it last did
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, group_id: int) -> int:
-        """Add a group; return its number."""
+    @property
+    def capped(self) -> bool:
+        """Tell whether a group may have to turn rows away while there is room."""
+        return self._announced is not None
+
+    @property
+    def over_cap(self) -> bool:
+        """Tell whether a group stores more than it may, since others have come."""
+        return any(map(int.__gt__, self.count, self.cap))
+
+    def set_max_size(self, max_size: int) -> None:
+        """Set how many slots there are to share."""
+        self._max_size = max_size
+        self._set_caps()
+
+    def add(self, group_id: int, at: int) -> int:
+        """Add a group that the row with number ``at`` is the first of; return its number."""
         number = len(self.ids)
         self.ids.append(group_id)
         self.number[group_id] = number
@@ -56,13 +92,23 @@ class Groups:
         self.seen.append(0)
         self.count.append(0)
         self.threshold.append(np.inf)
-        self._level = np.append(self._level, self._draw_priority(number, 0))
+        self.cap.append(_NO_CAP)
+        self.since.append(0)
+        self.sound.append(np.inf)
+        self._serial.append(self._born)
+        self._draws.append(0)
+        self._drawn_at.append(at)
+        self._level = np.append(self._level, self._draw_priority(self._born, 0))
+        self._born += 1
+        if self._announced is not None:
+            self._set_caps()
         return number
 
-    def number_all(self, ids: NDArray[np.int64], most: int) -> NDArray[np.int64] | None:
+    def number_all(self, ids: NDArray[np.int64], most: int, start: int) -> NDArray[np.int64] | None:
         """Return each row's group number, adding groups in order of appearance: int64[n].
 
-        None, and nothing added, if there would be more than ``most`` groups.
+        The rows have the numbers from ``start`` + 1 on. None, and nothing added, if there would be
+        more than ``most`` groups.
         """
         if len(self.ids) <= most and ids.min() >= 0 and ids.max() < len(self._table):
             numbers: NDArray[np.int64] = self._table[ids]
@@ -73,7 +119,7 @@ class Groups:
         if len(self.ids) + len(new) > most:
             return None
         for i in new:
-            self.add(int(found[i]))
+            self.add(int(found[i]), start + int(first[i]) + 1)
         return np.array([self.number[i] for i in found.tolist()], np.int64)[inverse]
 
     def change(self, group: int, rows: int) -> None:
@@ -81,16 +127,46 @@ class Groups:
         self.count[group] += rows
         self._level[group] += rows
 
-    def set_counts(self, counts: NDArray[np.int64]) -> None:
-        """Set how many rows each group has: int64[groups]."""
-        self.count = counts.tolist()
+    def set_counts(self, counts: NDArray[np.int64], at: int) -> None:
+        """Set how many rows each group has, int64[groups], after ``at`` rows."""
         self._level = self._level % 1.0 + counts
+        before, self.count = self.count, counts.tolist()
         for group, count in enumerate(self.count):
-            if not count:
-                self.threshold[group] = np.inf  # it has lost all rows, and begins anew
+            if before[group] and not count:
+                self.begin_anew(group, at)
+
+    def begin_anew(self, group: int, at: int) -> None:
+        """Let a group that has lost all its rows, after ``at`` rows, take in what comes next."""
+        self.threshold[group], self.sound[group] = np.inf, -np.inf
+        self.since[group] = at
+
+    def loosen(self, group: int, threshold: float, at: int) -> None:
+        """Raise a group's threshold after ``at`` rows: more of what comes next is stored."""
+        if self.threshold[group] < threshold:
+            if self.is_sound(group):
+                self.sound[group] = self.threshold[group]
+            self.threshold[group] = threshold
+            self.since[group] = at
+
+    def join(self, group: int, other: Groups, number: int) -> None:
+        """Let a group be the join of itself and one of another reservoir, over other rows."""
+        self.seen[group] += other.seen[number]
+        self.since[group] = max(self.since[group], other.since[number])
+        self.sound[group] = min(self.sound[group], other.sound[number])
+        self.threshold[group] = min(self.threshold[group], other.threshold[number])
+
+    def is_sound(self, group: int) -> bool:
+        """Tell whether rows from before and after the threshold was raised are stored alike."""
+        return self.threshold[group] <= self.sound[group]
+
+    def begun(self, group: int) -> int:
+        """Return how many rows had been offered when the group's sample began."""
+        return 0 if self.is_sound(group) else self.since[group]
 
     def deal(self, available: NDArray[np.int64], max_size: int) -> NDArray[np.int64]:
         """Deal slots to groups that have so many rows to give; return quotas: int64[groups]."""
+        if self._announced is not None:
+            available = np.minimum(available, self.cap)
         return deal_slots(available, self._level % 1.0, max_size)
 
     def choose_victim(self, group: int) -> int:
@@ -103,31 +179,65 @@ class Groups:
         level[group] -= 1.0
         return victim
 
-    def draw_lots(self, group: int) -> None:
-        """Share slots among more groups than there are slots; called for each row of a group.
+    def draw_lots(self, group: int, at: int) -> None:
+        """Share slots among more groups than slots; called for each row, with its number.
 
-        The groups with the lowest priorities own the slots. A group draws a new priority whenever
-        the number of its rows has doubled, so that no group that goes on stays without a slot for
-        ever, and ownership is the same lottery for all groups, whatever their ids. Where groups
-        come one after the other, the one that is coming in has the better of it: it draws most.
+        The groups with the lowest priorities own the slots: a fair lottery, whatever their ids and
+        whenever they came. A group that still gets rows when the stream is twice as long as at its
+        last draw draws anew, so that none goes without a slot for ever; one that came and went
+        draws once.
         """
-        doublings = self.seen[group].bit_length() - 1
-        if doublings and self.seen[group] == 1 << doublings:
-            self._level[group] = self.count[group] + self._draw_priority(group, doublings)
+        if at >= 2 * self._drawn_at[group]:
+            self._drawn_at[group] = at
+            self._draws[group] += 1
+            priority = self._draw_priority(self._serial[group], self._draws[group])
+            self._level[group] = self.count[group] + priority
+
+    @property
+    def too_many(self) -> bool:
+        """Tell whether groups without rows are to be forgotten, so that memory stays bounded."""
+        return len(self.ids) > _REMEMBERED + 4 * self._max_size
+
+    def forget_oldest(self) -> NDArray[np.int64]:
+        """Forget most groups without rows, those first that drew first.
+
+        One that comes again draws as if it came for the first time. Returns each group's new
+        number, int64[groups], -1 for those forgotten.
+        """
+        empty = np.flatnonzero(np.array(self.count) == 0)
+        order = np.argsort(np.array(self._drawn_at)[empty], kind="stable")
+        gone = empty[order[: max(0, len(empty) - _REMEMBERED // 4)]]
+        stays = np.ones(len(self.ids), np.bool_)
+        stays[gone] = False
+        new = np.where(stays, np.cumsum(stays) - 1, -1)
+        state = self.state_dict()
+        for name, column in state.items():
+            if isinstance(column, np.ndarray):
+                state[name] = column[stays]
+        self.load_state_dict(state)
+        return new
 
     def state_dict(self) -> State:
         """Return everything but what follows from it."""
         return {
-            "lottery": self._lottery,
+            "announced": self._announced,
+            "lottery": self.lottery,
             "ids": np.array(self.ids, np.int64),
             "seen": np.array(self.seen, np.int64),
             "level": self._level,
             "threshold": np.array(self.threshold),
+            "since": np.array(self.since, np.int64),
+            "sound": np.array(self.sound),
+            "born": self._born,
+            "serial": np.array(self._serial, np.int64),
+            "draws": np.array(self._draws, np.int64),
+            "drawn_at": np.array(self._drawn_at, np.int64),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state."""
-        self._lottery = int(state["lottery"])
+        expect("announced", state["announced"], self._announced)
+        self.lottery = int(state["lottery"])
         self.ids = state["ids"].tolist()
         self.number = {group_id: number for number, group_id in enumerate(self.ids)}
         self._table = np.empty(0, np.int64)
@@ -137,6 +247,21 @@ class Groups:
         self._level = state["level"].copy()
         self.count = self._level.astype(np.int64).tolist()
         self.threshold = state["threshold"].tolist()
+        self.since, self.sound = state["since"].tolist(), state["sound"].tolist()
+        self._born, self._serial = int(state["born"]), state["serial"].tolist()
+        self._draws, self._drawn_at = state["draws"].tolist(), state["drawn_at"].tolist()
+        self.cap = [_NO_CAP] * len(self.ids)
+        self._set_caps()
+
+    def _set_caps(self) -> None:
+        if self._announced is None:
+            return
+        groups = max(self._announced, len(self.ids))
+        to_come = [self._draw_priority(number, 0) for number in range(len(self.ids), groups)]
+        priority = np.append(self._level % 1.0, to_come)
+        shares = deal_slots(np.full(groups, self._max_size), priority, self._max_size)
+        # with more groups than slots the lottery says who has one: a cap of 0 would fix it
+        self.cap = np.maximum(shares, 1)[: len(self.ids)].tolist()
 
     def _tabulate(self, group_id: int, number: int) -> None:
         if 0 <= group_id < _TABLE:
@@ -145,7 +270,7 @@ class Groups:
                 self._table = np.append(self._table, np.full(new, -1))
             self._table[group_id] = number
 
-    def _draw_priority(self, group: int, draw: int) -> float:
-        """Return a group's priority: a function of its number and how often it was drawn anew."""
-        bits = np.random.SeedSequence((self._lottery, group, draw)).generate_state(1)[0]
+    def _draw_priority(self, serial: int, draw: int) -> float:
+        """Return a priority: a function of which group it is, and how often it has drawn before."""
+        bits = np.random.SeedSequence((self.lottery, serial, draw)).generate_state(1)[0]
         return float(bits >> (32 - _PRIORITY_BITS)) / (1 << _PRIORITY_BITS)

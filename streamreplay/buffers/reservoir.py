@@ -1,16 +1,13 @@
-"""One reservoir split into groups: which rows stay, and who makes room.
+"""Reservoirs by random keys: which rows stay, and who makes room.
 
-Every row gets a random key, uniform in [0, 1), and a group keeps the rows with the smallest keys it
-has seen: a uniform sample of the group's whole stream, equal in law to Algorithm R (Vitter 1985;
-keys as in Efraimidis and Spirakis 2006, with equal weights). Unlike Algorithm R's slots, keys stay
-right when a group must shrink, and the rows that stay are a function of the rows seen and their
-keys alone, so that it does not matter how the stream was cut into batches.
+Every row gets a random key, and a group keeps the rows with the smallest keys it has seen. Uniform
+keys make that a uniform sample of the group's whole stream, equal in law to Algorithm R (Vitter
+1985; keys as in Efraimidis and Spirakis 2006, with equal weights); other laws make it another
+sample (see `laws`). Unlike Algorithm R's slots, keys stay right when a group must shrink, and the
+rows that stay are a function of the rows seen and their keys alone, so that it does not matter how
+the stream was cut into batches.
 
-Room is dealt in rounds. In round k every group that has seen k rows gets its k-th slot, groups in
-the order of a random priority, until the slots are gone: quotas differ by one at most where groups
-have rows to give, and what a small group leaves over goes to the others (water-filling). A group's
-quota only ever shrinks while `max_size` stays, so nothing is needed that was thrown away. A new row
-in a full buffer therefore evicts from the group with the largest (count, priority): the greedy
+A new row in a full buffer evicts from the group with the largest (count, priority): the greedy
 balancing of class-balancing reservoir sampling (Chrysakis and Moens 2020, Algorithm 1).
 """
 
@@ -18,7 +15,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict
-from typing import Any
+from math import inf
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +24,9 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.grouping import Groups
 from streamreplay.buffers.keys import KeyStream
+from streamreplay.buffers.laws import KeyLaw, UniformKeys
+from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
-from streamreplay.errors import CheckpointError
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import State
 
@@ -36,117 +35,166 @@ __all__ = ["KeyedReservoir"]
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
 
 
-class KeyedReservoir:
-    """The rows with the smallest keys of each group, in a `ColumnStore`.
+@final
+class KeyedReservoir(GroupedSlots):
+    """The rows with the smallest keys of each group.
 
     Parameters
     ----------
     store : ColumnStore
+    groups : Groups
     seed : int or numpy.random.SeedSequence
+    law : KeyLaw, optional
+        How keys are made; uniform by default.
     """
 
-    def __init__(self, store: ColumnStore, seed: Seed) -> None:
-        self.store = store
-        self.seen = 0  # labelled rows offered
-        self.groups = Groups(seed)
-        self._size = 0  # as the store's, but ahead of it within an update
+    def __init__(
+        self, store: ColumnStore, groups: Groups, seed: Seed, law: KeyLaw | None = None
+    ) -> None:
+        super().__init__(store, groups)
+        self.law = law or UniformKeys()
+        self._uniform = isinstance(self.law, UniformKeys)
         self._keys = KeyStream(spawn_seed(seed, "keys"))
-        self._key = np.empty(store.max_size)  # float64[max_size], of the row in each slot
-        self._group = np.empty(store.max_size, np.int64)  # [max_size], group number of each slot
         self._largest: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)  # derived
 
     @property
     def acceptance(self) -> float | None:
-        """Probability that a row is taken in, whose group is as likely as so far; None at first."""
+        """Chance that a row is stored whose group is as likely as so far; None where unknown."""
         if not self.seen:
             return None
-        seen = np.array(self.groups.seen, np.float64)
-        chances = np.minimum(np.array(self.groups.threshold), 1.0)
-        return float(seen @ chances / seen.sum()) if len(seen) and self.store.max_size else 0.0
+        if not self.store.max_size:
+            return 0.0
+        now = self.clock.now(by_time=self.law.by_time)
+        chances = [self.law.acceptance(each, now) for each in self.groups.threshold]
+        known = [chance for chance in chances if chance is not None]
+        if len(known) < len(chances):
+            return None
+        return float(np.average(known, weights=self.groups.seen)) if known else 0.0
 
-    def slots_of(self, group: int) -> NDArray[np.int64]:
-        """Return the slots of a group's rows by its number, ascending: int64[count]."""
-        if len(self.groups) == 1:
-            return np.arange(self._size)
-        return np.flatnonzero(self._group[: self._size] == group)
-
-    def update(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
-        """Offer labelled rows, each with its group id; None puts all of them into one group."""
-        n = len(batch)
-        self.store.fit(batch)
-        self.seen += n
-        if group_ids is None:
-            self._update_ungrouped(batch, n)
-            return
-        keys = self._keys.take(n)
-        if n <= _FEW or not self._update_many(batch, keys, group_ids):
-            self._update_each(batch, keys, group_ids)
-
-    def resize(self, max_size: int) -> None:
+    def resize(self, max_size: int, *, refill: bool = False) -> None:
         """Change the number of slots.
 
         Shrinking evicts the largest keys, hence uniformly, down to the new quotas. After growing, a
         group that has turned rows away takes those with keys below its largest: with k of n rows
         stored that is the k-th smallest of n keys, k / (n + 1) in mean, so the group grows as
-        slowly as it must to stay a uniform sample of its whole stream.
+        slowly as it must to stay a uniform sample of its whole stream. With ``refill`` it takes all
+        that comes instead, until the buffer is full.
         """
         if max_size > self.store.max_size:
             for group, threshold in enumerate(self.groups.threshold):
-                if threshold < np.inf:
+                if threshold < inf and self.groups.count[group]:
                     self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
-        quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
-        kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
-        keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
-        self._key = _reallocate(self._key[keep], max_size)
-        self._group = _reallocate(self._group[keep], max_size)
-        self.groups.set_counts(quotas)
-        self._size = len(keep)
-        self.store.keep(keep, max_size)
-        self._largest.clear()
+        super().resize(max_size)
+        if refill and self._size < max_size:
+            for group in range(len(self.groups)):
+                self.groups.loosen(group, inf, self.clock.rows)
+
+    def takes_all(self, n: int) -> bool:
+        """Tell whether the next n rows will all be stored, whatever their groups and keys."""
+        groups = self.groups
+        return (
+            self._size + n <= self.store.max_size
+            and not groups.capped
+            and min(groups.threshold, default=inf) == inf
+        )
+
+    def loosen(self) -> None:
+        """Let in about twice as many rows as before, since much of the room is empty."""
+        for group, threshold in enumerate(self.groups.threshold):
+            self.groups.loosen(group, self.law.loosen(threshold), self.clock.rows)
+
+    def merge(self, other: KeyedReservoir) -> None:
+        """Take in another reservoir, of the same law but other keys, over other rows.
+
+        A group of both keeps the smallest keys of the two, below the lower threshold: what one of
+        them would have kept of both streams.
+        """
+        ours, theirs = self.groups, other.groups
+        if not len(theirs):
+            return
+        found = ours.number_all(
+            np.array(theirs.ids, np.int64), len(theirs) + len(ours), self.clock.rows
+        )
+        numbers = np.empty(0, np.int64) if found is None else found  # it is not: `most` is enough
+        for number, group in enumerate(numbers.tolist()):
+            ours.join(group, theirs, number)
+        limits = np.array(ours.threshold)
+        stored = self._group[: self._size]
+        self.remove(np.flatnonzero(self._key[: self._size] >= limits[stored]))
+        self.seen += other.seen
+        self.clock.rows = max(self.clock.rows, other.clock.rows)
+        self.clock.latest = max(self.clock.latest, other.clock.latest)
+        groups, keys = numbers[other._group[: other._size]], other._key[: other._size]
+        rows = np.flatnonzero(keys < limits[groups])
+        if len(rows):
+            stored_beside = {
+                name: column[: other._size]
+                for name, column in other.store.beside.items()
+                if name not in SLOT_COLUMNS
+            }
+            self._fit(other.store.batch, stored_beside)
+            self._merge(other.store.batch, rows, keys[rows], groups[rows])
 
     def state_dict(self) -> State:
-        """Return the keys, the groups and the key stream; the rows are the store's."""
+        """Return the key stream, the law and the groups; keys and rows are the store's."""
         return {
-            "seen": self.seen,
+            **super().state_dict(),
+            "law": self.law.state_dict(),
             "keys": self._keys.state_dict(),
-            "groups": self.groups.state_dict(),
-            "key": self._key[: self._size],
-            "group": self._group[: self._size],
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state; the store's rows must have been loaded before."""
-        size = self.store.size
-        if len(state["key"]) != size or len(state["group"]) != size:
-            raise CheckpointError(f"key: saved {len(state['key'])} keys for {size} rows")
-        self.seen, self._size = int(state["seen"]), size
+        super().load_state_dict(state)
+        self.law.load_state_dict(state["law"])
         self._keys.load_state_dict(state["keys"])
-        self.groups.load_state_dict(state["groups"])
-        self._key = _reallocate(state["key"], self.store.max_size)
-        self._group = _reallocate(state["group"], self.store.max_size)
+
+    def _forget_derived(self) -> None:
         self._largest.clear()
+
+    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+        n = len(batch)
+        if group_ids is None and self._uniform:
+            self._update_ungrouped(batch, n)
+            return
+        keys = self._keys.take(n)
+        if not self._uniform:
+            stamps = self.clock.stamps(batch, by_time=self.law.by_time)
+            keys = self.law.make_keys(batch, keys, stamps)
+        if group_ids is None:
+            self._update_ungrouped(batch, n, keys)
+        elif n <= _FEW or not self._update_many(batch, keys, group_ids):
+            self._update_each(batch, keys, group_ids)
 
     # -- one group -------------------------------------------------------------------------------
 
-    def _update_ungrouped(self, batch: Batch, n: int) -> None:
+    def _update_ungrouped(
+        self, batch: Batch, n: int, keys: NDArray[np.float64] | None = None
+    ) -> None:
+        """Offer rows of one group; without ``keys`` they are uniform, and searched in blocks."""
         if not len(self.groups):
-            self.groups.add(0)
+            self.groups.add(0, self.clock.rows + 1)
         self.groups.seen[0] += n
         if not self.store.max_size:
-            self._keys.take(n)
+            if keys is None:
+                self._keys.take(n)
             return
         threshold = self.groups.threshold[0]
-        if threshold == np.inf and self._size + n <= self.store.max_size:
-            self._append(batch, n)
+        if threshold == inf and self._size + n <= self.store.max_size:
+            self._append(batch, n, self._keys.take(n) if keys is None else keys)
             return
-        rows, keys = self._keys.below(n, threshold)
+        if keys is None:
+            rows, small = self._keys.below(n, threshold)
+        else:
+            found = np.flatnonzero(keys < threshold)
+            rows, small = found.tolist(), keys[found].tolist()
         if self._worth_merging(len(rows)):
             groups = np.zeros(len(rows), np.int64)
-            self._merge(batch, np.array(rows), np.array(keys), groups)
+            self._merge(batch, np.array(rows), np.array(small), groups)
         elif rows and self._size == self.store.max_size:
-            self._replace_each(batch, rows, keys)
+            self._replace_each(batch, rows, small)
         elif rows:
-            self._insert_each(batch, rows, keys, [0] * len(rows))
+            self._insert_each(batch, rows, small, [0] * len(rows))
 
     def _replace_each(self, batch: Batch, rows: list[int], keys: list[float]) -> None:
         """Do as `_insert_each` does for one group and a full buffer, in less than half the time."""
@@ -169,10 +217,10 @@ class KeyedReservoir:
         self.groups.threshold[0] = threshold
         self.store.write_each(slots, batch, placed)
 
-    def _append(self, batch: Batch, n: int) -> None:
+    def _append(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> None:
         """Store all rows, while there is room."""
         end = self._size + n
-        self._key[self._size : end] = self._keys.take(n)
+        self._key[self._size : end] = keys
         self._group[self._size : end] = 0
         self.groups.change(0, n)
         self._size = end
@@ -183,41 +231,65 @@ class KeyedReservoir:
     def _update_each(
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> None:
-        slots: list[int] = []
-        rows: list[int] = []
-        number, seen, threshold = self.groups.number, self.groups.seen, self.groups.threshold
+        written = _Written(self.store, batch)
+        groups, start = self.groups, self.clock.rows
+        number, seen, threshold = groups.number, groups.seen, groups.threshold
         max_size = self.store.max_size
         for row, (key, group_id) in enumerate(
             zip(keys.tolist(), group_ids.tolist())  # noqa: B905 - strict= costs a third here
         ):
             group = number.get(group_id, -1)
             if group < 0:
-                group = self.groups.add(group_id)
+                group = groups.add(group_id, start + row + 1)
+                if groups.over_cap or groups.too_many:
+                    written.flush()
+                    group = self._make_room(group)
+                    number, seen, threshold = groups.number, groups.seen, groups.threshold
             seen[group] += 1
             if len(number) > max_size:
-                self.groups.draw_lots(group)
+                groups.draw_lots(group, start + row + 1)
             if key < threshold[group]:
-                slot = self._insert(key, group)
+                slot = self._insert(key, group, start + row + 1)
                 if slot >= 0:
-                    slots.append(slot)
-                    rows.append(row)
-        self.store.write_each(slots, batch, rows)
+                    written.add(slot, row)
+        written.flush()
+
+    def _make_room(self, group: int) -> int:
+        """Let groups give what a new one of the announced may have; forget groups of old.
+
+        Returns the new group's number, which may have changed.
+        """
+        groups = self.groups
+        for each, (count, cap) in enumerate(zip(groups.count, groups.cap, strict=True)):
+            if count > cap:
+                slots = self.slots_of(each)
+                self.remove(np.setdiff1d(slots, self._smallest(each, cap), assume_unique=True))
+        if groups.too_many:
+            renumbered = groups.forget_oldest()
+            self._group[: self._size] = renumbered[self._group[: self._size]]
+            self._forget_derived()
+            return int(renumbered[group])  # it drew last, and stays
+        return group
 
     def _insert_each(
         self, batch: Batch, rows: list[int], keys: list[float], groups: list[int]
     ) -> None:
-        slots, placed = [], []
+        slots, placed, start = [], [], self.clock.rows
         for row, key, group in zip(rows, keys, groups):  # noqa: B905 - strict= costs a third here
             if key < self.groups.threshold[group]:
-                slot = self._insert(key, group)
+                slot = self._insert(key, group, start + row + 1)
                 if slot >= 0:
                     slots.append(slot)
                     placed.append(row)
         self.store.write_each(slots, batch, placed)
 
-    def _insert(self, key: float, group: int) -> int:
+    def _insert(self, key: float, group: int, at: int) -> int:
         """Find a slot for a row whose key is below its group's threshold; -1 if it has to go."""
-        if self._size < self.store.max_size:
+        if self.groups.count[group] >= self.groups.cap[group]:
+            slot = self._replace(key, group)
+            if slot < 0:
+                return slot
+        elif self._size < self.store.max_size:
             slot = self._size
             self._size += 1
             self._group[slot] = group
@@ -229,7 +301,7 @@ class KeyedReservoir:
                 if slot < 0:
                     return slot
             else:
-                slot = self._move(victim, group)
+                slot = self._move(victim, group, at)
         self._key[slot] = key
         largest = self._largest[group]
         if largest and key > largest[0][0]:
@@ -247,13 +319,14 @@ class KeyedReservoir:
         self.groups.threshold[group], slot = largest.pop()
         return slot
 
-    def _move(self, victim: int, group: int) -> int:
+    def _move(self, victim: int, group: int, at: int) -> int:
         """Evict a row of one group and give its slot to another; return it."""
         evicted, slot = (self._largest[victim] or self._find_largest(victim)).pop()
         self.groups.change(victim, -1)
         self.groups.change(group, 1)
-        # a group that has lost all rows begins anew
-        self.groups.threshold[victim] = evicted if self.groups.count[victim] else np.inf
+        self.groups.threshold[victim] = evicted
+        if not self.groups.count[victim]:
+            self.groups.begin_anew(victim, at)
         self._group[slot] = group
         return slot
 
@@ -279,14 +352,15 @@ class KeyedReservoir:
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> bool:
         """Offer many rows; False, and nothing done, where they must be taken one by one."""
-        groups = self.groups.number_all(group_ids, self.store.max_size)
+        most, start = self.store.max_size, self.clock.rows
+        groups = self.groups.number_all(group_ids, most, start)
         if groups is None:
             return False
         offered = np.bincount(groups, minlength=len(self.groups)).tolist()
         self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered, strict=True)]
         rows = np.flatnonzero(keys < np.array(self.groups.threshold)[groups])
         keys, groups = keys[rows], groups[rows]
-        if self._worth_merging(len(rows)):
+        if self._worth_merging(len(rows)) or self.groups.over_cap:
             self._merge(batch, rows, keys, groups)
         else:
             self._insert_each(batch, rows.tolist(), keys.tolist(), groups.tolist())
@@ -313,14 +387,9 @@ class KeyedReservoir:
             stays, leaves = self._cut(group, int(quotas[group]), keys[mine])
             new.append(mine[stays])
             free.append(leaves)
-        taken = np.sort(np.concatenate(new))
-        freed = np.sort(np.concatenate(free))
-        added = len(taken) - len(freed)
-        slots = np.concatenate([freed, np.arange(self._size, self._size + added)])
-        self._key[slots], self._group[slots] = keys[taken], groups[taken]
-        self.groups.set_counts(quotas)
-        self._size += added
-        self.store.write(slots, batch, rows[taken])
+        taken = np.sort(np.concatenate([np.empty(0, np.int64), *new]))
+        _, left = self._place(batch, rows[taken], keys[taken], groups[taken], np.concatenate(free))
+        self._close(left, quotas)
 
     def _cut(
         self, group: int, quota: int, keys: NDArray[np.float64]
@@ -341,16 +410,20 @@ class KeyedReservoir:
         stays[leaves] = False
         return np.flatnonzero(stays[len(slots) :]), slots[leaves[leaves < len(slots)]]
 
-    def _smallest(self, group: int, quota: int) -> NDArray[np.int64]:
-        slots = self.slots_of(group)
-        if len(slots) <= quota:
-            return slots
-        order = np.argpartition(self._key[slots], quota)
-        self.groups.threshold[group] = float(self._key[slots[order[quota]]])
-        return slots[order[:quota]]
 
+class _Written:
+    """Rows of a batch that have found a slot, to be copied together."""
 
-def _reallocate(values: NDArray[Any], max_size: int) -> NDArray[Any]:
-    fresh = np.empty(max_size, values.dtype)
-    fresh[: len(values)] = values
-    return fresh
+    def __init__(self, store: ColumnStore, batch: Batch) -> None:
+        self._store, self._batch = store, batch
+        self._slots: list[int] = []
+        self._rows: list[int] = []
+
+    def add(self, slot: int, row: int) -> None:
+        self._slots.append(slot)
+        self._rows.append(row)
+
+    def flush(self) -> None:
+        self._store.write_each(self._slots, self._batch, self._rows)
+        self._slots.clear()
+        self._rows.clear()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, describe_array, empty_memory
+from streamreplay.buffers.memory import allocate
 from streamreplay.errors import CheckpointError
 from streamreplay.groups import GroupIndex
-from streamreplay.stage import State
+from streamreplay.stage import State, expect
 
-__all__ = ["ColumnStore"]
+__all__ = ["Beside", "ColumnStore"]
+
+Beside: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+"""Columns that are no part of a row as the stream had it: type and shape for one row, by name."""
 
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache
 _FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
+_REPLAYED: Beside = {"replayed": (np.uint32, ())}
+_NOTHING: dict[str, NDArray[Any]] = {}
 
 
 class ColumnStore:
@@ -24,20 +33,49 @@ class ColumnStore:
     Parameters
     ----------
     max_size : int
-        Slots.
+        Slots; with ``max_bytes`` found at the first row.
+    max_bytes : int, optional
+        Instead of ``max_size``: bytes for all columns.
+    folder : pathlib.Path, optional
+        Columns are memory-mapped from files in it; by default they are in RAM.
+    beside : Beside
+        Columns that the owner keeps beside each row.
     """
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(
+        self,
+        max_size: int,
+        *,
+        max_bytes: int | None = None,
+        folder: Path | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self.max_size = max_size
+        self.max_bytes = max_bytes
         self.size = 0
+        self.beside: dict[str, NDArray[Any]] = {}
+        """Columns beside the rows, by name: [max_size, ...], none before the first row."""
+        self._arriving: Mapping[str, NDArray[Any]] = _NOTHING
+        self._beside: Beside = {**_REPLAYED, **(beside or {})}
+        self._folder = folder
         self._columns: dict[str, NDArray[Any]] = {}  # name -> [max_size, ...]
         self._view: Batch | None = None
         self._index: dict[GroupBy, GroupIndex | None] = {}  # None: asked for before, now stale
 
     @property
     def nbytes(self) -> int:
-        """Bytes allocated."""
-        return sum(column.nbytes for column in self._columns.values())
+        """Bytes allocated, with what is kept beside the rows."""
+        return sum(column.nbytes for column in (*self._columns.values(), *self.beside.values()))
+
+    @property
+    def over_budget(self) -> bool:
+        """Tell whether more is allocated than ``max_bytes``: rows have become larger."""
+        return self.max_bytes is not None and self.nbytes > self.max_bytes
+
+    @property
+    def affordable(self) -> int:
+        """Rows that fit into ``max_bytes`` as rows are now."""
+        return self._rows_within(self.max_bytes or 0, self._columns)
 
     @property
     def batch(self) -> Batch:
@@ -69,23 +107,32 @@ class ColumnStore:
         """Return all stored rows, or no rows shaped like a batch if none was ever seen."""
         return self.batch if self._columns else empty_memory(like)
 
-    def fit(self, batch: Batch) -> None:
+    def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
         """Allocate at the first call; later ones check that a batch's rows still fit.
+
+        ``beside`` has what is to be written beside each of them, [n, ...] by name; how often a row
+        was replayed is 0 if it is not named.
+        """
+        self._arriving = beside
+        self._fit(batch)
+
+    def _fit(self, batch: Batch) -> None:
+        """Check the rows of a batch.
 
         Raises
         ------
         ValueError
-            Rows of another shape or type.
+            Rows of another shape or type; one row needs more than ``max_bytes``.
         """
         mine = self._columns
         if mine and self._fits(batch):
             return
         columns = batch.columns()
         if not mine:
-            self._columns = {
-                name: np.zeros((self.max_size, *column.shape[1:]), column.dtype)
-                for name, column in columns.items()
-            }
+            if self.max_bytes is not None:
+                self.max_size = self._rows_within(self.max_bytes, columns)
+            self._columns = {name: self._new(_kind(column)) for name, column in columns.items()}
+            self.beside = {name: self._new(kind) for name, kind in self._beside.items()}
             return
         x = mine["x"]
         if batch.x.dtype != x.dtype or batch.x.shape[1:] != x.shape[1:]:
@@ -124,6 +171,7 @@ class ColumnStore:
             for start in range(0, len(slots), _BLOCK):
                 part = slice(start, start + _BLOCK)
                 column[slots[part]] = values.take(rows[part], axis=0)
+        self._write_beside(slots, rows)
 
     def append(self, batch: Batch) -> None:
         """Write all rows of a batch behind the stored ones."""
@@ -135,6 +183,9 @@ class ColumnStore:
                 self._write_missing(name, np.arange(start, self.size))
             else:
                 column[start : self.size] = values
+        self.beside["replayed"][start : self.size] = 0
+        for name, values in self._arriving.items():
+            self.beside[name][start : self.size] = values
 
     def write_each(self, slots: list[int], batch: Batch, rows: list[int]) -> None:
         """Do as `write` does, for few rows."""
@@ -153,41 +204,106 @@ class ColumnStore:
             else:
                 for slot, row in zip(slots, rows):  # noqa: B905 - strict= costs a third here
                     column[slot] = values[row]
+        self._write_beside(slots, rows)
 
     def keep(self, slots: NDArray[np.int64], max_size: int) -> None:
         """Keep only the rows in ``slots``, moved to the front in that order, and reallocate."""
-        for name, column in self._columns.items():
-            fresh = np.zeros((max_size, *column.shape[1:]), column.dtype)
-            fresh[: len(slots)] = column[slots]
-            self._columns[name] = fresh
         self.max_size, self.size, self._view = max_size, len(slots), None
+        for columns in (self._columns, self.beside):
+            for name, column in columns.items():
+                fresh = self._new(_kind(column))
+                for start in range(0, len(slots), _BLOCK):
+                    part = slots[start : start + _BLOCK]
+                    fresh[start : start + len(part)] = column[part]
+                columns[name] = fresh
         self._index.clear()
 
+    def remove(self, slots: NDArray[np.int64]) -> None:
+        """Delete the rows in ``slots``, each named once; the last rows move into their places.
+
+        What is left of the deleted rows is overwritten with zeros.
+        """
+        size = self.size - len(slots)
+        tail = np.setdiff1d(np.arange(size, self.size), slots, assume_unique=True)
+        holes = slots[slots < size]
+        for columns in (self._columns, self.beside):
+            for column in columns.values():
+                column[holes] = column[tail]
+                column[size : self.size] = np.zeros((), column.dtype)
+        self.size, self._view = size, None
+        for by in self._index:
+            self._index[by] = None
+
+    def count_replays(self, slots: NDArray[np.int64]) -> None:
+        """Note that rows are rehearsed, each as often as it is named."""
+        np.add.at(self.beside["replayed"], slots.ravel(), 1)
+
     def state_dict(self) -> State:
-        """Return the stored rows; free slots are not saved."""
-        return {name: column[: self.size] for name, column in self._columns.items()}
+        """Return the stored rows and what is beside them; free slots are not saved."""
+        return {
+            "columns": {name: column[: self.size] for name, column in self._columns.items()},
+            "beside": {name: column[: self.size] for name, column in self.beside.items()},
+            "max_size": self.max_size,
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Take over stored rows, where they fit what this store has seen and can hold."""
-        sizes = {name: len(column) for name, column in state.items()}
+        columns, beside = state["columns"], state["beside"]
+        sizes = {name: len(column) for name, column in {**columns, **beside}.items()}
         if len(set(sizes.values())) > 1:
             raise CheckpointError(f"rows: columns differ in length: {sizes}")
         size = max(sizes.values(), default=0)
-        if size > self.max_size:
-            raise CheckpointError(f"rows: saved {size}, this pipeline holds {self.max_size}")
-        for name, column in state.items():
+        max_size = self.max_size if self.max_bytes is None else int(state["max_size"])
+        if size > max_size:
+            raise CheckpointError(f"rows: saved {size}, this pipeline holds {max_size}")
+        for name, column in columns.items():
             mine = self._columns.get(name)
-            if mine is not None and name != "id" and _row_type(mine) != _row_type(column):
+            if mine is not None and name != "id" and _kind(mine) != _kind(column):
                 raise CheckpointError(
                     f"{name}: saved {describe_array(column)}, "
                     f"this pipeline has {describe_array(mine)}"
                 )
-        self._columns = {}
-        for name, column in state.items():
-            self._columns[name] = np.zeros((self.max_size, *column.shape[1:]), column.dtype)
-            self._columns[name][:size] = column
+        if columns:
+            self._check_beside(beside)
+        self.max_size = max_size
+        self._columns = {name: self._new(_kind(c), c) for name, c in columns.items()}
+        self.beside = {name: self._new(_kind(c), c) for name, c in beside.items()}
         self.size, self._view = size, None
         self._index.clear()
+
+    def _check_beside(self, saved: Mapping[str, NDArray[Any]]) -> None:
+        expect("beside", sorted(saved), sorted(self._beside))
+        for name, (dtype, shape) in self._beside.items():
+            if _kind(saved[name]) != (np.dtype(dtype), shape):
+                live = np.empty((self.max_size, *shape), dtype)
+                raise CheckpointError(
+                    f"{name}: saved {describe_array(saved[name])}, "
+                    f"this pipeline has {describe_array(live)}"
+                )
+
+    def _new(
+        self, kind: tuple[DTypeLike, tuple[int, ...]], values: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Allocate a column, and put values into its first slots."""
+        dtype, shape = kind
+        column = allocate(self._folder, (self.max_size, *shape), dtype)
+        if values is not None:
+            column[: len(values)] = values
+        return column
+
+    def _rows_within(self, max_bytes: int, columns: Mapping[str, NDArray[Any]]) -> int:
+        row = sum(column.itemsize * prod(column.shape[1:]) for column in columns.values())
+        row += sum(np.dtype(dtype).itemsize * prod(s) for dtype, s in self._beside.values())
+        if row > max_bytes:
+            raise ValueError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
+        return max_bytes // row
+
+    def _write_beside(
+        self, slots: NDArray[np.int64] | list[int], rows: NDArray[np.int64] | list[int]
+    ) -> None:
+        self.beside["replayed"][slots] = 0
+        for name, values in self._arriving.items():
+            self.beside[name][slots] = values[rows]
 
     def _grow(self, size: int) -> None:
         if size > self.size:
@@ -205,8 +321,7 @@ class ColumnStore:
 
     def _add_missing(self, columns: dict[str, NDArray[Any]]) -> None:
         for name in columns.keys() - self._columns.keys():
-            column = columns[name]
-            self._columns[name] = np.zeros(self.max_size, column.dtype)
+            self._columns[name] = self._new(_kind(columns[name]))
             self._write_missing(name, np.arange(self.size))
             self._view = None
 
@@ -224,9 +339,9 @@ class ColumnStore:
             other = mine if mine.dtype.kind == "U" else incoming.astype(str)
             wanted = np.promote_types(text.dtype, other.dtype)
         if wanted != mine.dtype:
-            self._columns["id"] = mine.astype(wanted)
+            self._columns["id"] = self._new((wanted, ()), mine[: self.size])
             self._view = None
 
 
-def _row_type(column: NDArray[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _kind(column: NDArray[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
     return column.dtype, column.shape[1:]

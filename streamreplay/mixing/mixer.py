@@ -81,7 +81,12 @@ class Mixer:
                 yield rehearsal
                 continue
             rows, group = self._draw(rehearsal)
-            yield Rehearsal(rehearsal.incoming, rehearsal.memory, rehearsal.group_by, rows, group)
+            count = rehearsal.count_replays
+            if rows.size:
+                count(rows)
+            yield Rehearsal(
+                rehearsal.incoming, rehearsal.memory, rehearsal.group_by, rows, group, count
+            )
 
     def _draw(self, rehearsal: Rehearsal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         n, k = len(rehearsal.memory), self.batch_size_mem

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
 from streamreplay.batch import Batch
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer
+from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ParametricBuffer
 
 
 def rows(labels: NDArray[np.int64] | list[int], start: int = 0) -> Batch:
@@ -142,7 +142,7 @@ def test_the_oldest_and_the_newest_of_a_thousand_experiences_are_both_kept() -> 
 
     Hypergeometric with 3.8 standard deviations below the mean at 5: once in 10,000 seeds.
     """
-    buffer = ExemplarsBuffer(200, 0, "experience")
+    buffer = ParametricBuffer(200, "experience", seed=0)
     for experience in range(1000):
         x = np.zeros((10, 1), np.float32)
         buffer.update(Batch.from_arrays(x, [0] * 10, experience=experience, start=10 * experience))
@@ -154,7 +154,7 @@ def test_the_oldest_and_the_newest_of_a_thousand_experiences_are_both_kept() -> 
 
 @pytest.mark.parametrize("by", ["class", "task", "experience"])
 def test_shares_out_by_the_column_asked_for(by: str) -> None:
-    buffer = ExemplarsBuffer(12, 0, by)  # type: ignore[arg-type]
+    buffer = ParametricBuffer(12, by, seed=0)  # type: ignore[arg-type]
     t = np.arange(60)
     buffer.update(Batch.from_arrays(np.zeros((60, 1)), t % 2, task=t % 3, experience=7))
     expected = {"class": {0: 6, 1: 6}, "task": {0: 4, 1: 4, 2: 4}, "experience": {7: 12}}[by]

@@ -11,6 +11,7 @@ import torch
 from streamreplay.batch import Batch
 from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
 
+ROW = 4 + 4 * 8 + 8 + 4 + 4  # bytes: x, four columns of integers, key, group, count of replays
 KINDS = [ReservoirSamplingBuffer, ClassBalancedBuffer]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -69,7 +70,7 @@ def test_resizing_keeps_what_fits(kind: Any) -> None:
     assert kept < before
     buffer.resize(30)
     assert set(buffer.buffer.t.tolist()) == kept
-    assert buffer.nbytes == 30 * (4 + 4 * 8)
+    assert buffer.nbytes == 30 * ROW
     buffer.resize(0)
     assert len(buffer) == 0
 
@@ -148,26 +149,28 @@ def test_sampling_does_not_change_what_is_kept(kind: Any) -> None:
 
 def test_describe() -> None:
     buffer = filled(ClassBalancedBuffer, max_size=9)
+    for _ in range(3):
+        buffer.sample(4, by="class")
     said = buffer.describe()
     assert said["rows"] == said["max_size"] == 9
     assert said["seen"] == 200
-    assert said["nbytes"] == buffer.nbytes == 9 * (4 + 4 * 8)
-    assert said["by_class"] == {0: 3, 1: 3, 2: 3}
-    assert said["oldest"] == buffer.buffer.t.min()
-    assert said["newest"] == buffer.buffer.t.max()
+    assert said["nbytes"] == buffer.nbytes == 9 * ROW
+    assert {label: part["rows"] for label, part in said["by_class"].items()} == {0: 3, 1: 3, 2: 3}
+    assert list(said["by_task"]) == list(said["by_experience"]) == [0]
+    t = buffer.buffer.t
+    assert said["age"]["oldest"] == t.max() - t.min()
+    assert (said["age"]["newest"], sum(said["age"]["counts"])) == (0, 9)
+    assert said["replayed"]["total"] == 12
+    assert sum(part["replayed"] for part in said["by_class"].values()) == 12
+    assert sum(said["replayed"]["counts"]) == 9
+    assert said["uniform_since"] == 0
     assert 9 / 200 <= said["acceptance"] <= 1
     assert filled(ClassBalancedBuffer, n=20).describe()["acceptance"] == 1
     assert filled(ReservoirSamplingBuffer, n=20).describe()["acceptance"] == 1
-    assert ReservoirSamplingBuffer(5).describe() == {
-        "rows": 0,
-        "max_size": 5,
-        "seen": 0,
-        "nbytes": 0,
-        "acceptance": None,
-        "oldest": None,
-        "newest": None,
-        "by_class": {},
-    }
+    empty = ReservoirSamplingBuffer(5).describe()
+    assert (empty["rows"], empty["max_size"], empty["seen"], empty["nbytes"]) == (0, 5, 0, 0)
+    assert empty["acceptance"] is empty["age"] is empty["replayed"] is None
+    assert empty["by_class"] == {}
 
 
 @each_kind

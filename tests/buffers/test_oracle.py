@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, GroupBy
-from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers import ExemplarsBuffer, ParametricBuffer
 from streamreplay.buffers import grouping as grouping_module
 from streamreplay.buffers import keys as keys_module
 from streamreplay.buffers import reservoir as reservoir_module
@@ -56,18 +56,22 @@ class Scribe:
         self.max_size = max_size
         self.draw = priorities
         self.rows: dict[int, list[tuple[float, int]]] = {}
-        self.seen: dict[int, int] = {}
+        self.total = 0
+        self.drawn_at: dict[int, int] = {}
+        self.draws: dict[int, int] = {}
         self.priority: dict[int, float] = {}
         self.threshold: dict[int, float] = {}
 
     def offer(self, t: int, key: float, group: int) -> None:
+        self.total += 1
         if group not in self.rows:
             self.priority[group] = self.draw(len(self.rows), 0)
-            self.rows[group], self.seen[group], self.threshold[group] = [], 0, inf
-        self.seen[group] += 1
-        doublings = self.seen[group].bit_length() - 1
-        if len(self.rows) > self.max_size and doublings and self.seen[group] == 2**doublings:
-            self.priority[group] = self.draw(list(self.rows).index(group), doublings)
+            self.rows[group], self.threshold[group] = [], inf
+            self.drawn_at[group], self.draws[group] = self.total, 0
+        if len(self.rows) > self.max_size and self.total >= 2 * self.drawn_at[group]:
+            self.drawn_at[group] = self.total
+            self.draws[group] += 1
+            self.priority[group] = self.draw(list(self.rows).index(group), self.draws[group])
         if key >= self.threshold[group]:
             return
         self.rows[group].append((key, t))
@@ -104,7 +108,7 @@ def limits(few: int, block: int) -> Iterator[None]:
 
 
 def build(max_size: int, by: GroupBy | None, seed: int) -> tuple[ExemplarsBuffer, Any]:
-    buffer = ExemplarsBuffer(max_size, seed, by)
+    buffer = ParametricBuffer(max_size, by, seed=seed)
     return buffer, buffer._reservoir.groups._draw_priority
 
 

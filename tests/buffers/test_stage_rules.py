@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, GroupBy
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.buffers import (
+    ClassBalancedBuffer,
+    ExemplarsBuffer,
+    ParametricBuffer,
+    ReservoirSamplingBuffer,
+)
 from streamreplay.errors import CheckpointError
 from streamreplay.stage import Stateful
 
@@ -102,15 +107,15 @@ def test_a_state_at_any_cut_gives_the_same_rest(
     cuts: list[int], max_size: int, by: GroupBy | None, at: int, resize: int | None
 ) -> None:
     batches = stream(cuts)
-    whole = ExemplarsBuffer(max_size, 3, by)
+    whole = ParametricBuffer(max_size, by, seed=3)
     first = list(offered(whole, batches[:at]))
     assert len(first) == len(batches[:at])
     state = copy.deepcopy(whole.state_dict())
     # resumed once, asked again at once, and resumed from that
-    resumed = ExemplarsBuffer(max_size, 99, by)
+    resumed = ParametricBuffer(max_size, by, seed=99)
     resumed.load_state_dict(state)
     assert same(resumed.state_dict(), state)
-    again = ExemplarsBuffer(max_size, 98, by)
+    again = ParametricBuffer(max_size, by, seed=98)
     again.load_state_dict(copy.deepcopy(resumed.state_dict()))
     rests = []
     for buffer in (whole, resumed, again):
@@ -179,9 +184,12 @@ def test_a_state_of_another_policy_is_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("rows", "x"), np.zeros((3, 1)), "rows: columns differ in length"),
-        (("reservoir", "key"), np.zeros(3), "key: saved 3 keys for 10 rows"),
-        (("reservoir", "group"), np.zeros(3, np.int64), "key: saved 10 keys for 10 rows"),
+        (("rows", "columns", "x"), np.zeros((3, 1)), "rows: columns differ in length"),
+        (("rows", "beside", "key"), np.zeros(3), "rows: columns differ in length"),
+        (("rows", "beside", "group"), np.zeros(10, np.int64), r"group: saved int64\[10\], this"),
+        (("rows", "beside"), {"key": np.zeros(10)}, r"beside: saved \['key'\], this pipeline has"),
+        (("reservoir", "groups", "level"), np.zeros(1), "groups: saved groups of 0 rows in all"),
+        (("reservoir",), {}, "reservoir.seen: is not in the state"),
         (("sample",), {"bit_generator": "MT19937"}, "sample: not the state of a PCG64"),
         (("reservoir", "keys", "before"), {}, "before: not the state of a PCG64"),
     ],

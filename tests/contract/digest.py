@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+_CALLS = ("group_by", "count_replays")
+
 __all__ = ["global_randomness", "plain"]
 
 
@@ -24,7 +26,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(each) for each in value)
     if dataclasses.is_dataclass(value):
-        fields = [f.name for f in dataclasses.fields(value) if f.name != "group_by"]
+        fields = [f.name for f in dataclasses.fields(value) if f.name not in _CALLS]
         return tuple((name, plain(getattr(value, name))) for name in fields)
     if isinstance(value, float):
         return value.hex()

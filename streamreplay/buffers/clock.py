@@ -1,0 +1,76 @@
+"""When rows came: counted in rows, or by the event times that they carry."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.stage import State
+
+__all__ = ["StreamClock"]
+
+
+@final
+class StreamClock:
+    """The stream's own time. The clock on the wall plays no part.
+
+    Attributes
+    ----------
+    rows : int
+        Rows that have been offered.
+    latest : float
+        The latest event time seen, in seconds; -inf before the first.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.latest = -inf
+
+    def now(self, *, by_time: bool) -> float:
+        """Return the present time, in rows or seconds."""
+        return self.latest if by_time else float(self.rows)
+
+    def stamps(self, batch: Batch, *, by_time: bool) -> NDArray[np.float64]:
+        """Return when each row of the next batch comes: float64[n].
+
+        Rows are numbered from 1. A row without an event time comes at the latest one seen.
+
+        Raises
+        ------
+        ValueError
+            Event times are asked for, and the rows have none.
+        """
+        if not by_time:
+            return np.arange(self.rows + 1.0, self.rows + len(batch) + 1.0)
+        times = _times(batch)
+        return np.where(np.isnan(times), self.running(batch), times)
+
+    def running(self, batch: Batch) -> NDArray[np.float64]:
+        """Return the latest event time seen up to each row: float64[n], ascending."""
+        times = _times(batch)
+        latest: NDArray[np.float64] = np.fmax(np.fmax.accumulate(times), self.latest)
+        return latest
+
+    def advance(self, batch: Batch) -> None:
+        """Let the rows of a batch have come."""
+        self.rows += len(batch)
+        if batch.time is not None:
+            self.latest = max(self.latest, float(np.fmax.reduce(batch.time, initial=-inf)))
+
+    def state_dict(self) -> State:
+        """Return the count and the latest time."""
+        return {"rows": self.rows, "latest": self.latest}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self.rows, self.latest = int(state["rows"]), float(state["latest"])
+
+
+def _times(batch: Batch) -> NDArray[np.float64]:
+    if batch.time is None:
+        raise ValueError("rows have no event time: name its field (source.time), or count in rows")
+    return batch.time

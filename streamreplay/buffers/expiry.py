@@ -1,0 +1,123 @@
+"""Rows that are deleted when they have become too old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from math import inf
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.buffers.reservoir import KeyedReservoir
+from streamreplay.buffers.slots import GroupedSlots
+from streamreplay.stage import State, expect
+
+__all__ = ["Expiry", "parse_span"]
+
+
+def parse_span(name: str, span: float | timedelta) -> tuple[float, bool]:
+    """Return a span of the stream as a number, and whether it is seconds of event time.
+
+    Raises
+    ------
+    ValueError
+        It is not above 0.
+
+    >>> parse_span("ttl", 500), parse_span("ttl", timedelta(minutes=1))
+    ((500.0, False), (60.0, True))
+    """
+    by_time = isinstance(span, timedelta)
+    length = span.total_seconds() if isinstance(span, timedelta) else float(span)
+    if not 0 < length < inf:
+        raise ValueError(f"{name} must be more than 0, got {span!r}")
+    return length, by_time
+
+
+@final
+class Expiry:
+    """Deletes stored rows when they are ``limit`` old, at the very row that makes them so.
+
+    What is left is a fair sample of the rows that are not too old yet. Where those come to fill
+    less than half of the buffer although rows are being turned away, twice as many are let in from
+    there on: the sample is uniform again as soon as the older rows have expired as well.
+
+    Parameters
+    ----------
+    limit : float
+        In rows offered or in seconds of event time.
+    by_time : bool
+    """
+
+    def __init__(self, limit: float, *, by_time: bool) -> None:
+        self.limit = limit
+        self.by_time = by_time
+        self._loosened = -inf  # when more rows were last let in
+
+    def update(
+        self, slots: GroupedSlots, batch: Batch, group_ids: NDArray[np.int64] | None
+    ) -> None:
+        """Offer labelled rows, deleting each stored row when its time has come."""
+        stamps = slots.clock.stamps(batch, by_time=self.by_time)
+        now = slots.clock.running(batch) if self.by_time else stamps
+        alive = stamps > now - self.limit
+        if not alive.all():  # they come too late
+            batch, stamps, now = batch.take(alive), stamps[alive], now[alive]
+            group_ids = None if group_ids is None else group_ids[alive]
+        start = 0
+        while start < len(batch):
+            self._expire(slots, float(now[start]))
+            stop = self._next_stop(slots, stamps, now, start)
+            part = slice(start, stop)
+            ids = None if group_ids is None else group_ids[part]
+            slots.update(batch.take(part), ids, {"stamp": stamps[part]})
+            start = stop
+        if len(now):
+            self._expire(slots, float(now[-1]))
+
+    def before(self, slots: GroupedSlots, batch: Batch) -> None:
+        """Delete what is too old when the first of these labelled rows has come."""
+        if len(batch) and slots.seen:
+            clock = slots.clock
+            now = clock.running(batch)[0] if self.by_time else clock.rows + 1
+            self._expire(slots, float(now))
+
+    def state_dict(self) -> State:
+        """Return the limit, and when rows were last let in more freely."""
+        return {"limit": self.limit, "by_time": self.by_time, "loosened": self._loosened}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        expect("limit", state["limit"], self.limit)
+        expect("by_time", state["by_time"], self.by_time)
+        self._loosened = float(state["loosened"])
+
+    def _next_stop(
+        self, slots: GroupedSlots, stamps: NDArray[Any], now: NDArray[Any], start: int
+    ) -> int:
+        """Return up to which row nothing expires, so that they can be offered together."""
+        n = len(now)
+        if not isinstance(slots, KeyedReservoir) or slots.takes_all(n - start):
+            return n
+        stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
+        oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
+        return max(start + 1, int(np.searchsorted(now, oldest + self.limit)))
+
+    def _expire(self, slots: GroupedSlots, now: float) -> None:
+        store = slots.store
+        if not store.size:
+            return
+        stamps = store.beside["stamp"][: store.size]
+        old = np.flatnonzero(stamps <= now - self.limit)
+        if not len(old):
+            return
+        slots.remove(old)
+        if (
+            isinstance(slots, KeyedReservoir)
+            and 2 * store.size < store.max_size
+            and now >= self._loosened + self.limit
+            and min(slots.groups.threshold) < inf
+        ):
+            slots.loosen()
+            self._loosened = now

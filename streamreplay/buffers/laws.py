@@ -1,0 +1,163 @@
+"""Which keys rows get: what a group keeps are the rows with its smallest keys."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import exp, inf, log
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.buffers.selection import OnlineSelectionStrategy
+from streamreplay.stage import State, expect
+
+__all__ = ["DecayingKeys", "KeyLaw", "StrategyKeys", "UniformKeys", "WindowKeys"]
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+class KeyLaw(ABC):
+    """How keys are made from random numbers."""
+
+    by_time: bool = False
+    """Whether stamps are event times in seconds; else they count rows."""
+
+    @abstractmethod
+    def make_keys(
+        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return a key for each row, float64[n], given when it came: float64[n]."""
+
+    @abstractmethod
+    def acceptance(self, threshold: float, now: float) -> float | None:
+        """Return the chance that a row coming now has a key below a threshold, if it is known."""
+
+    def loosen(self, threshold: float) -> float:
+        """Return the threshold that lets in about twice as many rows.
+
+        The same where more come in by themselves as time goes on.
+        """
+        return threshold
+
+    def state_dict(self) -> State:
+        """Return the law's settings and state."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:  # noqa: B027 - most have none to take over
+        """Take over a state of the same law."""
+
+
+@final
+class UniformKeys(KeyLaw):
+    """All rows alike: a uniform sample. (The reservoir finds these keys by a faster way.)"""
+
+    def make_keys(
+        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the random numbers as they are."""
+        return uniform
+
+    def acceptance(self, threshold: float, now: float) -> float:
+        """Return the threshold, which is the chance."""
+        return min(threshold, 1.0)
+
+    def loosen(self, threshold: float) -> float:
+        """Return twice the threshold, inf where that lets in all."""
+        return 2 * threshold if threshold < 0.5 else inf
+
+
+@final
+class WindowKeys(KeyLaw):
+    """The latest rows: each key is below all before it."""
+
+    def make_keys(
+        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the stamps, negated."""
+        return -stamps
+
+    def acceptance(self, threshold: float, now: float) -> float:
+        """Return 1: every new row comes in."""
+        return 1.0
+
+
+@final
+class DecayingKeys(KeyLaw):
+    """A sample in which a row weighs half as much as one that came ``half_life`` later.
+
+    Weights grow instead of falling, w = 2^(stamp / half_life), which is the same and never needs a
+    second look at a stored row (forward decay: Cormode, Shkapenyuk, Srivastava, Xu 2009). Keys are
+    log(E / w), E exponential: the smallest keys are a sample without replacement with chances in
+    proportion to w (Efraimidis and Spirakis 2006, Algorithm A), in logarithms so that no stream is
+    too long.
+    """
+
+    def __init__(self, half_life: float, *, by_time: bool) -> None:
+        self.half_life = half_life
+        self.by_time = by_time
+
+    def make_keys(
+        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return log(E / w)."""
+        exponential = np.maximum(-np.log1p(-uniform), _TINY)
+        keys: NDArray[np.float64] = np.log(exponential) - stamps * (log(2) / self.half_life)
+        return keys
+
+    def acceptance(self, threshold: float, now: float) -> float:
+        """Return P(log E - log w < threshold) for w as of now."""
+        if threshold == inf:
+            return 1.0
+        return 1.0 - exp(-exp(min(threshold + now * log(2) / self.half_life, 700.0)))
+
+    def state_dict(self) -> State:
+        """Return the half-life and its unit."""
+        return {"half_life": self.half_life, "by_time": self.by_time}
+
+    def load_state_dict(self, state: State) -> None:
+        """Compare with the settings."""
+        expect("half_life", state["half_life"], self.half_life)
+        expect("by_time", state["by_time"], self.by_time)
+
+
+@final
+class StrategyKeys(KeyLaw):
+    """Keys that a user's strategy makes."""
+
+    def __init__(self, strategy: OnlineSelectionStrategy) -> None:
+        self.strategy = strategy
+
+    def make_keys(
+        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Ask the strategy, and check what it says."""
+        keys = np.asarray(self.strategy.make_keys(rows, uniform), np.float64)
+        name = type(self.strategy).__name__
+        if keys.shape != uniform.shape:
+            raise ValueError(
+                f"{name}.make_keys must return one key for each of {len(rows)} rows, "
+                f"got shape {keys.shape}"
+            )
+        if not np.isfinite(keys).all():
+            bad = int(np.flatnonzero(~np.isfinite(keys))[0])
+            raise ValueError(f"{name}.make_keys must return finite keys, got {keys[bad]} at {bad}")
+        return keys
+
+    def acceptance(self, threshold: float, now: float) -> float | None:
+        """Return None: only the strategy knows. 1 while nothing is turned away."""
+        return 1.0 if threshold == inf else None
+
+    def loosen(self, threshold: float) -> float:
+        """Return inf, as nothing is known of how keys are spread."""
+        return inf
+
+    def state_dict(self) -> State:
+        """Return the strategy's name and state."""
+        return {"strategy": type(self.strategy).__name__, "state": self.strategy.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over the strategy's state."""
+        expect("strategy", state["strategy"], type(self.strategy).__name__)
+        self.strategy.load_state_dict(state["state"])

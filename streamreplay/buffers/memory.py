@@ -1,0 +1,55 @@
+"""Where columns are allocated: in RAM, or in a file that the system pages in and out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["allocate", "open_folder"]
+
+
+def open_folder(storage: str | os.PathLike[str] | None) -> Path | None:
+    """Return the folder that columns are to live in, made if it is not there; None for RAM.
+
+    Raises
+    ------
+    OSError
+        It cannot be made or written to.
+    """
+    if storage is None:
+        return None
+    folder = Path(storage)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):  # said now, not at the first row
+        return folder
+
+
+def allocate(folder: Path | None, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of zeros; with a folder, in a file there that nobody else can see.
+
+    The file has no name, so that it is gone when the array or the process is, whatever ended it.
+    Its blocks are reserved first: a disk that fills up later would end the process.
+
+    Raises
+    ------
+    OSError
+        The disk has not as much room.
+    """
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    if folder is None or not size:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            reason = f"storage: {size:,} bytes cannot be reserved: {error.strerror}"
+            raise OSError(error.errno, reason, str(folder)) from None
+        mapped = np.memmap(file, dtype, mode="r+", shape=shape)
+    return mapped.view(np.ndarray)  # a plain array: memmap's own methods cost on every slice

@@ -1,0 +1,152 @@
+"""Groups whose rows a strategy ranks, stored and new ones together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, describe_array
+from streamreplay.buffers.grouping import Groups
+from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
+from streamreplay.buffers.slots import GroupedSlots
+from streamreplay.buffers.storage import ColumnStore
+from streamreplay.stage import State, expect
+
+__all__ = ["RankedSlots"]
+
+
+@final
+class RankedSlots(GroupedSlots):
+    """Each group keeps what a strategy ranks first; a row's key is its rank.
+
+    The strategy is asked once for each group that new rows came to in an update, and not where the
+    group has no slot.
+
+    Parameters
+    ----------
+    store : ColumnStore
+        With a column ``notes`` of the strategy's width, if that is not 0.
+    groups : Groups
+    strategy : ExemplarsSelectionStrategy
+    """
+
+    def __init__(
+        self, store: ColumnStore, groups: Groups, strategy: ExemplarsSelectionStrategy
+    ) -> None:
+        super().__init__(store, groups)
+        self.strategy = strategy
+
+    @property
+    def acceptance(self) -> None:
+        """None: only the strategy knows."""
+        return
+
+    def state_dict(self) -> State:
+        """Return the groups and the strategy's state; ranks and rows are the store's."""
+        return {
+            **super().state_dict(),
+            "strategy": type(self.strategy).__name__,
+            "state": self.strategy.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state; the store's rows must have been loaded before."""
+        expect("strategy", state["strategy"], type(self.strategy).__name__)
+        super().load_state_dict(state)
+        self.strategy.load_state_dict(state["state"])
+
+    def _forget_derived(self) -> None:
+        pass
+
+    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+        numbers = self._number(len(batch), group_ids)
+        counts = np.array(self.groups.count, np.int64)
+        offered = np.bincount(numbers, minlength=len(counts))
+        quotas = self.groups.deal(counts + offered, self.store.max_size)
+        taken, keys, notes, freed = _lists(4)
+        for group in np.flatnonzero((offered > 0) | (quotas < counts)).tolist():
+            slots = self._ranked(group)
+            quota, rows = int(quotas[group]), np.flatnonzero(numbers == group)
+            if not (quota and len(rows)):
+                freed.append(slots[quota:])
+                continue
+            candidates = self._candidates(batch, rows, group, slots)
+            stays = self._choose(candidates, quota)
+            ranks, old = np.arange(len(stays)), stays < len(slots)
+            kept = slots[stays[old]]
+            self._key[kept] = ranks[old]
+            freed.append(np.setdiff1d(slots, kept, assume_unique=True))
+            taken.append(rows[stays[~old] - len(slots)])
+            keys.append(ranks[~old])
+            if self.strategy.width:
+                self.store.beside["notes"][kept] = candidates.notes[stays[old]]
+                notes.append(candidates.notes[stays[~old]])
+        self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered.tolist(), strict=True)]
+        new = np.concatenate(taken)
+        slots, left = self._place(
+            batch, new, np.concatenate(keys), numbers[new], np.concatenate(freed)
+        )
+        if notes[1:]:
+            self.store.beside["notes"][slots] = np.concatenate(notes[1:])
+        self._close(left, quotas)
+
+    def _number(self, n: int, group_ids: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Return each row's group number, and hold the lottery where groups are too many."""
+        groups, start = self.groups, self.clock.rows
+        if groups.too_many:
+            renumbered = groups.forget_oldest()
+            self._group[: self._size] = renumbered[self._group[: self._size]]
+        ids = np.zeros(n, np.int64) if group_ids is None else group_ids
+        numbers = groups.number_all(ids, len(groups) + n, start)
+        if numbers is None:
+            raise RuntimeError("groups cannot be more than there were and rows came")
+        if len(groups) > self.store.max_size:
+            for row, group in enumerate(numbers.tolist()):
+                groups.draw_lots(group, start + row + 1)
+        return numbers
+
+    def _ranked(self, group: int) -> NDArray[np.int64]:
+        """Return a group's slots, best first."""
+        slots = self.slots_of(group)
+        return slots[np.argsort(self._key[slots], kind="stable")]
+
+    def _candidates(
+        self, batch: Batch, rows: NDArray[np.int64], group: int, slots: NDArray[np.int64]
+    ) -> Candidates:
+        new = batch.take(rows)
+        weight = np.ones(len(slots) + len(rows))
+        notes = np.zeros((len(weight), self.strategy.width), np.float32)
+        if not len(slots):
+            return Candidates(new, 0, weight, notes)
+        weight[: len(slots)] = max(1.0, self.groups.seen[group] / len(slots))
+        if self.strategy.width:
+            notes[: len(slots)] = self.store.beside["notes"][slots]
+        both = Batch.concat(_alike(self.store.batch.take(slots), new))
+        return Candidates(both, len(slots), weight, notes)
+
+    def _choose(self, candidates: Candidates, quota: int) -> NDArray[np.int64]:
+        """Ask the strategy, and check what it says."""
+        stays = np.asarray(self.strategy.make_sorted_indices(candidates, quota))
+        n, name = len(candidates), f"{type(self.strategy).__name__}.make_sorted_indices"
+        if stays.dtype.kind not in "iu" or stays.shape != (min(quota, n),):
+            raise ValueError(
+                f"{name} must return int64[{min(quota, n)}], got {describe_array(stays)}"
+            )
+        if len(np.unique(stays)) < len(stays) or stays.min() < 0 or stays.max() >= n:
+            raise ValueError(f"{name} must name different candidates from 0 to {n - 1}")
+        return stays.astype(np.int64, copy=False)
+
+
+def _lists(n: int) -> list[list[NDArray[Any]]]:
+    return [[np.empty(0, np.int64)] for _ in range(n)]
+
+
+def _alike(stored: Batch, new: Batch) -> list[Batch]:
+    """Give two batches the same columns: ids and times are no part of what is compared."""
+    names_alike = stored.id is None or new.id is None or stored.id.dtype.kind == new.id.dtype.kind
+    if names_alike and list(stored.columns()) == list(new.columns()):
+        return [stored, new]
+    return [replace(batch, id=None, time=None) for batch in (stored, new)]

@@ -1,0 +1,191 @@
+"""Rows in slots, split into groups: what every policy of a buffer shares."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.buffers.clock import StreamClock
+from streamreplay.buffers.grouping import Groups
+from streamreplay.buffers.storage import Beside, ColumnStore
+from streamreplay.errors import CheckpointError
+from streamreplay.stage import State
+
+__all__ = ["SLOT_COLUMNS", "GroupedSlots"]
+
+SLOT_COLUMNS: Beside = {"key": (np.float64, ()), "group": (np.int32, ())}
+"""What a policy keeps beside each row: its key, and the number of its group."""
+
+
+class GroupedSlots(ABC):
+    """Groups of rows in a `ColumnStore`; each keeps the rows with its smallest keys.
+
+    Room is dealt in rounds. In round k every group that has seen k rows gets its k-th slot, groups
+    in the order of a random priority, until the slots are gone: quotas differ by one at most where
+    groups have rows to give, and what a small group leaves over goes to the others
+    (water-filling). A group's quota only ever shrinks while `max_size` stays, so nothing is needed
+    that was thrown away.
+
+    Parameters
+    ----------
+    store : ColumnStore
+        Made with `SLOT_COLUMNS` beside its rows.
+    groups : Groups
+    """
+
+    def __init__(self, store: ColumnStore, groups: Groups) -> None:
+        self.store = store
+        self.groups = groups
+        self.clock = StreamClock()
+        self.seen = 0  # labelled rows offered
+        self._size = 0  # as the store's, but ahead of it within an update
+        self._bind()
+        groups.set_max_size(store.max_size)
+
+    @property
+    @abstractmethod
+    def acceptance(self) -> float | None:
+        """Chance that a row is stored whose group is as likely as so far; None where unknown."""
+
+    @property
+    def uniform_since(self) -> int:
+        """Rows that had been offered when the latest beginning of a group's sample was."""
+        counts = enumerate(self.groups.count)
+        return max((self.groups.begun(group) for group, count in counts if count), default=0)
+
+    def slots_of(self, group: int) -> NDArray[np.int64]:
+        """Return the slots of a group's rows by its number, ascending: int64[count]."""
+        if len(self.groups) == 1:
+            return np.arange(self._size)
+        return np.flatnonzero(self._group[: self._size] == group)
+
+    def update(
+        self,
+        batch: Batch,
+        group_ids: NDArray[np.int64] | None,
+        beside: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Offer labelled rows.
+
+        Parameters
+        ----------
+        batch : Batch
+        group_ids : int64[n] or None
+            The group of each row; None puts all of them into one.
+        beside : mapping, optional
+            What the store keeps beside each row: [n, ...] by name.
+        """
+        self._fit(batch, beside or {})
+        self._offer(batch, group_ids)
+        self.seen += len(batch)
+        self.clock.advance(batch)
+
+    @abstractmethod
+    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+        """Take in what belongs into the buffer."""
+
+    def remove(self, slots: NDArray[np.int64]) -> None:
+        """Delete rows by their slots."""
+        if not len(slots):
+            return
+        lost = np.bincount(self._group[slots], minlength=len(self.groups))
+        self.store.remove(slots)
+        self._size -= len(slots)
+        self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.clock.rows)
+        self._forget_derived()
+
+    def resize(self, max_size: int, *, refill: bool = False) -> None:
+        """Change the number of slots; shrinking evicts the largest keys of each group.
+
+        ``refill`` has rows that would be turned away take the new room.
+        """
+        del refill  # where rows are ranked they do in any case
+        self.groups.set_max_size(max_size)
+        quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
+        kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
+        keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
+        self.groups.set_counts(quotas, self.clock.rows)
+        self._size = len(keep)
+        self.store.keep(keep, max_size)
+        self._bind()
+        self._forget_derived()
+
+    def state_dict(self) -> State:
+        """Return the groups and the counts; what is beside the rows is the store's."""
+        return {
+            "seen": self.seen,
+            "clock": self.clock.state_dict(),
+            "groups": self.groups.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state; the store's rows must have been loaded before."""
+        self.seen, self._size = int(state["seen"]), self.store.size
+        self.clock.load_state_dict(state["clock"])
+        self.groups.load_state_dict(state["groups"])
+        self.groups.set_max_size(self.store.max_size)
+        if sum(self.groups.count) != self._size:
+            raise CheckpointError(
+                f"groups: saved groups of {sum(self.groups.count)} rows in all for {self._size}"
+            )
+        self._bind()
+        self._forget_derived()
+
+    def _fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> None:
+        allocated = bool(self.store.beside)
+        self.store.fit(batch, beside)
+        if not allocated:
+            self._bind()
+            self.groups.set_max_size(self.store.max_size)
+
+    def _bind(self) -> None:
+        """Hold on to the columns beside the rows, which the store may have allocated anew."""
+        self._key: NDArray[np.float64] = self.store.beside.get("key", np.empty(0))
+        self._group: NDArray[np.int32] = self.store.beside.get("group", np.empty(0, np.int32))
+
+    def _place(
+        self,
+        batch: Batch,
+        rows: NDArray[np.int64],
+        keys: NDArray[np.float64],
+        groups: NDArray[np.int64],
+        freed: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write rows of a batch into freed slots, lowest first, and behind the stored rows.
+
+        ``keys`` and ``groups`` are those of ``rows``. Returns the slots written to and those freed
+        ones that are left over, which `_close` then closes up.
+        """
+        freed = np.sort(freed)
+        more = np.arange(self._size, self._size + max(0, len(rows) - len(freed)))
+        slots = np.concatenate([freed[: len(rows)], more])
+        self._key[slots], self._group[slots] = keys, groups
+        self._size += len(more)
+        self.store.write(slots, batch, rows)
+        return slots, freed[len(rows) :]
+
+    def _close(self, left: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Close up freed slots, and set how many rows each group has now."""
+        if len(left):
+            self.store.remove(left)
+            self._size -= len(left)
+            self._forget_derived()
+        self.groups.set_counts(counts, self.clock.rows)
+
+    @abstractmethod
+    def _forget_derived(self) -> None:
+        """Drop what was derived from slots that have changed."""
+
+    def _smallest(self, group: int, quota: int) -> NDArray[np.int64]:
+        """Return the slots of a group's ``quota`` smallest keys; the threshold moves down there."""
+        slots = self.slots_of(group)
+        if len(slots) <= quota:
+            return slots
+        order = np.argpartition(self._key[slots], quota)
+        self.groups.threshold[group] = float(self._key[slots[order[quota]]])
+        return slots[order[:quota]]
