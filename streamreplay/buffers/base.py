@@ -400,10 +400,11 @@ class ExemplarsBuffer:
 
     def _check_mergeable(self, other: ExemplarsBuffer) -> None:
         mine, theirs = self._reservoir, other._reservoir
+        ranked = isinstance(mine, RankedSlots)
         ours, others = self._describe_policy(), other._describe_policy()
         if ours != others:
             raise ValueError(f"policies must be the same, got {ours} and {others}")
-        if isinstance(mine, RankedSlots):
+        if ranked:
             raise ValueError("buffers whose rows a strategy ranks cannot be merged")
         if self._expiry is not None and not self._expiry.by_time:
             raise ValueError("buffers whose rows expire by their number cannot be merged")

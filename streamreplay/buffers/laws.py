@@ -51,7 +51,7 @@ class KeyLaw(ABC):
 
 @final
 class UniformKeys(KeyLaw):
-    """All rows alike: a uniform sample. (The reservoir finds these keys by a faster way.)"""
+    """All rows alike: a uniform sample. The reservoir has a faster way to find these keys."""
 
     def make_keys(
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]

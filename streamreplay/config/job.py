@@ -87,10 +87,40 @@ class Source(_Section):
 class Buffer(_Section):
     """Which rows are kept for rehearsal."""
 
-    kind: Literal["reservoir", "class_balanced", "none"] = "class_balanced"
-    """class_balanced, reservoir (uniform over the whole stream) or none (no replay)."""
+    kind: Literal[
+        "class_balanced",
+        "task_balanced",
+        "experience_balanced",
+        "reservoir",
+        "parametric",
+        "window",
+        "decayed",
+        "none",
+    ] = "class_balanced"
+    """Equal shares for each class (class_balanced), task or experience; reservoir (uniform over the
+    whole stream), parametric (`groupby` and `selection`), window (the latest rows), decayed (rarer
+    with age), or none (no replay)."""
     max_size: Count = 1000
     """Capacity in rows."""
+    max_bytes: Positive | None = None
+    """Capacity in bytes, instead of max_size."""
+    groups: Positive | None = None
+    """How many classes, tasks or experiences will come: each has its equal share kept for it."""
+    groupby: Literal["none", "class", "task", "experience"] | None = None
+    """parametric: what shares the capacity out; class by default."""
+    selection: str | None = None
+    """parametric: random, herding, closest_to_center, loss_aware, gss_greedy, or
+    "package.module:factory" of (learner) -> strategy; random by default."""
+    half_life: Annotated[float, Field(gt=0)] | None = None
+    """decayed: rows in which a row comes to weigh half as much; 10,000 by default."""
+    half_life_seconds: Annotated[float, Field(gt=0)] | None = None
+    """decayed: the same in seconds of event time."""
+    ttl: Positive | None = None
+    """Rows after which a stored row is deleted."""
+    ttl_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The same in seconds of event time."""
+    storage: str | None = None
+    """Folder to memory-map the rows in; by default they are in RAM."""
 
 
 class Mixer(_Section):

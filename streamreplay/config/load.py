@@ -18,7 +18,13 @@ from streamreplay.errors import ConfigError
 
 __all__ = ["known_keys", "load_job", "section_of"]
 
-_PATHS = (("source", "path"), ("source", "labels_path"), ("test", "path"), ("test", "labels_path"))
+_PATHS = (
+    ("source", "path"),
+    ("source", "labels_path"),
+    ("buffer", "storage"),
+    ("test", "path"),
+    ("test", "labels_path"),
+)
 
 
 def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> Job:

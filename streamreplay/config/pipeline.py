@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.config.buffers import make_buffer
+from streamreplay.config.imports import blame, import_callable
 from streamreplay.config.job import Job, Learner
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
@@ -61,23 +59,16 @@ def build(
     stages: dict[str, Stage[Any, Any]] = {}
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
-    stages["buffer"] = _buffer(job)
+    learner = _learner(job.learner, spawn_seed(job.seed, "learner"))
+    stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), learner)
     stages["mixer"] = _mixer(job)
-    stages["learner"] = _learner(job.learner, spawn_seed(job.seed, "learner"))
+    stages["learner"] = learner
     stages["evaluator"] = Prequential(
         report_every=job.evaluator.report_every,
         window=job.evaluator.window,
         fading=job.evaluator.fading,
     )
     return Pipeline(source, **stages)
-
-
-def _buffer(job: Job) -> ExemplarsBuffer:
-    kinds = {"reservoir": ReservoirSamplingBuffer, "class_balanced": ClassBalancedBuffer}
-    seed = spawn_seed(job.seed, "buffer")
-    if job.buffer.kind == "none":
-        return ReservoirSamplingBuffer(0, seed)  # the mixer behind it still sets the steps
-    return kinds[job.buffer.kind](job.buffer.max_size, seed)
 
 
 def _mixer(job: Job) -> Mixer:
@@ -101,7 +92,8 @@ def _learner(settings: Learner, seed: Seed) -> Stage[Any, Any]:
     elif settings.module == "mlp":
         factory = mlp(settings.hidden)
     else:
-        factory = _guarded(settings.module, _imported(settings.module))
+        factory = import_callable("learner.module", settings.module, "linear, mlp")
+        factory = _guarded(settings.module, factory)
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
@@ -124,27 +116,6 @@ def _learner(settings: Learner, seed: Seed) -> Stage[Any, Any]:
     )
 
 
-def _imported(name: str) -> Callable[..., Any]:
-    """Import ``package.module:factory``; the working directory is looked in as well."""
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise ConfigError(
-            f"learner.module: must be linear, mlp or package.module:factory, got {name!r}"
-        )
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"learner.module: {name!r} cannot be imported: {error}") from None
-    except Exception as error:  # the file is somebody else's: it may raise anything
-        raise _blamed(name, "cannot be imported", error) from error
-    if not callable(factory):
-        raise ConfigError(f"learner.module: {name!r} is no callable")
-    return factory  # type: ignore[no-any-return]
-
-
 def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
     """Make what goes wrong in somebody else's factory a mistake of the job."""
     from torch import nn  # noqa: PLC0415 - slow
@@ -156,7 +127,7 @@ def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
         try:
             module = given(feature_shape, n_classes)
         except Exception as error:
-            raise _blamed(name, "cannot be built", error) from error
+            raise blame("learner.module", name, "cannot be built", error) from error
         if not isinstance(module, nn.Module):
             raise ConfigError(
                 f"learner.module: {name!r} must return a torch.nn.Module, got {module!r}"
@@ -181,12 +152,4 @@ def fault_of_module(name: str, error: BaseException) -> ConfigError | None:
     calls = (frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__))
     if ":" not in name or not isinstance(error, Exception) or "_call_impl" not in calls:
         return None  # torch calls every module by a function of that name
-    return _blamed(name, "failed", error)
-
-
-def _blamed(name: str, what: str, error: Exception) -> ConfigError:
-    *_, last = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(last.filename).name}:{last.lineno})"
-    if last.filename == __file__ or isinstance(error, SyntaxError):  # which says where itself
-        where = ""
-    return ConfigError(f"learner.module: {name!r} {what}: {type(error).__name__}: {error}{where}")
+    return blame("learner.module", name, "failed", error)

@@ -6,14 +6,15 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import orjson
 from rich.console import Console
 from rich.table import Table
 
+from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.run.records import class_names
@@ -71,32 +72,9 @@ def inspect_path(path: Path) -> dict[str, Any]:
 def _buffer(state: State | None, names: list[Any], position: int) -> dict[str, Any] | None:
     if not state:
         return None
-    rows = state["rows"]
-    y, t = rows.get("y", np.empty(0, np.int64)), rows.get("t", np.empty(0, np.int64))
-    ids, counts = np.unique(y, return_counts=True)
-    ages = position - 1 - t
-    by_class = {
-        int(index): {
-            "rows": int(count),
-            "median_age": float(np.median(ages[y == index])),
-        }
-        for index, count in zip(ids, counts, strict=True)
-    }
-    return {
-        "kind": state["kind"],
-        "rows": len(y),
-        "max_size": state["max_size"],
-        "bytes": sum(column.nbytes for column in rows.values()),
-        "by_class": class_names(by_class, names),
-        "age": _quantiles(ages),
-    }
-
-
-def _quantiles(ages: Any) -> dict[str, int] | None:
-    if not len(ages):
-        return None
-    values = np.percentile(ages, [0, 25, 50, 75, 100], method="lower").tolist()
-    return dict(zip(("newest", "q25", "median", "q75", "oldest"), map(int, values), strict=True))
+    described = describe_state(state, position)
+    by_class = class_names(described["by_class"], names)
+    return {"kind": state["kind"], **described, "by_class": by_class}
 
 
 def _parameters(learner: State) -> dict[str, list[int]]:
@@ -129,12 +107,17 @@ def print_report(report: dict[str, Any]) -> None:
 
 def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
     buffer = report["buffer"]
-    if buffer is not None and buffer["by_class"]:
-        classes: list[Row] = [
-            (_shown(name), f"{part['rows']:,}", f"{part['rows'] / buffer['rows']:.1%}", _age(part))
-            for name, part in buffer["by_class"].items()
-        ]
-        yield "Buffer", ("class", "rows", "share", "median age"), classes
+    if buffer is not None and buffer["rows"]:
+        for by in ("class", "task", "experience"):
+            groups = buffer[f"by_{by}"]
+            if by == "class" or len(groups) > 1:
+                yield (
+                    f"Buffer by {by}",
+                    (by, "rows", "share", "median age", "replayed"),
+                    [_group_row(name, part, buffer["rows"]) for name, part in groups.items()],
+                )
+        yield "Buffer by age", ("age in rows", "rows", "share"), _age_rows(buffer)
+        yield "Buffer by replays", ("times replayed", "rows", "share"), _replay_rows(buffer)
     shapes = report["parameters"]
     if shapes:
         counts = {name: math.prod(shape) for name, shape in shapes.items()}
@@ -160,11 +143,17 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
     if buffer is not None:
         facts["buffer"] = (
             f"{buffer['kind']}, {buffer['rows']:,} of {buffer['max_size']:,} rows, "
-            f"{buffer['bytes']:,} bytes"
+            f"{buffer['nbytes']:,} bytes"
         )
+        facts["sample"] = _sample(buffer)
         if buffer["age"] is not None:
-            ages = ", ".join(f"{name} {age:,}" for name, age in buffer["age"].items())
-            facts["age in rows"] = ages
+            names = ("newest", "q25", "median", "q75", "oldest")
+            facts["age in rows"] = ", ".join(f"{name} {buffer['age'][name]:,}" for name in names)
+            replayed = buffer["replayed"]
+            facts["replayed"] = (
+                f"{replayed['total']:,} times, {replayed['mean']:.1f} a row, at most "
+                f"{replayed['most']:,}; {replayed['never']:,} rows never"
+            )
     for name, value in facts.items():
         console.print(f"{name:<12} {value}")
 
@@ -191,8 +180,44 @@ def _shown(name: int | str) -> str:
     return text if text.isprintable() else json.dumps(text)
 
 
-def _age(part: dict[str, Any]) -> str:
-    return f"{part['median_age']:,.0f}"
+def _sample(buffer: dict[str, Any]) -> str:
+    """Say which rows had a chance to be stored, and how large it is now."""
+    chance = buffer["acceptance"]
+    since = buffer["uniform_since"]
+    return (
+        f"of {buffer['seen']:,} labelled rows"
+        + (f", fair from row {since:,} on" if since else "")
+        + ("" if chance is None else f"; {chance:.2%} of new ones are stored")
+    )
+
+
+def _group_row(name: int | str, part: dict[str, Any], rows: int) -> Row:
+    age = f"{part['median_age']:,.0f}"
+    return (
+        *(_shown(name), f"{part['rows']:,}", f"{part['rows'] / rows:.1%}"),
+        *(age, f"{part['replayed']:,}"),
+    )
+
+
+def _age_rows(buffer: dict[str, Any]) -> list[Row]:
+    edges, counts = buffer["age"]["edges"], buffer["age"]["counts"]
+    return [
+        (f"{low:,} to {high - (high < edges[-1]):,}", f"{count:,}", f"{count / buffer['rows']:.1%}")
+        for (low, high), count in zip(pairwise(edges), counts, strict=True)
+    ]
+
+
+def _replay_rows(buffer: dict[str, Any]) -> list[Row]:
+    least, counts = buffer["replayed"]["at_least"], buffer["replayed"]["counts"]
+    highest = max(i for i, count in enumerate(counts) if count)
+    names = [
+        f"{low:,}" if high == low + 1 else f"{low:,} to {high - 1:,}"
+        for low, high in pairwise(least)
+    ] + [f"{least[-1]:,} or more"]
+    return [
+        (name, f"{count:,}", f"{count / buffer['rows']:.1%}")
+        for name, count in zip(names[: highest + 1], counts, strict=False)
+    ]
 
 
 def _number(value: float) -> str:
