@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def complaint(path: Path | None, *overrides: str) -> str:
         ("[buffer]\nmax_size = true", "buffer.max_size: must be an integer, got True"),
         (
             "[buffer]\nkind = 'fifo'",
-            "buffer.kind: must be 'reservoir', 'class_balanced' or 'none', got 'fifo'",
+            (
+                "buffer.kind: must be 'class_balanced', 'task_balanced', 'experience_balanced', "
+                "'reservoir', 'parametric', 'window', 'decayed' or 'none', got 'fifo'"
+            ),
         ),
         ("buffer = 3", "buffer: must be a section, got 3"),
         ("[source.split]", "source.split.n_experiences: is missing"),
@@ -153,7 +157,11 @@ def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> Non
     assert load_job(write(tmp_path, text)) == Job()
     for key in known_keys():
         assert text.count(f"{key.rpartition('.')[2]} = ") >= 1, key
-    assert all("  # " in line for line in text.splitlines() if " = " in line)
+    lines = text.splitlines()
+    for above, line in pairwise(lines):
+        assert len(line) <= 130
+        if " = " in line:
+            assert "  # " in line or (above.startswith("# ") and " = " not in above), line
 
 
 def test_the_template_loads_with_everything_switched_on(tmp_path: Path) -> None:

@@ -106,7 +106,10 @@ def test_stepping_is_iterating(size: int) -> None:
     state, other = stepped.state_dict(), iterated.state_dict()
     assert state["position"] == other["position"] == 12 * size
     assert state["learner"] == other["learner"]
-    assert state["buffer"]["rows"]["t"].tolist() == other["buffer"]["rows"]["t"].tolist()
+    assert (
+        state["buffer"]["rows"]["columns"]["t"].tolist()
+        == other["buffer"]["rows"]["columns"]["t"].tolist()
+    )
 
 
 def test_stepping_numbers_rows_on() -> None:

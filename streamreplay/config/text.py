@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from streamreplay.errors import ConfigError
 
 __all__ = ["job_schema", "template", "to_toml", "write_template"]
 
+_WIDTH = 120
 _HEAD = """\
 # A streamreplay job: `streamreplay run {name}`.
 # Every key is here with its default; what starts with "# " and a key is off until uncommented.
@@ -109,7 +111,11 @@ def _line(path: str, field: FieldInfo, *, off: bool) -> str:
     none = field.is_required() or field.default is None
     value = _EXAMPLES[path] if none else tomli_w.dumps({key: field.default}).strip()
     setting = f"{key} = {value}" if none else _flat(value)
-    return f"{'# ' if off or none else ''}{setting}  # {field.description}\n"
+    setting = f"{'# ' if off or none else ''}{setting}"
+    said = " ".join((field.description or "").split())
+    if len(setting) + len(said) <= _WIDTH:
+        return f"{setting}  # {said}\n"
+    return textwrap.indent(textwrap.fill(said, _WIDTH - 2), "# ") + f"\n{setting}\n"
 
 
 def _flat(toml: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -15,8 +16,23 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import SGD, Adam
 
-from streamreplay.batch import Batch, Rehearsal, Scored
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.batch import Batch, GroupBy, Rehearsal, Scored
+from streamreplay.buffers import (
+    ClassBalancedBuffer,
+    DecayedReservoirBuffer,
+    ExemplarsBuffer,
+    ExperienceBalancedBuffer,
+    ParametricBuffer,
+    ReservoirSamplingBuffer,
+    SlidingWindowBuffer,
+    TaskBalancedBuffer,
+)
+from streamreplay.buffers.selection import (
+    ClosestToCenterSelectionStrategy,
+    GSSGreedySelectionStrategy,
+    HerdingSelectionStrategy,
+    LossAwareSelectionStrategy,
+)
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.ingest import (
     ArraySource,
@@ -31,7 +47,7 @@ from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Source, State
 
-__all__ = ["BUFFERS", "SOURCES", "STAGES", "AnyStage", "StageCase", "rows"]
+__all__ = ["BUFFERS", "SOURCES", "STAGES", "AnyStage", "BufferCase", "StageCase", "rows"]
 
 ROWS = 23  # a prime: no batch size divides it
 CLASSES = 4
@@ -146,9 +162,78 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
 
 # -- buffers: name -> (max_size, seed) -> buffer --------------------------------------------------
 
-BUFFERS: dict[str, Callable[[int, int], ExemplarsBuffer]] = {
-    "reservoir": ReservoirSamplingBuffer,
-    "class-balanced": ClassBalancedBuffer,
+
+@dataclass(frozen=True)
+class BufferCase:
+    """A buffer, and which of the promises its policy can make."""
+
+    make: Callable[[int, int], ExemplarsBuffer]
+    """Given max_size and seed."""
+    any_cut: bool = True
+    """Whether any cut into batches gives the same exemplars."""
+    random: bool = True
+    """Whether another seed gives other exemplars."""
+    ranks: bool = False
+    """Whether another seed gives another order of exemplars, though all rows are kept."""
+    uses_all: bool = True
+    """Whether it is as full as rows allow."""
+
+    def __call__(self, max_size: int, seed: int) -> ExemplarsBuffer:
+        return self.make(max_size, seed)
+
+
+def _pixels(x: NDArray[Any]) -> NDArray[Any]:
+    return x
+
+
+def _losses(batch: Batch) -> NDArray[Any]:
+    losses: NDArray[Any] = np.abs(batch.x).sum(1)
+    return losses
+
+
+def _gradients(batch: Batch) -> NDArray[Any]:
+    return batch.x * (batch.y[:, None] + 1)
+
+
+def _ranked(strategy: Callable[[int], Any], by: GroupBy | None, **flags: bool) -> BufferCase:
+    return BufferCase(
+        lambda size, seed: ParametricBuffer(size, by, strategy(seed), seed), any_cut=False, **flags
+    )
+
+
+BUFFERS: dict[str, BufferCase] = {
+    "reservoir": BufferCase(ReservoirSamplingBuffer),
+    "class-balanced": BufferCase(ClassBalancedBuffer),
+    "task-balanced": BufferCase(TaskBalancedBuffer),
+    "experience-balanced": BufferCase(ExperienceBalancedBuffer),
+    "class-balanced(fixed)": BufferCase(
+        lambda size, seed: ClassBalancedBuffer(
+            size, seed, adaptive_size=False, total_num_classes=3
+        ),
+        uses_all=False,
+    ),
+    "parametric": BufferCase(lambda size, seed: ParametricBuffer(size, "task", seed=seed)),
+    "loss-aware": BufferCase(
+        lambda size, seed: ParametricBuffer(
+            size, "class", LossAwareSelectionStrategy(_losses), seed
+        )
+    ),
+    "herding": _ranked(lambda _: HerdingSelectionStrategy(_pixels), None, random=False),
+    "closest": _ranked(lambda _: ClosestToCenterSelectionStrategy(_pixels), None, random=False),
+    "gss": _ranked(
+        lambda seed: GSSGreedySelectionStrategy(_gradients, 8, 3, seed), "task", ranks=True
+    ),
+    "window": BufferCase(SlidingWindowBuffer, random=False),
+    "decayed": BufferCase(lambda size, seed: DecayedReservoirBuffer(size, 9, seed)),
+    "reservoir(ttl)": BufferCase(
+        lambda size, seed: ReservoirSamplingBuffer(size, seed, ttl=12), uses_all=False
+    ),
+    "class-balanced(ttl)": BufferCase(
+        lambda size, seed: ClassBalancedBuffer(size, seed, ttl=12), uses_all=False
+    ),
+    "reservoir(mapped)": BufferCase(
+        lambda size, seed: ReservoirSamplingBuffer(size, seed, storage=gettempdir())
+    ),
 }
 
 # -- stages ---------------------------------------------------------------------------------------
@@ -249,8 +334,12 @@ _ADAM = partial(Adam, lr=0.01)
 
 STAGES: dict[str, StageCase] = {
     **{
-        f"{name}({size})": StageCase(partial(make, size), rows, random=0 < size < 36)
-        for name, make in BUFFERS.items()
+        f"{name}({size})": StageCase(
+            partial(case.make, size),
+            rows,
+            random=(case.random and 0 < size < 36) or (case.ranks and size > 0),
+        )
+        for name, case in BUFFERS.items()
         for size in (0, 1, 10, 100)
     },
     "mixer": StageCase(lambda seed: Mixer(4, seed=seed), _rehearsals),
