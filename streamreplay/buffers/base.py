@@ -203,6 +203,9 @@ class ExemplarsBuffer:
             It is not a `Batch`.
         ValueError
             Rows of another shape or type than those stored.
+        ConfigError
+            ``max_bytes`` is less than a row needs; ages count in event time, and rows have none; a
+            strategy answers with something else than it was asked for.
         """
         if not isinstance(batch, Batch):
             raise TypeError(

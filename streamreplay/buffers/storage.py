@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, describe_array, empty_memory
 from streamreplay.buffers.memory import allocate
-from streamreplay.errors import CheckpointError
+from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State, expect
 
@@ -122,7 +122,9 @@ class ColumnStore:
         Raises
         ------
         ValueError
-            Rows of another shape or type; one row needs more than ``max_bytes``.
+            Rows of another shape or type.
+        ConfigError
+            One row needs more than ``max_bytes``.
         """
         mine = self._columns
         if mine and self._fits(batch):
@@ -295,7 +297,7 @@ class ColumnStore:
         row = sum(column.itemsize * prod(column.shape[1:]) for column in columns.values())
         row += sum(np.dtype(dtype).itemsize * prod(s) for dtype, s in self._beside.values())
         if row > max_bytes:
-            raise ValueError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
+            raise ConfigError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
         return max_bytes // row
 
     def _write_beside(
