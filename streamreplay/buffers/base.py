@@ -419,8 +419,9 @@ class ExemplarsBuffer:
 
 
 def _labelled(batch: Batch) -> Batch:
-    if len(batch) and np.minimum.reduce(batch.y) < 0:
-        return batch.take(batch.y >= 0)
+    y = batch.y
+    if len(y) and (y.item(0) if len(y) == 1 else np.minimum.reduce(y)) < 0:
+        return batch.take(y >= 0)
     return batch
 
 

@@ -67,6 +67,10 @@ class ColumnStore:
         """Bytes allocated, with what is kept beside the rows."""
         return sum(column.nbytes for column in (*self._columns.values(), *self.beside.values()))
 
+    def keeps(self, name: str) -> bool:
+        """Tell whether there is a column of this name beside the rows."""
+        return name in self._beside
+
     @property
     def over_budget(self) -> bool:
         """Tell whether more is allocated than ``max_bytes``: rows have become larger."""
