@@ -26,7 +26,14 @@ from .ingest import (
     split_by_class,
 )
 from .learners import TorchLearner, linear, mlp
-from .mixing import Mixer
+from .mixing import (
+    GroupBalancedDataLoader,
+    GroupBalancedInfiniteDataLoader,
+    Mixer,
+    Provenance,
+    ReplayDataLoader,
+    TaskBalancedDataLoader,
+)
 from .stage import Pipeline, Source, Stage, Stateful
 
 __all__ = [
@@ -38,6 +45,8 @@ __all__ = [
     "CorruptCheckpointError",
     "CsvSource",
     "DivergenceError",
+    "GroupBalancedDataLoader",
+    "GroupBalancedInfiniteDataLoader",
     "Holdout",
     "Job",
     "JsonlSource",
@@ -45,8 +54,10 @@ __all__ = [
     "Mixer",
     "Pipeline",
     "Prequential",
+    "Provenance",
     "RecordError",
     "Rehearsal",
+    "ReplayDataLoader",
     "Report",
     "ReservoirSamplingBuffer",
     "RunFolderError",
@@ -56,6 +67,7 @@ __all__ = [
     "Stage",
     "Stateful",
     "StreamReplayError",
+    "TaskBalancedDataLoader",
     "TorchLearner",
     "build",
     "data_path",
