@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -15,6 +15,9 @@ __all__ = ["ColumnView", "Request", "SampleView", "identity"]
 
 Ints = NDArray[np.int64]
 Columns: TypeAlias = tuple[torch.Tensor, ...]
+
+Runs: TypeAlias = list[tuple[int, int, int]]
+"""The rows of one batch: from which store, and from where to where."""
 
 Request: TypeAlias = list[Ints]
 """The rows of one batch, in two arrays: the number of each row's source, and its place in it."""
@@ -53,7 +56,7 @@ class ColumnView:
             self._rows = np.concatenate(
                 [np.arange(s.size) if s.index is None else s.index for s in sources]
             )
-        self._arrays = _arrays(self._stores) if len(self._stores) > 1 else None
+        self._arrays = _arrays(self._stores)
         self._device = self._stores[0][0].device
 
     def __len__(self) -> int:
@@ -67,46 +70,33 @@ class ColumnView:
     def batches(self, source: Ints, offset: Ints, sizes: Ints) -> Iterator[Any]:
         """Yield batches of the given sizes; their rows lie one batch after the other."""
         rows = offset if self._rows is None else self._rows[self._starts[source] + offset]
-        if len(self._stores) > 1:
-            batches = self._from_several(self._store_of[source], rows, sizes)
+        gather = self._joined if self._arrays is None else self._taken
+        if len(self._stores) == 1:
+            runs: Iterable[Runs] = _whole(sizes)
         else:
-            batches = self._from_one(rows, sizes)
+            runs = _runs(self._store_of[source], sizes)
+        batches = (gather(part, rows) for part in runs)
         return (columns[0] for columns in batches) if self._bare else batches
 
-    def _from_one(self, rows: Ints, sizes: Ints) -> Iterator[list[torch.Tensor]]:
-        (columns,) = self._stores
-        for index in torch.split(torch.from_numpy(rows).to(self._device), sizes.tolist()):
-            yield [column.index_select(0, index) for column in columns]
+    def _taken(self, runs: Runs, rows: Ints) -> list[torch.Tensor]:
+        """Gather into one new array a column, without copies in between."""
+        start, batch = runs[0][1], []
+        n = runs[-1][2] - start
+        for shape, dtype, arrays in self._arrays or ():
+            out = np.empty((n, *shape), dtype)
+            for store, a, b in runs:
+                # with mode="clip" NumPy writes into `out` directly; the rows are known to be there
+                arrays[store].take(rows[a:b], 0, out[a - start : b - start], "clip")
+            batch.append(torch.from_numpy(out))
+        return batch
 
-    def _from_several(self, store: Ints, rows: Ints, sizes: Ints) -> Iterator[list[torch.Tensor]]:
-        ends = np.cumsum(sizes)
-        # where the rows of one store in one batch begin
-        new = np.ones(len(rows), np.bool_)
-        new[1:] = store[1:] != store[:-1]
-        new[(ends - sizes)[ends - sizes < len(rows)]] = True
-        cuts = np.flatnonzero(new)
-        first = np.searchsorted(cuts, ends - sizes).tolist()
-        runs = list(
-            zip(store[cuts].tolist(), cuts.tolist(), [*cuts[1:].tolist(), len(rows)], strict=True)
-        )
-        for i, (start, end) in enumerate(zip((ends - sizes).tolist(), ends.tolist(), strict=True)):
-            part = runs[first[i] : first[i + 1] if i + 1 < len(first) else None]
-            if self._arrays is None:
-                yield self._joined(part, rows)
-            else:
-                yield _taken(self._arrays, part, rows, start, end)
-
-    def _joined(self, runs: list[tuple[int, int, int]], rows: Ints) -> list[torch.Tensor]:
-        index = [torch.from_numpy(rows[a:b]).to(self._device) for _, a, b in runs]
-        return [
-            torch.cat(
-                [
-                    self._stores[s][c].index_select(0, i)
-                    for (s, _, _), i in zip(runs, index, strict=True)
-                ]
-            )
-            for c in range(len(self._stores[0]))
-        ]
+    def _joined(self, runs: Runs, rows: Ints) -> list[torch.Tensor]:
+        """Gather what NumPy cannot: on a device, with gradients, of other types."""
+        parts = []
+        for store, a, b in runs:
+            index = torch.from_numpy(rows[a:b]).to(self._device)
+            parts.append([column.index_select(0, index) for column in self._stores[store]])
+        return [torch.cat(columns) for columns in zip(*parts, strict=True)]
 
 
 @final
@@ -134,31 +124,44 @@ def identity(batch: Any) -> Any:
     return batch
 
 
-def _taken(
-    stores: list[list[NDArray[Any]]],
-    runs: list[tuple[int, int, int]],
-    rows: Ints,
-    start: int,
-    end: int,
-) -> list[torch.Tensor]:
-    """Gather from several stores into one new array a column, without copies in between."""
-    batch = []
-    for c, column in enumerate(stores[0]):
-        out = np.empty((end - start, *column.shape[1:]), column.dtype)
-        for s, a, b in runs:
-            # with mode="clip" NumPy writes into `out` directly; the rows are known to be there
-            stores[s][c].take(rows[a:b], 0, out[a - start : b - start], "clip")
-        batch.append(torch.from_numpy(out))
-    return batch
+def _whole(sizes: Ints) -> Iterator[Runs]:
+    """Return the runs of batches whose rows are all in one store."""
+    end = 0
+    for size in sizes.tolist():
+        start, end = end, end + size
+        yield [(0, start, end)]
 
 
-def _arrays(stores: list[Columns]) -> list[list[NDArray[Any]]] | None:
-    """Return columns as arrays over the same memory, or None if some cannot be."""
-    columns = [column for store in stores for column in store]
-    plain = all(c.device.type == "cpu" and not c.requires_grad for c in columns)
-    if not plain or any(c.dtype == torch.bfloat16 or c.is_conj() or c.is_neg() for c in columns):
-        return None
-    return [[column.numpy() for column in store] for store in stores]
+def _runs(store: Ints, sizes: Ints) -> Iterator[Runs]:
+    """Return for each batch its runs of rows in one store."""
+    starts = np.cumsum(sizes) - sizes
+    new = np.ones(len(store), np.bool_)
+    new[1:] = store[1:] != store[:-1]
+    new[starts] = True
+    cuts = np.flatnonzero(new)
+    runs = list(
+        zip(store[cuts].tolist(), cuts.tolist(), [*cuts[1:].tolist(), len(store)], strict=True)
+    )
+    first = np.searchsorted(cuts, starts).tolist()
+    for a, b in zip(first, [*first[1:], len(runs)], strict=True):
+        yield runs[a:b]
+
+
+def _arrays(
+    stores: list[Columns],
+) -> list[tuple[tuple[int, ...], np.dtype[Any], list[NDArray[Any]]]] | None:
+    """Return each column's row shape, type and arrays over the same memory, or None.
+
+    None if NumPy cannot read some of them, or would copy a whole column for each batch.
+    """
+    for column in (column for store in stores for column in store):
+        plain = column.device.type == "cpu" and column.layout == torch.strided
+        if not plain or column.requires_grad or column.dtype == torch.bfloat16:
+            return None
+        if not column.is_contiguous() or column.is_conj() or column.is_neg():
+            return None
+    columns = [[column.numpy() for column in parts] for parts in zip(*stores, strict=True)]
+    return [(parts[0].shape[1:], parts[0].dtype, parts) for parts in columns]
 
 
 def _checked(first: Source, source: Source) -> Columns:
