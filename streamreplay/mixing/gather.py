@@ -8,10 +8,11 @@ from typing import Any, TypeAlias, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import default_collate
 
 from streamreplay.mixing.sources import Source
 
-__all__ = ["ColumnView", "Request", "SampleView", "identity"]
+__all__ = ["ColumnView", "Request", "SampleView", "collate_mixed", "identity"]
 
 Ints = NDArray[np.int64]
 Columns: TypeAlias = tuple[torch.Tensor, ...]
@@ -117,6 +118,22 @@ class SampleView:
         for part in np.split(np.arange(len(source)), cuts):
             samples += self._sources[int(source[part[0]])].samples(offset[part])
         return samples
+
+
+def collate_mixed(samples: list[Any]) -> Any:
+    """Collate as torch does, also a column of tensors in which some are plain numbers.
+
+    Columns give a row's label as a tensor, most other datasets as a number.
+    """
+    rows = [sample for sample in samples if type(sample) in (tuple, list)]
+    if len(rows) < len(samples) or len({len(row) for row in rows}) > 1:
+        return default_collate(samples)
+    return [default_collate(_alike(column)) for column in zip(*rows, strict=True)]
+
+
+def _alike(column: tuple[Any, ...]) -> list[Any]:
+    tensors = sum(isinstance(value, torch.Tensor) for value in column)
+    return [torch.as_tensor(v) for v in column] if 0 < tensors < len(column) else list(column)
 
 
 def identity(batch: Any) -> Any:

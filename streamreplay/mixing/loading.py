@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from streamreplay.errors import CheckpointError
-from streamreplay.mixing.gather import ColumnView, Request, SampleView, identity
+from streamreplay.mixing.gather import ColumnView, Request, SampleView, collate_mixed, identity
 from streamreplay.mixing.plans import Block, Plan
 from streamreplay.mixing.sources import Source, common_collate
 from streamreplay.stage import State, expect
@@ -106,7 +106,7 @@ class PlannedDataLoader:
         if collate is None and all(source.columns is not None for source in sources):
             view, collate = ColumnView(sources), identity
         else:
-            view, collate = SampleView(sources), collate or default_collate
+            view, collate = SampleView(sources), collate or collate_mixed
         self._requests = _Requests(plan, self._source_of, distributed_sampling=distributed_sampling)
         self._generator = torch.Generator()  # torch seeds workers by it, not by the global one
         # built at once, so that torch's complaints come where the mistake is
@@ -194,12 +194,24 @@ class PlannedDataLoader:
         CheckpointError
             The state is of another loader, of other settings or of data of another size.
         """
-        for name, live in {**self._settings, "world_size": self._share()[1]}.items():
+        live = {**self._settings, "world_size": self._share()[1]}
+        for name in (*live, "seed", "epoch", "batch"):
             if name not in state:
                 raise CheckpointError(f"{name}: not in the saved state")
-            expect(name, state[name], live)
-        self._plan.reseed([int(word) for word in state["seed"]])
-        self._position = _Position(int(state["epoch"]), int(state["batch"]))
+        for name, value in live.items():
+            expect(name, state[name], value)
+        words, epoch, batch = (state[name] for name in ("seed", "epoch", "batch"))
+        if not (isinstance(words, list) and all(isinstance(word, int) for word in words)):
+            raise CheckpointError(f"seed: saved {words}, must be a list of integers")
+        last = None if self._plan.batches is None else len(self)
+        for name, value, most in (("epoch", epoch, None), ("batch", batch, last)):
+            if not isinstance(value, int) or value < 0 or (most is not None and value > most):
+                raise CheckpointError(
+                    f"{name}: saved {value}, must be an integer of at least 0"
+                    + ("" if most is None else f" and at most {most}")
+                )
+        self._plan.reseed(list(words))
+        self._position = _Position(epoch, batch)
 
 
 @dataclass(slots=True)
