@@ -57,7 +57,11 @@ class ColumnView:
             self._rows = np.concatenate(
                 [np.arange(s.size) if s.index is None else s.index for s in sources]
             )
-        self._arrays = _arrays(self._stores)
+        # of each column, the shape of a row and the type; None if NumPy is of no use
+        self._kinds: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        if all(_numpy_reads(column) for store in self._stores for column in store):
+            first = [column.numpy() for column in self._stores[0]]
+            self._kinds = [(array.shape[1:], array.dtype) for array in first]
         self._device = self._stores[0][0].device
 
     def __len__(self) -> int:
@@ -71,7 +75,7 @@ class ColumnView:
     def batches(self, source: Ints, offset: Ints, sizes: Ints) -> Iterator[Any]:
         """Yield batches of the given sizes; their rows lie one batch after the other."""
         rows = offset if self._rows is None else self._rows[self._starts[source] + offset]
-        gather = self._joined if self._arrays is None else self._taken
+        gather = self._joined if self._kinds is None else self._taken
         if len(self._stores) == 1:
             runs: Iterable[Runs] = _whole(sizes)
         else:
@@ -83,11 +87,14 @@ class ColumnView:
         """Gather into one new array a column, without copies in between."""
         start, batch = runs[0][1], []
         n = runs[-1][2] - start
-        for shape, dtype, arrays in self._arrays or ():
+        for c, (shape, dtype) in enumerate(self._kinds or ()):
             out = np.empty((n, *shape), dtype)
             for store, a, b in runs:
+                # Asked for anew each time: a tensor that moves into shared memory, as workers that
+                # are spawned make it do, frees what an array kept from before would still point to.
+                array = self._stores[store][c].numpy()
                 # with mode="clip" NumPy writes into `out` directly; the rows are known to be there
-                arrays[store].take(rows[a:b], 0, out[a - start : b - start], "clip")
+                array.take(rows[a:b], 0, out[a - start : b - start], "clip")
             batch.append(torch.from_numpy(out))
         return batch
 
@@ -164,21 +171,12 @@ def _runs(store: Ints, sizes: Ints) -> Iterator[Runs]:
         yield runs[a:b]
 
 
-def _arrays(
-    stores: list[Columns],
-) -> list[tuple[tuple[int, ...], np.dtype[Any], list[NDArray[Any]]]] | None:
-    """Return each column's row shape, type and arrays over the same memory, or None.
-
-    None if NumPy cannot read some of them, or would copy a whole column for each batch.
-    """
-    for column in (column for store in stores for column in store):
-        plain = column.device.type == "cpu" and column.layout == torch.strided
-        if not plain or column.requires_grad or column.dtype == torch.bfloat16:
-            return None
-        if not column.is_contiguous() or column.is_conj() or column.is_neg():
-            return None
-    columns = [[column.numpy() for column in parts] for parts in zip(*stores, strict=True)]
-    return [(parts[0].shape[1:], parts[0].dtype, parts) for parts in columns]
+def _numpy_reads(column: torch.Tensor) -> bool:
+    """Whether NumPy can read a column, and without copying all of it for each batch."""
+    plain = column.device.type == "cpu" and column.layout == torch.strided
+    if not plain or column.requires_grad or column.dtype == torch.bfloat16:
+        return False
+    return column.is_contiguous() and not column.is_conj() and not column.is_neg()
 
 
 def _checked(first: Source, source: Source) -> Columns:

@@ -130,6 +130,16 @@ def test_columns_are_read_in_place() -> None:
     assert float(columns()["tuple"][0][0, 0]) == 0
 
 
+def test_tensors_may_move_into_shared_memory_meanwhile() -> None:
+    x, y = X.clone(), Y.clone()
+    loader = GroupBalancedDataLoader([(x, y)], batch_size=5)
+    batches = iter(loader)
+    next(batches)
+    x.share_memory_()  # type: ignore[no-untyped-call]  # as workers that are spawned make it do
+    x += 100
+    assert all((x[:, 0] == 2 * y + 100).all() for x, y in batches)
+
+
 def test_a_bare_array_gives_bare_tensors() -> None:
     for rows in GroupBalancedDataLoader([Y, Y.numpy()], batch_size=8):
         assert isinstance(rows, torch.Tensor)
