@@ -57,11 +57,12 @@ class ColumnView:
             self._rows = np.concatenate(
                 [np.arange(s.size) if s.index is None else s.index for s in sources]
             )
-        # of each column, the shape of a row and the type; None if NumPy is of no use
-        self._kinds: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        # for each column, its array in every store; None if NumPy cannot read some
+        self._windows: list[list[_Window]] | None = None
         if all(_numpy_reads(column) for store in self._stores for column in store):
-            first = [column.numpy() for column in self._stores[0]]
-            self._kinds = [(array.shape[1:], array.dtype) for array in first]
+            self._windows = [
+                [_Window(column) for column in parts] for parts in zip(*self._stores, strict=True)
+            ]
         self._device = self._stores[0][0].device
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ class ColumnView:
     def batches(self, source: Ints, offset: Ints, sizes: Ints) -> Iterator[Any]:
         """Yield batches of the given sizes; their rows lie one batch after the other."""
         rows = offset if self._rows is None else self._rows[self._starts[source] + offset]
-        gather = self._joined if self._kinds is None else self._taken
+        gather = self._joined if self._windows is None else self._taken
         if len(self._stores) == 1:
             runs: Iterable[Runs] = _whole(sizes)
         else:
@@ -87,14 +88,14 @@ class ColumnView:
         """Gather into one new array a column, without copies in between."""
         start, batch = runs[0][1], []
         n = runs[-1][2] - start
-        for c, (shape, dtype) in enumerate(self._kinds or ()):
-            out = np.empty((n, *shape), dtype)
+        for windows in self._windows or ():
+            out = np.empty((n, *windows[0].shape), windows[0].dtype)
             for store, a, b in runs:
-                # Asked for anew each time: a tensor that moves into shared memory, as workers that
-                # are spawned make it do, frees what an array kept from before would still point to.
-                array = self._stores[store][c].numpy()
+                window = windows[store]
+                if window.pointer != window.column.data_ptr():
+                    window.look()
                 # with mode="clip" NumPy writes into `out` directly; the rows are known to be there
-                array.take(rows[a:b], 0, out[a - start : b - start], "clip")
+                window.array.take(rows[a:b], 0, out[a - start : b - start], "clip")
             batch.append(torch.from_numpy(out))
         return batch
 
@@ -169,6 +170,28 @@ def _runs(store: Ints, sizes: Ints) -> Iterator[Runs]:
     first = np.searchsorted(cuts, starts).tolist()
     for a, b in zip(first, [*first[1:], len(runs)], strict=True):
         yield runs[a:b]
+
+
+class _Window:
+    """A column as an array over the same memory.
+
+    A tensor that moves into shared memory, as spawned workers make it do, frees what an array from
+    before would still point to; so the pointer is compared before each use.
+    """
+
+    __slots__ = ("array", "column", "dtype", "pointer", "shape")
+
+    def __init__(self, column: torch.Tensor) -> None:
+        self.column = column
+        self.look()
+
+    def look(self) -> None:
+        self.array: NDArray[Any] = self.column.numpy()
+        self.pointer = self.column.data_ptr()
+        self.shape, self.dtype = self.array.shape[1:], self.array.dtype
+
+    def __reduce__(self) -> tuple[type[_Window], tuple[torch.Tensor]]:
+        return type(self), (self.column,)
 
 
 def _numpy_reads(column: torch.Tensor) -> bool:
