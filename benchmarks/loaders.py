@@ -5,7 +5,7 @@ and a row at a time, and against a loop that gathers by an index written by hand
 where avalanche-lib is installed its loaders take part too. Building the loader is part of the time;
 an epoch is cut off after ``--budget`` seconds.
 
-    python benchmarks/loaders.py [--rounds 5] [--budget 1.0]
+    python benchmarks/loaders.py [--rounds 5] [--budget 10]
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def rate(make: Make, budget: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=1.0)
+    parser.add_argument("--budget", type=float, default=10.0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     data = Data()

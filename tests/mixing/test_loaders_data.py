@@ -264,6 +264,18 @@ def test_workers_do_the_work() -> None:
     assert list(GroupBalancedDataLoader([Y], batch_size=10, collate_fn=in_worker)) == [(10, -1)] * 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_workers_may_be_spawned(several: bool) -> None:
+    datasets = [(X.clone(), Y.clone())] + [(X.numpy() + 100, Y.numpy() + 100)] * several
+    expected = list(GroupBalancedDataLoader(datasets, batch_size=6))
+    loader = GroupBalancedDataLoader(
+        datasets, batch_size=6, num_workers=1, multiprocessing_context="spawn"
+    )
+    for batch, other in zip(loader, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(batch, other, strict=True))
+
+
 def test_tasks_are_found_or_given() -> None:
     class Labelled(TensorDataset):
         targets_task_labels = [3] * 5 + [9] * 15

@@ -129,6 +129,15 @@ def test_iterating_again_begins_a_new_epoch() -> None:
     assert rows(loader) == epochs[2]
 
 
+def test_workers_that_persist_begin_a_new_epoch_too() -> None:
+    whole = build("replay")
+    epochs = [rows(whole) for _ in range(3)]
+    loader = build("replay", num_workers=2, persistent_workers=True)
+    assert rows(loader, 2) == epochs[0][:2]
+    assert rows(loader, 1) == epochs[1][:1]
+    assert rows(loader) == epochs[2]
+
+
 def test_an_iterator_left_behind_moves_nothing() -> None:
     loader = build("replay")
     old = iter(loader)
