@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,12 +82,7 @@ class PlannedDataLoader:
         distributed_sampling: bool,
         options: Mapping[str, Any],
     ) -> None:
-        options = dict(options)
-        for name, why in _OURS.items():
-            if name in options:
-                raise TypeError(f"{name} cannot be given: {why}")
-        if not options.get("in_order", True):
-            raise ValueError("in_order must be True: the order of batches is part of the contract")
+        _check(options)
         self.provenance = provenance
         self.distributed_sampling = distributed_sampling
         self._plan = plan
@@ -101,21 +96,15 @@ class PlannedDataLoader:
         self._source_of = np.array([group.source for group in plan.groups], np.int64)
         self._label_of = np.array([group.label for group in plan.groups], np.int64)
         self._memory_of = np.array([group.is_memory for group in plan.groups], np.bool_)
-        collate = options.pop("collate_fn", None) or common_collate(sources)
-        view: ColumnView | SampleView
-        if collate is None and all(source.columns is not None for source in sources):
-            view, collate = ColumnView(sources), identity
-        else:
-            view, collate = SampleView(sources), collate or collate_mixed
+        view, collate = _view(sources, options.get("collate_fn"))
         self._requests = _Requests(plan, self._source_of, distributed_sampling=distributed_sampling)
         self._generator = torch.Generator()  # torch seeds workers by it, not by the global one
         # built at once, so that torch's complaints come where the mistake is
         self._loader: DataLoader[Any] = DataLoader(
             view,  # type: ignore[arg-type]  # a dataset by protocol: it has __getitems__
             batch_sampler=self._requests,
-            collate_fn=collate,
             generator=self._generator,
-            **options,
+            **{**options, "collate_fn": collate},
         )
         # what is left for torch's loader to do is then nothing, and that takes it longer
         plain = self._loader.num_workers == 0 and not self._loader.pin_memory
@@ -212,6 +201,24 @@ class PlannedDataLoader:
                 )
         self._plan.reseed(list(words))
         self._position = _Position(epoch, batch)
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    for name, why in _OURS.items():
+        if name in options:
+            raise TypeError(f"{name} cannot be given: {why}")
+    if not options.get("in_order", True):
+        raise ValueError("in_order must be True: the order of batches is part of the contract")
+
+
+def _view(
+    sources: Sequence[Source], collate: Callable[[list[Any]], Any] | None
+) -> tuple[ColumnView | SampleView, Callable[[Any], Any]]:
+    """Return the dataset that torch's loader sees, and what puts its batches together."""
+    collate = collate or common_collate(sources)
+    if collate is None and all(source.columns is not None for source in sources):
+        return ColumnView(sources), identity
+    return SampleView(sources), collate or collate_mixed
 
 
 @dataclass(slots=True)
