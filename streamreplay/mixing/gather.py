@@ -15,6 +15,12 @@ from streamreplay.mixing.sources import Source
 __all__ = ["ColumnView", "Request", "SampleView", "collate_mixed", "identity"]
 
 Ints = NDArray[np.int64]
+_STAGED = 1 << 20
+"""Bytes gathered ahead from several stores: about what stays in a core's cache."""
+
+_WORTH_STAGING = 8
+"""Batches; fewer are faster one by one."""
+
 Columns: TypeAlias = tuple[torch.Tensor, ...]
 
 Runs: TypeAlias = list[tuple[int, int, int]]
@@ -63,6 +69,7 @@ class ColumnView:
             self._windows = [
                 [_Window(column) for column in parts] for parts in zip(*self._stores, strict=True)
             ]
+        self._row_bytes = sum(c.element_size() * c[0].numel() for c in self._stores[0])
         self._device = self._stores[0][0].device
 
     def __len__(self) -> int:
@@ -76,13 +83,39 @@ class ColumnView:
     def batches(self, source: Ints, offset: Ints, sizes: Ints) -> Iterator[Any]:
         """Yield batches of the given sizes; their rows lie one batch after the other."""
         rows = offset if self._rows is None else self._rows[self._starts[source] + offset]
-        gather = self._joined if self._windows is None else self._taken
         if len(self._stores) == 1:
-            runs: Iterable[Runs] = _whole(sizes)
+            batches = self._each(_whole(sizes), rows)
         else:
-            runs = _runs(self._store_of[source], sizes)
-        batches = (gather(part, rows) for part in runs)
+            store = self._store_of[source]
+            together = _STAGED // max(1, self._row_bytes * int(sizes.max()))
+            if min(together, len(sizes)) >= _WORTH_STAGING and self._windows is not None:
+                batches = self._staged(store, rows, sizes, together)
+            else:
+                batches = self._each(_runs(store, sizes), rows)
         return (columns[0] for columns in batches) if self._bare else batches
+
+    def _each(self, runs: Iterable[Runs], rows: Ints) -> Iterator[list[torch.Tensor]]:
+        gather = self._joined if self._windows is None else self._taken
+        return (gather(part, rows) for part in runs)
+
+    def _staged(
+        self, store: Ints, rows: Ints, sizes: Ints, together: int
+    ) -> Iterator[list[torch.Tensor]]:
+        """Gather some small batches at once, store by store, and deal them out from there.
+
+        With a few rows of each store in a batch, calls would take longer than copying twice.
+        """
+        for first in range(0, len(sizes), together):
+            some = sizes[first : first + together]
+            n = int(some.sum())
+            order = np.argsort(store[:n], kind="stable")
+            place = np.empty(n, np.int64)
+            place[order] = np.arange(n)
+            [runs] = _runs(store[:n][order], np.array([n]))
+            stage = [column.numpy() for column in self._taken(runs, rows[:n][order])]
+            for _, a, b in (run for [run] in _whole(some)):
+                yield [torch.from_numpy(column.take(place[a:b], 0)) for column in stage]
+            store, rows = store[n:], rows[n:]
 
     def _taken(self, runs: Runs, rows: Ints) -> list[torch.Tensor]:
         """Gather into one new array a column, without copies in between."""

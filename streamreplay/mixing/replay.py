@@ -31,7 +31,7 @@ class ReplayDataLoader(PlannedDataLoader):
         The current data; as one of the datasets of `GroupBalancedDataLoader`.
     memory : dataset or None
         What is replayed: a buffer's ``buffer``, or any dataset that fits with the data. Its rows
-        are read when they are fetched; when a buffer has changed, make a new loader of it.
+        are read in place, some batches ahead; when a buffer has changed, make a new loader of it.
     oversample_small_tasks : bool
         What becomes of a part with fewer rows than its size asks for. False: memory smaller than
         ``batch_size_mem`` gives each of its rows to every batch, and tasks of the current data that

@@ -397,3 +397,22 @@ def test_the_stage_needs_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("staged", [0, 1, 1 << 20])
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_several_stores_at_once_or_batch_by_batch(
+    staged: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamreplay.mixing.gather._STAGED", staged * 200)
+    sizes = [40, 3, 1, 90, 25]
+    numbers = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    datasets = [(n[:, None] * np.ones((1, 3), np.float32), n) for n in numbers]
+    loader = GroupBalancedDataLoader(datasets, batch_size=size, provenance=True)
+    seen = []
+    for (x, y), provenance in loader:
+        expected = [numbers[g][i] for g, i in zip(provenance.group, provenance.offset, strict=True)]
+        assert y.tolist() == expected
+        assert x.tolist() == [[n] * 3 for n in expected]
+        seen += expected
+    assert sorted(seen) == list(range(159))
