@@ -242,6 +242,8 @@ class ColumnStore:
 
     def count_replays(self, slots: NDArray[np.int64]) -> None:
         """Note that rows are rehearsed, each as often as it is named."""
+        if not slots.size:
+            return
         slots, counts = slots.ravel(), self.beside["replayed"]
         if len(set(slots.tolist())) == len(slots):
             counts[slots] += np.uint32(1)
