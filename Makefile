@@ -51,7 +51,7 @@ bench: install
 
 # A second environment on top of the first: it sees all of $(VENV), so torch is not installed twice,
 # and what only the comparisons need stays out of $(VENV).
-$(PEERS)/.avalanche: $(VENV)/.installed benchmarks/peers/avalanche.txt benchmarks/peers/avalanche-no-deps.txt
+$(PEERS)/.avalanche: constraints.txt benchmarks/peers/avalanche.txt benchmarks/peers/avalanche-no-deps.txt | $(VENV)/.installed
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -c 'import pathlib, sys, sysconfig; \
 	  below = pathlib.Path(sysconfig.get_path("purelib")); \
@@ -66,12 +66,12 @@ $(PEERS)/.all: $(PEERS)/.avalanche benchmarks/peers/others.txt benchmarks/peers/
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/others-no-deps.txt
 	@touch $@
 
-peers-avalanche: $(PEERS)/.avalanche
+peers-avalanche: install $(PEERS)/.avalanche
 
-peers: $(PEERS)/.all
+peers: install $(PEERS)/.all
 
 bench-peers: peers
-	$(PEERS)/bin/python benchmarks/peers/run_all.py
+	$(PEERS)/bin/python -m benchmarks.peers.run_all
 
 test-avalanche: peers-avalanche
 	$(PEERS)/bin/python -m pytest tests/compat $(PYTEST_ARGS)
