@@ -25,6 +25,7 @@ def main() -> None:
         ["pipeline.py"],
         ["ingest.py"],
         ["memory.py"],
+        ["disk.py"],
         ["kills.py"],
         accuracy,
     ]
