@@ -21,7 +21,7 @@ from streamreplay import (
     load_checkpoint,
     save_checkpoint,
 )
-from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers import ExemplarsBuffer, ExperienceBalancedBuffer
 from streamreplay.compat import datasets
 from streamreplay.compat.avalanche import StoragePolicy
 from streamreplay.errors import CheckpointError
@@ -224,7 +224,7 @@ def test_only_stored_rows_stay_alive() -> None:  # D13
 
 @pytest.mark.parametrize(
     "buffer",
-    [ReservoirSamplingBuffer(200, seed=0), ExemplarsBuffer(200, seed=0, by="experience")],
+    [ReservoirSamplingBuffer(200, seed=0), ExperienceBalancedBuffer(200, seed=0)],
     ids=["reservoir", "by experience"],
 )
 def test_many_more_experiences_than_slots(buffer: ExemplarsBuffer) -> None:  # D5
@@ -272,7 +272,7 @@ def test_goes_on_from_its_state(tmp_path: Any) -> None:
             policy.update_from_dataset(chunk(number))
 
     def make(size: int = 30) -> StoragePolicy:
-        return StoragePolicy(ExemplarsBuffer(size, seed=0, by="experience"))
+        return StoragePolicy(ExperienceBalancedBuffer(size, seed=0))
 
     whole, first, second = make(), make(), make()
     feed(whole, 0, 40)
