@@ -130,9 +130,9 @@ class ExemplarsBuffer:
         for batch in stream:
             self._commit()
             if not batch.held_out:
-                self._pending = batch
                 if self._expiry is not None:
                     self._expiry.before(self._reservoir, _labelled(batch))
+                self._pending = batch
             yield Rehearsal(
                 batch, store.memory(batch), store.group_by, count_replays=store.count_replays
             )

@@ -102,7 +102,8 @@ class Expiry:
             return n
         stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
         oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
-        return max(start + 1, int(np.searchsorted(now, oldest + self.limit)))
+        # the comparison of `_expire`, to the last bit: oldest + limit may round to the other side
+        return max(start + 1, int(np.searchsorted(now - self.limit, oldest)))
 
     def _expire(self, slots: GroupedSlots, now: float) -> None:
         store = slots.store
