@@ -220,8 +220,7 @@ class ExemplarsBuffer:
             self._expiry.update(self._reservoir, batch, groups)
         else:
             self._reservoir.update(batch, groups)
-        if self._store.over_budget:  # ids have become longer than they were at the first row
-            self._reservoir.resize(self._store.affordable)
+        self._keep_to_budget()
 
     def sample(self, n: int, by: GroupBy | None = None) -> Batch:
         """Draw n stored rows with replacement.
@@ -299,6 +298,9 @@ class ExemplarsBuffer:
         mine, theirs = self._reservoir, other._reservoir
         if isinstance(mine, KeyedReservoir) and isinstance(theirs, KeyedReservoir):
             mine.merge(theirs)
+        if self._expiry is not None:
+            self._expiry.catch_up(mine)
+        self._keep_to_budget()
 
     def forget(
         self,
@@ -383,6 +385,10 @@ class ExemplarsBuffer:
         if pending is not None:
             self.update(pending)
 
+    def _keep_to_budget(self) -> None:
+        if self._store.over_budget:  # ids have become longer than they were at the first row
+            self._reservoir.resize(self._store.affordable)
+
     def _named(self, ids: NDArray[Any]) -> NDArray[np.bool_]:
         stored = self.buffer.id
         if stored is None:
@@ -395,8 +401,11 @@ class ExemplarsBuffer:
         reservoir = self._reservoir
         law = type(reservoir.law).__name__ if isinstance(reservoir, KeyedReservoir) else "ranked"
         settings = reservoir.law.state_dict() if isinstance(reservoir, KeyedReservoir) else {}
-        ttl = "" if self._expiry is None else f", ttl {self._expiry.limit:g}"
-        return f"{type(self).__name__} by {self.by}, {law} {settings or ''}{ttl}".strip()
+        groups = "" if self._policy.announced is None else f", {self._policy.announced} groups"
+        expiry = self._expiry
+        unit = "seconds" if expiry is not None and expiry.by_time else "rows"
+        ttl = "" if expiry is None else f", ttl {expiry.limit} {unit}"
+        return f"{type(self).__name__} by {self.by}{groups}, {law} {settings or ''}{ttl}".strip()
 
     def _check_mergeable(self, other: ExemplarsBuffer) -> None:
         mine, theirs = self._reservoir, other._reservoir

@@ -83,6 +83,10 @@ class Expiry:
             now = clock.running(batch)[0] if self.by_time else clock.rows + 1
             self._expire(slots, float(now))
 
+    def catch_up(self, slots: GroupedSlots) -> None:
+        """Delete what is too old at the latest time seen, after rows came from another buffer."""
+        self._expire(slots, slots.clock.now(by_time=self.by_time))
+
     def state_dict(self) -> State:
         """Return the limit, and when rows were last let in more freely."""
         return {"limit": self.limit, "by_time": self.by_time, "loosened": self._loosened}

@@ -41,6 +41,10 @@ class KeyLaw(ABC):
         """
         return threshold
 
+    def shift(self, rows: int) -> float:
+        """Return by how much keys would be larger had their rows come ``rows`` rows later."""
+        return 0.0
+
     def state_dict(self) -> State:
         """Return the law's settings and state."""
         return {}
@@ -82,6 +86,10 @@ class WindowKeys(KeyLaw):
         """Return 1: every new row comes in."""
         return 1.0
 
+    def shift(self, rows: int) -> float:
+        """Return the rows, negated."""
+        return -float(rows)
+
 
 @final
 class DecayingKeys(KeyLaw):
@@ -111,6 +119,10 @@ class DecayingKeys(KeyLaw):
         if threshold == inf:
             return 1.0
         return 1.0 - exp(-exp(min(threshold + now * log(2) / self.half_life, 700.0)))
+
+    def shift(self, rows: int) -> float:
+        """Return what so many rows add to -log w; 0 where event times say when rows came."""
+        return 0.0 if self.by_time else -rows * (log(2) / self.half_life)
 
     def state_dict(self) -> State:
         """Return the half-life and its unit."""

@@ -66,6 +66,9 @@ class KeyedReservoir(GroupedSlots):
             return 0.0
         now = self.clock.now(by_time=self.law.by_time)
         chances = [self.law.acceptance(each, now) for each in self.groups.threshold]
+        if self._size == self.store.max_size:
+            for group in np.flatnonzero(self.groups.shut_out).tolist():
+                chances[group] = 0.0
         known = [chance for chance in chances if chance is not None]
         if len(known) < len(chances):
             return None
@@ -112,28 +115,41 @@ class KeyedReservoir(GroupedSlots):
         ours, theirs = self.groups, other.groups
         if not len(theirs):
             return
-        found = ours.number_all(
-            np.array(theirs.ids, np.int64), len(theirs) + len(ours), self.clock.rows
+        if other.store.beside:  # first of all, as it is what can fail
+            beside = {name: column[: other._size] for name, column in other.store.beside.items()}
+            rest = {name: beside[name] for name in beside.keys() - SLOT_COLUMNS.keys()}
+            self._fit(other.store.batch, rest)
+        rows = max(self.clock.rows, other.clock.rows)
+        mine, by = (self.law.shift(rows - each.clock.rows) for each in (self, other))
+        self._key[: self._size] += mine
+        ours.shift(mine)
+        self._forget_derived()
+        self.clock.rows = rows
+        self.clock.latest = max(self.clock.latest, other.clock.latest)
+        self.seen += other.seen
+        numbers = np.array(
+            [
+                ours.number[each] if each in ours.number else ours.add(each, rows)
+                for each in theirs.ids
+            ]
         )
-        numbers = np.empty(0, np.int64) if found is None else found  # it is not: `most` is enough
         for number, group in enumerate(numbers.tolist()):
-            ours.join(group, theirs, number)
+            ours.join(group, theirs, number, by)
         limits = np.array(ours.threshold)
+        keys, groups = other._key[: other._size] + by, numbers[other._group[: other._size]]
+        self._leave_below(limits)
+        candidates = np.flatnonzero(keys < limits[groups])
+        if len(candidates):
+            self._merge(other.store.batch, candidates, keys[candidates], groups[candidates])
+
+    def _leave_below(self, limits: NDArray[np.float64]) -> None:
+        """Delete rows whose keys are not below limits, float64[groups], which are kept."""
+        groups = self.groups
+        samples = list(groups.threshold), list(groups.since), list(groups.sound)
         stored = self._group[: self._size]
         self.remove(np.flatnonzero(self._key[: self._size] >= limits[stored]))
-        self.seen += other.seen
-        self.clock.rows = max(self.clock.rows, other.clock.rows)
-        self.clock.latest = max(self.clock.latest, other.clock.latest)
-        groups, keys = numbers[other._group[: other._size]], other._key[: other._size]
-        rows = np.flatnonzero(keys < limits[groups])
-        if len(rows):
-            stored_beside = {
-                name: column[: other._size]
-                for name, column in other.store.beside.items()
-                if name not in SLOT_COLUMNS
-            }
-            self._fit(other.store.batch, stored_beside)
-            self._merge(other.store.batch, rows, keys[rows], groups[rows])
+        # a group that has lost all its rows by that does not begin anew
+        groups.threshold, groups.since, groups.sound = samples
 
     def state_dict(self) -> State:
         """Return the key stream, the law and the groups; keys and rows are the store's."""
@@ -178,6 +194,7 @@ class KeyedReservoir(GroupedSlots):
         if not self.store.max_size:
             if keys is None:
                 self._keys.take(n)
+            self.groups.begin_anew(0, self.clock.rows + n)
             return
         threshold = self.groups.threshold[0]
         if threshold == inf and self._size + n <= self.store.max_size:
@@ -286,7 +303,7 @@ class KeyedReservoir(GroupedSlots):
     def _insert(self, key: float, group: int, at: int) -> int:
         """Find a slot for a row whose key is below its group's threshold; -1 if it has to go."""
         if self.groups.count[group] >= self.groups.cap[group]:
-            slot = self._replace(key, group)
+            slot = self._replace(key, group, at)
             if slot < 0:
                 return slot
         elif self._size < self.store.max_size:
@@ -297,7 +314,7 @@ class KeyedReservoir(GroupedSlots):
         else:
             victim = self.groups.choose_victim(group)
             if victim == group:
-                slot = self._replace(key, group)
+                slot = self._replace(key, group, at)
                 if slot < 0:
                     return slot
             else:
@@ -308,10 +325,11 @@ class KeyedReservoir(GroupedSlots):
             insort(largest, (key, slot))
         return slot
 
-    def _replace(self, key: float, group: int) -> int:
+    def _replace(self, key: float, group: int, at: int) -> int:
         """Evict a group's largest key for a smaller one; return its slot, -1 if the new goes."""
-        if not self.groups.count[group]:
-            return -1  # more groups than slots, and this one is not among the owners
+        if not self.groups.count[group]:  # more groups than slots, and this is none of the owners
+            self.groups.begin_anew(group, at)
+            return -1
         largest = self._largest[group] or self._find_largest(group)
         if key > largest[-1][0]:
             self.groups.threshold[group] = key
