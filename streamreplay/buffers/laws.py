@@ -145,8 +145,11 @@ class StrategyKeys(KeyLaw):
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Ask the strategy, and check what it says."""
-        keys = np.asarray(self.strategy.make_keys(rows, uniform), np.float64)
+        made = np.asarray(self.strategy.make_keys(rows, uniform))
         name = type(self.strategy).__name__
+        if made.dtype.kind not in "buif":
+            raise ValueError(f"{name}.make_keys must return numbers, got {made.dtype}")
+        keys = made.astype(np.float64)
         if keys.shape != uniform.shape:
             raise ValueError(
                 f"{name}.make_keys must return one key for each of {len(rows)} rows, "

@@ -34,6 +34,9 @@ __all__ = ["KeyedReservoir"]
 
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
 
+_MOST = 1 << 15  # largest keys of a group that are kept sorted
+_SAMPLED = 1 << 16  # keys looked at to tell where the largest begin
+
 
 @final
 class KeyedReservoir(GroupedSlots):
@@ -173,14 +176,20 @@ class KeyedReservoir(GroupedSlots):
         if group_ids is None and self._uniform:
             self._update_ungrouped(batch, n)
             return
-        keys = self._keys.take(n)
-        if not self._uniform:
-            stamps = self.clock.stamps(batch, by_time=self.law.by_time)
-            keys = self.law.make_keys(batch, keys, stamps)
+        keys = self._keys.take(n) if self._uniform else self._make_keys(batch)
         if group_ids is None:
             self._update_ungrouped(batch, n, keys)
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
+
+    def _make_keys(self, batch: Batch) -> NDArray[np.float64]:
+        stamps = self.clock.stamps(batch, by_time=self.law.by_time)
+        before = self._keys.state_dict()
+        try:
+            return self.law.make_keys(batch, self._keys.take(len(batch)), stamps)
+        except BaseException:  # a user's strategy may raise: the buffer is as it was
+            self._keys.load_state_dict(before)
+            raise
 
     # -- one group -------------------------------------------------------------------------------
 
@@ -197,7 +206,8 @@ class KeyedReservoir(GroupedSlots):
             self.groups.begin_anew(0, self.clock.rows + n)
             return
         threshold = self.groups.threshold[0]
-        if threshold == inf and self._size + n <= self.store.max_size:
+        takes = keys is None or keys.max() < inf  # no key is inf but that of a row without time
+        if takes and threshold == inf and self._size + n <= self.store.max_size:
             self._append(batch, n, self._keys.take(n) if keys is None else keys)
             return
         if keys is None:
@@ -227,7 +237,7 @@ class KeyedReservoir(GroupedSlots):
                 continue
             threshold, slot = largest.pop()
             self._key[slot] = key
-            if largest and key > largest[0][0]:
+            if largest and (key, slot) > largest[0]:
                 insort(largest, (key, slot))
             slots.append(slot)
             placed.append(row)
@@ -321,7 +331,7 @@ class KeyedReservoir(GroupedSlots):
                 slot = self._move(victim, group, at)
         self._key[slot] = key
         largest = self._largest[group]
-        if largest and key > largest[0][0]:
+        if largest and (key, slot) > largest[0]:
             insort(largest, (key, slot))
         return slot
 
@@ -351,17 +361,26 @@ class KeyedReservoir(GroupedSlots):
     def _find_largest(self, group: int) -> list[tuple[float, int]]:
         """Return the largest keys of a group and their slots, ascending.
 
-        The largest sixteenth of a group's keys is kept sorted, and found anew when it is used up:
-        constant cost a row, without a heap of Python objects over all of memory.
+        About the largest sixteenth of a group's keys, or `_MOST`, is kept sorted, and found anew
+        when it is used up: constant cost a row, without a heap of Python objects over all of
+        memory, and no long pause for one. How many are found makes no difference to what is
+        evicted: of equal keys it is the one in the last slot.
         """
-        slots = self.slots_of(group)
-        keys = self._key[slots]
-        k = max(32, len(slots) // 16)
-        if k < len(slots):
-            top = np.argpartition(keys, len(slots) - k)[len(slots) - k :]
-            slots, keys = slots[top], keys[top]
+        alone = len(self.groups) == 1
+        slots = None if alone else self.slots_of(group)
+        keys = self._key[: self._size] if slots is None else self._key[slots]
+        n = len(keys)
+        k = min(max(32, n // 16), _MOST)
+        top = np.arange(n)
+        if k < n:
+            few = keys[:: 1 + n // _SAMPLED]  # enough to tell where the largest k begin, nearly
+            more = max(1, len(few) * k // n)
+            top = np.flatnonzero(keys >= np.partition(few, len(few) - more)[len(few) - more])
+        order = np.argsort(keys[top], kind="stable")[-k:]
+        top = top[order]
         largest = self._largest[group]
-        largest.extend(sorted(zip(keys.tolist(), slots.tolist(), strict=True)))
+        places = top if slots is None else slots[top]
+        largest.extend(zip(keys[top].tolist(), places.tolist(), strict=True))
         return largest
 
     # -- many rows at once -----------------------------------------------------------------------
