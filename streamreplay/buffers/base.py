@@ -168,8 +168,8 @@ class ExemplarsBuffer:
         That is, within each group all rows from there on were equally likely to be stored (where
         a strategy or a half-life chooses: were chosen by the same rule). It moves when room is
         filled up with what comes next, as ``resize(..., refill=True)`` asks for, and when a group
-        that had lost all its rows begins anew; after a refill it goes back to 0 once the newer rows
-        are as sparse as the older ones.
+        without rows that has had to turn some away begins anew; after a refill it goes back to 0
+        once the newer rows are as sparse as the older ones.
         """
         return self._reservoir.uniform_since
 
@@ -203,6 +203,11 @@ class ExemplarsBuffer:
             It is not a `Batch`.
         ValueError
             Rows of another shape or type than those stored.
+
+        Notes
+        -----
+        If a strategy raises, no row has been taken in; with a ``ttl`` those before the first that
+        expiry had to stop at may have been.
         """
         if not isinstance(batch, Batch):
             raise TypeError(
@@ -324,7 +329,7 @@ class ExemplarsBuffer:
         ValueError
             Not exactly one of the two is given; rows have no ids; ``where`` returns another shape.
         TypeError
-            ``where`` does not return booleans.
+            ``ids`` are not integers or strings, or ``where`` does not return booleans.
         """
         if (ids is None) == (where is None):
             raise ValueError("exactly one of ids and where must be given")
@@ -353,6 +358,7 @@ class ExemplarsBuffer:
         self._commit()
         return {
             "max_size": self.max_size,
+            "max_bytes": self._store.max_bytes,
             "by": self.by,
             "sample": rng_state(self._rng),
             "turn": self._turn,
@@ -365,6 +371,7 @@ class ExemplarsBuffer:
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state saved from a buffer of the same capacity and policy."""
+        expect("max_bytes", state["max_bytes"], self._store.max_bytes)
         if self._store.max_bytes is None:
             expect("max_size", state["max_size"], self.max_size)
         expect("by", state["by"], self.by)
@@ -393,6 +400,10 @@ class ExemplarsBuffer:
         stored = self.buffer.id
         if stored is None:
             raise ValueError("rows have no ids: name their field (source.id), or use where")
+        if ids.dtype.kind not in "iuU" and ids.size:  # a set, floats: nothing would be found
+            raise TypeError(f"ids must be integers or strings, got {ids.dtype}")
+        if ids.dtype.kind != "U":
+            ids = ids.astype(np.int64)  # as `Batch` has them; uint64 would be compared as floats
         if (stored.dtype.kind == "U") != (ids.dtype.kind == "U"):
             stored, ids = stored.astype(str), ids.astype(str)
         return np.isin(stored, ids)
