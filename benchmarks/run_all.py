@@ -22,6 +22,7 @@ def main() -> None:
             accuracy += [f"--{option}", value]
     commands = [
         ["buffers.py"],
+        ["loaders.py"],
         ["pipeline.py"],
         ["ingest.py"],
         ["memory.py"],

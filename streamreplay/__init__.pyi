@@ -45,7 +45,14 @@ from .ingest import (
     split_by_class,
 )
 from .learners import TorchLearner, linear, mlp
-from .mixing import Mixer
+from .mixing import (
+    GroupBalancedDataLoader,
+    GroupBalancedInfiniteDataLoader,
+    Mixer,
+    Provenance,
+    ReplayDataLoader,
+    TaskBalancedDataLoader,
+)
 from .stage import Pipeline, Source, Stage, Stateful
 
 __all__ = [
@@ -64,6 +71,8 @@ __all__ = [
     "ExemplarsSelectionStrategy",
     "ExperienceBalancedBuffer",
     "GSSGreedySelectionStrategy",
+    "GroupBalancedDataLoader",
+    "GroupBalancedInfiniteDataLoader",
     "HerdingSelectionStrategy",
     "Holdout",
     "Job",
@@ -75,9 +84,11 @@ __all__ = [
     "ParametricBuffer",
     "Pipeline",
     "Prequential",
+    "Provenance",
     "RandomExemplarsSelectionStrategy",
     "RecordError",
     "Rehearsal",
+    "ReplayDataLoader",
     "Report",
     "ReservoirSamplingBuffer",
     "RunFolderError",
@@ -89,6 +100,7 @@ __all__ = [
     "Stateful",
     "StreamReplayError",
     "TaskBalancedBuffer",
+    "TaskBalancedDataLoader",
     "TorchLearner",
     "build",
     "data_path",

@@ -141,7 +141,7 @@ class Batch:
         [2, 0]
         """
         return Batch(
-            self.x[rows],
+            _take(self.x, rows),
             self.y[rows],
             self.t[rows],
             self.task[rows],
@@ -318,6 +318,12 @@ def empty_memory(like: Batch) -> Batch:
 def describe_array(array: NDArray[Any]) -> str:
     """Write an array's type and shape as ``float32[500, 20]``."""
     return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
+
+
+def _take(x: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    if isinstance(rows, np.ndarray) and rows.dtype != np.bool_ and x.flags.c_contiguous:
+        return x.take(rows, axis=0)  # several times as fast as x[rows] where rows lie far apart
+    return x[rows]
 
 
 def _column(name: str, values: ArrayLike, n: int, dtype: type) -> NDArray[Any]:

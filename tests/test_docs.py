@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"README.md": 3, "docs/selection.md": 6}  # and how many Python blocks it has at least
+PAGES = {
+    "README.md": 3,
+    "docs/selection.md": 6,
+    "docs/buffers.md": 5,
+    "docs/from-avalanche.md": 6,
+}  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 
 

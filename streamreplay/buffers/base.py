@@ -203,6 +203,9 @@ class ExemplarsBuffer:
             It is not a `Batch`.
         ValueError
             Rows of another shape or type than those stored.
+        ConfigError
+            ``max_bytes`` is less than a row needs; ages count in event time, and rows have none; a
+            strategy answers with something else than it was asked for.
 
         Notes
         -----
@@ -436,8 +439,9 @@ class ExemplarsBuffer:
 
 
 def _labelled(batch: Batch) -> Batch:
-    if len(batch) and np.minimum.reduce(batch.y) < 0:
-        return batch.take(batch.y >= 0)
+    y = batch.y
+    if len(y) and (y.item(0) if len(y) == 1 else np.minimum.reduce(y)) < 0:
+        return batch.take(y >= 0)
     return batch
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.errors import ConfigError
 from streamreplay.stage import State
 
 __all__ = ["StreamClock"]
@@ -41,7 +42,7 @@ class StreamClock:
 
         Raises
         ------
-        ValueError
+        ConfigError
             Event times are asked for, and the rows have none.
         """
         if not by_time:
@@ -72,5 +73,8 @@ class StreamClock:
 
 def _times(batch: Batch) -> NDArray[np.float64]:
     if batch.time is None:
-        raise ValueError("rows have no event time: name its field (source.time), or count in rows")
+        raise ConfigError(
+            "rows have no event time for ttl or half_life: name its field (source.time), "
+            "or count in rows"
+        )
     return batch.time

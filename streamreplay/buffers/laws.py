@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.buffers.selection import OnlineSelectionStrategy
+from streamreplay.errors import ConfigError
 from streamreplay.stage import State, expect
 
 __all__ = ["DecayingKeys", "KeyLaw", "StrategyKeys", "UniformKeys", "WindowKeys"]
@@ -148,16 +149,16 @@ class StrategyKeys(KeyLaw):
         made = np.asarray(self.strategy.make_keys(rows, uniform))
         name = type(self.strategy).__name__
         if made.dtype.kind not in "buif":
-            raise ValueError(f"{name}.make_keys must return numbers, got {made.dtype}")
+            raise ConfigError(f"{name}.make_keys must return numbers, got {made.dtype}")
         keys = made.astype(np.float64)
         if keys.shape != uniform.shape:
-            raise ValueError(
+            raise ConfigError(
                 f"{name}.make_keys must return one key for each of {len(rows)} rows, "
                 f"got shape {keys.shape}"
             )
         if not np.isfinite(keys).all():
             bad = int(np.flatnonzero(~np.isfinite(keys))[0])
-            raise ValueError(f"{name}.make_keys must return finite keys, got {keys[bad]} at {bad}")
+            raise ConfigError(f"{name}.make_keys must return finite keys, got {keys[bad]} at {bad}")
         return keys
 
     def acceptance(self, threshold: float, now: float) -> float | None:

@@ -13,6 +13,7 @@ from streamreplay.buffers.grouping import Groups
 from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.slots import GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
+from streamreplay.errors import ConfigError
 from streamreplay.stage import State, expect
 
 __all__ = ["RankedSlots"]
@@ -146,11 +147,11 @@ class RankedSlots(GroupedSlots):
         stays = np.asarray(self.strategy.make_sorted_indices(candidates, quota))
         n, name = len(candidates), f"{type(self.strategy).__name__}.make_sorted_indices"
         if stays.dtype.kind not in "iu" or stays.shape != (min(quota, n),):
-            raise ValueError(
+            raise ConfigError(
                 f"{name} must return int64[{min(quota, n)}], got {describe_array(stays)}"
             )
         if len(np.unique(stays)) < len(stays) or stays.min() < 0 or stays.max() >= n:
-            raise ValueError(f"{name} must name different candidates from 0 to {n - 1}")
+            raise ConfigError(f"{name} must name different candidates from 0 to {n - 1}")
         return stays.astype(np.int64, copy=False)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.grouping import Groups
 from streamreplay.buffers.keys import KeyStream
-from streamreplay.buffers.laws import KeyLaw, UniformKeys
+from streamreplay.buffers.laws import KeyLaw, UniformKeys, WindowKeys
 from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
@@ -32,6 +32,7 @@ from streamreplay.stage import State
 
 __all__ = ["KeyedReservoir"]
 
+_UNKNOWN, _SCATTERED = -1, -2
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
 
 _MOST = 1 << 15  # largest keys of a group that are kept sorted
@@ -57,8 +58,11 @@ class KeyedReservoir(GroupedSlots):
         super().__init__(store, groups)
         self.law = law or UniformKeys()
         self._uniform = isinstance(self.law, UniformKeys)
+        # where rows expire one by one, they do not stay in the order of their arrival
+        self._cyclic = isinstance(self.law, WindowKeys) and not store.keeps("stamp")
         self._keys = KeyStream(spawn_seed(seed, "keys"))
         self._largest: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)  # derived
+        self._oldest = _UNKNOWN  # derived: the slot whose row a full window gives up next
 
     @property
     def acceptance(self) -> float | None:
@@ -170,6 +174,7 @@ class KeyedReservoir(GroupedSlots):
 
     def _forget_derived(self) -> None:
         self._largest.clear()
+        self._oldest = _UNKNOWN
 
     def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         n = len(batch)
@@ -178,7 +183,8 @@ class KeyedReservoir(GroupedSlots):
             return
         keys = self._keys.take(n) if self._uniform else self._make_keys(batch)
         if group_ids is None:
-            self._update_ungrouped(batch, n, keys)
+            if not (self._cyclic and self._update_window(batch, n, keys)):
+                self._update_ungrouped(batch, n, keys)
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
 
@@ -243,6 +249,44 @@ class KeyedReservoir(GroupedSlots):
             placed.append(row)
         self.groups.threshold[0] = threshold
         self.store.write_each(slots, batch, placed)
+
+    def _update_window(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> bool:
+        """Offer rows to a window; False, and nothing done, where that is no special case."""
+        room = self.store.max_size - self._size
+        if 0 < room < n:  # fill up first: then rows lie in the order of their arrival
+            self._update_ungrouped(batch.take(slice(0, room)), room, keys[:room])
+            batch, keys, n, room = batch.take(slice(room, n)), keys[room:], n - room, 0
+            if not self._turn_over(batch, n, keys):
+                self._update_ungrouped(batch, n, keys)
+            return True
+        return bool(self._size) and not room and self._turn_over(batch, n, keys)
+
+    def _turn_over(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> bool:
+        """Overwrite the oldest rows of a full window, which lie one behind the other.
+
+        False, and nothing done, where they do not, since rows were deleted in between.
+        """
+        if self._oldest == _UNKNOWN:
+            self._oldest = self._find_oldest()
+        if self._oldest == _SCATTERED:
+            return False
+        size = self._size
+        first = max(0, n - size)  # rows before it have been overwritten by the end
+        rows = np.arange(first, n)
+        slots = (self._oldest + rows) % size
+        self.groups.seen[0] += n
+        # as everywhere, the key of the row that was the last to go
+        self.groups.threshold[0] = float(keys[first - 1] if first else self._key[slots[-1]])
+        self._key[slots] = keys[first:]
+        self._oldest = (self._oldest + n) % size
+        self.store.write_each(slots.tolist(), batch, rows.tolist())
+        return True
+
+    def _find_oldest(self) -> int:
+        keys = self._key[: self._size]
+        oldest = int(keys.argmax())
+        falling = np.diff(np.roll(keys, -oldest)) < 0
+        return oldest if falling.all() else _SCATTERED
 
     def _append(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> None:
         """Store all rows, while there is room."""

@@ -2,14 +2,14 @@
 
 from streamreplay.config.job import Job
 from streamreplay.config.load import load_job
-from streamreplay.config.pipeline import build, fault_of_module
+from streamreplay.config.pipeline import build, fault_of_user_code
 from streamreplay.config.sources import make_holdout
 from streamreplay.config.text import job_schema, template, to_toml, write_template
 
 __all__ = [
     "Job",
     "build",
-    "fault_of_module",
+    "fault_of_user_code",
     "job_schema",
     "load_job",
     "make_holdout",

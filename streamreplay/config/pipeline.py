@@ -17,7 +17,7 @@ from streamreplay.mixing import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Stage
 
-__all__ = ["build", "fault_of_module"]
+__all__ = ["build", "fault_of_user_code"]
 
 
 def build(
@@ -139,17 +139,26 @@ def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
     return build
 
 
-def fault_of_module(name: str, error: BaseException) -> ConfigError | None:
-    """Return what to raise for an error from inside a user's module as it runs; None for others.
+def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
+    """Return what to raise for an error from inside code that a job imports; None for others.
 
     Parameters
     ----------
-    name : str
-        The job's ``learner.module``.
+    job : Job
     error : BaseException
         Raised by a pipeline built from that job.
     """
-    calls = (frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__))
-    if ":" not in name or not isinstance(error, Exception) or "_call_impl" not in calls:
-        return None  # torch calls every module by a function of that name
-    return blame("learner.module", name, "failed", error)
+    selection = job.buffer.selection or ""
+    entries = {  # by which function ours or torch's calls the user's
+        "_call_impl": ("learner.module", job.learner.module),
+        "make_sorted_indices": ("buffer.selection", selection),
+        "make_keys": ("buffer.selection", selection),
+    }
+    if not isinstance(error, Exception):
+        return None
+    calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for call in reversed(calls):
+        key, name = entries.get(call, ("", ""))
+        if ":" in name:
+            return blame(key, name, "failed", error)
+    return None

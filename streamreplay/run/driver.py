@@ -9,7 +9,7 @@ from typing import Any
 
 from streamreplay.batch import Report
 from streamreplay.checkpoint import Checkpoint
-from streamreplay.config import Job, build, fault_of_module
+from streamreplay.config import Job, build, fault_of_user_code
 from streamreplay.errors import ConfigError
 from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
@@ -97,7 +97,7 @@ class _Run:
             return 0
         except BaseException as error:
             self._note(f"failed: {error!r}")
-            if (fault := fault_of_module(self.job.learner.module, error)) is not None:
+            if (fault := fault_of_user_code(self.job, error)) is not None:
                 raise fault from error
             raise
         if ended:
