@@ -459,6 +459,7 @@ class KeyedReservoir(GroupedSlots):
         groups: NDArray[np.int64],
     ) -> None:
         """Bring the buffer to where inserting rows one by one would: same rows, other slots."""
+        self._oldest = _UNKNOWN  # rows lie elsewhere, perhaps in the order of their arrival now
         offered = np.bincount(groups, minlength=len(self.groups))
         counts = np.array(self.groups.count, np.int64)
         quotas = self.groups.deal(counts + offered, self.store.max_size)
