@@ -130,9 +130,9 @@ class ExemplarsBuffer:
         for batch in stream:
             self._commit()
             if not batch.held_out:
-                self._pending = batch
                 if self._expiry is not None:
                     self._expiry.before(self._reservoir, _labelled(batch))
+                self._pending = batch
             yield Rehearsal(
                 batch, store.memory(batch), store.group_by, count_replays=store.count_replays
             )
@@ -168,8 +168,8 @@ class ExemplarsBuffer:
         That is, within each group all rows from there on were equally likely to be stored (where
         a strategy or a half-life chooses: were chosen by the same rule). It moves when room is
         filled up with what comes next, as ``resize(..., refill=True)`` asks for, and when a group
-        that had lost all its rows begins anew; after a refill it goes back to 0 once the newer rows
-        are as sparse as the older ones.
+        without rows that has had to turn some away begins anew; after a refill it goes back to 0
+        once the newer rows are as sparse as the older ones.
         """
         return self._reservoir.uniform_since
 
@@ -206,6 +206,11 @@ class ExemplarsBuffer:
         ConfigError
             ``max_bytes`` is less than a row needs; ages count in event time, and rows have none; a
             strategy answers with something else than it was asked for.
+
+        Notes
+        -----
+        If a strategy raises, no row has been taken in; with a ``ttl`` those before the first that
+        expiry had to stop at may have been.
         """
         if not isinstance(batch, Batch):
             raise TypeError(
@@ -223,8 +228,7 @@ class ExemplarsBuffer:
             self._expiry.update(self._reservoir, batch, groups)
         else:
             self._reservoir.update(batch, groups)
-        if self._store.over_budget:  # ids have become longer than they were at the first row
-            self._reservoir.resize(self._store.affordable)
+        self._keep_to_budget()
 
     def sample(self, n: int, by: GroupBy | None = None) -> Batch:
         """Draw n stored rows with replacement.
@@ -302,6 +306,9 @@ class ExemplarsBuffer:
         mine, theirs = self._reservoir, other._reservoir
         if isinstance(mine, KeyedReservoir) and isinstance(theirs, KeyedReservoir):
             mine.merge(theirs)
+        if self._expiry is not None:
+            self._expiry.catch_up(mine)
+        self._keep_to_budget()
 
     def forget(
         self,
@@ -325,7 +332,7 @@ class ExemplarsBuffer:
         ValueError
             Not exactly one of the two is given; rows have no ids; ``where`` returns another shape.
         TypeError
-            ``where`` does not return booleans.
+            ``ids`` are not integers or strings, or ``where`` does not return booleans.
         """
         if (ids is None) == (where is None):
             raise ValueError("exactly one of ids and where must be given")
@@ -354,6 +361,7 @@ class ExemplarsBuffer:
         self._commit()
         return {
             "max_size": self.max_size,
+            "max_bytes": self._store.max_bytes,
             "by": self.by,
             "sample": rng_state(self._rng),
             "turn": self._turn,
@@ -366,6 +374,7 @@ class ExemplarsBuffer:
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state saved from a buffer of the same capacity and policy."""
+        expect("max_bytes", state["max_bytes"], self._store.max_bytes)
         if self._store.max_bytes is None:
             expect("max_size", state["max_size"], self.max_size)
         expect("by", state["by"], self.by)
@@ -386,10 +395,18 @@ class ExemplarsBuffer:
         if pending is not None:
             self.update(pending)
 
+    def _keep_to_budget(self) -> None:
+        if self._store.over_budget:  # ids have become longer than they were at the first row
+            self._reservoir.resize(self._store.affordable)
+
     def _named(self, ids: NDArray[Any]) -> NDArray[np.bool_]:
         stored = self.buffer.id
         if stored is None:
             raise ValueError("rows have no ids: name their field (source.id), or use where")
+        if ids.dtype.kind not in "iuU" and ids.size:  # a set, floats: nothing would be found
+            raise TypeError(f"ids must be integers or strings, got {ids.dtype}")
+        if ids.dtype.kind != "U":
+            ids = ids.astype(np.int64)  # as `Batch` has them; uint64 would be compared as floats
         if (stored.dtype.kind == "U") != (ids.dtype.kind == "U"):
             stored, ids = stored.astype(str), ids.astype(str)
         return np.isin(stored, ids)
@@ -398,8 +415,11 @@ class ExemplarsBuffer:
         reservoir = self._reservoir
         law = type(reservoir.law).__name__ if isinstance(reservoir, KeyedReservoir) else "ranked"
         settings = reservoir.law.state_dict() if isinstance(reservoir, KeyedReservoir) else {}
-        ttl = "" if self._expiry is None else f", ttl {self._expiry.limit:g}"
-        return f"{type(self).__name__} by {self.by}, {law} {settings or ''}{ttl}".strip()
+        groups = "" if self._policy.announced is None else f", {self._policy.announced} groups"
+        expiry = self._expiry
+        unit = "seconds" if expiry is not None and expiry.by_time else "rows"
+        ttl = "" if expiry is None else f", ttl {expiry.limit} {unit}"
+        return f"{type(self).__name__} by {self.by}{groups}, {law} {settings or ''}{ttl}".strip()
 
     def _check_mergeable(self, other: ExemplarsBuffer) -> None:
         mine, theirs = self._reservoir, other._reservoir

@@ -83,6 +83,10 @@ class Expiry:
             now = clock.running(batch)[0] if self.by_time else clock.rows + 1
             self._expire(slots, float(now))
 
+    def catch_up(self, slots: GroupedSlots) -> None:
+        """Delete what is too old at the latest time seen, after rows came from another buffer."""
+        self._expire(slots, slots.clock.now(by_time=self.by_time))
+
     def state_dict(self) -> State:
         """Return the limit, and when rows were last let in more freely."""
         return {"limit": self.limit, "by_time": self.by_time, "loosened": self._loosened}
@@ -102,7 +106,8 @@ class Expiry:
             return n
         stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
         oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
-        return max(start + 1, int(np.searchsorted(now, oldest + self.limit)))
+        # the comparison of `_expire`, to the last bit: oldest + limit may round to the other side
+        return max(start + 1, int(np.searchsorted(now - self.limit, oldest)))
 
     def _expire(self, slots: GroupedSlots, now: float) -> None:
         store = slots.store

@@ -76,7 +76,7 @@ class Groups:
     @property
     def over_cap(self) -> bool:
         """Tell whether a group stores more than it may, since others have come."""
-        return any(map(int.__gt__, self.count, self.cap))
+        return self.capped and any(map(int.__gt__, self.count, self.cap))
 
     def set_max_size(self, max_size: int) -> None:
         """Set how many slots there are to share."""
@@ -132,11 +132,12 @@ class Groups:
         self._level = self._level % 1.0 + counts
         before, self.count = self.count, counts.tolist()
         for group, count in enumerate(self.count):
-            if before[group] and not count:
+            # one that never turned a row away has all that were not deleted: still a fair sample
+            if before[group] and not count and self.threshold[group] < np.inf:
                 self.begin_anew(group, at)
 
     def begin_anew(self, group: int, at: int) -> None:
-        """Let a group that has lost all its rows, after ``at`` rows, take in what comes next."""
+        """Let a group without rows, after ``at`` rows, take in what comes next."""
         self.threshold[group], self.sound[group] = np.inf, -np.inf
         self.since[group] = at
 
@@ -148,12 +149,20 @@ class Groups:
             self.threshold[group] = threshold
             self.since[group] = at
 
-    def join(self, group: int, other: Groups, number: int) -> None:
-        """Let a group be the join of itself and one of another reservoir, over other rows."""
+    def shift(self, by: float) -> None:
+        """Follow keys that have all become larger by the same."""
+        self.threshold = [threshold + by for threshold in self.threshold]
+        self.sound = [sound + by for sound in self.sound]
+
+    def join(self, group: int, other: Groups, number: int, by: float) -> None:
+        """Let a group be the join of itself and one of another reservoir, over other rows.
+
+        The other's keys are taken to be larger by ``by``.
+        """
         self.seen[group] += other.seen[number]
         self.since[group] = max(self.since[group], other.since[number])
-        self.sound[group] = min(self.sound[group], other.sound[number])
-        self.threshold[group] = min(self.threshold[group], other.threshold[number])
+        self.sound[group] = min(self.sound[group], other.sound[number] + by)
+        self.threshold[group] = min(self.threshold[group], other.threshold[number] + by)
 
     def is_sound(self, group: int) -> bool:
         """Tell whether rows from before and after the threshold was raised are stored alike."""
@@ -178,6 +187,16 @@ class Groups:
         victim = int(level.argmax())
         level[group] -= 1.0
         return victim
+
+    @property
+    def shut_out(self) -> NDArray[np.bool_]:
+        """Tell which groups have no row and would get no slot of a full buffer: bool[groups]."""
+        level = self._level
+        top = int(level.argmax())
+        wins: NDArray[np.bool_] = level + 1.0 > level[top]
+        wins |= (level + 1.0 == level[top]) & (np.arange(len(level)) <= top)
+        wins &= np.array(self.count) == 0
+        return wins
 
     def draw_lots(self, group: int, at: int) -> None:
         """Share slots among more groups than slots; called for each row, with its number.

@@ -42,6 +42,10 @@ class KeyLaw(ABC):
         """
         return threshold
 
+    def shift(self, rows: int) -> float:
+        """Return by how much keys would be larger had their rows come ``rows`` rows later."""
+        return 0.0
+
     def state_dict(self) -> State:
         """Return the law's settings and state."""
         return {}
@@ -83,6 +87,10 @@ class WindowKeys(KeyLaw):
         """Return 1: every new row comes in."""
         return 1.0
 
+    def shift(self, rows: int) -> float:
+        """Return the rows, negated."""
+        return -float(rows)
+
 
 @final
 class DecayingKeys(KeyLaw):
@@ -113,6 +121,10 @@ class DecayingKeys(KeyLaw):
             return 1.0
         return 1.0 - exp(-exp(min(threshold + now * log(2) / self.half_life, 700.0)))
 
+    def shift(self, rows: int) -> float:
+        """Return what so many rows add to -log w; 0 where event times say when rows came."""
+        return 0.0 if self.by_time else -rows * (log(2) / self.half_life)
+
     def state_dict(self) -> State:
         """Return the half-life and its unit."""
         return {"half_life": self.half_life, "by_time": self.by_time}
@@ -134,8 +146,11 @@ class StrategyKeys(KeyLaw):
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Ask the strategy, and check what it says."""
-        keys = np.asarray(self.strategy.make_keys(rows, uniform), np.float64)
+        made = np.asarray(self.strategy.make_keys(rows, uniform))
         name = type(self.strategy).__name__
+        if made.dtype.kind not in "buif":
+            raise ConfigError(f"{name}.make_keys must return numbers, got {made.dtype}")
+        keys = made.astype(np.float64)
         if keys.shape != uniform.shape:
             raise ConfigError(
                 f"{name}.make_keys must return one key for each of {len(rows)} rows, "

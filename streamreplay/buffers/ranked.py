@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -67,24 +67,28 @@ class RankedSlots(GroupedSlots):
         counts = np.array(self.groups.count, np.int64)
         offered = np.bincount(numbers, minlength=len(counts))
         quotas = self.groups.deal(counts + offered, self.store.max_size)
+        touched = np.flatnonzero((offered > 0) | (quotas < counts)).tolist()
+        # all are asked before anything is written: a strategy may raise
+        choices = [
+            self._choose(batch, np.flatnonzero(numbers == group), group, int(quotas[group]))
+            for group in touched
+        ]
         taken, keys, notes, freed = _lists(4)
-        for group in np.flatnonzero((offered > 0) | (quotas < counts)).tolist():
-            slots = self._ranked(group)
-            quota, rows = int(quotas[group]), np.flatnonzero(numbers == group)
-            if not (quota and len(rows)):
-                freed.append(slots[quota:])
-                continue
-            candidates = self._candidates(batch, rows, group, slots)
-            stays = self._choose(candidates, quota)
-            ranks, old = np.arange(len(stays)), stays < len(slots)
-            kept = slots[stays[old]]
+        for group, choice in zip(touched, choices, strict=True):
+            slots, rows, ranks = choice.slots, choice.rows, np.arange(len(choice.stays))
+            old = choice.stays < len(slots)
+            kept = slots[choice.stays[old]]
             self._key[kept] = ranks[old]
             freed.append(np.setdiff1d(slots, kept, assume_unique=True))
-            taken.append(rows[stays[~old] - len(slots)])
+            taken.append(rows[choice.stays[~old] - len(slots)])
             keys.append(ranks[~old])
             if self.strategy.width:
-                self.store.beside["notes"][kept] = candidates.notes[stays[old]]
-                notes.append(candidates.notes[stays[~old]])
+                self.store.beside["notes"][kept] = choice.notes[choice.stays[old]]
+                notes.append(choice.notes[choice.stays[~old]])
+            if not len(ranks):
+                self.groups.begin_anew(group, self.clock.rows + len(batch))
+            elif len(ranks) < len(slots) + len(rows):
+                self.groups.threshold[group] = float(len(ranks))
         self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered.tolist(), strict=True)]
         new = np.concatenate(taken)
         slots, left = self._place(
@@ -128,7 +132,17 @@ class RankedSlots(GroupedSlots):
         both = Batch.concat(_alike(self.store.batch.take(slots), new))
         return Candidates(both, len(slots), weight, notes)
 
-    def _choose(self, candidates: Candidates, quota: int) -> NDArray[np.int64]:
+    def _choose(self, batch: Batch, rows: NDArray[np.int64], group: int, quota: int) -> _Choice:
+        """Choose a group's rows, without changing anything."""
+        slots = self._ranked(group)
+        if not (quota and len(rows)):
+            none = np.empty((len(slots), 0), np.float32)
+            notes = self.store.beside["notes"][slots] if self.strategy.width else none
+            return _Choice(slots, rows, np.arange(min(quota, len(slots))), notes)
+        candidates = self._candidates(batch, rows, group, slots)
+        return _Choice(slots, rows, self._ask(candidates, quota), candidates.notes)
+
+    def _ask(self, candidates: Candidates, quota: int) -> NDArray[np.int64]:
         """Ask the strategy, and check what it says."""
         stays = np.asarray(self.strategy.make_sorted_indices(candidates, quota))
         n, name = len(candidates), f"{type(self.strategy).__name__}.make_sorted_indices"
@@ -139,6 +153,27 @@ class RankedSlots(GroupedSlots):
         if len(np.unique(stays)) < len(stays) or stays.min() < 0 or stays.max() >= n:
             raise ConfigError(f"{name} must name different candidates from 0 to {n - 1}")
         return stays.astype(np.int64, copy=False)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which of a group's rows stay.
+
+    Attributes
+    ----------
+    slots : int64[stored]
+        Best first.
+    rows : int64[new]
+        Positions in the batch.
+    stays : int64[k]
+        Best first; from ``stored`` on they are new.
+    notes : float32[stored + new, width]
+    """
+
+    slots: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    stays: NDArray[np.int64]
+    notes: NDArray[np.float32]
 
 
 def _lists(n: int) -> list[list[NDArray[Any]]]:

@@ -35,6 +35,9 @@ __all__ = ["KeyedReservoir"]
 _UNKNOWN, _SCATTERED = -1, -2
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
 
+_MOST = 1 << 15  # largest keys of a group that are kept sorted
+_SAMPLED = 1 << 16  # keys looked at to tell where the largest begin
+
 
 @final
 class KeyedReservoir(GroupedSlots):
@@ -70,6 +73,9 @@ class KeyedReservoir(GroupedSlots):
             return 0.0
         now = self.clock.now(by_time=self.law.by_time)
         chances = [self.law.acceptance(each, now) for each in self.groups.threshold]
+        if self._size == self.store.max_size:
+            for group in np.flatnonzero(self.groups.shut_out).tolist():
+                chances[group] = 0.0
         known = [chance for chance in chances if chance is not None]
         if len(known) < len(chances):
             return None
@@ -116,28 +122,41 @@ class KeyedReservoir(GroupedSlots):
         ours, theirs = self.groups, other.groups
         if not len(theirs):
             return
-        found = ours.number_all(
-            np.array(theirs.ids, np.int64), len(theirs) + len(ours), self.clock.rows
+        if other.store.beside:  # first of all, as it is what can fail
+            beside = {name: column[: other._size] for name, column in other.store.beside.items()}
+            rest = {name: beside[name] for name in beside.keys() - SLOT_COLUMNS.keys()}
+            self._fit(other.store.batch, rest)
+        rows = max(self.clock.rows, other.clock.rows)
+        mine, by = (self.law.shift(rows - each.clock.rows) for each in (self, other))
+        self._key[: self._size] += mine
+        ours.shift(mine)
+        self._forget_derived()
+        self.clock.rows = rows
+        self.clock.latest = max(self.clock.latest, other.clock.latest)
+        self.seen += other.seen
+        numbers = np.array(
+            [
+                ours.number[each] if each in ours.number else ours.add(each, rows)
+                for each in theirs.ids
+            ]
         )
-        numbers = np.empty(0, np.int64) if found is None else found  # it is not: `most` is enough
         for number, group in enumerate(numbers.tolist()):
-            ours.join(group, theirs, number)
+            ours.join(group, theirs, number, by)
         limits = np.array(ours.threshold)
+        keys, groups = other._key[: other._size] + by, numbers[other._group[: other._size]]
+        self._leave_below(limits)
+        candidates = np.flatnonzero(keys < limits[groups])
+        if len(candidates):
+            self._merge(other.store.batch, candidates, keys[candidates], groups[candidates])
+
+    def _leave_below(self, limits: NDArray[np.float64]) -> None:
+        """Delete rows whose keys are not below limits, float64[groups], which are kept."""
+        groups = self.groups
+        samples = list(groups.threshold), list(groups.since), list(groups.sound)
         stored = self._group[: self._size]
         self.remove(np.flatnonzero(self._key[: self._size] >= limits[stored]))
-        self.seen += other.seen
-        self.clock.rows = max(self.clock.rows, other.clock.rows)
-        self.clock.latest = max(self.clock.latest, other.clock.latest)
-        groups, keys = numbers[other._group[: other._size]], other._key[: other._size]
-        rows = np.flatnonzero(keys < limits[groups])
-        if len(rows):
-            stored_beside = {
-                name: column[: other._size]
-                for name, column in other.store.beside.items()
-                if name not in SLOT_COLUMNS
-            }
-            self._fit(other.store.batch, stored_beside)
-            self._merge(other.store.batch, rows, keys[rows], groups[rows])
+        # a group that has lost all its rows by that does not begin anew
+        groups.threshold, groups.since, groups.sound = samples
 
     def state_dict(self) -> State:
         """Return the key stream, the law and the groups; keys and rows are the store's."""
@@ -162,15 +181,21 @@ class KeyedReservoir(GroupedSlots):
         if group_ids is None and self._uniform:
             self._update_ungrouped(batch, n)
             return
-        keys = self._keys.take(n)
-        if not self._uniform:
-            stamps = self.clock.stamps(batch, by_time=self.law.by_time)
-            keys = self.law.make_keys(batch, keys, stamps)
+        keys = self._keys.take(n) if self._uniform else self._make_keys(batch)
         if group_ids is None:
             if not (self._cyclic and self._update_window(batch, n, keys)):
                 self._update_ungrouped(batch, n, keys)
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
+
+    def _make_keys(self, batch: Batch) -> NDArray[np.float64]:
+        stamps = self.clock.stamps(batch, by_time=self.law.by_time)
+        before = self._keys.state_dict()
+        try:
+            return self.law.make_keys(batch, self._keys.take(len(batch)), stamps)
+        except BaseException:  # a user's strategy may raise: the buffer is as it was
+            self._keys.load_state_dict(before)
+            raise
 
     # -- one group -------------------------------------------------------------------------------
 
@@ -184,9 +209,11 @@ class KeyedReservoir(GroupedSlots):
         if not self.store.max_size:
             if keys is None:
                 self._keys.take(n)
+            self.groups.begin_anew(0, self.clock.rows + n)
             return
         threshold = self.groups.threshold[0]
-        if threshold == inf and self._size + n <= self.store.max_size:
+        takes = keys is None or keys.max() < inf  # no key is inf but that of a row without time
+        if takes and threshold == inf and self._size + n <= self.store.max_size:
             self._append(batch, n, self._keys.take(n) if keys is None else keys)
             return
         if keys is None:
@@ -216,7 +243,7 @@ class KeyedReservoir(GroupedSlots):
                 continue
             threshold, slot = largest.pop()
             self._key[slot] = key
-            if largest and key > largest[0][0]:
+            if largest and (key, slot) > largest[0]:
                 insort(largest, (key, slot))
             slots.append(slot)
             placed.append(row)
@@ -330,7 +357,7 @@ class KeyedReservoir(GroupedSlots):
     def _insert(self, key: float, group: int, at: int) -> int:
         """Find a slot for a row whose key is below its group's threshold; -1 if it has to go."""
         if self.groups.count[group] >= self.groups.cap[group]:
-            slot = self._replace(key, group)
+            slot = self._replace(key, group, at)
             if slot < 0:
                 return slot
         elif self._size < self.store.max_size:
@@ -341,21 +368,22 @@ class KeyedReservoir(GroupedSlots):
         else:
             victim = self.groups.choose_victim(group)
             if victim == group:
-                slot = self._replace(key, group)
+                slot = self._replace(key, group, at)
                 if slot < 0:
                     return slot
             else:
                 slot = self._move(victim, group, at)
         self._key[slot] = key
         largest = self._largest[group]
-        if largest and key > largest[0][0]:
+        if largest and (key, slot) > largest[0]:
             insort(largest, (key, slot))
         return slot
 
-    def _replace(self, key: float, group: int) -> int:
+    def _replace(self, key: float, group: int, at: int) -> int:
         """Evict a group's largest key for a smaller one; return its slot, -1 if the new goes."""
-        if not self.groups.count[group]:
-            return -1  # more groups than slots, and this one is not among the owners
+        if not self.groups.count[group]:  # more groups than slots, and this is none of the owners
+            self.groups.begin_anew(group, at)
+            return -1
         largest = self._largest[group] or self._find_largest(group)
         if key > largest[-1][0]:
             self.groups.threshold[group] = key
@@ -377,17 +405,26 @@ class KeyedReservoir(GroupedSlots):
     def _find_largest(self, group: int) -> list[tuple[float, int]]:
         """Return the largest keys of a group and their slots, ascending.
 
-        The largest sixteenth of a group's keys is kept sorted, and found anew when it is used up:
-        constant cost a row, without a heap of Python objects over all of memory.
+        About the largest sixteenth of a group's keys, or `_MOST`, is kept sorted, and found anew
+        when it is used up: constant cost a row, without a heap of Python objects over all of
+        memory, and no long pause for one. How many are found makes no difference to what is
+        evicted: of equal keys it is the one in the last slot.
         """
-        slots = self.slots_of(group)
-        keys = self._key[slots]
-        k = max(32, len(slots) // 16)
-        if k < len(slots):
-            top = np.argpartition(keys, len(slots) - k)[len(slots) - k :]
-            slots, keys = slots[top], keys[top]
+        alone = len(self.groups) == 1
+        slots = None if alone else self.slots_of(group)
+        keys = self._key[: self._size] if slots is None else self._key[slots]
+        n = len(keys)
+        k = min(max(32, n // 16), _MOST)
+        top = np.arange(n)
+        if k < n:
+            few = keys[:: 1 + n // _SAMPLED]  # enough to tell where the largest k begin, nearly
+            more = max(1, len(few) * k // n)
+            top = np.flatnonzero(keys >= np.partition(few, len(few) - more)[len(few) - more])
+        order = np.argsort(keys[top], kind="stable")[-k:]
+        top = top[order]
         largest = self._largest[group]
-        largest.extend(sorted(zip(keys.tolist(), slots.tolist(), strict=True)))
+        places = top if slots is None else slots[top]
+        largest.extend(zip(keys[top].tolist(), places.tolist(), strict=True))
         return largest
 
     # -- many rows at once -----------------------------------------------------------------------
@@ -422,6 +459,7 @@ class KeyedReservoir(GroupedSlots):
         groups: NDArray[np.int64],
     ) -> None:
         """Bring the buffer to where inserting rows one by one would: same rows, other slots."""
+        self._oldest = _UNKNOWN  # rows lie elsewhere, perhaps in the order of their arrival now
         offered = np.bincount(groups, minlength=len(self.groups))
         counts = np.array(self.groups.count, np.int64)
         quotas = self.groups.deal(counts + offered, self.store.max_size)

@@ -332,7 +332,7 @@ class ColumnStore:
                 self._index[by] = None
 
     def _add_missing(self, columns: dict[str, NDArray[Any]]) -> None:
-        for name in columns.keys() - self._columns.keys():
+        for name in [name for name in columns if name not in self._columns]:
             self._columns[name] = self._new(_kind(columns[name]))
             self._write_missing(name, np.arange(self.size))
             self._view = None

@@ -83,6 +83,8 @@ class OnlineSelectionStrategy(ABC):
     def make_keys(self, rows: Batch, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a finite key for each row: float64[n].
 
+        Of equal keys, which row stays depends on how the stream was cut into batches.
+
         Parameters
         ----------
         rows : Batch
