@@ -299,6 +299,8 @@ class ExemplarsBuffer:
         mine, theirs = self._reservoir, other._reservoir
         if isinstance(mine, KeyedReservoir) and isinstance(theirs, KeyedReservoir):
             mine.merge(theirs)
+            if self._expiry is not None:
+                self._expiry.catch_up(mine)
 
     def forget(
         self,

@@ -83,6 +83,10 @@ class Expiry:
             now = clock.running(batch)[0] if self.by_time else clock.rows + 1
             self._expire(slots, float(now))
 
+    def catch_up(self, slots: GroupedSlots) -> None:
+        """Delete what is too old by now: rows that another buffer had may be."""
+        self._expire(slots, slots.clock.now(by_time=self.by_time))
+
     def state_dict(self) -> State:
         """Return the limit, and when rows were last let in more freely."""
         return {"limit": self.limit, "by_time": self.by_time, "loosened": self._loosened}
@@ -102,7 +106,8 @@ class Expiry:
             return n
         stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
         oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
-        return max(start + 1, int(np.searchsorted(now, oldest + self.limit)))
+        # as `_expire` compares them: rounding could let another row be the first
+        return max(start + 1, int(np.searchsorted(now - self.limit, oldest)))
 
     def _expire(self, slots: GroupedSlots, now: float) -> None:
         store = slots.store

@@ -127,16 +127,14 @@ class Groups:
         self.count[group] += rows
         self._level[group] += rows
 
-    def set_counts(self, counts: NDArray[np.int64], at: int) -> None:
-        """Set how many rows each group has, int64[groups], after ``at`` rows."""
+    def set_counts(self, counts: NDArray[np.int64]) -> list[int]:
+        """Set how many rows each group has, int64[groups]; return those that lost their last."""
         self._level = self._level % 1.0 + counts
         before, self.count = self.count, counts.tolist()
-        for group, count in enumerate(self.count):
-            if before[group] and not count:
-                self.begin_anew(group, at)
+        return [group for group, count in enumerate(self.count) if before[group] and not count]
 
     def begin_anew(self, group: int, at: int) -> None:
-        """Let a group that has lost all its rows, after ``at`` rows, take in what comes next."""
+        """Let a group without rows take in what comes next, after ``at`` rows."""
         self.threshold[group], self.sound[group] = np.inf, -np.inf
         self.since[group] = at
 
@@ -148,12 +146,16 @@ class Groups:
             self.threshold[group] = threshold
             self.since[group] = at
 
-    def join(self, group: int, other: Groups, number: int) -> None:
-        """Let a group be the join of itself and one of another reservoir, over other rows."""
+    def join(self, group: int, other: Groups, number: int, at: int, shift: float) -> None:
+        """Let a group be the join of itself and one of another reservoir, over other rows.
+
+        Those are counted as coming after ``at`` rows of this one, and their keys are shifted.
+        """
         self.seen[group] += other.seen[number]
-        self.since[group] = max(self.since[group], other.since[number])
-        self.sound[group] = min(self.sound[group], other.sound[number])
-        self.threshold[group] = min(self.threshold[group], other.threshold[number])
+        if other.begun(number):
+            self.since[group] = at + other.since[number]
+        self.sound[group] = min(self.sound[group], other.sound[number] + shift)
+        self.threshold[group] = min(self.threshold[group], other.threshold[number] + shift)
 
     def is_sound(self, group: int) -> bool:
         """Tell whether rows from before and after the threshold was raised are stored alike."""

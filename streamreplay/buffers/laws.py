@@ -41,6 +41,10 @@ class KeyLaw(ABC):
         """
         return threshold
 
+    def shift(self, rows: int) -> float:
+        """Return by how much the key of a row changes if it comes so many rows later."""
+        return 0.0
+
     def state_dict(self) -> State:
         """Return the law's settings and state."""
         return {}
@@ -82,6 +86,10 @@ class WindowKeys(KeyLaw):
         """Return 1: every new row comes in."""
         return 1.0
 
+    def shift(self, rows: int) -> float:
+        """Return what a stamp that much later takes off the key."""
+        return float(-rows)
+
 
 @final
 class DecayingKeys(KeyLaw):
@@ -111,6 +119,10 @@ class DecayingKeys(KeyLaw):
         if threshold == inf:
             return 1.0
         return 1.0 - exp(-exp(min(threshold + now * log(2) / self.half_life, 700.0)))
+
+    def shift(self, rows: int) -> float:
+        """Return what a stamp that much later takes off the key; event times stay."""
+        return 0.0 if self.by_time else -rows * (log(2) / self.half_life)
 
     def state_dict(self) -> State:
         """Return the half-life and its unit."""

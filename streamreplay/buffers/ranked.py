@@ -61,6 +61,9 @@ class RankedSlots(GroupedSlots):
     def _forget_derived(self) -> None:
         pass
 
+    def _has_turned_away(self, group: int) -> bool:
+        return self.groups.seen[group] > 0  # as far as anybody knows
+
     def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         numbers = self._number(len(batch), group_ids)
         counts = np.array(self.groups.count, np.int64)
@@ -72,6 +75,8 @@ class RankedSlots(GroupedSlots):
             quota, rows = int(quotas[group]), np.flatnonzero(numbers == group)
             if not (quota and len(rows)):
                 freed.append(slots[quota:])
+                if len(rows) and not len(slots):
+                    self.groups.begin_anew(group, self.seen + int(rows[-1]) + 1)
                 continue
             candidates = self._candidates(batch, rows, group, slots)
             stays = self._choose(candidates, quota)
@@ -95,7 +100,7 @@ class RankedSlots(GroupedSlots):
 
     def _number(self, n: int, group_ids: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return each row's group number, and hold the lottery where groups are too many."""
-        groups, start = self.groups, self.clock.rows
+        groups, start = self.groups, self.seen
         if groups.too_many:
             renumbered = groups.forget_oldest()
             self._group[: self._size] = renumbered[self._group[: self._size]]

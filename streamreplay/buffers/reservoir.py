@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import defaultdict
 from math import inf
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class KeyedReservoir(GroupedSlots):
         super().resize(max_size)
         if refill and self._size < max_size:
             for group in range(len(self.groups)):
-                self.groups.loosen(group, inf, self.clock.rows)
+                self.groups.loosen(group, inf, self.seen)
 
     def takes_all(self, n: int) -> bool:
         """Tell whether the next n rows will all be stored, whatever their groups and keys."""
@@ -101,39 +101,36 @@ class KeyedReservoir(GroupedSlots):
     def loosen(self) -> None:
         """Let in about twice as many rows as before, since much of the room is empty."""
         for group, threshold in enumerate(self.groups.threshold):
-            self.groups.loosen(group, self.law.loosen(threshold), self.clock.rows)
+            self.groups.loosen(group, self.law.loosen(threshold), self.seen)
 
     def merge(self, other: KeyedReservoir) -> None:
         """Take in another reservoir, of the same law but other keys, over other rows.
 
-        A group of both keeps the smallest keys of the two, below the lower threshold: what one of
-        them would have kept of both streams.
+        A group of both keeps the smallest keys of the two, up to the lower threshold: what one of
+        them would have kept of both streams. Where keys know of row numbers, both streams end at
+        the same one.
         """
         ours, theirs = self.groups, other.groups
-        if not len(theirs):
+        if not other.store.beside:  # it has not seen a row
             return
-        found = ours.number_all(
-            np.array(theirs.ids, np.int64), len(theirs) + len(ours), self.clock.rows
-        )
-        numbers = np.empty(0, np.int64) if found is None else found  # it is not: `most` is enough
+        ids = np.array(theirs.ids, np.int64)
+        numbers = ours.number_all(ids, len(theirs) + len(ours), self.seen)
+        if numbers is None:
+            raise RuntimeError("groups cannot be more than those of both")
+        shift = self.law.shift(self.clock.rows - other.clock.rows)
         for number, group in enumerate(numbers.tolist()):
-            ours.join(group, theirs, number)
-        limits = np.array(ours.threshold)
-        stored = self._group[: self._size]
-        self.remove(np.flatnonzero(self._key[: self._size] >= limits[stored]))
+            ours.join(group, theirs, number, self.seen, shift)
         self.seen += other.seen
-        self.clock.rows = max(self.clock.rows, other.clock.rows)
         self.clock.latest = max(self.clock.latest, other.clock.latest)
-        groups, keys = numbers[other._group[: other._size]], other._key[: other._size]
-        rows = np.flatnonzero(keys < limits[groups])
-        if len(rows):
-            stored_beside = {
-                name: column[: other._size]
-                for name, column in other.store.beside.items()
-                if name not in SLOT_COLUMNS
-            }
-            self._fit(other.store.batch, stored_beside)
-            self._merge(other.store.batch, rows, keys[rows], groups[rows])
+        self._fit(other.store.batch, _beside_of(other.store))
+        limits = np.array(ours.threshold)
+        self._remove_from(limits)
+        groups, keys = numbers[other._group[: other._size]], other._key[: other._size] + shift
+        rows = np.flatnonzero(keys <= limits[groups])  # a grown group's largest key is its limit
+        self._merge(other.store.batch, rows, keys[rows], groups[rows])
+        for group, count in enumerate(ours.count):
+            if not count and ours.threshold[group] < inf:
+                ours.begin_anew(group, self.seen)
 
     def state_dict(self) -> State:
         """Return the key stream, the law and the groups; keys and rows are the store's."""
@@ -152,6 +149,9 @@ class KeyedReservoir(GroupedSlots):
     def _forget_derived(self) -> None:
         self._largest.clear()
 
+    def _has_turned_away(self, group: int) -> bool:
+        return self.groups.threshold[group] < inf
+
     def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
         n = len(batch)
         if group_ids is None and self._uniform:
@@ -166,6 +166,13 @@ class KeyedReservoir(GroupedSlots):
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
 
+    def _remove_from(self, limits: NDArray[np.float64]) -> None:
+        """Delete rows with keys above their group's limit; no group begins anew by that."""
+        groups = self.groups
+        since, sound = groups.since.copy(), groups.sound.copy()
+        self.remove(np.flatnonzero(self._key[: self._size] > limits[self._group[: self._size]]))
+        groups.threshold, groups.since, groups.sound = limits.tolist(), since, sound
+
     # -- one group -------------------------------------------------------------------------------
 
     def _update_ungrouped(
@@ -173,14 +180,16 @@ class KeyedReservoir(GroupedSlots):
     ) -> None:
         """Offer rows of one group; without ``keys`` they are uniform, and searched in blocks."""
         if not len(self.groups):
-            self.groups.add(0, self.clock.rows + 1)
+            self.groups.add(0, self.seen + 1)
         self.groups.seen[0] += n
         if not self.store.max_size:
             if keys is None:
                 self._keys.take(n)
+            self.groups.begin_anew(0, self.seen + n)
             return
         threshold = self.groups.threshold[0]
-        if threshold == inf and self._size + n <= self.store.max_size:
+        certain = keys is None or keys.max(initial=-inf) < inf  # inf: not to be stored at all
+        if threshold == inf and certain and self._size + n <= self.store.max_size:
             self._append(batch, n, self._keys.take(n) if keys is None else keys)
             return
         if keys is None:
@@ -232,7 +241,7 @@ class KeyedReservoir(GroupedSlots):
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> None:
         written = _Written(self.store, batch)
-        groups, start = self.groups, self.clock.rows
+        groups, start = self.groups, self.seen
         number, seen, threshold = groups.number, groups.seen, groups.threshold
         max_size = self.store.max_size
         for row, (key, group_id) in enumerate(
@@ -274,7 +283,7 @@ class KeyedReservoir(GroupedSlots):
     def _insert_each(
         self, batch: Batch, rows: list[int], keys: list[float], groups: list[int]
     ) -> None:
-        slots, placed, start = [], [], self.clock.rows
+        slots, placed, start = [], [], self.seen
         for row, key, group in zip(rows, keys, groups):  # noqa: B905 - strict= costs a third here
             if key < self.groups.threshold[group]:
                 slot = self._insert(key, group, start + row + 1)
@@ -286,7 +295,7 @@ class KeyedReservoir(GroupedSlots):
     def _insert(self, key: float, group: int, at: int) -> int:
         """Find a slot for a row whose key is below its group's threshold; -1 if it has to go."""
         if self.groups.count[group] >= self.groups.cap[group]:
-            slot = self._replace(key, group)
+            slot = self._replace(key, group, at)
             if slot < 0:
                 return slot
         elif self._size < self.store.max_size:
@@ -297,7 +306,7 @@ class KeyedReservoir(GroupedSlots):
         else:
             victim = self.groups.choose_victim(group)
             if victim == group:
-                slot = self._replace(key, group)
+                slot = self._replace(key, group, at)
                 if slot < 0:
                     return slot
             else:
@@ -308,10 +317,11 @@ class KeyedReservoir(GroupedSlots):
             insort(largest, (key, slot))
         return slot
 
-    def _replace(self, key: float, group: int) -> int:
+    def _replace(self, key: float, group: int, at: int) -> int:
         """Evict a group's largest key for a smaller one; return its slot, -1 if the new goes."""
-        if not self.groups.count[group]:
-            return -1  # more groups than slots, and this one is not among the owners
+        if not self.groups.count[group]:  # more groups than slots, and this one owns none
+            self.groups.begin_anew(group, at)
+            return -1
         largest = self._largest[group] or self._find_largest(group)
         if key > largest[-1][0]:
             self.groups.threshold[group] = key
@@ -352,7 +362,7 @@ class KeyedReservoir(GroupedSlots):
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> bool:
         """Offer many rows; False, and nothing done, where they must be taken one by one."""
-        most, start = self.store.max_size, self.clock.rows
+        most, start = self.store.max_size, self.seen
         groups = self.groups.number_all(group_ids, most, start)
         if groups is None:
             return False
@@ -409,6 +419,12 @@ class KeyedReservoir(GroupedSlots):
         stays = np.ones(len(both), np.bool_)
         stays[leaves] = False
         return np.flatnonzero(stays[len(slots) :]), slots[leaves[leaves < len(slots)]]
+
+
+def _beside_of(store: ColumnStore) -> dict[str, NDArray[Any]]:
+    """Return what is kept beside stored rows, but for what their place in a reservoir is."""
+    beside = store.beside.items()
+    return {name: column[: store.size] for name, column in beside if name not in SLOT_COLUMNS}
 
 
 class _Written:

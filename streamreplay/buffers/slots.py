@@ -96,7 +96,7 @@ class GroupedSlots(ABC):
         lost = np.bincount(self._group[slots], minlength=len(self.groups))
         self.store.remove(slots)
         self._size -= len(slots)
-        self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.clock.rows)
+        self._set_counts(np.array(self.groups.count, np.int64) - lost)
         self._forget_derived()
 
     def resize(self, max_size: int, *, refill: bool = False) -> None:
@@ -109,7 +109,7 @@ class GroupedSlots(ABC):
         quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
         kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
         keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
-        self.groups.set_counts(quotas, self.clock.rows)
+        self._set_counts(quotas)
         self._size = len(keep)
         self.store.keep(keep, max_size)
         self._bind()
@@ -175,7 +175,16 @@ class GroupedSlots(ABC):
             self.store.remove(left)
             self._size -= len(left)
             self._forget_derived()
-        self.groups.set_counts(counts, self.clock.rows)
+        self._set_counts(counts)
+
+    def _set_counts(self, counts: NDArray[np.int64]) -> None:
+        for group in self.groups.set_counts(counts):
+            if self._has_turned_away(group):
+                self.groups.begin_anew(group, self.seen)
+
+    @abstractmethod
+    def _has_turned_away(self, group: int) -> bool:
+        """Tell whether a group has ever not taken, or evicted, a row."""
 
     @abstractmethod
     def _forget_derived(self) -> None:
