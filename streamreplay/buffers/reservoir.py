@@ -81,13 +81,21 @@ class KeyedReservoir(GroupedSlots):
         that comes instead, until the buffer is full.
         """
         if max_size > self.store.max_size:
-            for group, threshold in enumerate(self.groups.threshold):
-                if threshold < inf and self.groups.count[group]:
-                    self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
+            for group in range(len(self.groups)):
+                self._tighten(group)
         super().resize(max_size)
         if refill and self._size < max_size:
             for group in range(len(self.groups)):
                 self.groups.loosen(group, inf, self.seen)
+
+    def delete(self, slots: NDArray[np.int64]) -> None:
+        """Delete rows; as after growing, rows that come are then no likelier to stay than those."""
+        if len(slots):
+            full = self._size == self.store.max_size
+            for group, count in enumerate(self.groups.count):
+                if full or count == self.groups.cap[group]:
+                    self._tighten(group)
+            self.remove(slots)
 
     def takes_all(self, n: int) -> bool:
         """Tell whether the next n rows will all be stored, whatever their groups and keys."""
@@ -165,6 +173,15 @@ class KeyedReservoir(GroupedSlots):
             self._update_ungrouped(batch, n, keys)
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
+
+    def _tighten(self, group: int) -> None:
+        """Take the largest stored key of a group that has turned rows away for its threshold.
+
+        The threshold was the key of a row that is not stored: to go on with it where there is room
+        would let new rows in more often than old ones were, by one in so many as are stored.
+        """
+        if self.groups.threshold[group] < inf and self.groups.count[group]:
+            self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
 
     def _remove_from(self, limits: NDArray[np.float64]) -> None:
         """Delete rows with keys above their group's limit; no group begins anew by that."""

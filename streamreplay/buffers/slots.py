@@ -99,6 +99,10 @@ class GroupedSlots(ABC):
         self._set_counts(np.array(self.groups.count, np.int64) - lost)
         self._forget_derived()
 
+    def delete(self, slots: NDArray[np.int64]) -> None:
+        """Delete rows that somebody asks to be forgotten."""
+        self.remove(slots)
+
     def resize(self, max_size: int, *, refill: bool = False) -> None:
         """Change the number of slots; shrinking evicts the largest keys of each group.
 

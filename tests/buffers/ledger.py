@@ -179,11 +179,23 @@ class Ledger:
                 group.threshold = group.threshold if stays else inf
         return gone
 
+    def forget(self, where: Callable[[Row], bool]) -> int:
+        """Delete rows; where there is room again, rows come in as after growing."""
+        if any(where(row) for group in self.groups.values() for row in group.rows):
+            for name, cap in self.caps().items():
+                group = self.groups[name]
+                if self.size == self.max_size or len(group.rows) == cap:
+                    self.tighten(group)
+        return self.delete(where)
+
+    def tighten(self, group: Group) -> None:
+        if group.threshold < inf:
+            group.threshold = max(row.key for row in group.rows)
+
     def resize(self, max_size: int, *, refill: bool) -> None:
         if max_size > self.max_size:
             for group in self.groups.values():
-                if group.threshold < inf:
-                    group.threshold = max(row.key for row in group.rows)
+                self.tighten(group)
         self.max_size = max_size
         self.fit()
         if refill and self.size < max_size:

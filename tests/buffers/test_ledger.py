@@ -106,7 +106,7 @@ class Pair:
         return time if self.kind.by_time else None
 
     def forget(self, every: int) -> None:
-        gone = self.ledger.delete(lambda row: row.t % every == 0)
+        gone = self.ledger.forget(lambda row: row.t % every == 0)
         assert self.buffer.forget(where=lambda rows: rows.t % every == 0) == gone
         self.compare()
 

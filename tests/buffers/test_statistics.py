@@ -219,7 +219,7 @@ def test_refill_says_from_where_on_it_is_fair_and_when_it_is_again() -> None:
     """
     since: list[int] = []
     later: list[int] = []
-    returned = []
+    returned: list[int] = []
     for run in RUNS:
         buffer = feed(ReservoirSamplingBuffer(10, run), np.zeros(300, int), 50)
         buffer.resize(30, refill=True)
