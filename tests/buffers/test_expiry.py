@@ -180,7 +180,7 @@ def test_joining_deletes_what_is_too_old_by_the_clock_of_the_other() -> None:
 
 def test_rows_need_event_times_for_a_ttl_in_time() -> None:
     buffer: ExemplarsBuffer = ReservoirSamplingBuffer(5, ttl=timedelta(hours=1))
-    with pytest.raises(ConfigError, match=r"rows have no event time: name its field"):
+    with pytest.raises(ConfigError, match=r"rows have no event time for ttl"):
         feed(buffer, ZEROS[:3], 3)
 
 
