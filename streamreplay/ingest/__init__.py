@@ -7,6 +7,7 @@ from streamreplay.ingest.deadletters import DeadLetters
 from streamreplay.ingest.idx import open_idx
 from streamreplay.ingest.jsonl import JsonlSource
 from streamreplay.ingest.labels import Labels, Name
+from streamreplay.ingest.latelabels import LateLabels
 from streamreplay.ingest.linesource import LineSource
 from streamreplay.ingest.npz import open_npz
 from streamreplay.ingest.views import hold_out, in_memory, split_by_class
@@ -18,6 +19,7 @@ __all__ = [
     "DeadLetters",
     "JsonlSource",
     "Labels",
+    "LateLabels",
     "LineSource",
     "Name",
     "hold_out",

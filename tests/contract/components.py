@@ -38,6 +38,7 @@ from streamreplay.ingest import (
     ArraySource,
     CsvSource,
     JsonlSource,
+    LateLabels,
     hold_out,
     open_idx,
     open_npz,
@@ -258,6 +259,16 @@ def rows(size: int = 4) -> tuple[Batch, ...]:
     return _read_only(batches)
 
 
+@cache
+def _labelled_late(size: int) -> tuple[Batch, ...]:
+    """Show an experience without labels, then its labels without features, then another one."""
+    n = 12 // size
+    bare = [replace(batch, y=np.full(len(batch), -1)) for batch in rows(size)[:n]]
+    late = [replace(batch, x=np.zeros_like(batch.x)) for batch in rows(size)[:n]]
+    mixed = [*bare, *late, *rows(size)[n : 2 * n]]
+    return _read_only([batch.numbered(i * size) for i, batch in enumerate(mixed)])
+
+
 def _test_set() -> Batch:
     x = np.random.default_rng(9).standard_normal((6, FEATURES))
     return Batch.from_arrays(x, [0, 1, 2, 3, 0, 1], experience=[0, 0, 1, 1, 2, 2])
@@ -342,6 +353,7 @@ STAGES: dict[str, StageCase] = {
         for name, case in BUFFERS.items()
         for size in (0, 1, 10, 100)
     },
+    "late labels": StageCase(lambda _: LateLabels(3), _labelled_late, random=False),
     "mixer": StageCase(lambda seed: Mixer(4, seed=seed), _rehearsals),
     "mixer(steps)": StageCase(lambda seed: Mixer(4, steps=3, seed=seed), _rehearsals),
     "mixer(class)": StageCase(lambda seed: Mixer(4, "class", seed=seed), _rehearsals),
