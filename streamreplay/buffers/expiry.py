@@ -40,7 +40,7 @@ class Expiry:
     """Deletes stored rows when they are ``limit`` old, at the very row that makes them so.
 
     What is left is a fair sample of the rows that are not too old yet. Where those come to fill
-    less than half of the buffer although rows are being turned away, twice as many are let in from
+    less than half of their room although rows are being turned away, twice as many are let in from
     there on: the sample is uniform again as soon as the older rows have expired as well.
 
     Parameters
@@ -120,7 +120,7 @@ class Expiry:
         slots.remove(old)
         if (
             isinstance(slots, KeyedReservoir)
-            and 2 * store.size < store.max_size
+            and 2 * store.size < slots.groups.room
             and now >= self._loosened + self.limit
             and min(slots.groups.threshold) < inf
         ):

@@ -60,6 +60,7 @@ class Groups:
         self._max_size = 0
         self._table = np.empty(0, np.int64)  # the same for small ids, -1 where there is none
         self._level = np.empty(0)  # float64[groups], count + priority
+        self._to_come: list[float] = []  # derived: first priorities of the announced groups
         self._born = 0  # groups ever added
         self._serial: list[int] = []  # how many had been added before each group
         self._draws: list[int] = []  # how often each group drew its priority anew
@@ -72,6 +73,11 @@ class Groups:
     def capped(self) -> bool:
         """Tell whether a group may have to turn rows away while there is room."""
         return self._announced is not None
+
+    @property
+    def room(self) -> int:
+        """How many rows the groups may store in all."""
+        return min(self._max_size, sum(self.cap)) if self.capped else self._max_size
 
     @property
     def over_cap(self) -> bool:
@@ -256,7 +262,7 @@ class Groups:
     def load_state_dict(self, state: State) -> None:
         """Take over a state."""
         expect("announced", state["announced"], self._announced)
-        self.lottery = int(state["lottery"])
+        self.lottery, self._to_come = int(state["lottery"]), []
         self.ids = state["ids"].tolist()
         self.number = {group_id: number for number, group_id in enumerate(self.ids)}
         self._table = np.empty(0, np.int64)
@@ -276,8 +282,9 @@ class Groups:
         if self._announced is None:
             return
         groups = max(self._announced, len(self.ids))
-        to_come = [self._draw_priority(number, 0) for number in range(len(self.ids), groups)]
-        priority = np.append(self._level % 1.0, to_come)
+        if not self._to_come:  # once: each draw is a hash, and this is done for each new group
+            self._to_come = [self._draw_priority(number, 0) for number in range(self._announced)]
+        priority = np.append(self._level % 1.0, self._to_come[len(self.ids) :])
         shares = deal_slots(np.full(groups, self._max_size), priority, self._max_size)
         # with more groups than slots the lottery says who has one: a cap of 0 would fix it
         self.cap = np.maximum(shares, 1)[: len(self.ids)].tolist()
