@@ -4,14 +4,19 @@
 #   make test    the same environment, all tests
 #   make check   lint, types, import contract
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
+#
+#   make peers            .venv-peers: the project's environment and the libraries it is compared with
+#   make bench-peers      the comparisons with those (see benchmarks/peers/)
+#   make test-avalanche   the tests of streamreplay.compat.avalanche, which need Avalanche
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS ?= .venv-peers
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check format bench clean peers-avalanche peers bench-peers test-avalanche
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -44,5 +49,32 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/run_all.py
 
+# A second environment on top of the first: it sees all of $(VENV), so torch is not installed twice,
+# and what only the comparisons need stays out of $(VENV).
+$(PEERS)/.avalanche: constraints.txt benchmarks/peers/avalanche.txt benchmarks/peers/avalanche-no-deps.txt | $(VENV)/.installed
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -c 'import pathlib, sys, sysconfig; \
+	  below = pathlib.Path(sysconfig.get_path("purelib")); \
+	  path = pathlib.Path(sys.argv[1]).resolve() / below.relative_to(sys.prefix); \
+	  (below / "project.pth").write_text(f"import site; site.addsitedir({str(path)!r})\n")' $(VENV)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/peers/avalanche.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/avalanche-no-deps.txt
+	@touch $@
+
+$(PEERS)/.all: $(PEERS)/.avalanche benchmarks/peers/others.txt benchmarks/peers/others-no-deps.txt
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --requirement benchmarks/peers/others.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/others-no-deps.txt
+	@touch $@
+
+peers-avalanche: install $(PEERS)/.avalanche
+
+peers: install $(PEERS)/.all
+
+bench-peers: peers
+	$(PEERS)/bin/python -m benchmarks.peers.run_all
+
+test-avalanche: peers-avalanche
+	$(PEERS)/bin/python -m pytest tests/compat $(PYTEST_ARGS)
+
 clean:
-	rm -rf $(VENV) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

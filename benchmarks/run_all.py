@@ -26,6 +26,7 @@ def main() -> None:
         ["pipeline.py"],
         ["ingest.py"],
         ["memory.py"],
+        ["disk.py"],
         ["kills.py"],
         accuracy,
     ]

@@ -5,7 +5,7 @@ All of them are columnar: one record holds n rows of the stream, never one objec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
@@ -88,9 +88,9 @@ class Batch:
         Raises
         ------
         ValueError
-            A column has another length than x, or a label is below -1.
+            A column has another length than x, rows differ in shape, or a label is below -1.
         TypeError
-            A column's type cannot be used.
+            A column's type cannot be used; rows are dicts.
 
         Examples
         --------
@@ -98,7 +98,7 @@ class Batch:
         >>> len(batch), batch.x.dtype.name, batch.t.tolist()
         (2, 'float32', [10, 11])
         """
-        x = np.asarray(x)
+        x = _rows_of(x)
         if x.ndim < 2:
             raise ValueError(f"x must be [n, *feature], got shape {x.shape}")
         if x.dtype != np.uint8:
@@ -324,6 +324,40 @@ def _take(x: NDArray[Any], rows: Rows) -> NDArray[Any]:
     if isinstance(rows, np.ndarray) and rows.dtype != np.bool_ and x.flags.c_contiguous:
         return x.take(rows, axis=0)  # several times as fast as x[rows] where rows lie far apart
     return x[rows]
+
+
+def _rows_of(x: ArrayLike) -> NDArray[Any]:
+    try:
+        rows = np.asarray(x)
+    except ValueError:
+        _explain_rows(x)
+        raise
+    if rows.dtype == np.object_ and rows.ndim:
+        _explain_rows(rows)
+    return rows
+
+
+def _explain_rows(rows: Any) -> None:
+    """Raise an error that says why rows make no array of numbers, where that can be told."""
+    first: tuple[int, ...] | None = None
+    for place, row in enumerate(rows):
+        if isinstance(row, Mapping):
+            raise TypeError(
+                f"x: row {place} is a dict: give named fields one order and pass a list of lists, "
+                "e.g. [[row[k] for k in names] for row in rows]"
+            )
+        try:
+            shape = np.shape(row)
+        except ValueError:
+            raise ValueError(
+                f"x: row {place} is ragged in itself: pad, crop or encode it to one shape"
+            ) from None
+        first = shape if first is None else first
+        if shape != first:
+            raise ValueError(
+                f"x: rows differ in shape (row 0 is {list(first)}, row {place} is {list(shape)}): "
+                "pad, crop or encode them to one shape"
+            )
 
 
 def _column(name: str, values: ArrayLike, n: int, dtype: type) -> NDArray[Any]:

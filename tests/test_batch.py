@@ -248,3 +248,41 @@ def test_report() -> None:
 def test_group_columns_are_columns() -> None:
     assert set(GROUP_COLUMNS) == {"class", "task", "experience"}
     assert set(GROUP_COLUMNS.values()) < set(full().columns())
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (
+            [[1, 2, 3]] * 4 + [[1, 2]],
+            (
+                r"x: rows differ in shape \(row 0 is \[3\], row 4 is \[2\]\): "
+                "pad, crop or encode them to one shape"
+            ),
+        ),
+        ([np.zeros((2, 2)), np.zeros((2, 3))], r"\(row 0 is \[2, 2\], row 1 is \[2, 3\]\)"),
+        ([[1, 2], 3], r"\(row 0 is \[2\], row 1 is \[\]\)"),
+        ([[[1, 2], [3]], [[1, 2], [3]]], "x: row 0 is ragged in itself: pad, crop or encode it"),
+        (np.array([[1, 2], [3]], dtype=object), r"\(row 0 is \[2\], row 1 is \[1\]\)"),
+    ],
+)
+def test_rows_of_several_shapes_are_refused_with_advice(x: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Batch.from_arrays(x)
+
+
+def test_rows_with_named_fields_are_refused_with_advice() -> None:
+    rows: Any = [{"a": 1.0, "b": 2.0}, {"b": 3.0, "a": 4.0}]
+    advice = (
+        r"^x: row 0 is a dict: give named fields one order and pass a list of lists, "
+        r"e.g. \[\[row\[k\] for k in names\] for row in rows\]$"
+    )
+    with pytest.raises(TypeError, match=advice):
+        Batch.from_arrays(rows)
+    with pytest.raises(TypeError, match="x: row 1 is a dict"):
+        Batch.from_arrays([[1.0, 2.0], rows[1]])
+    names = ["a", "b"]
+    assert Batch.from_arrays([[row[k] for k in names] for row in rows]).x.tolist() == [
+        [1, 2],
+        [4, 3],
+    ]

@@ -348,7 +348,7 @@ class ExemplarsBuffer:
         else:
             mask = self._named(np.atleast_1d(np.asarray(ids)))
         slots = np.flatnonzero(mask)
-        self._reservoir.remove(slots)
+        self._reservoir.delete(slots)
         return len(slots)
 
     def describe(self) -> dict[str, Any]:

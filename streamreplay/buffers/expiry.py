@@ -39,7 +39,10 @@ def parse_span(name: str, span: float | timedelta) -> tuple[float, bool]:
 class Expiry:
     """Deletes stored rows when they are ``limit`` old, at the very row that makes them so.
 
-    What is left is a fair sample of the rows that are not too old yet. Where those come to fill
+    What is left is a sample of the rows that are not too old yet, fair to within about
+    2 / ``max_size``: by so much the newest fifth of them is likelier to be stored than the average,
+    and the oldest less likely, as each row that was evicted had been there for longer than rows
+    that came since. Where those that are left come to fill
     less than half of their room although rows are being turned away, twice as many are let in from
     there on: the sample is uniform again as soon as the older rows have expired as well.
 
@@ -65,6 +68,9 @@ class Expiry:
         if not alive.all():  # they come too late
             batch, stamps, now = batch.take(alive), stamps[alive], now[alive]
             group_ids = None if group_ids is None else group_ids[alive]
+        if not isinstance(slots, KeyedReservoir):
+            self._update_at_once(slots, batch, group_ids, stamps, now)
+            return
         start = 0
         while start < len(batch):
             self._expire(slots, float(now[start]))
@@ -84,7 +90,7 @@ class Expiry:
             self._expire(slots, float(now))
 
     def catch_up(self, slots: GroupedSlots) -> None:
-        """Delete what is too old at the latest time seen, after rows came from another buffer."""
+        """Delete what is too old by now: rows that another buffer had may be."""
         self._expire(slots, slots.clock.now(by_time=self.by_time))
 
     def state_dict(self) -> State:
@@ -97,16 +103,35 @@ class Expiry:
         expect("by_time", state["by_time"], self.by_time)
         self._loosened = float(state["loosened"])
 
+    def _update_at_once(
+        self,
+        slots: GroupedSlots,
+        batch: Batch,
+        group_ids: NDArray[np.int64] | None,
+        stamps: NDArray[Any],
+        now: NDArray[Any],
+    ) -> None:
+        """Offer rows to a strategy, which is asked once: only those not too old by their end."""
+        if not len(batch):
+            return
+        self._expire(slots, float(now[-1]))
+        stays = np.flatnonzero(stamps > now[-1] - self.limit)
+        gone = len(batch) - len(stays)
+        slots.seen += gone
+        slots.clock.rows += gone
+        ids = None if group_ids is None else group_ids[stays]
+        slots.update(batch.take(stays), ids, {"stamp": stamps[stays]})
+
     def _next_stop(
-        self, slots: GroupedSlots, stamps: NDArray[Any], now: NDArray[Any], start: int
+        self, slots: KeyedReservoir, stamps: NDArray[Any], now: NDArray[Any], start: int
     ) -> int:
         """Return up to which row nothing expires, so that they can be offered together."""
         n = len(now)
-        if not isinstance(slots, KeyedReservoir) or slots.takes_all(n - start):
+        if slots.takes_all(n - start):
             return n
         stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
         oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
-        # the comparison of `_expire`, to the last bit: oldest + limit may round to the other side
+        # as `_expire` compares them: rounding could let another row be the first
         return max(start + 1, int(np.searchsorted(now - self.limit, oldest)))
 
     def _expire(self, slots: GroupedSlots, now: float) -> None:

@@ -155,20 +155,16 @@ class Groups:
             self.threshold[group] = threshold
             self.since[group] = at
 
-    def shift(self, by: float) -> None:
-        """Follow keys that have all become larger by the same."""
-        self.threshold = [threshold + by for threshold in self.threshold]
-        self.sound = [sound + by for sound in self.sound]
-
-    def join(self, group: int, other: Groups, number: int, by: float) -> None:
+    def join(self, group: int, other: Groups, number: int, at: int, shift: float) -> None:
         """Let a group be the join of itself and one of another reservoir, over other rows.
 
-        The other's keys are taken to be larger by ``by``.
+        Those are counted as coming after ``at`` rows of this one, and their keys are shifted.
         """
         self.seen[group] += other.seen[number]
-        self.since[group] = max(self.since[group], other.since[number])
-        self.sound[group] = min(self.sound[group], other.sound[number] + by)
-        self.threshold[group] = min(self.threshold[group], other.threshold[number] + by)
+        if other.begun(number):
+            self.since[group] = at + other.since[number]
+        self.sound[group] = min(self.sound[group], other.sound[number] + shift)
+        self.threshold[group] = min(self.threshold[group], other.threshold[number] + shift)
 
     def is_sound(self, group: int) -> bool:
         """Tell whether rows from before and after the threshold was raised are stored alike."""

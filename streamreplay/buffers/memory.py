@@ -47,7 +47,10 @@ def allocate(folder: Path | None, shape: tuple[int, ...], dtype: DTypeLike) -> N
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:  # macOS has none: nothing is reserved there
+                file.truncate(size)
         except OSError as error:
             reason = f"storage: {size:,} bytes cannot be reserved: {error.strerror}"
             raise OSError(error.errno, reason, str(folder)) from None

@@ -86,7 +86,7 @@ class RankedSlots(GroupedSlots):
                 self.store.beside["notes"][kept] = choice.notes[choice.stays[old]]
                 notes.append(choice.notes[choice.stays[~old]])
             if not len(ranks):
-                self.groups.begin_anew(group, self.clock.rows + len(batch))
+                self.groups.begin_anew(group, self.seen + len(batch))
             elif len(ranks) < len(slots) + len(rows):
                 self.groups.threshold[group] = float(len(ranks))
         self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered.tolist(), strict=True)]
@@ -100,7 +100,7 @@ class RankedSlots(GroupedSlots):
 
     def _number(self, n: int, group_ids: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Return each row's group number, and hold the lottery where groups are too many."""
-        groups, start = self.groups, self.clock.rows
+        groups, start = self.groups, self.seen
         if groups.too_many:
             renumbered = groups.forget_oldest()
             self._group[: self._size] = renumbered[self._group[: self._size]]

@@ -91,13 +91,21 @@ class KeyedReservoir(GroupedSlots):
         that comes instead, until the buffer is full.
         """
         if max_size > self.store.max_size:
-            for group, threshold in enumerate(self.groups.threshold):
-                if threshold < inf and self.groups.count[group]:
-                    self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
+            for group in range(len(self.groups)):
+                self._tighten(group)
         super().resize(max_size)
         if refill and self._size < max_size:
             for group in range(len(self.groups)):
-                self.groups.loosen(group, inf, self.clock.rows)
+                self.groups.loosen(group, inf, self.seen)
+
+    def delete(self, slots: NDArray[np.int64]) -> None:
+        """Delete rows; as after growing, rows that come are then no likelier to stay than those."""
+        if len(slots):
+            full = self._size == self.store.max_size
+            for group, count in enumerate(self.groups.count):
+                if full or count == self.groups.cap[group]:
+                    self._tighten(group)
+            self.remove(slots)
 
     def takes_all(self, n: int) -> bool:
         """Tell whether the next n rows will all be stored, whatever their groups and keys."""
@@ -111,52 +119,44 @@ class KeyedReservoir(GroupedSlots):
     def loosen(self) -> None:
         """Let in about twice as many rows as before, since much of the room is empty."""
         for group, threshold in enumerate(self.groups.threshold):
-            self.groups.loosen(group, self.law.loosen(threshold), self.clock.rows)
+            self.groups.loosen(group, self.law.loosen(threshold), self.seen)
 
     def merge(self, other: KeyedReservoir) -> None:
         """Take in another reservoir, of the same law but other keys, over other rows.
 
-        A group of both keeps the smallest keys of the two, below the lower threshold: what one of
-        them would have kept of both streams.
+        A group of both keeps the smallest keys of the two, up to the lower threshold: what one of
+        them would have kept of both streams. Where keys know of row numbers, both streams end at
+        the same one.
         """
-        ours, theirs = self.groups, other.groups
-        if not len(theirs):
+        if not other.store.beside:  # it has not seen a row
             return
-        if other.store.beside:  # first of all, as it is what can fail
-            beside = {name: column[: other._size] for name, column in other.store.beside.items()}
-            rest = {name: beside[name] for name in beside.keys() - SLOT_COLUMNS.keys()}
-            self._fit(other.store.batch, rest)
-        rows = max(self.clock.rows, other.clock.rows)
-        mine, by = (self.law.shift(rows - each.clock.rows) for each in (self, other))
-        self._key[: self._size] += mine
-        ours.shift(mine)
-        self._forget_derived()
-        self.clock.rows = rows
-        self.clock.latest = max(self.clock.latest, other.clock.latest)
+        beside = {name: column[: other._size] for name, column in other.store.beside.items()}
+        rest = {name: beside[name] for name in beside.keys() - SLOT_COLUMNS.keys()}
+        self._fit(other.store.batch, rest)  # first of all, as it is what can fail
+        ours, theirs = self.groups, other.groups
+        shift = self.law.shift(self.clock.rows - other.clock.rows)
+        numbers = np.array([ours.number.get(each, -1) for each in theirs.ids], np.int64)
+        for number, group_id in enumerate(theirs.ids):
+            if numbers[number] < 0:
+                numbers[number] = ours.add(group_id, self.seen + 1)
+            ours.join(int(numbers[number]), theirs, number, self.seen, shift)
         self.seen += other.seen
-        numbers = np.array(
-            [
-                ours.number[each] if each in ours.number else ours.add(each, rows)
-                for each in theirs.ids
-            ]
-        )
-        for number, group in enumerate(numbers.tolist()):
-            ours.join(group, theirs, number, by)
+        self.clock.latest = max(self.clock.latest, other.clock.latest)
         limits = np.array(ours.threshold)
-        keys, groups = other._key[: other._size] + by, numbers[other._group[: other._size]]
         self._leave_below(limits)
-        candidates = np.flatnonzero(keys < limits[groups])
-        if len(candidates):
-            self._merge(other.store.batch, candidates, keys[candidates], groups[candidates])
+        keys, groups = other._key[: other._size] + shift, numbers[other._group[: other._size]]
+        rows = np.flatnonzero(keys <= limits[groups])  # a grown group's largest key is its limit
+        self._merge(other.store.batch, rows, keys[rows], groups[rows])
+        for group, count in enumerate(ours.count):
+            if not count and ours.threshold[group] < inf:
+                ours.begin_anew(group, self.seen)
 
     def _leave_below(self, limits: NDArray[np.float64]) -> None:
-        """Delete rows whose keys are not below limits, float64[groups], which are kept."""
+        """Delete rows with keys above their group's limit; no group begins anew by that."""
         groups = self.groups
-        samples = list(groups.threshold), list(groups.since), list(groups.sound)
-        stored = self._group[: self._size]
-        self.remove(np.flatnonzero(self._key[: self._size] >= limits[stored]))
-        # a group that has lost all its rows by that does not begin anew
-        groups.threshold, groups.since, groups.sound = samples
+        since, sound = groups.since.copy(), groups.sound.copy()
+        self.remove(np.flatnonzero(self._key[: self._size] > limits[self._group[: self._size]]))
+        groups.threshold, groups.since, groups.sound = limits.tolist(), since, sound
 
     def state_dict(self) -> State:
         """Return the key stream, the law and the groups; keys and rows are the store's."""
@@ -197,6 +197,15 @@ class KeyedReservoir(GroupedSlots):
             self._keys.load_state_dict(before)
             raise
 
+    def _tighten(self, group: int) -> None:
+        """Take the largest stored key of a group that has turned rows away for its threshold.
+
+        The threshold was the key of a row that is not stored: to go on with it where there is room
+        would let new rows in more often than old ones were, by one in so many as are stored.
+        """
+        if self.groups.threshold[group] < inf and self.groups.count[group]:
+            self.groups.threshold[group] = float(self._key[self.slots_of(group)].max())
+
     # -- one group -------------------------------------------------------------------------------
 
     def _update_ungrouped(
@@ -204,12 +213,12 @@ class KeyedReservoir(GroupedSlots):
     ) -> None:
         """Offer rows of one group; without ``keys`` they are uniform, and searched in blocks."""
         if not len(self.groups):
-            self.groups.add(0, self.clock.rows + 1)
+            self.groups.add(0, self.seen + 1)
         self.groups.seen[0] += n
         if not self.store.max_size:
             if keys is None:
                 self._keys.take(n)
-            self.groups.begin_anew(0, self.clock.rows + n)
+            self.groups.begin_anew(0, self.seen + n)
             return
         threshold = self.groups.threshold[0]
         takes = keys is None or keys.max() < inf  # no key is inf but that of a row without time
@@ -303,7 +312,7 @@ class KeyedReservoir(GroupedSlots):
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> None:
         written = _Written(self.store, batch)
-        groups, start = self.groups, self.clock.rows
+        groups, start = self.groups, self.seen
         number, seen, threshold = groups.number, groups.seen, groups.threshold
         max_size = self.store.max_size
         for row, (key, group_id) in enumerate(
@@ -345,7 +354,7 @@ class KeyedReservoir(GroupedSlots):
     def _insert_each(
         self, batch: Batch, rows: list[int], keys: list[float], groups: list[int]
     ) -> None:
-        slots, placed, start = [], [], self.clock.rows
+        slots, placed, start = [], [], self.seen
         for row, key, group in zip(rows, keys, groups):  # noqa: B905 - strict= costs a third here
             if key < self.groups.threshold[group]:
                 slot = self._insert(key, group, start + row + 1)
@@ -433,7 +442,7 @@ class KeyedReservoir(GroupedSlots):
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> bool:
         """Offer many rows; False, and nothing done, where they must be taken one by one."""
-        most, start = self.store.max_size, self.clock.rows
+        most, start = self.store.max_size, self.seen
         groups = self.groups.number_all(group_ids, most, start)
         if groups is None:
             return False

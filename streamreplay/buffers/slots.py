@@ -96,8 +96,12 @@ class GroupedSlots(ABC):
         lost = np.bincount(self._group[slots], minlength=len(self.groups))
         self.store.remove(slots)
         self._size -= len(slots)
-        self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.clock.rows)
+        self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.seen)
         self._forget_derived()
+
+    def delete(self, slots: NDArray[np.int64]) -> None:
+        """Delete rows that somebody asks to be forgotten."""
+        self.remove(slots)
 
     def resize(self, max_size: int, *, refill: bool = False) -> None:
         """Change the number of slots; shrinking evicts the largest keys of each group.
@@ -109,7 +113,7 @@ class GroupedSlots(ABC):
         quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
         kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
         keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
-        self.groups.set_counts(quotas, self.clock.rows)
+        self.groups.set_counts(quotas, self.seen)
         self._size = len(keep)
         self.store.keep(keep, max_size)
         self._bind()
@@ -175,7 +179,7 @@ class GroupedSlots(ABC):
             self.store.remove(left)
             self._size -= len(left)
             self._forget_derived()
-        self.groups.set_counts(counts, self.clock.rows)
+        self.groups.set_counts(counts, self.seen)
 
     @abstractmethod
     def _forget_derived(self) -> None:

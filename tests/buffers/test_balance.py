@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
 from streamreplay.batch import Batch
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ParametricBuffer
+from streamreplay.buffers import (
+    ClassBalancedBuffer,
+    ExemplarsBuffer,
+    ExperienceBalancedBuffer,
+    ParametricBuffer,
+    TaskBalancedBuffer,
+)
 
 
 def rows(labels: NDArray[np.int64] | list[int], start: int = 0) -> Batch:
@@ -159,3 +165,59 @@ def test_shares_out_by_the_column_asked_for(by: str) -> None:
     buffer.update(Batch.from_arrays(np.zeros((60, 1)), t % 2, task=t % 3, experience=7))
     expected = {"class": {0: 6, 1: 6}, "task": {0: 4, 1: 4, 2: 4}, "experience": {7: 12}}[by]
     assert sizes(buffer) == expected
+
+
+def experiences(seed: int, size: int = 200) -> NDArray[np.int64]:
+    """Feed 1,000 experiences of 10 rows; return which of them own a slot."""
+    buffer = ExperienceBalancedBuffer(size, seed)
+    experience = np.repeat(np.arange(1000), 10)
+    for start in range(0, 10_000, 500):
+        part = slice(start, start + 500)
+        x = np.zeros((500, 1), np.float32)
+        buffer.update(Batch.from_arrays(x, [0] * 500, experience=experience[part], start=start))
+    owners = buffer.buffer.experience
+    assert len(owners) == len(set(owners.tolist())) == size
+    return owners
+
+
+def test_a_thousand_experiences_own_slots_alike_by_tenths() -> None:
+    """200 of 1,000 in 20 runs, by tenths: uniform, and the newest tenth no better off.
+
+    The last experience is served as it arrives and can own a slot only by lot like all others. A
+    correct program fails in one of 10,000 choices of seeds.
+    """
+    runs = 20
+    owners = np.concatenate([experiences(seed) for seed in range(runs)])
+    found = np.bincount(owners // 100, minlength=10)
+    mean = 20 * runs
+    # without replacement: the variance is 0.8 of that of independent draws
+    assert chi2.sf(((found - mean) ** 2).sum() / mean / 0.8, 9) > 1e-4
+    assert abs(found[-1] - mean) < 4 * np.sqrt(0.8 * 0.9 * mean)  # once in 15,000
+
+
+@pytest.mark.parametrize("names", [list(range(12)), [901, 5, 77, 3, 44, 10**9, 2, 8, -7, 6, 1, 0]])
+def test_recurring_classes_all_own_a_slot_at_some_time(names: list[int]) -> None:
+    """4 slots for 12 classes over 8 doublings, 20 runs: each class owns a slot in a third of them.
+
+    At the end of each doubling 4 of 12 own one: a class is missed 9 times in a row in
+    (2/3)^9 = 2.6 % of cases, 6.2 of 240 expected; more than 18 less than once in 10,000.
+    """
+    tasks = np.array(names)
+    missed = 0
+    owned = np.zeros(12)
+    for seed in range(20):
+        buffer = TaskBalancedBuffer(4, seed)
+        had: set[int] = set()
+        done = 0
+        for total in [24 * 2**k for k in range(9)]:
+            task = tasks[np.arange(done, total) % 12]
+            x = np.zeros((total - done, 1), np.float32)
+            buffer.update(Batch.from_arrays(x, [0] * len(x), task=task, start=done))
+            had |= set(buffer.buffer_groups)
+            done = total
+        missed += 12 - len(had)
+        owned += [name in buffer.buffer_groups for name in names]
+    assert missed <= 18
+    assert owned.sum() == 80
+    # 4 of 12: a variance of 2/9 a run
+    assert chi2.sf(((owned - 80 / 12) ** 2).sum() / (20 * 2 / 9) * 11 / 12, 11) > 1e-4

@@ -9,33 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from streamreplay.batch import Batch
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.buffers import (
+    ClassBalancedBuffer,
+    ExemplarsBuffer,
+    ExperienceBalancedBuffer,
+    ParametricBuffer,
+    ReservoirSamplingBuffer,
+    TaskBalancedBuffer,
+)
+from streamreplay.buffers.selection import RandomExemplarsSelectionStrategy
+from tests.buffers.sampling import FALSE_ALARM, feed, p_value
 
-FALSE_ALARM = 1e-4
 RUNS = range(200)
-
-
-def feed(
-    buffer: ExemplarsBuffer, labels: NDArray[np.int64], chunk: int, start: int = 0
-) -> ExemplarsBuffer:
-    for a in range(0, len(labels), chunk):
-        y = labels[a : a + chunk]
-        buffer.update(Batch.from_arrays(np.zeros((len(y), 1), np.float32), y, start=start + a))
-    return buffer
-
-
-def p_value(ages: list[int], n: int, bins: int, share: float = 0.0) -> float:
-    """Return how likely ages this far from uniform on 0..n-1 are; ``share`` of n was drawn.
-
-    Within a run rows are drawn without replacement, which shrinks the variance by 1 - share.
-    """
-    found = np.bincount(np.array(ages) * bins // n, minlength=bins)
-    expected = len(ages) / bins
-    return float(chi2.sf(((found - expected) ** 2).sum() / expected / (1 - share), bins - 1))
 
 
 def test_p_value_sees_forgetting() -> None:
@@ -131,3 +118,128 @@ def test_uniform_over_time_while_growing_again_and_again() -> None:
             buffer.resize(size)
         ages += buffer.buffer.t.tolist()
     assert p_value(ages, 500, 5) > FALSE_ALARM
+
+
+def fixed(size: int, seed: int) -> ExemplarsBuffer:
+    return ClassBalancedBuffer(size, seed, adaptive_size=False, total_num_classes=2)
+
+
+def surprised(size: int, seed: int) -> ExemplarsBuffer:
+    return ClassBalancedBuffer(size, seed, adaptive_size=False, total_num_classes=1)
+
+
+def random_of_classes(size: int, seed: int) -> ExemplarsBuffer:
+    return ParametricBuffer(size, "class", RandomExemplarsSelectionStrategy(), seed)
+
+
+def random_of_all(size: int, seed: int) -> ExemplarsBuffer:
+    return ParametricBuffer(size, None, RandomExemplarsSelectionStrategy(), seed)
+
+
+@pytest.mark.parametrize("chunk", [3, 50])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ClassBalancedBuffer,
+        TaskBalancedBuffer,
+        ExperienceBalancedBuffer,
+        fixed,
+        surprised,
+        random_of_classes,
+        random_of_all,
+    ],
+)
+def test_uniform_over_time_in_every_group_of_every_kind(kind: Any, chunk: int) -> None:
+    """Two groups that take turns; the second one comes late, after 60 rows of the first."""
+    group = np.concatenate([np.zeros(60, np.int64), np.arange(240) % 2])
+    ages: dict[int, list[int]] = {0: [], 1: []}
+    n = {0: 180, 1: 120}
+    rank = np.where(group == 0, np.cumsum(group == 0) - 1, np.cumsum(group) - 1)
+    for run in range(120):
+        buffer = feed(kind(20, run), group, chunk, task=group, experience=group)
+        stored = buffer.buffer
+        assert len(stored) == 20
+        for each in ages:
+            ages[each] += rank[stored.t[stored.y == each]].tolist()
+    if kind is random_of_all:
+        assert p_value([*ages[0], *[180 + r for r in ages[1]]], 300, 10, 20 / 300) > FALSE_ALARM
+    else:
+        assert len(ages[0]) == len(ages[1]) == 10 * 120
+    for each, found in ages.items():
+        assert p_value(found, n[each], 10, share=10 / n[each]) > FALSE_ALARM / 2
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 500])
+def test_each_fifth_of_the_stream_has_its_share(chunk: int) -> None:
+    """M = 20 and 5 x 100 rows over 300 runs: shares within 4 standard errors of a fifth.
+
+    4 standard errors, on 5 shares: a correct program fails in 3 of 10,000 choices of seeds.
+    """
+    stored = [
+        feed(ReservoirSamplingBuffer(20, 7000 + run), np.zeros(500, int), chunk).buffer.t // 100
+        for run in range(300)
+    ]
+    shares = np.bincount(np.concatenate(stored), minlength=5) / (20 * 300)
+    error = np.sqrt(0.2 * 0.8 * (1 - 20 / 500) / (20 * 300))
+    assert np.abs(shares - 0.2).max() < 4 * error
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 500])
+@pytest.mark.parametrize("kind", [ReservoirSamplingBuffer, ClassBalancedBuffer, fixed, surprised])
+def test_the_cut_does_not_matter_at_all(kind: Any, chunk: int) -> None:
+    """Not a law but rows: the same ones, whatever the chunk."""
+    labels = np.random.default_rng(0).integers(0, 3, 500)
+    whole, cut = feed(kind(20, 3), labels, 500), feed(kind(20, 3), labels, chunk)
+    assert sorted(whole.buffer.t) == sorted(cut.buffer.t)
+
+
+def test_pairwise_inclusion() -> None:
+    """P(i and j stored) = M(M-1) / n(n-1): 10 of 30 rows, 400 runs, pairs near and far.
+
+    Means over all pairs of one distance, where a sum of 400 x (30 - d) pairs is off by 4.5
+    standard errors (taken as if pairs were independent, and once as wide again for safety) less
+    than once in 10,000.
+    """
+    runs, n, m = 400, 30, 10
+    expected = m * (m - 1) / (n * (n - 1))
+    together = np.zeros((n, n))
+    for run in range(runs):
+        t = feed(ReservoirSamplingBuffer(m, run), np.zeros(n, int), 4).buffer.t
+        together[np.ix_(t, t)] += 1
+    for distance in range(1, 25):
+        pairs = np.diag(together, distance)
+        error = np.sqrt(expected * (1 - expected) / (runs * len(pairs)))
+        assert abs(pairs.mean() / runs - expected) < 6 * error
+
+
+def test_refill_says_from_where_on_it_is_fair_and_when_it_is_again() -> None:
+    """After 300 rows the room is filled with whatever comes: rows since then are a fair sample.
+
+    Once the newer ones are as sparse as the older ones all are, and `uniform_since` is 0.
+    """
+    since: list[int] = []
+    later: list[int] = []
+    returned: list[int] = []
+    for run in RUNS:
+        buffer = feed(ReservoirSamplingBuffer(10, run), np.zeros(300, int), 50)
+        buffer.resize(30, refill=True)
+        feed(buffer, np.zeros(60, int), 13, start=300)
+        assert len(buffer) == 30
+        assert buffer.uniform_since == 300
+        t = buffer.buffer.t
+        assert len(t[t >= 300]) >= 20
+        since += (t[t >= 300] - 300).tolist()
+        start = 360
+        while start < 1800:
+            feed(buffer, np.zeros(60, int), 13, start=start)
+            start += 60
+            if not buffer.uniform_since and len(returned) == run:
+                returned.append(start)
+        if not buffer.uniform_since:
+            later += buffer.buffer.t.tolist()
+        if len(returned) == run:
+            returned.append(1860)
+    assert p_value(since, 60, 6, share=20 / 60) > FALSE_ALARM / 2
+    assert p_value(later, 1800, 10) > FALSE_ALARM / 2
+    # 30 of n are as sparse as 10 of 300 at n = 900
+    assert 800 < np.median(returned) < 1050
