@@ -240,7 +240,7 @@ class KeyedReservoir(GroupedSlots):
 
     def _replace_each(self, batch: Batch, rows: list[int], keys: list[float]) -> None:
         """Do as `_insert_each` does for one group and a full buffer, in less than half the time."""
-        threshold, largest = self.groups.threshold[0], self._largest[0]
+        threshold, largest, column = self.groups.threshold[0], self._largest[0], self._key
         slots, placed = [], []
         for row, key in zip(rows, keys):  # noqa: B905 - strict= costs a third here
             if key >= threshold:
@@ -251,7 +251,7 @@ class KeyedReservoir(GroupedSlots):
                 threshold = key
                 continue
             threshold, slot = largest.pop()
-            self._key[slot] = key
+            column[slot] = key
             if largest and (key, slot) > largest[0]:
                 insort(largest, (key, slot))
             slots.append(slot)

@@ -210,7 +210,11 @@ class ColumnStore:
             else:
                 for slot, row in zip(slots, rows):  # noqa: B905 - strict= costs a third here
                     column[slot] = values[row]
-        self._write_beside(slots, rows)
+        replayed = self.beside["replayed"]
+        for slot in slots:
+            replayed[slot] = 0
+        for name, beside in self._arriving.items():
+            self.beside[name][slots] = beside[rows]
 
     def keep(self, slots: NDArray[np.int64], max_size: int) -> None:
         """Keep only the rows in ``slots``, moved to the front in that order, and reallocate."""
@@ -310,9 +314,7 @@ class ColumnStore:
             raise ConfigError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
         return max_bytes // row
 
-    def _write_beside(
-        self, slots: NDArray[np.int64] | list[int], rows: NDArray[np.int64] | list[int]
-    ) -> None:
+    def _write_beside(self, slots: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         self.beside["replayed"][slots] = 0
         for name, values in self._arriving.items():
             self.beside[name][slots] = values[rows]
