@@ -323,7 +323,8 @@ class ExemplarsBuffer:
         Parameters
         ----------
         ids : array_like of int or str [k], optional
-            The stream's own names of the rows; those not stored are ignored.
+            The stream's own names of the rows; those not stored are ignored. "" and -1 stand for
+            rows without a name, which are not found by it.
         where : callable, optional
             Given all stored rows as a `Batch`, returns bool[n].
 
@@ -373,20 +374,30 @@ class ExemplarsBuffer:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state saved from a buffer of the same capacity and policy."""
+        """Take over a state saved from a buffer of the same capacity and policy.
+
+        Raises
+        ------
+        CheckpointError
+            It does not fit; the message names the first part that does not. What the buffer holds
+            is undefined then.
+        """
+        try:
+            self._load(state)
+        except KeyError as error:
+            raise CheckpointError(f"{error.args[0]}: is not in the state") from None
+
+    def _load(self, state: State) -> None:
         expect("max_bytes", state["max_bytes"], self._store.max_bytes)
         if self._store.max_bytes is None:
             expect("max_size", state["max_size"], self.max_size)
         expect("by", state["by"], self.by)
         expect("ttl", state["expiry"] is not None, self._expiry is not None)
         load_rng_state("sample", self._rng, state["sample"])
-        parts = (("rows", self._store), ("reservoir", self._reservoir), ("expiry", self._expiry))
-        for name, part in parts:
-            if part is not None:
-                try:
-                    part.load_state_dict(state[name])
-                except KeyError as error:
-                    raise CheckpointError(f"{name}.{error.args[0]}: is not in the state") from None
+        self._store.load_state_dict(state["rows"])
+        self._reservoir.load_state_dict(state["reservoir"])
+        if self._expiry is not None:
+            self._expiry.load_state_dict(state["expiry"])
         self._turn = int(state["turn"])
         self._pending = None
 
@@ -409,12 +420,15 @@ class ExemplarsBuffer:
             ids = ids.astype(np.int64)  # as `Batch` has them; uint64 would be compared as floats
         if (stored.dtype.kind == "U") != (ids.dtype.kind == "U"):
             stored, ids = stored.astype(str), ids.astype(str)
-        return np.isin(stored, ids)
+        nameless = "" if stored.dtype.kind == "U" else -1
+        found: NDArray[np.bool_] = np.isin(stored, ids) & (stored != nameless)
+        return found
 
     def _describe_policy(self) -> str:
         reservoir = self._reservoir
         law = type(reservoir.law).__name__ if isinstance(reservoir, KeyedReservoir) else "ranked"
-        settings = reservoir.law.state_dict() if isinstance(reservoir, KeyedReservoir) else {}
+        settings = dict(reservoir.law.state_dict()) if isinstance(reservoir, KeyedReservoir) else {}
+        settings.pop("state", None)  # what a strategy has come to is no part of the policy
         groups = "" if self._policy.announced is None else f", {self._policy.announced} groups"
         expiry = self._expiry
         unit = "seconds" if expiry is not None and expiry.by_time else "rows"

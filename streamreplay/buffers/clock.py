@@ -60,7 +60,7 @@ class StreamClock:
         """Let the rows of a batch have come."""
         self.rows += len(batch)
         if batch.time is not None:
-            self.latest = max(self.latest, float(np.fmax.reduce(batch.time, initial=-inf)))
+            self.latest = max(self.latest, float(np.fmax.reduce(_times(batch), initial=-inf)))
 
     def state_dict(self) -> State:
         """Return the count and the latest time."""
@@ -77,4 +77,5 @@ def _times(batch: Batch) -> NDArray[np.float64]:
             "rows have no event time for ttl or half_life: name its field (source.time), "
             "or count in rows"
         )
-    return batch.time
+    # an infinite time would be the latest for ever: it is none
+    return np.where(np.isfinite(batch.time), batch.time, np.nan)

@@ -117,10 +117,10 @@ class Expiry:
         self._expire(slots, float(now[-1]))
         stays = np.flatnonzero(stamps > now[-1] - self.limit)
         gone = len(batch) - len(stays)
-        slots.seen += gone
-        slots.clock.rows += gone
         ids = None if group_ids is None else group_ids[stays]
         slots.update(batch.take(stays), ids, {"stamp": stamps[stays]})
+        slots.seen += gone
+        slots.clock.rows += gone
 
     def _next_stop(
         self, slots: KeyedReservoir, stamps: NDArray[Any], now: NDArray[Any], start: int

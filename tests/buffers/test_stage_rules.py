@@ -189,7 +189,7 @@ def test_a_state_of_another_policy_is_refused() -> None:
         (("rows", "beside", "group"), np.zeros(10, np.int64), r"group: saved int64\[10\], this"),
         (("rows", "beside"), {"key": np.zeros(10)}, r"beside: saved \['key'\], this pipeline has"),
         (("reservoir", "groups", "level"), np.zeros(1), "groups: saved groups of 0 rows in all"),
-        (("reservoir",), {}, "reservoir.seen: is not in the state"),
+        (("reservoir",), {}, "seen: is not in the state"),
         (("sample",), {"bit_generator": "MT19937"}, "sample: not the state of a PCG64"),
         (("reservoir", "keys", "before"), {}, "before: not the state of a PCG64"),
     ],
