@@ -24,6 +24,8 @@ class KeyLaw(ABC):
 
     by_time: bool = False
     """Whether stamps are event times in seconds; else they count rows."""
+    draws: bool = True
+    """Whether chance plays a part."""
 
     @abstractmethod
     def make_keys(
@@ -76,6 +78,8 @@ class UniformKeys(KeyLaw):
 @final
 class WindowKeys(KeyLaw):
     """The latest rows: each key is below all before it."""
+
+    draws = False
 
     def make_keys(
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]

@@ -181,15 +181,22 @@ class KeyedReservoir(GroupedSlots):
         if group_ids is None and self._uniform:
             self._update_ungrouped(batch, n)
             return
+        room = self.store.max_size - self._size
+        cyclic = self._cyclic and group_ids is None
+        if cyclic and self._size and not room and self._turn_over(batch):
+            return
         keys = self._keys.take(n) if self._uniform else self._make_keys(batch)
-        if group_ids is None:
-            if not (self._cyclic and self._update_window(batch, n, keys)):
-                self._update_ungrouped(batch, n, keys)
+        if cyclic and 0 < room < n:
+            self._fill_up(batch, room, keys)
+        elif group_ids is None:
+            self._update_ungrouped(batch, n, keys)
         elif n <= _FEW or not self._update_many(batch, keys, group_ids):
             self._update_each(batch, keys, group_ids)
 
     def _make_keys(self, batch: Batch) -> NDArray[np.float64]:
         stamps = self.clock.stamps(batch, by_time=self.law.by_time)
+        if not self.law.draws:
+            return self.law.make_keys(batch, stamps, stamps)
         before = self._keys.state_dict()
         try:
             return self.law.make_keys(batch, self._keys.take(len(batch)), stamps)
@@ -259,36 +266,36 @@ class KeyedReservoir(GroupedSlots):
         self.groups.threshold[0] = threshold
         self.store.write_each(slots, batch, placed)
 
-    def _update_window(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> bool:
-        """Offer rows to a window; False, and nothing done, where that is no special case."""
-        room = self.store.max_size - self._size
-        if 0 < room < n:  # fill up first: then rows lie in the order of their arrival
-            self._update_ungrouped(batch.take(slice(0, room)), room, keys[:room])
-            batch, keys, n, room = batch.take(slice(room, n)), keys[room:], n - room, 0
-            if not self._turn_over(batch, n, keys):
-                self._update_ungrouped(batch, n, keys)
-            return True
-        return bool(self._size) and not room and self._turn_over(batch, n, keys)
+    def _fill_up(self, batch: Batch, room: int, keys: NDArray[np.float64]) -> None:
+        """Fill the room of a window first: then rows lie in the order of their arrival."""
+        self._update_ungrouped(batch.take(slice(0, room)), room, keys[:room])
+        if not self._turn_over(batch, room):
+            rest = batch.take(slice(room, len(batch)))
+            self._update_ungrouped(rest, len(rest), keys[room:])
 
-    def _turn_over(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> bool:
+    def _turn_over(self, batch: Batch, start: int = 0) -> bool:
         """Overwrite the oldest rows of a full window, which lie one behind the other.
 
-        False, and nothing done, where they do not, since rows were deleted in between.
+        ``start`` is the first row of the batch that is still to be stored. False, and nothing done,
+        where rows lie in no order, since some were deleted in between.
         """
         if self._oldest == _UNKNOWN:
             self._oldest = self._find_oldest()
         if self._oldest == _SCATTERED:
             return False
-        size = self._size
-        first = max(0, n - size)  # rows before it have been overwritten by the end
-        rows = np.arange(first, n)
-        slots = (self._oldest + rows) % size
+        size, n, now = self._size, len(batch) - start, self.clock.rows + start + 1
+        gone = max(0, n - size)  # rows that will have been overwritten by the end
         self.groups.seen[0] += n
         # as everywhere, the key of the row that was the last to go
-        self.groups.threshold[0] = float(keys[first - 1] if first else self._key[slots[-1]])
-        self._key[slots] = keys[first:]
+        last = self._key[(self._oldest + n - 1) % size]
+        self.groups.threshold[0] = float(1 - now - gone if gone else last)
+        row, slot = gone, (self._oldest + gone) % size
+        while row < n:
+            k = min(n - row, size - slot)
+            self._key[slot : slot + k] = -now - row if k == 1 else -np.arange(row, row + k) - now
+            self.store.write_run(slot, batch, start + row, k)
+            row, slot = row + k, 0
         self._oldest = (self._oldest + n) % size
-        self.store.write_each(slots.tolist(), batch, rows.tolist())
         return True
 
     def _find_oldest(self) -> int:

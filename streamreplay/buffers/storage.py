@@ -183,15 +183,25 @@ class ColumnStore:
         """Write all rows of a batch behind the stored ones."""
         start = self.size
         self._grow(start + len(batch))
+        self._copy(start, batch, 0, len(batch))
+
+    def write_run(self, slot: int, batch: Batch, row: int, n: int) -> None:
+        """Copy n rows that lie one behind the other into slots that do."""
+        if self._index:
+            self._outdate(np.arange(slot, slot + n), batch, np.arange(row, row + n))
+        self._copy(slot, batch, row, n)
+
+    def _copy(self, slot: int, batch: Batch, row: int, n: int) -> None:
+        end, stop = slot + n, row + n
         for name, column in self._columns.items():
             values = getattr(batch, name)
             if values is None:
-                self._write_missing(name, np.arange(start, self.size))
+                self._write_missing(name, np.arange(slot, end))
             else:
-                column[start : self.size] = values
-        self.beside["replayed"][start : self.size] = 0
+                column[slot:end] = values[row:stop]
+        self.beside["replayed"][slot:end] = 0
         for name, values in self._arriving.items():
-            self.beside[name][start : self.size] = values
+            self.beside[name][slot:end] = values[row:stop]
 
     def write_each(self, slots: list[int], batch: Batch, rows: list[int]) -> None:
         """Do as `write` does, for few rows."""
