@@ -21,7 +21,7 @@ from streamreplay.learners import linear
 
 
 def _rivers_checks() -> list[Callable[[Any], None]]:
-    """List what River's `check_estimator` does; what it imports of scikit-learn is not used here."""
+    """List what River's `check_estimator` does; scikit-learn, which it imports, is not used."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("sklearn", "sklearn.datasets"):
             if name not in sys.modules:
