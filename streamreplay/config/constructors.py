@@ -21,7 +21,6 @@ _ALLOWED = (
     "allowed are constructors of River's classes with plain values or further constructors in "
     "their parentheses, and | and + between them"
 )
-_CLOSED = frozenset({"checks", "datasets", "evaluate", "stream"})  # they open files and connections
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.BitOr: lambda a, b: a | b,
     ast.Add: lambda a, b: a + b,
@@ -162,11 +161,12 @@ class _Builder:
         path = self._path(node)
         parts = path[1:] if path[0] == "river" else path
         found: Any = self.root
-        for place, part in enumerate(parts):
+        for part in parts:
             exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
-            if part not in exported or (place == 0 and part in _CLOSED):
+            if part not in exported:
                 raise self._fault(node, f"River has no class {'.'.join(path)!r}")
             found = getattr(found, part)
+        # which leaves out what opens files and connections: data sets, readers, functions
         ours = isinstance(found, type) and found.__module__.startswith("river.")
         if not (ours and issubclass(found, base.Base)):
             raise self._fault(node, f"River has no class {'.'.join(path)!r}")

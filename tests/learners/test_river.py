@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -178,6 +179,23 @@ def test_a_resumed_model_says_what_one_that_was_not_says(name: str) -> None:
 
 def _columns(scored: Scored) -> tuple[Any, ...]:
     return scored.prediction, scored.probability, scored.loss
+
+
+@pytest.mark.parametrize("name", ["tree", "softmax", "arf"])
+def test_decimals_in_a_file_give_rivers_own_probabilities(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 400).tolist()
+    table = [[f"{v:.4f}" for v in rng.normal(label, 1, 3)] for label in y]
+    lines = [",".join([*row, f"c{label}"]) for row, label in zip(table, y, strict=True)]
+    (tmp_path / "rows.csv").write_text("\n".join(["u,v,w,y", *lines]))
+    rows = CsvSource(tmp_path / "rows.csv", batch_size=1)
+    model, theirs = MODELS[name](), []
+    for row, label in zip(table, y, strict=True):
+        x = dict(zip("uvw", map(float, row), strict=True))
+        theirs.append(max(model.predict_proba_one(x).values(), default=math.nan))
+        model.learn_one(x, f"c{label}")
+    ours = [float(r.scored.probability[0]) for r in pipeline(MODELS[name](), rows) if r.scored]
+    assert ours[1:] == np.array(theirs[1:], np.float32).tolist()
 
 
 def test_features_are_the_decimals_of_the_file() -> None:
