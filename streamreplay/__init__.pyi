@@ -45,7 +45,7 @@ from .ingest import (
     open_npz,
     split_by_class,
 )
-from .learners import TorchLearner, linear, mlp
+from .learners import RiverLearner, TorchLearner, linear, mlp
 from .mixing import (
     GroupBalancedDataLoader,
     GroupBalancedInfiniteDataLoader,
@@ -93,6 +93,7 @@ __all__ = [
     "ReplayDataLoader",
     "Report",
     "ReservoirSamplingBuffer",
+    "RiverLearner",
     "RunFolderError",
     "Scored",
     "SlidingWindowBuffer",

@@ -16,6 +16,7 @@ PAGES = {
     "docs/selection.md": 6,
     "docs/buffers.md": 5,
     "docs/from-avalanche.md": 6,
+    "docs/river.md": 5,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 

@@ -1,4 +1,4 @@
-"""A state tree on disk: a folder of arrays, JSON and checksums. Nothing is ever pickled.
+"""A state tree on disk: a folder of arrays, JSON and checksums. Nothing is pickled or unpickled.
 
 ::
 

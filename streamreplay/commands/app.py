@@ -69,6 +69,12 @@ def run(  # noqa: PLR0913 - one argument for each option
             "--continue", help="With --resume: stdin is what comes next, not the same stream again."
         ),
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="With --resume of a River model: run the pickle that is in --out."
+        ),
+    ] = False,
     checkpoint_every: Annotated[
         int | None, typer.Option(metavar="ROWS", help="Rows from one checkpoint to the next.")
     ] = None,
@@ -112,7 +118,8 @@ def run(  # noqa: PLR0913 - one argument for each option
     from streamreplay.run import Options, choose_job, run_job  # noqa: PLC0415 - slow
 
     chosen = choose_job(job, overrides, out, resume=resume)
-    code = run_job(chosen, Options(out=out, resume=resume, go_on=go_on, quiet=quiet))
+    options = Options(out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust)
+    code = run_job(chosen, options)
     raise typer.Exit(code)
 
 

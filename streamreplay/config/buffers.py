@@ -40,6 +40,12 @@ _GOES_WITH = {
     "half_life": ("decayed",),
     "half_life_seconds": ("decayed",),
 }
+_ASKS = {
+    "herding": "features",
+    "closest_to_center": "features",
+    "loss_aware": "losses",
+    "gss_greedy": "gradients",
+}
 _EITHER = (("half_life", "half_life_seconds"), ("ttl", "ttl_seconds"))
 
 
@@ -50,7 +56,7 @@ def make_buffer(settings: Buffer, seed: Seed, learner: Any) -> ExemplarsBuffer:
     ----------
     settings : Buffer
     seed : int or numpy.random.SeedSequence
-    learner : TorchLearner
+    learner : TorchLearner or RiverLearner
         What a selection strategy asks for losses, features and gradients.
 
     Raises
@@ -125,6 +131,8 @@ def _strategy(
             learner.gradients, seed=spawn_seed(seed, "gss")
         ),
     }
+    if name in _ASKS and not hasattr(learner, _ASKS[name]):
+        raise ConfigError(f"buffer.selection: {name} needs a torch module, got learner.river")
     if name in kinds:
         return kinds[name]()
     key = "buffer.selection"

@@ -159,6 +159,11 @@ class Learner(_Section):
     """Where torch computes: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1  # very many end the process at once
     """Threads of torch; results are the same only for the same number."""
+    river: str | None = None
+    """Instead of a torch module a classifier of River, as it is constructed, or
+    "package.module:factory" of () -> classifier."""
+    allow_pickle: bool = False
+    """Let checkpoints hold the River model, which is a pickle; --out needs it."""
 
 
 class Evaluator(_Section):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from streamreplay.config.buffers import make_buffer
-from streamreplay.config.imports import blame, import_callable
-from streamreplay.config.job import Job, Learner
+from streamreplay.config.imports import blame
+from streamreplay.config.job import Job
+from streamreplay.config.learners import make_learner
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Prequential
 from streamreplay.mixing import Mixer
-from streamreplay.randomness import Seed, spawn_seed
+from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Pipeline, Stage
 
 __all__ = ["build", "fault_of_user_code"]
@@ -25,6 +25,7 @@ def build(
     *,
     on_dead: Callable[[dict[str, Any]], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    trusted: bool = False,
 ) -> Pipeline:
     """Open a job's source and put its stages behind it.
 
@@ -39,6 +40,9 @@ def build(
         Takes each record that could not be read.
     stop : callable, optional
         A source that waits for rows gives up once this is true.
+    trusted : bool
+        Whether a state with a pickle in it, as `RiverLearner` has, may be loaded: doing so runs
+        code of whoever wrote it.
 
     Raises
     ------
@@ -59,7 +63,8 @@ def build(
     stages: dict[str, Stage[Any, Any]] = {}
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
-    learner = _learner(job.learner, spawn_seed(job.seed, "learner"))
+    seed = spawn_seed(job.seed, "learner")
+    learner = make_learner(job.learner, seed, source=source, trusted=trusted)
     stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), learner)
     stages["mixer"] = _mixer(job)
     stages["learner"] = learner
@@ -82,63 +87,6 @@ def _mixer(job: Job) -> Mixer:
     )
 
 
-def _learner(settings: Learner, seed: Seed) -> Stage[Any, Any]:
-    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
-
-    from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
-
-    if settings.module == "linear":
-        factory: Any = linear()
-    elif settings.module == "mlp":
-        factory = mlp(settings.hidden)
-    else:
-        factory = import_callable("learner.module", settings.module, "linear, mlp")
-        factory = _guarded(settings.module, factory)
-    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
-        "adam": partial(torch.optim.Adam, **common),
-        "adamw": partial(torch.optim.AdamW, **common),
-    }
-    try:
-        device = torch.empty(0, device=settings.device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"learner.device: {settings.device!r} cannot be used: {reason}") from None
-    return TorchLearner(
-        factory,
-        optimizers[settings.optimizer],
-        normalize=settings.normalize,
-        on_divergence=settings.on_divergence,
-        device=device,
-        threads=settings.threads,
-        seed=seed,
-    )
-
-
-def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what goes wrong in somebody else's factory a mistake of the job."""
-    from torch import nn  # noqa: PLC0415 - slow
-
-    if isinstance(given, nn.Module):
-        return given
-
-    def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        try:
-            module = given(feature_shape, n_classes)
-        except Exception as error:
-            raise blame("learner.module", name, "cannot be built", error) from error
-        if not isinstance(module, nn.Module):
-            raise ConfigError(
-                f"learner.module: {name!r} must return a torch.nn.Module, got {module!r}"
-            )
-        if not any(True for _ in module.parameters()):
-            raise ConfigError(f"learner.module: {name!r} has no parameters to learn")
-        return module
-
-    return build
-
-
 def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
     """Return what to raise for an error from inside code that a job imports; None for others.
 
@@ -148,17 +96,23 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
     error : BaseException
         Raised by a pipeline built from that job.
     """
-    selection = job.buffer.selection or ""
+    river, selection = job.learner.river or "", job.buffer.selection or ""
     entries = {  # by which function ours or torch's calls the user's
-        "_call_impl": ("learner.module", job.learner.module),
-        "make_sorted_indices": ("buffer.selection", selection),
-        "make_keys": ("buffer.selection", selection),
+        "_call_impl": ("learner.module", _imported(job.learner.module)),
+        "ask": ("learner.river", river),
+        "teach": ("learner.river", river),
+        "make_sorted_indices": ("buffer.selection", _imported(selection)),
+        "make_keys": ("buffer.selection", _imported(selection)),
     }
     if not isinstance(error, Exception):
         return None
     calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     for call in reversed(calls):
         key, name = entries.get(call, ("", ""))
-        if ":" in name:
+        if name:
             return blame(key, name, "failed", error)
     return None
+
+
+def _imported(name: str) -> str:
+    return name if ":" in name else ""

@@ -45,6 +45,7 @@ _EXAMPLES = {
     "buffer.ttl_seconds": "86_400.0",
     "buffer.storage": '"buffer"',
     "mixer.batch_size_mem": "32",
+    "learner.river": "'forest.ARFClassifier(n_models=10, seed=1)'",
     "test.path": '"test.jsonl"',
     "test.share": "0.1",
     "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',

@@ -2,6 +2,7 @@
 
 from streamreplay.learners.modules import ModuleFactory, linear, mlp
 from streamreplay.learners.network import OptimizerFactory
+from streamreplay.learners.river_learner import RiverLearner
 from streamreplay.learners.torch_learner import TorchLearner
 
-__all__ = ["ModuleFactory", "OptimizerFactory", "TorchLearner", "linear", "mlp"]
+__all__ = ["ModuleFactory", "OptimizerFactory", "RiverLearner", "TorchLearner", "linear", "mlp"]

@@ -35,12 +35,15 @@ class Options:
         Standard input is what comes next, not the stream from its start.
     quiet : bool
         No progress and no summary.
+    trust : bool
+        The folder's checkpoints may be loaded also if that runs code, as a pickle does.
     """
 
     out: Path | None = None
     resume: bool = False
     go_on: bool = False
     quiet: bool = False
+    trust: bool = False
 
 
 def run_job(job: Job, options: Options) -> int:
@@ -56,6 +59,13 @@ def run_job(job: Job, options: Options) -> int:
         raise ConfigError("--resume needs --out: the folder of the run to go on with")
     if options.go_on and not (options.resume and job.source.path == "-"):
         raise ConfigError("--continue goes with --resume and standard input (--source -)")
+    if options.trust and not options.resume:
+        raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
+    if options.out is not None and job.learner.river is not None and not job.learner.allow_pickle:
+        raise ConfigError(
+            "learner.river: its checkpoints are pickles, which --out writes only with "
+            "learner.allow_pickle = true (--set learner.allow_pickle=true)"
+        )
     with StopSignals() as signals:
         run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
         try:
@@ -80,7 +90,9 @@ class _Run:
         self.accuracy: float | None = None
         self.was_finished = False
         self.sizes_before: dict[str, int] = {}
-        self.pipeline = build(job, on_dead=self._put_aside, stop=signals.requested)
+        self.pipeline = build(
+            job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
+        )
         self.source: Any = self.pipeline.source
         self.buffer: Any = self.pipeline.stages.get("buffer")
         total = job.run.limit or getattr(self.source, "rows_total", None)
@@ -239,7 +251,8 @@ class _Run:
     def _how_to_resume(self) -> str:
         if self.options.out is None:
             return "nothing was saved, as there is no --out"
-        command = f"streamreplay run --resume --out {shlex.quote(str(self.options.out))}"
+        trust = "" if self.job.learner.river is None else "--trust "
+        command = f"streamreplay run --resume {trust}--out {shlex.quote(str(self.options.out))}"
         if self.job.source.path != "-":
             return f"resume with: {command}"
         return f"resume with: {command} (same input again, or --continue and what comes next)"

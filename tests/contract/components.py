@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from river import forest, linear_model, preprocessing
 from torch import nn
 from torch.optim import SGD, Adam
 
@@ -44,7 +45,7 @@ from streamreplay.ingest import (
     open_npz,
     split_by_class,
 )
-from streamreplay.learners import TorchLearner, linear, mlp
+from streamreplay.learners import RiverLearner, TorchLearner, linear, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Source, State
 
@@ -328,6 +329,10 @@ def _noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(shape[0], 4), nn.Dropout(0.3), nn.Linear(4, classes))
 
 
+def _river(model: Any) -> RiverLearner:
+    return RiverLearner(model, allow_pickle=True, trusted=True)
+
+
 @dataclass(frozen=True)
 class StageCase:
     """A stage, and a stream for it."""
@@ -367,6 +372,17 @@ STAGES: dict[str, StageCase] = {
     "mlp-adam": StageCase(lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _mixed),
     "noisy": StageCase(lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), _mixed),
     "on batches": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), rows),
+    "river": StageCase(
+        lambda _: _river(preprocessing.StandardScaler() | linear_model.SoftmaxRegression()),
+        _mixed,
+        random=False,
+    ),
+    "river(seed)": StageCase(
+        lambda seed: _river(forest.AMFClassifier(n_estimators=2, seed=seed)), _mixed
+    ),
+    "river on batches": StageCase(
+        lambda _: _river(linear_model.SoftmaxRegression()), rows, random=False
+    ),
     "prequential": StageCase(
         lambda _: Prequential(report_every=7, window=9), _scored, random=False
     ),

@@ -1,0 +1,247 @@
+"""A River classifier around our learner and buffer: deep models and replay in River's loops."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+from streamreplay.batch import Batch, GroupBy
+from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer
+from streamreplay.checkpoint.tree import Columns, decode, encode
+from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, mlp
+from streamreplay.mixing import Mixer
+from streamreplay.randomness import Seed, spawn_seed
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+
+__all__ = ["ReplayClassifier"]
+
+
+class ReplayClassifier(base.MiniBatchClassifier):
+    """A neural network that rehearses what it has learned, as a River classifier.
+
+    Each `learn_one` is one training step on the row together with rows drawn from a buffer, then
+    the row is offered to the buffer; `learn_many` is one step on all its rows.
+
+    Classes may appear at any time, under any hashable label. The **features** are those of the
+    first row (or frame) learned: features that are missing later are 0, others are ignored, unless
+    ``max_features`` keeps room for them. They must be numbers.
+
+    Parameters
+    ----------
+    module : ModuleFactory, optional
+        Given a feature shape and a number of classes, returns a torch module; by default
+        ``mlp([64])``.
+    optimizer : OptimizerFactory, optional
+        Given parameters, returns a torch optimizer; by default Adam with a learning rate of 0.01.
+    max_size : int
+        Rows in the buffer.
+    batch_size_mem : int
+        Rows of the buffer that are rehearsed in each step.
+    by : {"class"}, optional
+        Draw the same number of each class; by default uniformly from the buffer.
+    buffer : callable, optional
+        Given ``max_size`` and a seed, returns another buffer than a `ClassBalancedBuffer`.
+    max_features : int, optional
+        Inputs of the module; by default as many as the first row has features.
+    normalize : {"auto", "standard", "none"}
+        How features are scaled; see `TorchLearner`.
+    seed : int
+        Of everything random.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics
+    >>> model = ReplayClassifier(seed=1)
+    >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    Accuracy: 89.75%
+    """
+
+    def __init__(  # noqa: PLR0913 - as in River, one argument for each setting
+        self,
+        module: ModuleFactory | None = None,
+        optimizer: OptimizerFactory | None = None,
+        *,
+        max_size: int = 1000,
+        batch_size_mem: int = 32,
+        by: Literal["class"] | None = None,
+        buffer: Callable[[int, Seed], ExemplarsBuffer] | None = None,
+        max_features: int | None = None,
+        normalize: Literal["auto", "standard", "none"] = "auto",
+        seed: int = 0,
+    ) -> None:
+        if max_features is not None and max_features < 1:
+            raise ValueError(f"max_features must be at least 1, got {max_features}")
+        self.module = module
+        self.optimizer = optimizer
+        self.max_size = max_size
+        self.batch_size_mem = batch_size_mem
+        self.by = by
+        self.buffer = buffer
+        self.max_features = max_features
+        self.normalize = normalize
+        self.seed = seed
+        self._work = _Work(
+            module, optimizer, buffer, (max_size, batch_size_mem, by), normalize, max_features, seed
+        )
+
+    def learn_one(self, x: dict[base.typing.FeatureName, Any], y: base.typing.ClfTarget) -> None:
+        """Take a training step on a row and on rows of the buffer.
+
+        Raises
+        ------
+        TypeError
+            A feature is not a number.
+        """
+        self._work.learn([x], [y])
+
+    def predict_proba_one(
+        self, x: dict[base.typing.FeatureName, Any], **_: Any
+    ) -> dict[base.typing.ClfTarget, float]:
+        """Return the probability of each class that was learned; empty before the first."""
+        labels = self._work.labels
+        if not labels:
+            return {}
+        return dict(zip(labels, self._work.predict([x])[0].tolist(), strict=True))
+
+    def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:  # noqa: N803 - River's name
+        """Take one training step on all rows of a frame and on rows of the buffer."""
+        self._work.learn(X.to_dict("records"), y.tolist())
+
+    def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - River's name
+        """Return the probability of each class, one row for each row of a frame."""
+        frame = importlib.import_module("pandas").DataFrame
+        labels = self._work.labels
+        if not labels:
+            return frame(index=X.index)
+        return frame(self._work.predict(X.to_dict("records")), index=X.index, columns=labels)
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"max_size": 50, "batch_size_mem": 4}
+
+    def _unit_test_skips(self) -> set[str]:
+        # many rows are one averaged step, not one step each, as in River's linear models
+        return {"check_learn_many_matches_learn_one"}
+
+
+Plan = tuple[int, int, GroupBy | None]
+"""Rows in the buffer, how many to rehearse in a step, and what draws are balanced by."""
+
+
+class _Work:
+    """Stages, and what River's dicts and labels are to them. Copied and pickled by its state."""
+
+    def __init__(
+        self,
+        module: ModuleFactory | None,
+        optimizer: OptimizerFactory | None,
+        buffer: Callable[[int, Seed], ExemplarsBuffer] | None,
+        plan: Plan,
+        normalize: Literal["auto", "standard", "none"],
+        max_features: int | None,
+        seed: int,
+    ) -> None:
+        self._settings = (module, optimizer, buffer, plan, normalize, max_features, seed)
+        max_size, batch_size_mem, by = plan
+        self._buffer = (buffer or ClassBalancedBuffer)(max_size, spawn_seed(seed, "buffer"))
+        self._mixer = Mixer(batch_size_mem, by, seed=spawn_seed(seed, "mixer"))
+        self._learner = TorchLearner(
+            module or mlp([64]),
+            optimizer or _adam(),
+            normalize=normalize,
+            threads=1,
+            seed=spawn_seed(seed, "learner"),
+        )
+        self.labels: list[Any] = []
+        """In the order they came."""
+        self._index: dict[Any, int] = {}
+        self._columns: dict[Hashable, int] = {}
+        self._width = 0
+        self._position = 0
+
+    def learn(self, rows: Sequence[dict[Any, Any]], labels: Sequence[Any]) -> None:
+        """Take one step on all rows; the buffer gets them afterwards."""
+        if not rows:
+            return
+        self._notice(rows)
+        x = self._table(rows)
+        for label in labels:
+            if label not in self._index:
+                self._index[label] = len(self.labels)
+                self.labels.append(label)
+        batch = Batch.from_arrays(x, [self._index[each] for each in labels], start=self._position)
+        self._position += len(batch)
+        for _ in self._learner(self._mixer(self._buffer([batch]))):
+            pass
+
+    def predict(self, rows: Sequence[dict[Any, Any]]) -> NDArray[np.float64]:
+        """Return probabilities [n, labels] that add up to 1 in float64."""
+        p = self._learner.predict_proba(self._table(rows))[:, : len(self.labels)]
+        wide = p.astype(np.float64)
+        wide /= wide.sum(1, keepdims=True)
+        return wide
+
+    def _notice(self, rows: Sequence[dict[Any, Any]]) -> None:
+        """Give columns to features that are new, as long as there are any."""
+        max_features = self._settings[5]
+        if not self._width:
+            self._width = max_features or len(dict.fromkeys(name for row in rows for name in row))
+        if len(self._columns) == self._width:
+            return
+        new = {name for row in rows for name in row} - self._columns.keys()
+        # in the order of their names, as a dict's own must not matter
+        for name in sorted(new, key=lambda name: (type(name).__name__, str(name))):
+            if len(self._columns) < self._width:
+                self._columns[name] = len(self._columns)
+
+    def _table(self, rows: Sequence[dict[Any, Any]]) -> NDArray[np.float32]:
+        x = np.zeros((len(rows), self._width), np.float32)
+        for row, values in zip(rows, x, strict=True):
+            for name, value in row.items():
+                column = self._columns.get(name)
+                if column is None or value is None:
+                    continue
+                if isinstance(value, str):
+                    raise TypeError(
+                        f"x: feature {name!r} must be a number, got {value!r}; "
+                        "preprocessing.OneHotEncoder() makes numbers of words"
+                    )
+                values[column] = value
+        return x
+
+    def __getstate__(self) -> dict[str, Any]:
+        columns: Columns = {}
+        parts = {part: getattr(self, part).state_dict() for part in _PARTS}
+        tree = encode(parts, "", columns)
+        own = {name: getattr(self, name) for name in _OWN}
+        return {"settings": self._settings, "own": own, "tree": tree, "columns": columns}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["settings"])  # type: ignore[misc]  # as a fresh one, and then its state
+        parts = decode(state["tree"], state["columns"])
+        for part in _PARTS:
+            getattr(self, part).load_state_dict(parts[part])
+        for name, value in state["own"].items():
+            setattr(self, name, value)
+
+
+_PARTS = ("_buffer", "_mixer", "_learner")
+_OWN = ("labels", "_index", "_columns", "_width", "_position")
+
+
+def _adam() -> OptimizerFactory:
+    import torch  # noqa: PLC0415 - beside its only use
+
+    return partial(torch.optim.Adam, lr=0.01)

@@ -1,0 +1,193 @@
+"""River models written as text: `forest.ARFClassifier(n_models=10, seed=1)`.
+
+The text is Python's syntax, of which only constructor calls are understood; nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from streamreplay.errors import ConfigError
+from streamreplay.randomness import Seed, spawn_seed
+
+__all__ = ["construct_river"]
+
+_KEY = "learner.river"
+_ALLOWED = (
+    "allowed are constructors of River's classes with plain values or further constructors in "
+    "their parentheses, and | and + between them"
+)
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.BitOr: lambda a, b: a | b,
+    ast.Add: lambda a, b: a + b,
+}
+_MOST = 10_000  # characters
+
+
+def construct_river(text: str, seed: Seed) -> Any:
+    """Make the River object that a text describes.
+
+    Understood are calls of classes by their path inside ``river`` (``tree.HoeffdingTreeClassifier``
+    or ``river.tree.HoeffdingTreeClassifier``); in their parentheses numbers, strings, True, False,
+    None, lists, tuples, dicts, classes of River by name, and further calls; ``a | b`` and ``a + b``
+    of River's objects, as River's pipelines are written. A class that takes a ``seed`` and is given
+    none gets one from ``seed`` and from where in the text it stands.
+
+    Parameters
+    ----------
+    text : str
+    seed : int or numpy.random.SeedSequence
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, a name is not one of River's classes, or River refuses the
+        arguments; the message says at which character.
+
+    Examples
+    --------
+    >>> str(construct_river("preprocessing.StandardScaler() | naive_bayes.GaussianNB()", 0))
+    'StandardScaler | GaussianNB'
+    >>> construct_river("open('/etc/passwd')", 0)
+    Traceback (most recent call last):
+    streamreplay.errors.ConfigError: learner.river, character 1: River has no class 'open'
+    """
+    try:
+        import river.api  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigError(
+            f"{_KEY}: River is not installed: pip install 'streamreplay[river]'"
+        ) from None
+    if len(text) > _MOST:
+        raise ConfigError(f"{_KEY}: must have at most {_MOST:,} characters, got {len(text):,}")
+    text = text.strip()
+    try:
+        tree = ast.parse(text, mode="eval").body
+        return _Builder(text, river.api, seed).build(tree)
+    except SyntaxError as error:
+        raise ConfigError(
+            f"{_KEY}, character {error.offset or 1}: {error.msg}; {_ALLOWED}"
+        ) from None
+    except (ValueError, MemoryError, RecursionError) as error:  # null bytes, too many parentheses
+        raise ConfigError(f"{_KEY}: cannot be read: {error}") from None
+
+
+class _Builder:
+    def __init__(self, text: str, root: ModuleType, seed: Seed) -> None:
+        self.text = text
+        self.root = root
+        self.seed = seed
+
+    def build(self, node: ast.expr) -> Any:
+        """Make the object that a part of the text describes."""
+        made: Any
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() | None):
+                made = node.value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                made = -number
+            case ast.List():
+                made = [self.build(each) for each in node.elts]
+            case ast.Tuple():
+                made = tuple(self.build(each) for each in node.elts)
+            case ast.Dict():
+                made = self._dict(node)
+            case ast.Name() | ast.Attribute():
+                made = self._find(node)
+            case ast.Call():
+                made = self._call(node)
+            case ast.BinOp() if type(node.op) in _OPERATORS:
+                made = self._join(node)
+            case _:
+                raise self._fault(node, f"{self._shown(node)} cannot be used; {_ALLOWED}")
+        return made
+
+    def _dict(self, node: ast.Dict) -> dict[Any, Any]:
+        made = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if not isinstance(key, ast.Constant):
+                raise self._fault(key or value, "the keys of a dict must be numbers or strings")
+            made[self.build(key)] = self.build(value)
+        return made
+
+    def _call(self, node: ast.Call) -> Any:
+        kind = self._find(node.func)
+        args = [self.build(arg) for arg in node.args]
+        kwargs: dict[str, Any] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise self._fault(keyword.value, f"** cannot be used; {_ALLOWED}")
+            kwargs[keyword.arg] = self.build(keyword.value)
+        return self._run(node, lambda: kind(*args, **self._seeded(node, kind, args, kwargs)))
+
+    def _join(self, node: ast.BinOp) -> Any:
+        from river import base  # noqa: PLC0415 - an extra
+
+        sides = [self.build(node.left), self.build(node.right)]
+        for part, side in zip((node.left, node.right), sides, strict=True):
+            if not isinstance(side, base.Base):
+                raise self._fault(
+                    part, f"{self._shown(part)} is not an object of River; {_ALLOWED}"
+                )
+        return self._run(node, lambda: _OPERATORS[type(node.op)](*sides))
+
+    def _run(self, node: ast.expr, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except Exception as error:  # River may raise anything
+            what = f"{self._shown(node)} cannot be made: {type(error).__name__}: {error}"
+            raise self._fault(node, what) from error
+
+    def _seeded(
+        self, node: ast.expr, kind: type, args: list[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        parameters = inspect.signature(kind).parameters
+        if "seed" not in parameters or parameters["seed"].default is not None:
+            return kwargs
+        bound = inspect.signature(kind).bind_partial(*args, **kwargs).arguments
+        if bound.get("seed") is not None:
+            return kwargs
+        own = spawn_seed(self.seed, f"{node.lineno}:{node.col_offset}:{node.end_col_offset}")
+        return {**kwargs, "seed": int(own.generate_state(1)[0])}
+
+    def _find(self, node: ast.expr) -> type:
+        """Return the class of River that a dotted name stands for."""
+        from river import base  # noqa: PLC0415 - an extra
+
+        path = self._path(node)
+        parts = path[1:] if path[0] == "river" else path
+        found: Any = self.root
+        for part in parts:
+            exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
+            if part not in exported:
+                raise self._fault(node, f"River has no class {'.'.join(path)!r}")
+            found = getattr(found, part)
+        # which leaves out what opens files and connections: data sets, readers, functions
+        ours = isinstance(found, type) and found.__module__.startswith("river.")
+        if not (ours and issubclass(found, base.Base)):
+            raise self._fault(node, f"River has no class {'.'.join(path)!r}")
+        return found  # type: ignore[no-any-return]
+
+    def _path(self, node: ast.expr) -> list[str]:
+        parts: list[str] = []
+        inner = node
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if not isinstance(inner, ast.Name):
+            raise self._fault(node, f"{self._shown(inner)} is no name of a class; {_ALLOWED}")
+        return [inner.id, *reversed(parts)]
+
+    def _shown(self, node: ast.AST) -> str:
+        source = ast.get_source_segment(self.text, node) or type(node).__name__
+        return repr(source if len(source) <= 60 else f"{source[:57]}...")
+
+    def _fault(self, node: ast.expr, what: str) -> ConfigError:
+        lines = self.text.splitlines(keepends=True)
+        line = lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="replace")
+        place = sum(map(len, lines[: node.lineno - 1])) + len(line) + 1
+        return ConfigError(f"{_KEY}, character {place}: {what}")

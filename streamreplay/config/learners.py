@@ -1,0 +1,141 @@
+"""From a job's ``[learner]`` to a learner."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from streamreplay.config.constructors import construct_river
+from streamreplay.config.imports import blame, import_callable
+from streamreplay.config.job import Learner
+from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.randomness import Seed
+from streamreplay.stage import Stage
+
+__all__ = ["make_learner"]
+
+_RIVERS = ("river", "allow_pickle")
+_IMPORT_PATH = re.compile(r"[\w.]+:\w+")
+
+
+def make_learner(
+    settings: Learner, seed: Seed, *, source: Any, trusted: bool = False
+) -> Stage[Any, Any]:
+    """Make a job's learner.
+
+    Parameters
+    ----------
+    settings : Learner
+    seed : int or numpy.random.SeedSequence
+    source : ArraySource or LineSource
+        Who knows what features and classes are called.
+    trusted : bool
+        Whether a checkpoint with a pickle may be loaded.
+
+    Raises
+    ------
+    ConfigError
+        Keys do not go together, or something that they name cannot be made.
+    """
+    if settings.river is None:
+        if settings.allow_pickle:
+            raise ConfigError("learner.allow_pickle: goes with learner.river, got no learner.river")
+        return _make_torch(settings, seed)
+    _check_alone(settings)
+    return _make_river(settings, settings.river, seed, source, trusted=trusted)
+
+
+def _check_alone(settings: Learner) -> None:
+    for key, field in Learner.model_fields.items():
+        value = getattr(settings, key)
+        if key not in _RIVERS and value != field.default:
+            raise ConfigError(
+                f"learner.{key}: is of torch modules and goes without learner.river, got {value!r}"
+            )
+
+
+def _make_river(
+    settings: Learner, text: str, seed: Seed, source: Any, *, trusted: bool
+) -> Stage[Any, Any]:
+    from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
+
+    if _IMPORT_PATH.fullmatch(text.strip()):
+        factory = import_callable("learner.river", text.strip(), "a constructor of River")
+        try:
+            model = factory()
+        except Exception as error:
+            raise blame("learner.river", text, "cannot be built", error) from error
+    else:
+        model = construct_river(text, seed)
+    try:
+        learner = RiverLearner(
+            model,
+            feature_names=lambda: getattr(source, "feature_names", None),
+            label_names=lambda: source.labels.names,
+            allow_pickle=settings.allow_pickle,
+            trusted=trusted,
+        )
+        if settings.allow_pickle:
+            learner.state_dict()  # better now than at the first checkpoint
+    except (TypeError, ImportError, CheckpointError) as error:
+        raise ConfigError(f"learner.river: {error}") from None
+    return learner
+
+
+def _make_torch(settings: Learner, seed: Seed) -> Stage[Any, Any]:
+    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
+
+    from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
+
+    if settings.module == "linear":
+        factory: Any = linear()
+    elif settings.module == "mlp":
+        factory = mlp(settings.hidden)
+    else:
+        factory = import_callable("learner.module", settings.module, "linear, mlp")
+        factory = _guarded(settings.module, factory)
+    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
+        "adam": partial(torch.optim.Adam, **common),
+        "adamw": partial(torch.optim.AdamW, **common),
+    }
+    try:
+        device = torch.empty(0, device=settings.device).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"learner.device: {settings.device!r} cannot be used: {reason}") from None
+    return TorchLearner(
+        factory,
+        optimizers[settings.optimizer],
+        normalize=settings.normalize,
+        on_divergence=settings.on_divergence,
+        device=device,
+        threads=settings.threads,
+        seed=seed,
+    )
+
+
+def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what goes wrong in somebody else's factory a mistake of the job."""
+    from torch import nn  # noqa: PLC0415 - slow
+
+    if isinstance(given, nn.Module):
+        return given
+
+    def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        try:
+            module = given(feature_shape, n_classes)
+        except Exception as error:
+            raise blame("learner.module", name, "cannot be built", error) from error
+        if not isinstance(module, nn.Module):
+            raise ConfigError(
+                f"learner.module: {name!r} must return a torch.nn.Module, got {module!r}"
+            )
+        if not any(True for _ in module.parameters()):
+            raise ConfigError(f"learner.module: {name!r} has no parameters to learn")
+        return module
+
+    return build
