@@ -49,6 +49,7 @@ from river import naive_bayes
 class Broken(naive_bayes.GaussianNB):
     def learn_one(self, x, y):
         raise KeyError("a")
+    learn_many = learn_one
 """
 
 

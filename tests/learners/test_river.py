@@ -61,7 +61,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         | multiclass.OneVsRestClassifier(linear_model.LogisticRegression())
     ),
     "bayes": BAYES,
-    "knn": lambda: neighbors.KNNClassifier(n_neighbors=3),
+    "knn": lambda: neighbors.KNNClassifier(3, neighbors.SWINN(seed=1)),
     "voting": lambda: ensemble.VotingClassifier([BAYES(), tree.HoeffdingTreeClassifier()]),
     "no change": dummy.NoChangeClassifier,
 }
