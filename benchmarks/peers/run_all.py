@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 PARTS = ("buffers", "pipeline", "rings", "growth")
+LOADERS = str(Path(__file__).parents[1] / "loaders.py")
 
 
 def main() -> None:
-    for part in PARTS:
-        print(f"\n## {part}", flush=True)
-        subprocess.run([sys.executable, "-m", f"benchmarks.peers.{part}"], check=True)
+    commands = [*(["-m", f"benchmarks.peers.{part}"] for part in PARTS), [LOADERS]]
+    for command in commands:
+        print(f"\n## {Path(command[-1]).name}", flush=True)
+        subprocess.run([sys.executable, *command], check=True)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,10 @@ class Groups:
             self.add(int(found[i]), start + int(first[i]) + 1)
         return np.array([self.number[i] for i in found.tolist()], np.int64)[inverse]
 
+    def offer(self, rows: NDArray[np.int64]) -> None:
+        """Count rows that were offered to each group: int64[groups]."""
+        self.seen = [a + b for a, b in zip(self.seen, rows.tolist(), strict=True)]
+
     def change(self, group: int, rows: int) -> None:
         """Count rows that a group has gained, or lost."""
         self.count[group] += rows

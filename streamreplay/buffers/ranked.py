@@ -89,7 +89,7 @@ class RankedSlots(GroupedSlots):
                 self.groups.begin_anew(group, self.seen + len(batch))
             elif len(ranks) < len(slots) + len(rows):
                 self.groups.threshold[group] = float(len(ranks))
-        self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered.tolist(), strict=True)]
+        self.groups.offer(offered)
         new = np.concatenate(taken)
         slots, left = self._place(
             batch, new, np.concatenate(keys), numbers[new], np.concatenate(freed)
@@ -102,8 +102,7 @@ class RankedSlots(GroupedSlots):
         """Return each row's group number, and hold the lottery where groups are too many."""
         groups, start = self.groups, self.seen
         if groups.too_many:
-            renumbered = groups.forget_oldest()
-            self._group[: self._size] = renumbered[self._group[: self._size]]
+            self._forget_groups()
         ids = np.zeros(n, np.int64) if group_ids is None else group_ids
         numbers = groups.number_all(ids, len(groups) + n, start)
         if numbers is None:

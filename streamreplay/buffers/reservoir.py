@@ -352,10 +352,7 @@ class KeyedReservoir(GroupedSlots):
                 slots = self.slots_of(each)
                 self.remove(np.setdiff1d(slots, self._smallest(each, cap), assume_unique=True))
         if groups.too_many:
-            renumbered = groups.forget_oldest()
-            self._group[: self._size] = renumbered[self._group[: self._size]]
-            self._forget_derived()
-            return int(renumbered[group])  # it drew last, and stays
+            return int(self._forget_groups()[group])  # it drew last, and stays
         return group
 
     def _insert_each(
@@ -453,8 +450,7 @@ class KeyedReservoir(GroupedSlots):
         groups = self.groups.number_all(group_ids, most, start)
         if groups is None:
             return False
-        offered = np.bincount(groups, minlength=len(self.groups)).tolist()
-        self.groups.seen = [a + b for a, b in zip(self.groups.seen, offered, strict=True)]
+        self.groups.offer(np.bincount(groups, minlength=len(self.groups)))
         rows = np.flatnonzero(keys < np.array(self.groups.threshold)[groups])
         keys, groups = keys[rows], groups[rows]
         if self._worth_merging(len(rows)) or self.groups.over_cap:

@@ -152,6 +152,13 @@ class GroupedSlots(ABC):
         self._key: NDArray[np.float64] = self.store.beside.get("key", np.empty(0))
         self._group: NDArray[np.int32] = self.store.beside.get("group", np.empty(0, np.int32))
 
+    def _forget_groups(self) -> NDArray[np.int64]:
+        """Forget groups without rows; return each group's new number, -1 for those forgotten."""
+        renumbered = self.groups.forget_oldest()
+        self._group[: self._size] = renumbered[self._group[: self._size]]
+        self._forget_derived()
+        return renumbered
+
     def _place(
         self,
         batch: Batch,
