@@ -47,6 +47,8 @@ class Batch:
         Event time in seconds since 1970; NaN where a row has none.
     held_out : bool
         True for rows that are predicted and scored, but never learned and never stored.
+    notes : mapping of str to float32[n, ...] or None
+        What a learner had a buffer keep beside its rows, as their logits; NaN where a row has none.
     """
 
     x: NDArray[Any]  # float32 | uint8 [n, *feature]
@@ -57,6 +59,7 @@ class Batch:
     id: NDArray[Any] | None = None  # int64 | str [n]
     time: NDArray[np.float64] | None = None  # [n]
     held_out: bool = False
+    notes: Mapping[str, NDArray[np.float32]] | None = None  # [n, ...] each
 
     @classmethod
     def from_arrays(
@@ -124,8 +127,9 @@ class Batch:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by all columns."""
-        return sum(column.nbytes for column in self.columns().values())
+        """Bytes held by all columns and notes."""
+        notes = self.notes or {}
+        return sum(column.nbytes for column in (*self.columns().values(), *notes.values()))
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns that are present, by name."""
@@ -149,11 +153,12 @@ class Batch:
             None if self.id is None else self.id[rows],
             None if self.time is None else self.time[rows],
             self.held_out,
+            self.notes and {name: note[rows] for name, note in self.notes.items()},
         )
 
     @staticmethod
     def concat(batches: Sequence[Batch]) -> Batch:
-        """Join batches of one shape, in order.
+        """Join batches of one shape, in order; their notes are left behind.
 
         Raises
         ------
@@ -183,21 +188,37 @@ class Batch:
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(b, name) for b in batches]) for name in names
         }
-        return replace(first, **joined)
+        return replace(first, notes=None, **joined)
+
+    def with_note(self, name: str, values: NDArray[np.float32]) -> Batch:
+        """Return the same rows with a note on each, [n, ...]."""
+        return replace(self, notes={**(self.notes or {}), name: values})
 
     def numbered(self, start: int) -> Batch:
         """Return the same rows with ``t`` counted from ``start``."""
         t = np.arange(start, start + len(self), dtype=np.int64)
         # not dataclasses.replace, which takes several times as long: this is done for every batch
         return Batch(
-            self.x, self.y, t, self.task, self.experience, self.id, self.time, self.held_out
+            self.x,
+            self.y,
+            t,
+            self.task,
+            self.experience,
+            self.id,
+            self.time,
+            self.held_out,
+            self.notes,
         )
 
 
-_COLUMNS = tuple(f.name for f in fields(Batch) if f.name != "held_out")
+_COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in ("held_out", "notes"))
 
 
 def _ignore(_rows: NDArray[np.int64]) -> None:
+    pass
+
+
+def _ignore_note(_name: str, _values: NDArray[np.float32]) -> None:
     pass
 
 
@@ -224,7 +245,13 @@ class Rehearsal:
     group : int64[steps, k]
         The group each of `rows` was drawn for; -1 where draws were uniform.
     count_replays : callable
-        Who draws rows tells which, int64[...], for the buffer's statistics.
+        Who decides which rows are rehearsed tells which, int64[...], for the buffer's statistics.
+    note : callable
+        ``note("logits", values)`` has the buffer keep float32[n, ...] beside the incoming rows, as
+        `memory.notes` later.
+    choose : int or None
+        How many of each pass's `rows` a learner is to choose, where they are candidates; None: all
+        of them are to be rehearsed.
     """
 
     incoming: Batch
@@ -233,6 +260,8 @@ class Rehearsal:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
     group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
     count_replays: Callable[[NDArray[np.int64]], None] = _ignore
+    note: Callable[[str, NDArray[np.float32]], None] = _ignore_note
+    choose: int | None = None
 
     def drawn(self, step: int = 0) -> Batch:
         """Copy the memory rows that pass ``step`` rehearses."""

@@ -27,7 +27,7 @@ from streamreplay.buffers.selection import (
 from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import Beside, ColumnStore
 from streamreplay.draws import draw_balanced
-from streamreplay.errors import CheckpointError
+from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
 from streamreplay.stage import State, expect
 
@@ -134,7 +134,11 @@ class ExemplarsBuffer:
                     self._expiry.before(self._reservoir, _labelled(batch))
                 self._pending = batch
             yield Rehearsal(
-                batch, store.memory(batch), store.group_by, count_replays=store.count_replays
+                batch,
+                store.memory(batch),
+                store.group_by,
+                count_replays=store.count_replays,
+                note=self._note,
             )
         self._commit()
 
@@ -406,8 +410,22 @@ class ExemplarsBuffer:
         if pending is not None:
             self.update(pending)
 
+    def _note(self, name: str, values: NDArray[np.float32]) -> None:
+        pending = self._pending
+        if pending is None:
+            raise ValueError(f"note {name!r}: rows that were taken in already cannot be noted on")
+        if pending.notes and name in pending.notes:
+            raise ConfigError(
+                f"note {name!r} is on these rows already: two learners that note the same need a "
+                "buffer each"
+            )
+        if len(values) != len(pending):
+            raise ValueError(f"note {name!r} must have {len(pending)} rows, got {len(values)}")
+        self._pending = pending.with_note(name, values)
+
     def _keep_to_budget(self) -> None:
-        if self._store.over_budget:  # ids have become longer than they were at the first row
+        # ids and notes have become wider than they were at the first row
+        if self._store.over_budget:
             self._reservoir.resize(self._store.affordable)
 
     def _named(self, ids: NDArray[Any]) -> NDArray[np.bool_]:

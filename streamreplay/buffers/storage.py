@@ -21,10 +21,13 @@ __all__ = ["Beside", "ColumnStore"]
 Beside: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 """Columns that are no part of a row as the stream had it: type and shape for one row, by name."""
 
+_Columns: TypeAlias = dict[str, NDArray[Any]]
+
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache
 _FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
 _REPLAYED: Beside = {"replayed": (np.uint32, ())}
 _NOTHING: dict[str, NDArray[Any]] = {}
+_NOTE = "note."  # how columns of `Batch.notes` begin among those beside the rows
 
 
 class ColumnStore:
@@ -94,8 +97,12 @@ class ColumnStore:
             if not self._columns:
                 raise ValueError("the buffer has not seen a row yet")
             columns: dict[str, Any] = {name: c[: self.size] for name, c in self._columns.items()}
-            self._view = Batch(**columns)
+            self._view = Batch(**columns, notes=self._noted())
         return self._view
+
+    def _noted(self) -> dict[str, NDArray[np.float32]] | None:
+        names = [name for name in self.beside if name.startswith(_NOTE)]
+        return {n.removeprefix(_NOTE): self.beside[n][: self.size] for n in names} or None
 
     def group_by(self, by: GroupBy) -> GroupIndex:
         """Return which slots belong to which group; rebuilt only when a slot changed its group."""
@@ -117,8 +124,48 @@ class ColumnStore:
         ``beside`` has what is to be written beside each of them, [n, ...] by name; how often a row
         was replayed is 0 if it is not named.
         """
-        self._arriving = beside
         self._fit(batch)
+        self._arriving = self._fit_notes(batch, beside) if self._notes_with(batch) else beside
+
+    def _notes_with(self, batch: Batch) -> bool:
+        return bool(batch.notes) or len(self.beside) > len(self._beside)
+
+    def _fit_notes(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> _Columns:
+        """Make or widen the columns for notes; return what is to be written beside the rows.
+
+        Raises
+        ------
+        ValueError
+            A note has another number of dimensions than before.
+        """
+        arriving = dict(beside)
+        for name, values in (batch.notes or {}).items():
+            self._fit_note(_NOTE + name, values)
+            arriving[_NOTE + name] = values
+        for name in self.beside.keys() - self._beside.keys():
+            live = self.beside[name]
+            given = arriving.get(name)
+            if given is None or given.shape[1:] != live.shape[1:]:
+                arriving[name] = _padded(given, (len(batch), *live.shape[1:]))
+        return arriving
+
+    def _fit_note(self, name: str, values: NDArray[Any]) -> None:
+        mine = self.beside.get(name)
+        if mine is None:
+            self.beside[name] = self._new((np.dtype(np.float32), values.shape[1:]))
+            self.beside[name][: self.size] = np.nan
+        elif mine.ndim != values.ndim:
+            raise ValueError(
+                f"{name}: stored notes are {describe_array(mine[0:0])}, "
+                f"got {describe_array(values[0:0])}"
+            )
+        elif any(new > old for new, old in zip(values.shape[1:], mine.shape[1:], strict=True)):
+            shape = tuple(map(max, values.shape[1:], mine.shape[1:]))
+            wider = _padded(mine[: self.size], (self.size, *shape))
+            self.beside[name] = self._new((mine.dtype, shape), wider)
+        else:
+            return
+        self._view = None
 
     def _fit(self, batch: Batch) -> None:
         """Check the rows of a batch.
@@ -298,7 +345,8 @@ class ColumnStore:
         self._index.clear()
 
     def _check_beside(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        expect("beside", sorted(saved), sorted(self._beside))
+        own = [name for name in saved if not name.startswith(_NOTE)]
+        expect("beside", sorted(own), sorted(self._beside))
         for name, (dtype, shape) in self._beside.items():
             if _kind(saved[name]) != (np.dtype(dtype), shape):
                 live = np.empty((self.max_size, *shape), dtype)
@@ -320,6 +368,8 @@ class ColumnStore:
     def _rows_within(self, max_bytes: int, columns: Mapping[str, NDArray[Any]]) -> int:
         row = sum(column.itemsize * prod(column.shape[1:]) for column in columns.values())
         row += sum(np.dtype(dtype).itemsize * prod(s) for dtype, s in self._beside.values())
+        notes = [column for name, column in self.beside.items() if name.startswith(_NOTE)]
+        row += sum(column.itemsize * prod(column.shape[1:]) for column in notes)
         if row > max_bytes:
             raise ConfigError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
         return max_bytes // row
@@ -365,6 +415,14 @@ class ColumnStore:
         if wanted != mine.dtype:
             self._columns["id"] = self._new((wanted, ()), mine[: self.size])
             self._view = None
+
+
+def _padded(values: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return values in the corner of an array of NaN."""
+    out = np.full(shape, np.nan, np.float32)
+    if values is not None:
+        out[tuple(slice(0, size) for size in values.shape)] = values
+    return out
 
 
 def _kind(column: NDArray[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -44,7 +44,7 @@ class Network:
     ) -> None:
         self._given = given
         self._make_optimizer = make_optimizer
-        self._device = device
+        self.device = device
         self._random = random
         self._module: nn.Module | None = None
         self._optimizer: Optimizer | None = None
@@ -61,6 +61,10 @@ class Network:
         """bool[width], classes that a label has named."""
         self.mask: torch.Tensor | None = None
         """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
+        self.known_tensor = torch.empty(0, dtype=torch.bool)
+        """`known`, where the module is."""
+        self.trainable: list[nn.Parameter] = []
+        """Those of `parameters` that are learned."""
 
     @property
     def built(self) -> bool:
@@ -86,6 +90,13 @@ class Network:
         """The last linear layer, if its outputs are as many as the module's."""
         return self._head
 
+    def head_of(self, module: nn.Module) -> nn.Linear | None:
+        """Return the layer of a copy of the module that is the head."""
+        if self._head is None or module is self._module:
+            return self._head
+        found = last_linear(module)
+        return None if found is None else found[1]
+
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
 
@@ -106,8 +117,9 @@ class Network:
         else:
             with self._random():
                 module = given(feature_shape, n_classes)
-        self._module = module.to(self._device)
+        self._module = module.to(self.device)
         self.parameters = list(module.parameters())
+        self.trainable = [p for p in self.parameters if p.requires_grad]
         self.statistics = list(module.buffers())
         self.feature_shape = feature_shape
         self.plain = is_plain(module)
@@ -204,7 +216,7 @@ class Network:
         was_training = self.module.training
         self.module.eval()
         with torch.no_grad(), self._random():
-            outputs = self.module(torch.zeros(1, *self.feature_shape, device=self._device))
+            outputs = self.module(torch.zeros(1, *self.feature_shape, device=self.device))
         self.module.train(was_training)
         return int(outputs.shape[-1])
 
@@ -221,11 +233,11 @@ class Network:
 
     def _know(self, known: NDArray[np.bool_]) -> None:
         self.known = known
+        self.known_tensor = torch.from_numpy(known).to(self.device)
         self.mask = None
         if not known.all():
-            unknown = torch.from_numpy(~known).to(self._device)
-            self.mask = torch.zeros(self.width, device=self._device)
-            self.mask.masked_fill_(unknown, -torch.inf)
+            self.mask = torch.zeros(self.width, device=self.device)
+            self.mask.masked_fill_(~self.known_tensor, -torch.inf)
 
 
 def _describe(tensor: torch.Tensor) -> str:

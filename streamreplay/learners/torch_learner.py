@@ -5,36 +5,44 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from streamreplay.batch import Batch, Rehearsal, Scored, describe_array, empty_memory
-from streamreplay.errors import CheckpointError, DivergenceError
+from streamreplay.errors import CheckpointError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
+from streamreplay.learners.methods import METHODS, Method, er
 from streamreplay.learners.modules import ModuleFactory
+from streamreplay.learners.nearest_mean import NearestMean
 from streamreplay.learners.network import Network, OptimizerFactory
 from streamreplay.learners.scaling import Normalize, Scaler
 from streamreplay.learners.scores import Scores, score, score_blindly
+from streamreplay.learners.staging import Staging
+from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
 from streamreplay.randomness import Seed
 from streamreplay.stage import State
 
 __all__ = ["TorchLearner"]
 
+_BLOCK = 512  # rows run through the module at a time
+
 
 @final
 class TorchLearner:
     """Predict each incoming batch, then take training steps on it together with memory.
 
-    Plain experience replay: the loss of a step is the mean cross-entropy over the incoming rows and
-    the rows of memory that were drawn for it. A batch is one averaged step, not one step for each
-    of its rows. Rows without a label are predicted only.
+    How it learns from the two is the method's: plain experience replay, the default, descends on
+    the mean cross-entropy over the incoming rows and those of memory that were drawn for them. A
+    batch is one averaged step, not one step for each of its rows. Rows without a label are
+    predicted only.
 
     The last linear layer is the head: it grows when a label beyond its width appears, and classes
     that no label has named yet are masked out of predictions and losses.
@@ -46,6 +54,11 @@ class TorchLearner:
     optimizer : callable or torch.optim.Optimizer
         Given the parameters, returns the optimizer: ``partial(torch.optim.SGD, lr=0.05)``. An
         optimizer that was already built over ``module.parameters()`` will do.
+    method : Method or str
+        What is stored, retrieved and descended on; or a name of
+        `streamreplay.learners.methods.METHODS`.
+    training : Training
+        How steps are taken: averaged weights, clipping, smoothing, augmentation.
     normalize : {"auto", "standard", "none"}
         How features are scaled; see `streamreplay.learners.scaling.Scaler`.
     on_divergence : {"raise", "skip"}
@@ -69,13 +82,15 @@ class TorchLearner:
     [0, 1, 0, 1]
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each of them is a setting of its own
         self,
         module: nn.Module | ModuleFactory,
         optimizer: OptimizerFactory | Optimizer,
         *,
+        method: Method | str | None = None,
+        training: Training | None = None,
         normalize: Normalize = "auto",
-        on_divergence: Literal["raise", "skip"] = "raise",
+        on_divergence: OnDivergence = "raise",
         device: str | torch.device = "cpu",
         threads: int | None = None,
         seed: Seed = 0,
@@ -88,15 +103,19 @@ class TorchLearner:
         self.device = torch.device(device)
         self.threads = threads
         self.on_divergence = on_divergence
+        self.method = _named(method)
+        self.training = training or Training()
         self.batches = 0
         """Batches learned from."""
         self._scaler = Scaler(normalize)
+        self._staging = Staging(self._scaler)
         self._random = OwnRandomness(int(root.generate_state(1)[0]), self.device)
         self._net = Network(module, optimizer, self.device, self._random)
-        self._x = torch.empty(0)  # float32[rows, *feature], staged: aligned alike in every process
-        self._y = torch.empty(0, dtype=torch.int64)  # [rows]
-        self._x_array = self._x.numpy()  # the same memory
-        self._y_array = self._y.numpy()
+        self._trainer = Trainer(
+            self, self._net, self._staging, self.method, self.training, on_divergence
+        )
+        self._nearest = NearestMean() if self.method.classifier == "ncm" else None
+        self._due = 0  # rows since a module was trained from memory
 
     @property
     def module(self) -> nn.Module:
@@ -131,7 +150,7 @@ class TorchLearner:
             raise ValueError("there are no classes to predict before the first row has arrived")
         self._check_shape(x)
         with self._ambience():
-            return torch.softmax(self._masked(self._predict(x)), 1).cpu().numpy()
+            return torch.softmax(self._predict(x), 1).cpu().numpy()
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -148,7 +167,38 @@ class TorchLearner:
             return score_blindly(batch.y)[2]
         self._check_shape(batch.x)
         with self._asking():
-            return self._score(batch.y, self._predict(batch.x))[2]
+            return self._score(batch.y, self._masked(self._run(batch.x)))[2]
+
+    def losses_after(self, lesson: Batch, batch: Batch) -> NDArray[np.float32]:
+        """Return what each row's loss would be after a step of gradient descent on other rows.
+
+        The step is on the mean cross-entropy of ``lesson``, at the optimizer's learning rate; no
+        weight is changed.
+
+        Parameters
+        ----------
+        lesson : Batch
+            Rows whose labels the model has not met yet are left out.
+        batch : Batch
+            The rows to be scored: float32[n] is returned for them, as by `losses`.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from.
+        """
+        met = (lesson.y >= 0) & (lesson.y < self._net.width)
+        if self._net.built:
+            met[met] = self._net.known[lesson.y[met]]
+        if not met.any() or not len(batch):
+            return self.losses(batch)
+        lesson = lesson.take(met)
+        self._check_shape(lesson.x)
+        self._check_shape(batch.x)
+        with self._asking():
+            after = self._step_aside(lesson)
+            logits = self._run(batch.x, after)
+            return self._score(batch.y, self._masked(logits))[2]
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the head is given for each row: float32[n, d].
@@ -167,7 +217,7 @@ class TorchLearner:
             return plain.reshape(len(x), math.prod(x.shape[1:]))
         self._check_shape(x)
         with self._asking(), watching(self._net.head) as view:
-            return view.features(self._predict(x))
+            return view.features(self._run(x))
 
     def gradients(self, batch: Batch) -> NDArray[np.float32]:
         """Return each row's gradient of the loss at the head's weights and bias: float32[n, d].
@@ -186,11 +236,43 @@ class TorchLearner:
             return np.empty((len(batch), 0), np.float32)
         self._check_shape(batch.x)
         with self._asking(), watching(self._net.head) as view:
-            logits = self._predict(batch.x)
+            logits = self._run(batch.x)
             p = torch.softmax(self._masked(logits), 1).cpu().numpy()
             if not self._net.known.any():
                 p = np.zeros_like(p)
             return view.gradients(gradients_at_outputs(p, batch.y), logits)
+
+    def retrain(self, memory: Batch, passes: int = 30, batch_size: int = 32) -> None:
+        """Replace the module by a fresh one that has learned from these rows alone, as GDumb does.
+
+        Parameters
+        ----------
+        memory : Batch
+            Labelled rows, such as ``buffer.buffer``.
+        passes : int
+            How often each is learned from, in an order drawn anew.
+        batch_size : int
+            Rows in a step.
+
+        Raises
+        ------
+        ValueError
+            A module or optimizer was given instead of a factory, so there is no way to a fresh one.
+
+        References
+        ----------
+        A. Prabhu et al., "GDumb: a simple approach that questions our progress in continual
+        learning", 2020.
+        """
+        with own_threads(self.threads), self._random():
+            self._net.build(memory.x.shape[1:], max(1, int(memory.y.max(initial=-1)) + 1))
+            for _ in range(passes):
+                order = torch.randperm(len(memory)).numpy()
+                for start in range(0, len(memory), batch_size):
+                    rows = memory.take(order[start : start + batch_size])
+                    self._net.meet(rows.y)
+                    self._trainer.fit(rows)
+        self._due = 0
 
     def state_dict(self) -> State:
         """Return weights, optimizer, scaler, the classes known and the random state.
@@ -205,16 +287,23 @@ class TorchLearner:
             "scaler": self._scaler.state_dict(),
             "random": self._random.state_dict(),
             "network": self._net.state_dict(),
+            "trainer": self._trainer.state_dict(),
+            "nearest": None if self._nearest is None else self._nearest.state_dict(),
+            "due": self._due,
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same module, optimizer and scaling."""
         self.batches = int(state["batches"])
-        for name, part in (("scaler", self._scaler), ("network", self._net)):
+        parts = (("scaler", self._scaler), ("network", self._net), ("trainer", self._trainer))
+        for name, part in parts:
             try:
                 part.load_state_dict(state[name])
             except CheckpointError as error:
                 raise CheckpointError(f"{name}.{error}") from None
+        if self._nearest is not None:
+            self._nearest.load_state_dict(state["nearest"])
+        self._due = int(state["due"])
         self._random.load_state_dict(state["random"])  # last: building the network moves it
 
     # -- one record ------------------------------------------------------------------------------
@@ -229,138 +318,155 @@ class TorchLearner:
                 return Scored(incoming, *score_blindly(incoming.y))
             self._net.build(incoming.x.shape[1:], max(1, int(incoming.y.max()) + 1))
         self._check_shape(incoming.x)
-        if self._net.plain and self.threads in (None, torch.get_num_threads()):
+        if self._quiet and self.threads in (None, torch.get_num_threads()):
             return self._work(rehearsal)
         with self._ambience():
             return self._work(rehearsal)
 
     def _work(self, rehearsal: Rehearsal) -> Scored:
         incoming = rehearsal.incoming
-        if incoming.held_out:
-            return Scored(incoming, *self._score(incoming.y, self._predict(incoming.x)))
-        return self._learn(rehearsal)
+        if self.method.retrain is not None:
+            return self._work_from_memory(rehearsal, self.method.retrain)
+        if not incoming.held_out:
+            return self._learn(rehearsal)
+        self._find_means(rehearsal.memory, at_once=True)
+        return Scored(incoming, *self._score(incoming.y, self._predict(incoming.x)))
+
+    def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
+        """Predict; learn nothing but from memory, where that is due."""
+        incoming, memory, every = rehearsal.incoming, rehearsal.memory, self.method.retrain_every
+        if self._due and len(memory) and (incoming.held_out or 0 < every <= self._due):
+            self.retrain(memory, passes)
+        scores = self._score(incoming.y, self._predict(incoming.x))
+        if not incoming.held_out:
+            self._scaler.update(incoming.x)
+            self._due += len(incoming)
+            self.batches += 1
+        return Scored(incoming, *scores)
 
     def _learn(self, rehearsal: Rehearsal) -> Scored:
-        incoming, net = rehearsal.incoming, self._net
+        incoming, net, trainer = rehearsal.incoming, self._net, self._trainer
         first = not self._scaler.count
         if first:
             self._scaler.update(incoming.x)
         n = len(incoming)
-        self._stage(n + rehearsal.rows.shape[1])
-        self._load(incoming, slice(0, n))
+        self._staging.make_room(n + rehearsal.rows.shape[1], net.feature_shape)
+        self._staging.put(0, incoming.x, incoming.y)
         top = int(incoming.y.max())
         # the training pass predicts as well, as long as it is the same function of the old weights
-        joint = net.plain and 0 <= top < net.width
-        logits = self._forward(rehearsal, 0) if joint else None
-        scores = self._score(incoming.y, self._evaluate(n) if logits is None else logits[:n])
+        joint = net.plain and 0 <= top < net.width and not self._predicts_apart
+        logits = trainer.forward(rehearsal, rehearsal.rows[0]) if joint else None
+        if logits is None:
+            self._find_means(rehearsal.memory, at_once=False)
+            scores = self._score(incoming.y, self._predict(incoming.x))
+        else:
+            scores = self._score(incoming.y, self._masked(logits[:n]))
         replayed = skipped = 0
         if top >= 0:
             if net.mask is not None and not net.known.any() and len(rehearsal.memory):
                 net.meet(rehearsal.memory.y)  # the buffer had been filled before
                 logits = None
             net.meet(incoming.y)
-            replayed, skipped = self._train(rehearsal, logits)
+            trainer.begin(incoming)
+            replayed, skipped = trainer.train(rehearsal, logits)
+            trainer.end(incoming)
         if not first:
             self._scaler.update(incoming.x)
+        if self._nearest is not None:
+            self._nearest.grow_older()
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped)
 
-    def _train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
-        """Take the training steps; return memory rows learned from, and passes left out.
+    @property
+    def _quiet(self) -> bool:
+        """Tell whether a step draws no random number."""
+        drawing = self.training.augment is not None or self.method.retrain is not None
+        return self._net.plain and not drawing
 
-        ``logits`` are those of the first pass, if they are there already.
-        """
-        optimizer, skipped = self._net.optimizer, 0
-        guarded = self.on_divergence == "skip" and self._net.statistics
-        steps, k = rehearsal.rows.shape
-        labels = self._y[: len(rehearsal.incoming) + k]
-        parameters = self._net.parameters
-        for step in range(steps):
-            before = [buffer.clone() for buffer in guarded] if guarded else []
-            if logits is None:
-                logits = self._forward(rehearsal, step)
-            loss = cross_entropy(self._masked(logits), labels.to(self.device), ignore_index=-1)
-            value = loss.item()
-            logits = None
-            if not math.isfinite(value):
-                self._diverged(value, rehearsal.incoming)
-                self._net.restore(before)
-                skipped += 1
-                continue
-            for parameter in parameters:
-                parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
-            loss.backward()  # type: ignore[no-untyped-call]
-            if self.on_divergence == "skip" and not self._finite_gradients():
-                self._net.restore(before)
-                skipped += 1
-                continue
-            optimizer.step()
-        return (steps - skipped) * k, skipped
+    @property
+    def _predicts_apart(self) -> bool:
+        choosing = self.method.retrieve is not None or self._nearest is not None
+        return choosing or self._trainer.predicts_apart
 
-    def _forward(self, rehearsal: Rehearsal, step: int) -> torch.Tensor:
-        """Run the module on the staged incoming rows and the memory rows of a pass."""
-        n, rows = len(rehearsal.incoming), rehearsal.rows[step]
-        end = n + len(rows)
-        if len(rows):
-            self._scaler.write(rehearsal.memory.x.take(rows, axis=0), self._x_array[n:end])
-            self._y_array[n:end] = rehearsal.memory.y[rows]
-        if not self._net.plain:
-            self._net.module.train()
-        logits: torch.Tensor = self._net.module(self._x[:end].to(self.device))
-        return logits
+    def _find_means(self, memory: Batch, *, at_once: bool) -> None:
+        """Take the class means of the rows in memory anew where they are too old."""
+        nearest = self._nearest
+        if nearest is None or not len(memory) or not nearest.stale(at_once=at_once):
+            return
+        blocks = range(0, len(memory), _BLOCK)
+        parts = [self._features_of(memory.x[start : start + _BLOCK]) for start in blocks]
+        nearest.refresh(np.concatenate(parts), memory.y)
+
+    def _features_of(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        average = self._trainer.average
+        module = self._net.module if average is None or average.module is None else average.module
+        head = self._net.head_of(module)
+        with watching(head) as view:
+            return view.features(self._run(x, module=module))
 
     def _predict(self, x: NDArray[Any]) -> torch.Tensor:
-        self._stage(len(x))
-        self._scaler.write(x, self._x_array[: len(x)])
-        return self._evaluate(len(x))
+        """Return the logits to predict by, -inf for classes that are not known."""
+        if self._nearest is not None and self._nearest.ready:
+            near = self._nearest.logits(self._features_of(x))
+            missing = max(0, self._net.width - near.shape[1])
+            return torch.nn.functional.pad(near, (0, missing), value=-torch.inf).to(self.device)
+        average = self._trainer.average
+        return self._masked(self._run(x, module=None if average is None else average.module))
 
-    def _evaluate(self, n: int) -> torch.Tensor:
-        """Run the module on the first n staged rows, in evaluation mode."""
+    def _run(
+        self,
+        x: NDArray[Any],
+        weights: dict[str, torch.Tensor] | None = None,
+        module: nn.Module | None = None,
+    ) -> torch.Tensor:
+        """Run a module (by default the learner's own) on rows, in evaluation mode."""
+        self._staging.make_room(len(x), self._net.feature_shape)
+        self._staging.put(0, x)
+        rows = self._staging.x[: len(x)].to(self.device)
+        live = self._net.module if module is None else module
         if not self._net.plain:
-            self._net.module.eval()
+            live.eval()
         with torch.no_grad():
-            logits: torch.Tensor = self._net.module(self._x[:n].to(self.device))
+            logits: torch.Tensor = (
+                live(rows) if weights is None else functional_call(live, weights, (rows,))
+            )
         return logits
 
-    def _score(self, y: NDArray[np.int64], logits: torch.Tensor) -> Scores:
-        known = self._net.known.any()
-        return score(y, self._masked(logits)) if known else score_blindly(y)
+    def _step_aside(self, lesson: Batch) -> dict[str, torch.Tensor]:
+        """Return the weights as a step on these rows would leave them."""
+        net = self._net
+        self._staging.make_room(len(lesson), net.feature_shape)
+        self._staging.put(0, lesson.x, lesson.y)
+        if not net.plain:
+            net.module.eval()
+        n = len(lesson)
+        logits = self._masked(net.module(self._staging.x[:n].to(self.device)))
+        loss = cross_entropy(logits, self._staging.y[:n].to(self.device))
+        named = {name: p for name, p in net.module.named_parameters() if p.requires_grad}
+        slopes = torch.autograd.grad(
+            loss, list(named.values()), allow_unused=True, materialize_grads=True
+        )
+        lr = float(net.optimizer.param_groups[0]["lr"])
+        return {
+            name: parameter.detach() - lr * slope
+            for (name, parameter), slope in zip(named.items(), slopes, strict=True)
+        }
+
+    def _score(self, y: NDArray[np.int64], masked: torch.Tensor) -> Scores:
+        return score(y, masked) if self._net.known.any() else score_blindly(y)
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         mask = self._net.mask
         return logits if mask is None else logits + mask
-
-    def _stage(self, rows: int) -> None:
-        """Make room for so many staged rows."""
-        shape = self._net.feature_shape
-        if len(self._x) < rows or self._x.shape[1:] != shape:
-            self._x = torch.zeros(rows, *shape)
-            self._y = torch.zeros(rows, dtype=torch.int64)
-            self._x_array, self._y_array = self._x.numpy(), self._y.numpy()
-
-    def _load(self, batch: Batch, rows: slice) -> None:
-        self._scaler.write(batch.x, self._x_array[rows])
-        self._y_array[rows] = batch.y
 
     def _check_shape(self, x: NDArray[Any]) -> None:
         if x.shape[1:] != self._net.feature_shape:
             live = f"[n, {', '.join(map(str, self._net.feature_shape))}]"
             raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
 
-    def _diverged(self, value: float, incoming: Batch) -> None:
-        if self.on_divergence == "raise":
-            raise DivergenceError(
-                f"loss is {value} at batch {self.batches} (stream positions {incoming.t[0]} to "
-                f"{incoming.t[-1]}): try a smaller learning rate, or on_divergence = skip"
-            )
-
-    def _finite_gradients(self) -> bool:
-        gradients = [p.grad for p in self._net.parameters if p.grad is not None]
-        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
-
     @contextmanager
     def _ambience(self) -> Iterator[None]:
-        with own_threads(self.threads), nullcontext() if self._net.plain else self._random():
+        with own_threads(self.threads), nullcontext() if self._quiet else self._random():
             yield
 
     @contextmanager
@@ -372,3 +478,13 @@ class TorchLearner:
                 yield
         finally:
             self._random.load_state_dict(before)
+
+
+def _named(method: Method | str | None) -> Method:
+    if isinstance(method, Method):
+        return method
+    if method is None:
+        return er()
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    return METHODS[method]()

@@ -35,12 +35,15 @@ class Mixer:
         never more of a group than it has. True always draws ``batch_size_mem``, rows independently.
     steps : int
         Training passes over each incoming batch, each with a draw of its own.
+    candidates : int, optional
+        Draw so many rows for each pass, for a learner to choose ``batch_size_mem`` of them.
     seed : int or numpy.random.SeedSequence
 
     Raises
     ------
     ValueError
-        ``batch_size_mem`` is negative, ``steps`` is below 1, or ``by`` is not one of the choices.
+        ``batch_size_mem`` is negative, ``steps`` is below 1, ``candidates`` are fewer than
+        ``batch_size_mem``, or ``by`` is not one of the choices.
 
     Examples
     --------
@@ -59,18 +62,24 @@ class Mixer:
         *,
         replacement: bool = False,
         steps: int = 1,
+        candidates: int | None = None,
         seed: Seed = 0,
     ) -> None:
         if batch_size_mem < 0:
             raise ValueError(f"batch_size_mem must be at least 0, got {batch_size_mem}")
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
+        if candidates is not None and candidates < batch_size_mem:
+            raise ValueError(
+                f"candidates must be at least batch_size_mem = {batch_size_mem}, got {candidates}"
+            )
         if by is not None and by not in GROUP_COLUMNS:
             raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)} or None, got {by!r}")
         self.batch_size_mem = batch_size_mem
         self.by = by
         self.replacement = replacement
         self.steps = steps
+        self.candidates = candidates
         self._rng = make_rng(seed)
         self._turn = 0  # odd rows dealt so far: whose turn the next one is
 
@@ -81,15 +90,24 @@ class Mixer:
                 yield rehearsal
                 continue
             rows, group = self._draw(rehearsal)
-            count = rehearsal.count_replays
-            if rows.size:
+            count, choose = rehearsal.count_replays, None
+            if self.candidates is not None:
+                choose = self.batch_size_mem  # who chooses counts
+            elif rows.size:
                 count(rows)
             yield Rehearsal(
-                rehearsal.incoming, rehearsal.memory, rehearsal.group_by, rows, group, count
+                rehearsal.incoming,
+                rehearsal.memory,
+                rehearsal.group_by,
+                rows,
+                group,
+                count,
+                rehearsal.note,
+                choose,
             )
 
     def _draw(self, rehearsal: Rehearsal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        n, k = len(rehearsal.memory), self.batch_size_mem
+        n, k = len(rehearsal.memory), self.candidates or self.batch_size_mem
         if not self.replacement:
             k = min(k, n)
         if not (n and k):
@@ -115,6 +133,7 @@ class Mixer:
             "by": self.by,
             "replacement": self.replacement,
             "steps": self.steps,
+            "candidates": self.candidates,
             "rng": rng_state(self._rng),
             "turn": self._turn,
         }
@@ -123,5 +142,6 @@ class Mixer:
         """Take over a state saved from a mixer with the same settings."""
         for name in ("batch_size_mem", "by", "replacement", "steps"):
             expect(name, state[name], getattr(self, name))
+        expect("candidates", state.get("candidates"), self.candidates)
         load_rng_state("rng", self._rng, state["rng"])
         self._turn = int(state["turn"])

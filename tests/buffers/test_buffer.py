@@ -2,6 +2,7 @@
 
 import random
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -194,7 +195,7 @@ def test_unlabelled_and_held_out_rows_are_never_stored(kind: Any) -> None:
     assert buffer.seen == (labels == 1).sum()
     assert (buffer.buffer.t % 3 == 0).all()
     whole = rows(50)
-    held_out = Batch(**whole.columns(), held_out=True)
+    held_out = replace(whole, held_out=True)
     buffer.update(held_out)
     buffer.update(Batch.from_arrays(x[:5]))
     assert buffer.seen == (labels == 1).sum()

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ def stream(cuts: list[int], labels: int = 3, held_out: frozenset[int] = frozense
         t = np.arange(start, start + n)
         x = t[:, None].astype(np.float32)
         batch = Batch.from_arrays(x, t * 7 % (labels + 1) - 1, start=start, id=t.astype(str))
-        columns = batch.columns()
-        batches.append(Batch(**columns, held_out=place in held_out))
+        batches.append(replace(batch, held_out=place in held_out))
         start += n
     return batches
 

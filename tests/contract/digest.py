@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_CALLS = ("group_by", "count_replays")
+_CALLS = ("group_by", "count_replays", "note")
 
 __all__ = ["global_randomness", "plain"]
 

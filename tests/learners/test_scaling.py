@@ -135,7 +135,7 @@ def test_the_learner_scales_by_the_rows_before() -> None:
     parts = np.split(ROWS, [4, 5, 20])
     for i, part in enumerate(parts):
         list(learner([Batch.from_arrays(part, [-1 if i == 2 else 0] * len(part))]))
-        seen.append(learner._x_array[: len(part)].copy())
+        seen.append(learner._staging.x[: len(part)].numpy().copy())
     for i, part in enumerate(parts):
         past = np.concatenate(parts[: max(i, 1)])
         np.testing.assert_array_equal(seen[i], scaled(after(past), part))

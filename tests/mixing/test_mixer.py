@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def rehearsal(*counts: int, incoming: int = 4, held_out: bool = False) -> Rehear
     def group_by(by: GroupBy) -> GroupIndex:
         return GroupIndex.of(getattr(memory, GROUP_COLUMNS[by]))
 
-    return Rehearsal(Batch(**new.columns(), held_out=held_out), memory, group_by)
+    return Rehearsal(replace(new, held_out=held_out), memory, group_by)
 
 
 def draw(mixer: Mixer, *counts: int, times: int = 1) -> Iterator[Rehearsal]:

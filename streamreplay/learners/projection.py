@@ -1,0 +1,37 @@
+"""Gradients that may not do harm elsewhere, nor be too long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+__all__ = ["project"]
+
+
+def project(
+    gradients: Sequence[torch.Tensor], references: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Return the gradient nearest to one that has no negative inner product with another.
+
+    Parameters
+    ----------
+    gradients, references : sequence of torch.Tensor
+        One for each parameter, taken together as one vector.
+
+    References
+    ----------
+    A. Chaudhry et al., "Efficient lifelong learning with A-GEM", 2019, equation 11.
+
+    Examples
+    --------
+    >>> project([torch.tensor([1.0, -1.0])], [torch.tensor([0.0, 2.0])])[0].tolist()
+    [1.0, 0.0]
+    """
+    pairs = list(zip(gradients, references, strict=True))
+    along = sum(float((g.double() * r.double()).sum()) for g, r in pairs)
+    length = sum(float((r.double() ** 2).sum()) for r in references)
+    if along >= 0 or length == 0:
+        return list(gradients)
+    factor = along / length
+    return [g - factor * r for g, r in pairs]

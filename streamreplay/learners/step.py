@@ -1,0 +1,134 @@
+"""One training pass, as losses and notes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import torch
+from torch.nn.functional import cross_entropy
+
+__all__ = ["Loss", "NoteMaker", "Step"]
+
+
+class Step:
+    """What a training pass has computed: incoming rows first, then the rows of memory.
+
+    Attributes
+    ----------
+    logits : float32[n + k, width]
+        The module's outputs, to be differentiated through.
+    y : int64[n + k]
+        Label index, -1 where there is none.
+    n : int
+        Incoming rows.
+    known : bool[width]
+        Classes that a label has named.
+    weight : float32[n + k] or None
+        What each row's loss counts; None: all the same.
+    smoothing : float
+        Label smoothing asked for.
+    notes : mapping of str to float32[k, ...]
+        What was stored beside the rows of memory; NaN where nothing was.
+    """
+
+    __slots__ = (
+        "_find_recent",
+        "_mask",
+        "_teach",
+        "_teacher_logits",
+        "known",
+        "logits",
+        "n",
+        "notes",
+        "smoothing",
+        "teacher_known",
+        "weight",
+        "y",
+    )
+
+    def __init__(
+        self,
+        logits: torch.Tensor,
+        y: torch.Tensor,
+        n: int,
+        mask: torch.Tensor | None,
+        known: torch.Tensor,
+        recent: Callable[[], torch.Tensor],
+    ) -> None:
+        self.logits = logits
+        self.y = y
+        self.n = n
+        self.known = known
+        self.weight: torch.Tensor | None = None
+        self.smoothing = 0.0
+        self.notes: Mapping[str, torch.Tensor] = {}
+        self.teacher_known = known
+        self._mask = mask
+        self._find_recent = recent
+        self._teach: Callable[[], torch.Tensor] | None = None
+        self._teacher_logits: torch.Tensor | None = None
+
+    @property
+    def masked(self) -> torch.Tensor:
+        """Logits with -inf for classes that no label has named: float32[n + k, width]."""
+        return self.logits if self._mask is None else self.logits + self._mask
+
+    @property
+    def recent(self) -> torch.Tensor:
+        """Which classes are among the latest incoming rows: bool[width].
+
+        Those of this batch, and of as many rows before it as the method looks back.
+        """
+        return self._find_recent()
+
+    @property
+    def teacher_logits(self) -> torch.Tensor | None:
+        """What the method's teacher says of the same rows: float32[n + k, width], no gradient.
+
+        None while there is no teacher yet. `teacher_known` has the classes that it knows.
+        """
+        if self._teacher_logits is None and self._teach is not None:
+            self._teacher_logits = self._teach()
+        return self._teacher_logits
+
+    def taught_by(self, teach: Callable[[], torch.Tensor], known: torch.Tensor) -> None:
+        """Have a teacher asked when somebody wants to know."""
+        self._teach, self.teacher_known = teach, known
+
+    def cross_entropy(
+        self, logits: torch.Tensor, rows: slice = slice(None), classes: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the mean cross-entropy of some rows: weighted, smoothed, without unlabelled ones.
+
+        Parameters
+        ----------
+        logits : float32[rows, width]
+            -inf for classes that do not take part.
+        rows : slice
+            Which rows of the step they are.
+        classes : bool[width], optional
+            The classes that take part, among which labels are smoothed; those known by default.
+        """
+        y = self.y[rows]
+        if not len(y):
+            return logits.sum()  # the mean of nothing would be NaN
+        if self.weight is None and not self.smoothing:
+            return cross_entropy(logits, y, ignore_index=-1)
+        log_p = torch.log_softmax(logits, 1)
+        labelled = y >= 0
+        losses = -log_p.gather(1, y.clamp(min=0)[:, None])[:, 0]
+        if self.smoothing:
+            among = self.known if classes is None else classes
+            uniform = -log_p[:, among].mean(1)
+            losses = (1 - self.smoothing) * losses + self.smoothing * uniform
+        weight = labelled.to(losses.dtype) if self.weight is None else self.weight[rows] * labelled
+        losses = torch.where(labelled, losses, 0.0)
+        return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
+
+
+Loss: TypeAlias = Callable[[Step], torch.Tensor]
+"""Given a step, return a scalar to descend on."""
+
+NoteMaker: TypeAlias = Callable[[Step], Mapping[str, torch.Tensor]]
+"""Given a step, return what to store beside its incoming rows: float32[n, ...] by name."""

@@ -1,0 +1,358 @@
+"""Training steps: incoming rows and memory in, a module that has learned from them out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, Rehearsal
+from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
+from streamreplay.learners.methods import Method
+from streamreplay.learners.network import Network
+from streamreplay.learners.projection import project
+from streamreplay.learners.staging import Staging
+from streamreplay.learners.step import Step
+from streamreplay.learners.teachers import Average, Snapshot
+from streamreplay.stage import State
+
+__all__ = ["Augment", "ClassWeight", "OnDivergence", "Trainer", "Training"]
+
+_NEVER = 1 << 62
+
+OnDivergence: TypeAlias = Literal["raise", "skip"]
+Augment: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+"""float32[n, *feature], scaled -> the same, changed; drawing from torch's global generator, which
+is the learner's own meanwhile."""
+ClassWeight: TypeAlias = Callable[[int], float] | Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How steps are taken, whatever the method.
+
+    Attributes
+    ----------
+    ema : float or None
+        Predict with an exponential moving average of the weights, of which so much stays at each
+        step, in [0, 1); see `streamreplay.learners.teachers.Average`.
+    clip_grad_norm : float or None
+        The most that the Euclidean norm of a step's gradient may be.
+    label_smoothing : float
+        In [0, 1): the share of a label's weight that goes to all known classes alike.
+    class_weight : mapping of int to float, or callable
+        What rows of a class, by its label index, count in the loss; 1 where nothing is said.
+    augment : callable or None
+        Changes staged rows for training, see `Augment`.
+    augment_incoming : bool
+        Whether incoming rows are augmented as well as those of memory.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
+    """
+
+    ema: float | None = None
+    clip_grad_norm: float | None = None
+    label_smoothing: float = 0.0
+    class_weight: ClassWeight | None = None
+    augment: Augment | None = None
+    augment_incoming: bool = True
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
+        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
+            raise ValueError(f"clip_grad_norm must be above 0, got {self.clip_grad_norm}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+
+
+@final
+class Trainer:
+    """Take the training steps of a learner.
+
+    Parameters
+    ----------
+    learner : TorchLearner
+        Who retrieval may ask.
+    net : Network
+    staging : Staging
+    method : Method
+    training : Training
+    on_divergence : {"raise", "skip"}
+    """
+
+    def __init__(
+        self,
+        learner: Any,
+        net: Network,
+        staging: Staging,
+        method: Method,
+        training: Training,
+        on_divergence: OnDivergence,
+    ) -> None:
+        self._learner = learner
+        self._net = net
+        self._staging = staging
+        self._method = method
+        self._training = training
+        self._on_divergence = on_divergence
+        ema = method.ema if training.ema is None else training.ema
+        if method.teacher == "average" and ema is None:
+            raise ValueError("a method that is taught by the average of the weights needs ema")
+        self.average = None if ema is None else Average(ema)
+        self.snapshot = Snapshot() if method.teacher == "snapshot" else None
+        self._rows = 0  # labelled rows learned from
+        self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
+        self._present = np.empty(0, np.int64)  # labels of the incoming rows
+        self._weights = torch.ones(0)  # [width]
+
+    @property
+    def predicts_apart(self) -> bool:
+        """Tell whether a training pass is no prediction: other weights, or other rows."""
+        return self.average is not None or self._training.augment is not None
+
+    def begin(self, incoming: Batch) -> None:
+        """Look at an incoming batch, once the module has met its labels."""
+        net = self._net
+        self._present = incoming.y
+        if self.snapshot is not None:
+            self.snapshot.grow_along(net.module)
+            self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
+        if self.average is not None:
+            self.average.grow_along(net.module)
+
+    def end(self, incoming: Batch) -> None:
+        """Count the rows of a batch that was learned from."""
+        y = incoming.y[incoming.y >= 0]
+        self._rows += len(y)
+        if len(self._latest) < self._net.width:
+            # a class that no row was of is not recent, however far one looks back
+            more = np.full(self._net.width - len(self._latest), -_NEVER)
+            self._latest = np.append(self._latest, more)
+        self._latest[y] = self._rows
+
+    def train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
+        """Take the steps for a record; return memory rows learned from, and passes left out.
+
+        ``logits`` are those of the first pass, if they are there already.
+
+        Raises
+        ------
+        DivergenceError
+            The loss is not finite, and that is not to be skipped.
+        ConfigError
+            The mixer draws candidates and the method does not choose, or the other way round.
+        """
+        chooses, choose = self._method.retrieve is not None, rehearsal.choose
+        if rehearsal.rows.size and chooses != (choose is not None):
+            why = "draws none, of which the method is to choose"
+            if not chooses:
+                why = "draws some, and the method does not choose among them"
+            raise ConfigError(f"mixer.candidates: the mixer {why}")
+        replayed = skipped = 0
+        for number in range(len(rehearsal.rows)):
+            rows = rehearsal.rows[number]
+            if chooses and len(rows):
+                rows = self._retrieve(rehearsal, rows)
+            before = self._remember()
+            if logits is None:
+                logits = self.forward(rehearsal, rows)
+            step = self._see(rehearsal, rows, logits)
+            logits = None
+            if self._descend(step, rehearsal.incoming, before):
+                replayed += len(rows)
+            else:
+                skipped += 1
+            if number == 0 and self._method.notes is not None:
+                self._take_notes(rehearsal, step)
+        return replayed, skipped
+
+    def forward(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Run the module on the staged incoming rows and some rows of memory."""
+        n, staging, net = len(rehearsal.incoming), self._staging, self._net
+        end = n + len(rows)
+        if len(rows):
+            staging.put(n, rehearsal.memory.x.take(rows, axis=0), rehearsal.memory.y[rows])
+        if not net.plain:
+            net.module.train()
+        x = staging.x[:end].to(net.device)
+        augment = self._training.augment
+        if augment is not None:
+            first = 0 if self._training.augment_incoming else n
+            x = augment(x) if not first else torch.cat([x[:n], augment(x[n:])])
+        logits: torch.Tensor = net.module(x)
+        return logits
+
+    def fit(self, batch: Batch) -> None:
+        """Take one step on some labelled rows alone."""
+        rehearsal = Rehearsal(batch, batch.take(slice(0, 0)))
+        self._staging.make_room(len(batch), self._net.feature_shape)
+        self._staging.put(0, batch.x, batch.y)
+        self.begin(batch)
+        self.train(rehearsal, None)
+        self.end(batch)
+
+    def state_dict(self) -> State:
+        """Return the averages, and which classes came when."""
+        return {
+            "rows": self._rows,
+            "latest": self._latest,
+            "average": None if self.average is None else self.average.state_dict(),
+            "snapshot": None if self.snapshot is None else self.snapshot.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same method and levers."""
+        live = self._net.module if self._net.built else None
+        self._rows, self._latest = int(state["rows"]), state["latest"].copy()
+        for name, part in (("average", self.average), ("snapshot", self.snapshot)):
+            saved = state[name]
+            if (saved is None) != (part is None):
+                raise CheckpointError(
+                    f"{name}: saved {'none' if saved is None else 'one'}, this pipeline has "
+                    f"{'none' if part is None else 'one'}"
+                )
+            if part is not None:
+                part.load_state_dict(saved, live)
+
+    # -- one pass --------------------------------------------------------------------------------
+
+    def _retrieve(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        k = min(rehearsal.choose or 0, len(rows))
+        candidates = rehearsal.memory.take(rows)
+        incoming = rehearsal.incoming
+        chosen = self._method.retrieve(self._learner, incoming, candidates, k)  # type: ignore[misc]
+        chosen = np.asarray(chosen)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) > k:
+            raise ValueError(
+                f"learner.retrieval must return int64[<= {k}], "
+                f"got {chosen.dtype}[{', '.join(map(str, chosen.shape))}]"
+            )
+        rows = rows[chosen]
+        if len(rows):
+            rehearsal.count_replays(rows)
+        self._staging.put(0, incoming.x, incoming.y)  # asking the learner has staged other rows
+        return rows
+
+    def _see(self, rehearsal: Rehearsal, rows: NDArray[np.int64], logits: torch.Tensor) -> Step:
+        net, training = self._net, self._training
+        y = self._staging.y[: len(logits)].to(net.device)
+        step = Step(logits, y, len(rehearsal.incoming), net.mask, net.known_tensor, self._recent)
+        step.smoothing = training.label_smoothing
+        if training.class_weight is not None:
+            step.weight = self._weigh(y)
+        stored = rehearsal.memory.notes
+        if stored and self._method.notes is not None:
+            step.notes = {
+                name: torch.from_numpy(values[rows]).to(net.device)
+                for name, values in stored.items()
+            }
+        if self._method.teacher is not None:
+            self._ask_teacher(step, len(logits))
+        return step
+
+    def _descend(self, step: Step, incoming: Batch, before: list[torch.Tensor]) -> bool:
+        """Take one step; tell whether it could be taken."""
+        net = self._net
+        loss = self._method.loss(step)
+        value = loss.item()
+        if not math.isfinite(value):
+            self._diverged(value, incoming)
+            net.restore(before)
+            return False
+        references = self._refer(step)
+        for parameter in net.parameters:
+            parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._on_divergence == "skip" and not self._finite_gradients():
+            net.restore(before)
+            return False
+        if references is not None:
+            self._project(references)
+        if self._training.clip_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(net.parameters, self._training.clip_grad_norm)
+        net.optimizer.step()
+        if self.average is not None:
+            self.average.update(net.module)
+        return True
+
+    def _refer(self, step: Step) -> list[torch.Tensor] | None:
+        """Return the gradient of the reference loss, if there is one."""
+        if self._method.reference is None or step.n == len(step.y):
+            return None
+        loss, parameters = self._method.reference(step), self._net.trainable
+        return list(
+            torch.autograd.grad(
+                loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+        )
+
+    def _project(self, references: list[torch.Tensor]) -> None:
+        parameters = self._net.trainable
+        mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        for parameter, gradient in zip(parameters, project(mine, references), strict=True):
+            parameter.grad = gradient
+
+    def _ask_teacher(self, step: Step, rows: int) -> None:
+        teacher = self.average if self._method.teacher == "average" else self.snapshot
+        module = None if teacher is None else teacher.module
+        if module is None:
+            return
+        known = step.known
+        if self.snapshot is not None:
+            known = torch.zeros_like(known)
+            known[: len(self.snapshot.known)] = torch.from_numpy(self.snapshot.known)
+
+        def teach() -> torch.Tensor:
+            with torch.no_grad():
+                told: torch.Tensor = module(self._staging.x[:rows].to(self._net.device))
+            return told
+
+        step.taught_by(teach, known)
+
+    def _take_notes(self, rehearsal: Rehearsal, step: Step) -> None:
+        made = self._method.notes(step)  # type: ignore[misc]  # there are some
+        for name, values in made.items():
+            rehearsal.note(name, values.detach().cpu().float().numpy().copy())
+
+    def _recent(self) -> torch.Tensor:
+        recent = np.zeros(self._net.width, np.bool_)
+        back = self._method.look_back
+        if back:
+            recent[: len(self._latest)] = self._latest > self._rows - back
+        recent[self._present[self._present >= 0]] = True
+        return torch.from_numpy(recent).to(self._net.device)
+
+    def _weigh(self, y: torch.Tensor) -> torch.Tensor:
+        given, done = self._training.class_weight, len(self._weights)
+        if done < self._net.width:
+            get = given if callable(given) else lambda each: (given or {}).get(each, 1.0)
+            more = torch.tensor([float(get(each)) for each in range(done, self._net.width)])
+            self._weights = torch.cat([self._weights, more])
+        return self._weights.to(y.device)[y.clamp(min=0)]
+
+    def _remember(self) -> list[torch.Tensor]:
+        """Copy what a forward pass moves, where it may have to be put back."""
+        if self._on_divergence == "raise" or not self._net.statistics:
+            return []
+        return [buffer.clone() for buffer in self._net.statistics]
+
+    def _diverged(self, value: float, incoming: Batch) -> None:
+        if self._on_divergence == "raise":
+            raise DivergenceError(
+                f"loss is {value} at batch {self._learner.batches} (stream positions "
+                f"{incoming.t[0]} to {incoming.t[-1]}): try a smaller learning rate, or "
+                "on_divergence = skip"
+            )
+
+    def _finite_gradients(self) -> bool:
+        gradients = [p.grad for p in self._net.parameters if p.grad is not None]
+        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
