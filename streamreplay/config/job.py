@@ -134,6 +134,9 @@ class Mixer(_Section):
     """Whether a row may be drawn twice for one step."""
     steps: Positive = 1
     """Training steps per batch, each with its own draw."""
+    candidates: Positive | None = None
+    """Stored rows to draw for a step, of which the learner's retrieval chooses batch_size_mem; by
+    default 5 times as many where the method chooses."""
 
 
 class Learner(_Section):
@@ -143,6 +146,38 @@ class Learner(_Section):
     """linear, mlp, or "package.module:factory" of (feature_shape, n_classes) -> nn.Module."""
     hidden: list[Positive] = [256, 256]
     """Widths of the mlp's hidden layers."""
+    method: str = "er"
+    """How it learns from memory: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, gdumb, gss, or
+    "package.module:factory" of () -> Method."""
+    alpha: Annotated[float, Field(ge=0)] | None = None
+    """der, der++: weight of the stored logits."""
+    beta: Annotated[float, Field(ge=0)] | None = None
+    """der++: weight of the stored labels."""
+    look_back: Count | None = None
+    """er-ace: rows before the batch whose classes incoming rows also compete with."""
+    distillation: Annotated[float, Field(ge=0)] | None = None
+    """lwf, mkd: weight of what the teacher says."""
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    """lwf, mkd: softens what teacher and module say."""
+    retrain_passes: Positive | None = None
+    """gdumb: passes over memory for a fresh module."""
+    retrain_every: Count | None = None
+    """gdumb: rows after which it is trained afresh, also if no held-out rows ask for it."""
+    loss: str | None = None
+    """Instead of the method's loss, "package.module:function" of (step) -> scalar tensor."""
+    retrieval: str | None = None
+    """Which candidates to rehearse: mir, hardest, or "package.module:function" of (learner,
+    incoming, candidates, k) -> indices."""
+    notes: str | None = None
+    """What to store beside a row: "package.module:function" of (step) -> dict of tensors."""
+    ema: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Predict with a moving average of the weights, of which so much stays at each step."""
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    """The most that the norm of a step's gradient may be."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a label's weight that goes to all known classes alike."""
+    class_weight: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """What rows count in the loss by their label; 1 for those not named."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """sgd, adam or adamw."""
     lr: Annotated[float, Field(gt=0, le=1e30)] = 0.001  # what torch makes of it fits float32

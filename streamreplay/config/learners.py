@@ -42,7 +42,7 @@ def make_learner(
     if settings.river is None:
         if settings.allow_pickle:
             raise ConfigError("learner.allow_pickle: goes with learner.river, got no learner.river")
-        return _make_torch(settings, seed)
+        return _make_torch(settings, seed, source)
     _check_alone(settings)
     return _make_river(settings, settings.river, seed, source, trusted=trusted)
 
@@ -84,9 +84,10 @@ def _make_river(
     return learner
 
 
-def _make_torch(settings: Learner, seed: Seed) -> Stage[Any, Any]:
+def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
+    from streamreplay.config.methods import make_method, make_training  # noqa: PLC0415
     from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
 
     if settings.module == "linear":
@@ -110,6 +111,8 @@ def _make_torch(settings: Learner, seed: Seed) -> Stage[Any, Any]:
     return TorchLearner(
         factory,
         optimizers[settings.optimizer],
+        method=make_method(settings),
+        training=make_training(settings, lambda: source.labels.names),
         normalize=settings.normalize,
         on_divergence=settings.on_divergence,
         device=device,

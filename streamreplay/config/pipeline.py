@@ -59,14 +59,17 @@ def build(
         for report in pipeline:
             ...
     """
+    from streamreplay.config.methods import replay_settings  # noqa: PLC0415 - slow: imports torch
+
     source, test = open_inputs(job, on_dead=on_dead, stop=stop)
     stages: dict[str, Stage[Any, Any]] = {}
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     seed = spawn_seed(job.seed, "learner")
     learner = make_learner(job.learner, seed, source=source, trusted=trusted)
-    stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), learner)
-    stages["mixer"] = _mixer(job)
+    buffer, candidates = replay_settings(job)
+    stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
+    stages["mixer"] = _mixer(job, candidates)
     stages["learner"] = learner
     stages["evaluator"] = Prequential(
         report_every=job.evaluator.report_every,
@@ -76,13 +79,19 @@ def build(
     return Pipeline(source, **stages)
 
 
-def _mixer(job: Job) -> Mixer:
+def _mixer(job: Job, candidates: int | None) -> Mixer:
     mixer = job.mixer
+    drawn = job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem
+    if candidates is not None and candidates < drawn:
+        raise ConfigError(
+            f"mixer.candidates: must be at least batch_size_mem = {drawn}, got {candidates}"
+        )
     return Mixer(
-        job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem,
+        drawn,
         None if mixer.by == "none" else mixer.by,
         replacement=mixer.replacement,
         steps=mixer.steps,
+        candidates=candidates,
         seed=spawn_seed(job.seed, "mixer"),
     )
 
@@ -103,6 +112,9 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
         "teach": ("learner.river", river),
         "make_sorted_indices": ("buffer.selection", _imported(selection)),
         "make_keys": ("buffer.selection", _imported(selection)),
+        "_choose": ("learner.retrieval", _imported(job.learner.retrieval or "")),
+        "_lose": ("learner.loss", _imported(job.learner.loss or "")),
+        "_make_notes": ("learner.notes", _imported(job.learner.notes or "")),
     }
     if not isinstance(error, Exception):
         return None

@@ -1,8 +1,25 @@
 """Learners: models that predict first, then learn from incoming rows and memory."""
 
+from streamreplay.learners.methods import METHODS, Method, Retrieval
 from streamreplay.learners.modules import ModuleFactory, linear, mlp
 from streamreplay.learners.network import OptimizerFactory
 from streamreplay.learners.river_learner import RiverLearner
+from streamreplay.learners.step import Loss, NoteMaker, Step
 from streamreplay.learners.torch_learner import TorchLearner
+from streamreplay.learners.training import Training
 
-__all__ = ["ModuleFactory", "OptimizerFactory", "RiverLearner", "TorchLearner", "linear", "mlp"]
+__all__ = [
+    "METHODS",
+    "Loss",
+    "Method",
+    "ModuleFactory",
+    "NoteMaker",
+    "OptimizerFactory",
+    "Retrieval",
+    "RiverLearner",
+    "Step",
+    "TorchLearner",
+    "Training",
+    "linear",
+    "mlp",
+]

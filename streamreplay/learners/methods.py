@@ -119,14 +119,14 @@ def mir() -> Method:
     return Method(retrieve=most_interfered)
 
 
-def lwf(weight: float = 1.0, temperature: float = 2.0) -> Method:
+def lwf(distillation: float = 1.0, temperature: float = 2.0) -> Method:
     """Return ER with distillation from the module of the last experience (Li & Hoiem, 2016)."""
-    return Method(losses.distilled(losses.both, weight, temperature), teacher="snapshot")
+    return Method(losses.distilled(losses.both, distillation, temperature), teacher="snapshot")
 
 
-def mkd(weight: float = 1.0, temperature: float = 4.0, ema: float = 0.99) -> Method:
+def mkd(distillation: float = 1.0, temperature: float = 4.0, ema: float = 0.99) -> Method:
     """Return ER with distillation from its own moving average (Michel et al., 2024)."""
-    loss = losses.distilled(losses.both, weight, temperature)
+    loss = losses.distilled(losses.both, distillation, temperature)
     return Method(loss, teacher="average", ema=ema)
 
 
@@ -135,17 +135,17 @@ def ncm() -> Method:
     return Method(classifier="ncm")
 
 
-def gdumb(passes: int = 30, every: int = 10_000) -> Method:
+def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:
     """Return GDumb: a fresh module, trained on memory alone when asked (Prabhu et al., 2020).
 
     Parameters
     ----------
-    passes : int
+    retrain_passes : int
         Over the rows of memory.
-    every : int
+    retrain_every : int
         Rows of the stream after which that is done, also if no held-out rows ask for it.
     """
-    return Method(retrain=passes, retrain_every=every)
+    return Method(retrain=retrain_passes, retrain_every=retrain_every)
 
 
 METHODS: Mapping[str, Callable[..., Method]] = {

@@ -223,14 +223,24 @@ class Trainer:
             if part is not None:
                 part.load_state_dict(saved, live)
 
+    # -- what may be a user's own function; a job goes by their names --------------
+
+    def _lose(self, step: Step) -> torch.Tensor:
+        return self._method.loss(step)
+
+    def _choose(self, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
+        return self._method.retrieve(self._learner, incoming, candidates, k)  # type: ignore[misc]
+
+    def _make_notes(self, step: Step) -> Mapping[str, torch.Tensor]:
+        return self._method.notes(step)  # type: ignore[misc]
+
     # -- one pass --------------------------------------------------------------------------------
 
     def _retrieve(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         k = min(rehearsal.choose or 0, len(rows))
         candidates = rehearsal.memory.take(rows)
         incoming = rehearsal.incoming
-        chosen = self._method.retrieve(self._learner, incoming, candidates, k)  # type: ignore[misc]
-        chosen = np.asarray(chosen)
+        chosen = np.asarray(self._choose(incoming, candidates, k))
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) > k:
             raise ValueError(
                 f"learner.retrieval must return int64[<= {k}], "
@@ -262,7 +272,7 @@ class Trainer:
     def _descend(self, step: Step, incoming: Batch, before: list[torch.Tensor]) -> bool:
         """Take one step; tell whether it could be taken."""
         net = self._net
-        loss = self._method.loss(step)
+        loss = self._lose(step)
         value = loss.item()
         if not math.isfinite(value):
             self._diverged(value, incoming)
@@ -319,8 +329,7 @@ class Trainer:
         step.taught_by(teach, known)
 
     def _take_notes(self, rehearsal: Rehearsal, step: Step) -> None:
-        made = self._method.notes(step)  # type: ignore[misc]  # there are some
-        for name, values in made.items():
+        for name, values in self._make_notes(step).items():
             rehearsal.note(name, values.detach().cpu().float().numpy().copy())
 
     def _recent(self) -> torch.Tensor:
