@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.learners import losses
+from streamreplay.learners.discriminant import Discriminant
 from streamreplay.learners.step import Loss, NoteMaker, Step
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "derpp",
     "er",
     "er_ace",
+    "er_slda",
     "gdumb",
     "hardest",
     "logits",
@@ -59,6 +61,9 @@ class Method:
         it was at the end of the last experience.
     classifier : {"head", "ncm"}
         Who predicts: the module's head, or the nearest mean of the features of the stored rows.
+    discriminant : Discriminant or None
+        Beside the classifier, predict with linear discriminants of random features, which cannot
+        forget: the two log-probabilities are added.
     look_back : int
         Incoming rows before the present batch whose classes still count as `Step.recent`.
     ema : float or None
@@ -76,6 +81,7 @@ class Method:
     notes: NoteMaker | None = None
     teacher: Literal["average", "snapshot"] | None = None
     classifier: Literal["head", "ncm"] = "head"
+    discriminant: Discriminant | None = None
     look_back: int = 0
     ema: float | None = None
     retrain: int | None = None
@@ -135,6 +141,29 @@ def ncm() -> Method:
     return Method(classifier="ncm")
 
 
+def er_slda(
+    look_back: int | None = None,
+    features: int = 2000,
+    weight: float = 1.0,
+) -> Method:
+    """Return a method that replays, and predicts together with a classifier that cannot forget.
+
+    Beside the module, linear discriminants of fixed random features are kept from sums over all
+    rows (Hayes & Kanan, 2020; Prabhu et al., 2024, RanDumb); log-probabilities are added.
+
+    Parameters
+    ----------
+    look_back : int, optional
+        The module learns by `er_ace` with this; by default, None, by `er`.
+    features : int
+        How many random features; 2,000 take 32 MB beside the buffer.
+    weight : float
+        Of the discriminants' log-probabilities.
+    """
+    base = er() if look_back is None else er_ace(look_back)
+    return replace(base, discriminant=Discriminant(features, weight))
+
+
 def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:
     """Return GDumb: a fresh module, trained on memory alone when asked (Prabhu et al., 2020).
 
@@ -158,6 +187,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
     "lwf": lwf,
     "mkd": mkd,
     "ncm": ncm,
+    "er-slda": er_slda,
     "gdumb": gdumb,
 }
 """Methods by the names that job files use."""

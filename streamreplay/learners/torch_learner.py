@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch, Rehearsal, Scored, describe_array, empty_memory
 from streamreplay.errors import CheckpointError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
+from streamreplay.learners.discriminant import RandomFeatures
 from streamreplay.learners.methods import METHODS, Method, er
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
@@ -115,6 +116,8 @@ class TorchLearner:
             self, self._net, self._staging, self.method, self.training, on_divergence
         )
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
+        asked = self.method.discriminant
+        self._moments = None if asked is None else RandomFeatures(asked)
         self._due = 0  # rows since a module was trained from memory
 
     @property
@@ -289,6 +292,7 @@ class TorchLearner:
             "network": self._net.state_dict(),
             "trainer": self._trainer.state_dict(),
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
+            "moments": None if self._moments is None else self._moments.state_dict(),
             "due": self._due,
         }
 
@@ -303,6 +307,8 @@ class TorchLearner:
                 raise CheckpointError(f"{name}.{error}") from None
         if self._nearest is not None:
             self._nearest.load_state_dict(state["nearest"])
+        if self._moments is not None:
+            self._moments.load_state_dict(state["moments"])
         self._due = int(state["due"])
         self._random.load_state_dict(state["random"])  # last: building the network moves it
 
@@ -317,6 +323,9 @@ class TorchLearner:
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return Scored(incoming, *score_blindly(incoming.y))
             self._net.build(incoming.x.shape[1:], max(1, int(incoming.y.max()) + 1))
+            if self._moments is not None:
+                with self._random():
+                    self._moments.build(math.prod(incoming.x.shape[1:]))
         self._check_shape(incoming.x)
         if self._quiet and self.threads in (None, torch.get_num_threads()):
             return self._work(rehearsal)
@@ -330,6 +339,8 @@ class TorchLearner:
         if not incoming.held_out:
             return self._learn(rehearsal)
         self._find_means(rehearsal.memory, at_once=True)
+        if self._moments is not None:
+            self._moments.refresh(at_once=True)
         return Scored(incoming, *self._score(incoming.y, self._predict(incoming.x)))
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
@@ -360,7 +371,8 @@ class TorchLearner:
             self._find_means(rehearsal.memory, at_once=False)
             scores = self._score(incoming.y, self._predict(incoming.x))
         else:
-            scores = self._score(incoming.y, self._masked(logits[:n]))
+            told = self._masked(logits[:n].detach())
+            scores = self._score(incoming.y, self._add_moments(incoming.x, told))
         replayed = skipped = 0
         if top >= 0:
             if net.mask is not None and not net.known.any() and len(rehearsal.memory):
@@ -374,6 +386,9 @@ class TorchLearner:
             self._scaler.update(incoming.x)
         if self._nearest is not None:
             self._nearest.grow_older()
+        if self._moments is not None:
+            self._moments.learn(incoming.x, incoming.y)
+            self._moments.refresh(at_once=False)
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped)
 
@@ -409,9 +424,19 @@ class TorchLearner:
         if self._nearest is not None and self._nearest.ready:
             near = self._nearest.logits(self._features_of(x))
             missing = max(0, self._net.width - near.shape[1])
-            return torch.nn.functional.pad(near, (0, missing), value=-torch.inf).to(self.device)
+            told = torch.nn.functional.pad(near, (0, missing), value=-torch.inf).to(self.device)
+            return self._add_moments(x, told)
         average = self._trainer.average
-        return self._masked(self._run(x, module=None if average is None else average.module))
+        told = self._masked(self._run(x, module=None if average is None else average.module))
+        return self._add_moments(x, told)
+
+    def _add_moments(self, x: NDArray[Any], masked: torch.Tensor) -> torch.Tensor:
+        """Return logits with what the discriminants say added, where there are some."""
+        moments = self._moments
+        if moments is None or not moments.ready or not self._net.known.any():
+            return masked
+        told = moments.log_posterior(x, masked.shape[1]).to(self.device)
+        return torch.log_softmax(masked, 1) + moments.asked.weight * told
 
     def _run(
         self,

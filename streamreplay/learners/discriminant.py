@@ -1,0 +1,225 @@
+"""A classifier that cannot forget: linear discriminants of fixed random features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.learners.scaling import Scaler
+from streamreplay.stage import State, expect
+
+__all__ = ["Discriminant", "RandomFeatures"]
+
+_WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
+_BLOCK = 256  # rows summed in float32 before they go into the float64 sums
+_LIMIT = 10.0  # standard deviations
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """What is asked of `RandomFeatures`.
+
+    Attributes
+    ----------
+    features : int
+        How many; their second moments take 8 x features^2 bytes (32 MB for 2,000).
+    weight : float
+        How much its log-probabilities count beside those of the module's head.
+    shrinkage : float
+        What is added to the covariance's diagonal, in units of its mean.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
+    """
+
+    features: int = 2000
+    weight: float = 1.0
+    shrinkage: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.features < 1:
+            raise ValueError(f"features must be at least 1, got {self.features}")
+        if not self.weight >= 0:
+            raise ValueError(f"weight must be at least 0, got {self.weight}")
+        if not self.shrinkage > 0:
+            raise ValueError(f"shrinkage must be above 0, got {self.shrinkage}")
+
+
+class RandomFeatures:
+    """Linear discriminant analysis of ReLU features with random, fixed weights.
+
+    Each class has a mean, all share one covariance, and classes are equally likely beforehand. Mean
+    and covariance come from sums over all rows ever seen, so the order of the stream does not
+    matter and nothing is forgotten; nothing that drifts is followed either. The covariance is
+    factorised anew when held-out rows ask for it and when the rows have become half as many again,
+    means follow whenever a class's rows have doubled.
+
+    References
+    ----------
+    T. L. Hayes, C. Kanan, "Lifelong machine learning with deep streaming linear discriminant
+    analysis", 2020; A. Prabhu et al., "RanDumb: random representations outperform online
+    continually learned representations", 2024.
+    """
+
+    def __init__(self, asked: Discriminant) -> None:
+        self.asked = asked
+        self._scaler = Scaler("standard")
+        self._latest: tuple[Any, int, torch.Tensor] = (None, 0, torch.empty(0))
+        self._weights = torch.empty(0)  # float32[inputs, features]
+        self._offsets = torch.empty(0)  # float32[features]
+        self._moments = torch.empty(0, dtype=torch.float64)  # [features, features], sum of h h^T
+        self._waiting = torch.empty(0)  # float32[_BLOCK, features], not yet in the moments
+        self._waits = 0
+        self._sums = torch.empty(0, 0, dtype=torch.float64)  # [classes, features]
+        self._counts = torch.empty(0, dtype=torch.float64)  # [classes]
+        self._factor: torch.Tensor | None = None  # float64[features, features], lower
+        self._factored = 0  # rows when it was made
+        self._seen = torch.empty(0, dtype=torch.float64)  # [classes], rows when means were taken
+        self._directions = torch.empty(0, 0)  # float32[features, classes]
+        self._biases = torch.empty(0)  # float32[classes], -inf without rows
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether there is something to predict by."""
+        return len(self._biases) > 0
+
+    def build(self, inputs: int) -> None:
+        """Draw the weights, from torch's global generator."""
+        size = self.asked.features
+        self._weights = torch.randn(inputs, size) / math.sqrt(inputs)
+        self._offsets = torch.randn(size) / 2
+        self._moments = torch.zeros(size, size, dtype=torch.float64)
+        self._waiting = torch.zeros(_BLOCK, size)
+
+    def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
+        """Add labelled rows to the sums; those without a label are left out."""
+        if len(y) and y.min() < 0:
+            x, y = x[y >= 0], y[y >= 0]
+        if not len(y):
+            return
+        if self._scaler.count < _WARM_UP:
+            self._scaler.update(x)
+        features = self._featurise(x)
+        missing = int(y.max()) + 1 - len(self._counts)
+        if missing > 0:
+            more = self._sums.new_zeros(missing, self.asked.features)
+            self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
+            self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
+        labels = torch.from_numpy(y)
+        self._sums.index_add_(0, labels, features.double())
+        self._counts += torch.bincount(labels, minlength=len(self._counts))
+        for start in range(0, len(features), _BLOCK):
+            self._wait(features[start : start + _BLOCK])
+        if self._factor is not None and self._outgrown():
+            self._find_directions()
+
+    def refresh(self, *, at_once: bool) -> None:
+        """Take the covariance anew where it is too old: for held-out rows whenever it is older."""
+        rows = float(self._counts.sum())
+        if rows > self._factored and (at_once or rows >= 1.5 * self._factored):
+            self._factorise()
+
+    def log_posterior(self, x: NDArray[Any], classes: int) -> torch.Tensor:
+        """Return the log-probability of each class: float32[n, classes].
+
+        Classes without rows get the mean of the others.
+        """
+        scores = self._featurise(x) @ self._directions + self._biases
+        there = torch.isfinite(self._biases)
+        found = torch.full((len(x), classes), -math.log(int(there.sum())))
+        found[:, : len(there)][:, there] = torch.log_softmax(scores[:, there], 1)
+        return found
+
+    def state_dict(self) -> State:
+        """Return weights, sums and what was derived from them."""
+        return {
+            "features": self.asked.features,
+            "scaler": self._scaler.state_dict(),
+            **{name: getattr(self, f"_{name}") for name in _TENSORS},
+            "waits": self._waits,
+            "factored": self._factored,
+            "factor": self._factor,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state with as many features."""
+        expect("features", state["features"], self.asked.features)
+        self._scaler.load_state_dict(state["scaler"])
+        for name in _TENSORS:
+            setattr(self, f"_{name}", state[name].clone())
+        self._waits, self._factored = int(state["waits"]), int(state["factored"])
+        self._factor = None if state["factor"] is None else state["factor"].clone()
+
+    def _featurise(self, x: NDArray[Any]) -> torch.Tensor:
+        """Return the features of rows: float32[n, features]."""
+        known, scale, features = self._latest
+        if known is x and scale == self._scaler.count:  # rows are predicted, then learned
+            return features
+        features = self._compute(x)
+        self._latest = (x, self._scaler.count, features)
+        return features
+
+    def _compute(self, x: NDArray[Any]) -> torch.Tensor:
+        scaled = np.empty(x.shape, np.float32)
+        self._scaler.write(x, scaled)
+        flat = torch.from_numpy(scaled).reshape(len(x), -1)
+        return torch.addmm(self._offsets, flat, self._weights).relu_()
+
+    def _wait(self, features: torch.Tensor) -> None:
+        if self._waits + len(features) > _BLOCK:
+            self._add_waiting()
+        self._waiting[self._waits : self._waits + len(features)] = features
+        self._waits += len(features)
+
+    def _add_waiting(self) -> None:
+        block = self._waiting[: self._waits]
+        self._moments += block.T @ block
+        self._waits = 0
+
+    def _outgrown(self) -> bool:
+        """Tell whether a class is new or its rows have doubled since means were taken."""
+        if len(self._seen) < len(self._counts):
+            return True
+        return bool((self._counts >= 2 * self._seen.clamp(min=0.5)).any())
+
+    def _factorise(self) -> None:
+        self._add_waiting()
+        present = self._counts > 0
+        sums, rows = self._sums[present], self._counts.sum()
+        means = sums / self._counts[present, None]
+        covariance = (self._moments - sums.T @ means) / rows
+        ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
+        covariance.diagonal().add_(ridge)
+        self._factor = torch.linalg.cholesky(covariance)
+        self._factored = int(rows)
+        self._find_directions()
+
+    def _find_directions(self) -> None:
+        if self._factor is None:
+            return
+        means = self._sums / self._counts.clamp(min=1)[:, None]
+        directions = torch.cholesky_solve(means.T, self._factor)
+        biases = -0.5 * (means.T * directions).sum(0)
+        self._directions = directions.float()
+        self._biases = torch.where(self._counts > 0, biases, -torch.inf).float()
+        self._seen = self._counts.clone()
+
+
+_TENSORS = (
+    "weights",
+    "offsets",
+    "moments",
+    "waiting",
+    "sums",
+    "counts",
+    "seen",
+    "directions",
+    "biases",
+)
