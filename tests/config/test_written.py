@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def crop(padding: int, *, edge: bool = False) -> tuple[int, bool]:
     return padding, edge
 
 
-MAKERS = {"remember": remember, "crop": crop}
+MAKERS: dict[str, Callable[..., Any]] = {"remember": remember, "crop": crop}
 
 
 @pytest.mark.parametrize(
