@@ -98,7 +98,7 @@ def crop(padding: int, *, edge: bool = False) -> Augmentation:
         _check_images("crop", x)
         if padding >= min(x.shape[-2:]):
             raise ConfigError(
-                f"augment: crop needs a padding below the images' sides, got {padding} for "
+                f"learner.augment: crop needs a padding below the images' sides, got {padding} for "
                 f"{_shown(x)}"
             )
         n, height, width = len(x), x.shape[-2], x.shape[-1]
@@ -297,7 +297,8 @@ def _within(n: int, side: int, size: int, device: torch.device) -> torch.Tensor:
 def _check_images(name: str, x: torch.Tensor) -> None:
     if x.ndim < 3:
         raise ConfigError(
-            f"augment: {name} is for images, float32[n, ..., height, width], got {_shown(x)}"
+            f"learner.augment: {name} is for images, float32[n, ..., height, width], "
+            f"got {_shown(x)}"
         )
 
 

@@ -62,7 +62,7 @@ class ReplayBudget:
     >>> for _ in range(6):
     ...     passes, k = budget.plan(10, 1, 10)
     ...     now += 0.1 * (10 + k)
-    ...     budget.done(10, passes, k)
+    ...     budget.done()
     ...     rows.append(k)
     >>> rows
     [0, 2, 3, 3, 3, 4]
@@ -94,22 +94,38 @@ class ReplayBudget:
         self._clock = clock
         self._seen: float | None = None  # the clock, when credit last came in
         self._began = 0.0  # the clock, when the present batch began
+        self._planned = (1, 1, 0)  # incoming rows, passes and memory rows in each
         self._row_seconds: float | None = None  # mean time of a row in a pass
 
-    def allow(self, rehearsal: Rehearsal) -> Rehearsal:
-        """Return a rehearsal with as many of its passes and rows as there is credit for."""
-        steps, k = rehearsal.rows.shape
+    def allow(self, rehearsal: Rehearsal) -> tuple[Rehearsal, int]:
+        """Begin a batch: leave out passes and rows of memory for which there is no credit.
+
+        Of candidates, among which a learner chooses, as many are left as rows in proportion.
+
+        Returns
+        -------
+        rehearsal : Rehearsal
+        throttled : int
+            Memory rows left out, over all passes.
+        """
+        steps, drawn = rehearsal.rows.shape
+        k = drawn if rehearsal.choose is None else min(rehearsal.choose, drawn)
         passes, rows = self.plan(len(rehearsal.incoming), steps, k)
         if (passes, rows) == (steps, k):
-            return rehearsal
-        return replace(
+            return rehearsal, 0
+        choose, left = rehearsal.choose, rows
+        if choose is not None:
+            choose, left = rows, drawn * rows // k if k else 0
+        allowed = replace(
             rehearsal,
-            rows=rehearsal.rows[:passes, :rows],
-            group=rehearsal.group[:passes, :rows],
+            rows=rehearsal.rows[:passes, :left],
+            group=rehearsal.group[:passes, :left],
+            choose=choose,
         )
+        return allowed, steps * k - passes * rows
 
     def plan(self, n: int, steps: int, k: int) -> tuple[int, int]:
-        """Begin a batch: return how many passes to take, and how many memory rows in each.
+        """Return how many passes to take for a batch, and how many memory rows in each.
 
         Parameters
         ----------
@@ -126,29 +142,23 @@ class ReplayBudget:
             From 1 to ``steps``; more than 1 only with all of the ``k`` rows.
         rows : int
         """
-        now = self._began = self._clock()
+        self.begin()
         if self._seen is not None:
-            self.credit += self._rate * (now - self._seen)
+            self.credit += self._rate * (self._began - self._seen)
             self.credit = min(self.credit, self._rate * self.horizon)
-        self._seen = now
-        if not (k or self._timed):
-            return steps, 0  # passes without memory rows cost none of them
-        row, whole = self._prices(n, k)
-        if self.credit <= 0 or (k and not math.isfinite(row)):
-            return 1, 0
-        rows = k if row * k <= self.credit else int(self.credit / row)
-        if rows < k or steps == 1:
-            return 1, rows
-        left = self.credit - row * k
-        further = steps - 1 if whole * (steps - 1) <= left else int(left / whole)
-        return 1 + further, k
+        self._seen = self._began
+        passes, rows = self._afford(n, steps, k)
+        self._planned = n, passes, rows
+        return passes, rows
 
-    def done(self, n: int, passes: int, k: int) -> None:
-        """End the batch: so many passes were taken, each with n incoming and k memory rows."""
-        if not passes:
-            return
-        seconds = self._clock() - self._began
-        of_pass = seconds / passes
+    def begin(self) -> None:
+        """Measure from here: what was done for the batch before was no training."""
+        self._began = self._clock()
+
+    def done(self) -> None:
+        """End the batch, for which all that was planned has been done."""
+        n, passes, k = self._planned
+        of_pass = (self._clock() - self._began) / passes
         of_row = of_pass / (n + k)
         if self._row_seconds is None:
             self._row_seconds = of_row
@@ -172,10 +182,15 @@ class ReplayBudget:
         self._row_seconds = state["row_seconds"]
         self._seen = None
 
-    def _prices(self, n: int, k: int) -> tuple[float, float]:
-        """Return the price of a memory row in the first pass, and of a further pass."""
-        if not self._timed:
-            return 1.0, float(k)
-        if self._row_seconds is None:
-            return math.inf, math.inf
-        return self._row_seconds, self._row_seconds * (n + k)
+    def _afford(self, n: int, steps: int, k: int) -> tuple[int, int]:
+        row = self._row_seconds if self._timed else 1.0
+        if not (k or self._timed):
+            return steps, 0  # passes without memory rows cost none of them
+        if self.credit <= 0 or row is None:
+            return 1, 0
+        rows = k if row * k <= self.credit else int(self.credit / row)
+        if rows < k or steps == 1:
+            return 1, rows
+        left, whole = self.credit - row * k, row * (n + k if self._timed else k)
+        further = steps - 1 if whole * (steps - 1) <= left else int(left / whole)
+        return 1 + further, k

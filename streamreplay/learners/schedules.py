@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, final
 from torch import Tensor
 from torch.optim import Optimizer
 
+from streamreplay.errors import ConfigError
 from streamreplay.stage import State, expect
 
 __all__ = [
@@ -227,8 +228,19 @@ class Scheduler:
         self.steps = 0
 
     def set(self, optimizer: Optimizer) -> None:
-        """Set what the next training step takes."""
-        factor = self._schedule(self.steps)
+        """Set what the next training step takes.
+
+        Raises
+        ------
+        ConfigError
+            The schedule gives no factor.
+        """
+        factor = self._ask_schedule()
+        if not 0 <= factor < math.inf:
+            raise ConfigError(
+                f"learner.schedule: a factor is at least 0 and finite, got {factor} at step "
+                f"{self.steps}"
+            )
         for group in optimizer.param_groups:
             for name in self._names:
                 _set(group, name, factor)
@@ -256,6 +268,9 @@ class Scheduler:
         expect("scheduled", list(state["scheduled"]), list(self._names))
         self.steps = int(state["steps"])
         self._experience = None if state["experience"] is None else int(state["experience"])
+
+    def _ask_schedule(self) -> float:
+        return float(self._schedule(self.steps))
 
 
 def _set(group: dict[str, Any], name: str, factor: float) -> None:

@@ -51,7 +51,7 @@ class World:
             assert 0 <= rows <= k
             of_pass = self.fixed + self.row * (n + rows)
             self.now += of_pass * passes
-            self.budget.done(n, passes, rows)
+            self.budget.done()
             rehearsal = of_pass * rows / (n + rows) + of_pass * (passes - 1)
             self.done.append((self.now, rehearsal, passes * rows))
             plans.append((passes, rows))
@@ -206,14 +206,49 @@ def test_cuts_what_was_drawn() -> None:
     shapes = []
     for seconds in (0, 1, 4, 100):
         now[0] += seconds
-        allowed = budget.allow(drawn)
+        allowed, throttled = budget.allow(drawn)
+        assert throttled == 6 - allowed.rows.size
         assert allowed.incoming is incoming
         assert plain(allowed.rows) == plain(rows[: len(allowed.rows), : allowed.rows.shape[1]])
         assert plain(allowed.group) == plain(group[: len(allowed.rows), : allowed.rows.shape[1]])
         shapes.append(allowed.rows.shape)
-        budget.done(1, *allowed.rows.shape)
+        budget.done()
     assert shapes == [(1, 0), (1, 1), (2, 2), (3, 2)]
     assert rows.shape == (3, 2)
+
+
+def test_cuts_candidates_in_proportion() -> None:
+    now = [0.0]
+    budget = ReplayBudget(rows_per_second=1.0, horizon=100.0, clock=lambda: now[0])
+    memory = Batch.from_arrays(np.arange(20.0)[:, None], [0] * 20)
+    rows = np.arange(20).reshape(2, 10)
+    drawn = Rehearsal(memory.take(slice(0, 1)), memory, rows=rows, group=rows, choose=4)
+    found = []
+    for seconds in (0, 1, 3, 6, 8):
+        now[0] += seconds
+        allowed, throttled = budget.allow(drawn)
+        found.append((allowed.rows.shape, allowed.choose, throttled))
+        budget.done()
+    assert found == [
+        ((1, 0), 0, 8),
+        ((1, 2), 1, 7),
+        ((1, 7), 3, 5),
+        ((1, 10), 4, 4),
+        ((2, 10), 4, 0),
+    ]
+
+
+def test_what_was_done_before_a_batch_is_trained_on_is_no_rehearsal() -> None:
+    now = [0.0]
+    budget = ReplayBudget(0.5, clock=lambda: now[0])
+    for _ in range(2):
+        now[0] += 3.0
+        budget.plan(1, 1, 1)
+        now[0] += 2.0  # in which the rows are predicted
+        budget.begin()
+        now[0] += 1.0
+        budget.done()
+    assert budget.credit == 0.5 * 6.0 - 0.5
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, 199])
