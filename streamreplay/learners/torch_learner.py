@@ -380,8 +380,7 @@ class TorchLearner:
         joint = net.plain and 0 <= top < net.width and not self._predicts_apart
         logits = trainer.forward(rehearsal, rehearsal.rows[0]) if joint else None
         if logits is None:
-            self._find_means(rehearsal.memory, at_once=False)
-            scores = self._score(incoming.y, self._predict(incoming.x))
+            scores = self._score_apart(incoming, rehearsal.memory)
             if budget is not None:
                 budget.begin()
         else:
@@ -403,6 +402,13 @@ class TorchLearner:
             self._nearest.grow_older()
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped, throttled)
+
+    def _score_apart(self, incoming: Batch, memory: Batch) -> Scores:
+        self._find_means(memory, at_once=False)
+        scores = self._score(incoming.y, self._predict(incoming.x))
+        if self._nearest is not None:
+            self._staging.put(0, incoming.x, incoming.y)  # rows of memory were staged since
+        return scores
 
     @property
     def _quiet(self) -> bool:
