@@ -219,9 +219,8 @@ class Scheduler:
     def arrive(self, experience: int) -> None:
         """Note of which experience the next rows are."""
         if self._restarts and experience != self._experience:
-            if self._experience is not None:
-                self.restart()
             self._experience = experience
+            self.restart()
 
     def restart(self) -> None:
         """Count steps from here."""

@@ -228,6 +228,7 @@ def test_cutout_blanks_a_square_anywhere(size: int) -> None:
 def test_noise_is_normal_and_independent() -> None:
     x = images(200, 50)
     z = (noise(0.3)(x, labels(200)) - x).numpy()
+    assert abs(z.std() / 0.3 - 1) < 4 / np.sqrt(2 * z.size)  # 4 standard deviations
     assert kstest(z.ravel(), "norm", (0, 0.3)).pvalue > FALSE_ALARM
     assert kstest(z.sum(0) / np.sqrt(200), "norm", (0, 0.3)).pvalue > FALSE_ALARM
     assert kstest(z.sum(1) / np.sqrt(50), "norm", (0, 0.3)).pvalue > FALSE_ALARM

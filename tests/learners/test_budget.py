@@ -88,6 +88,11 @@ def test_passes_go_before_rows() -> None:
         world.learn(2000, steps=4)
         plans[share] = world.learn(500, steps=4)
         assert world.share(500) == pytest.approx(min(share, 0.875), rel=0.05)
+        if share == 0.7:  # passes of one size, of which the price is known
+            assert world.budget is not None
+            for _ in range(20):
+                world.learn(steps=4)
+                assert world.budget.credit > -1e-9
     taken = [sum(passes * rows for passes, rows in plan) for plan in plans.values()]
     assert taken == sorted(taken)
     assert {passes for passes, _ in plans[0.2]} == {1}

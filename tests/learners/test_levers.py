@@ -186,11 +186,11 @@ def test_a_schedule_must_give_a_factor(factor: float) -> None:
 
 def test_a_module_trained_afresh_has_the_schedule_from_its_start() -> None:
     memory = stream(6)[-1].memory
+    memory = replace(memory, experience=np.arange(len(memory)))
+    training = Training(schedule=inverse_time(3), schedule_restarts=True)
     ends = []
     for before in (0, 5):
-        learner = TorchLearner(
-            mlp([4]), sgd(0.3), method=gdumb(2), training=Training(schedule=inverse_time(3))
-        )
+        learner = TorchLearner(mlp([4]), sgd(0.3), method=gdumb(2), training=training)
         list(learner(stream(6)[:1]))
         for _ in range(before):
             learner.retrain(memory)
