@@ -309,6 +309,8 @@ class Scored:
         Memory rows learned from in this step, over all passes.
     skipped : int
         Training passes left out because the loss was not finite.
+    throttled : int
+        Memory rows that were drawn and left out to keep to a replay budget, over all passes.
     """
 
     incoming: Batch
@@ -317,6 +319,7 @@ class Scored:
     loss: NDArray[np.float32]  # [n]
     replayed: int = 0
     skipped: int = 0
+    throttled: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from streamreplay.config.written import Written
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
@@ -25,7 +26,6 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.BitOr: lambda a, b: a | b,
     ast.Add: lambda a, b: a + b,
 }
-_MOST = 10_000  # characters
 
 
 def construct_river(text: str, seed: Seed) -> Any:
@@ -62,23 +62,18 @@ def construct_river(text: str, seed: Seed) -> Any:
         raise ConfigError(
             f"{_KEY}: River is not installed: pip install 'streamreplay[river]'"
         ) from None
-    if len(text) > _MOST:
-        raise ConfigError(f"{_KEY}: must have at most {_MOST:,} characters, got {len(text):,}")
-    text = text.strip()
+    written = Written(_KEY, text.strip(), _ALLOWED)
+    tree = written.parse()
     try:
-        tree = ast.parse(text, mode="eval").body
-        return _Builder(text, river.api, seed).build(tree)
-    except SyntaxError as error:
-        raise ConfigError(
-            f"{_KEY}, character {error.offset or 1}: {error.msg}; {_ALLOWED}"
-        ) from None
-    except (ValueError, MemoryError, RecursionError) as error:  # null bytes, too many parentheses
+        return _Builder(written, river.api, seed).build(tree)
+    except (ValueError, MemoryError, RecursionError) as error:  # too many parentheses
         raise ConfigError(f"{_KEY}: cannot be read: {error}") from None
 
 
 class _Builder:
-    def __init__(self, text: str, root: ModuleType, seed: Seed) -> None:
-        self.text = text
+    def __init__(self, written: Written, root: ModuleType, seed: Seed) -> None:
+        self._shown = written.shown
+        self._fault = written.fault
         self.root = root
         self.seed = seed
 
@@ -181,13 +176,3 @@ class _Builder:
         if not isinstance(inner, ast.Name):
             raise self._fault(node, f"{self._shown(inner)} is no name of a class; {_ALLOWED}")
         return [inner.id, *reversed(parts)]
-
-    def _shown(self, node: ast.AST) -> str:
-        source = ast.get_source_segment(self.text, node) or type(node).__name__
-        return repr(source if len(source) <= 60 else f"{source[:57]}...")
-
-    def _fault(self, node: ast.expr, what: str) -> ConfigError:
-        lines = self.text.splitlines(keepends=True)
-        line = lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="replace")
-        place = sum(map(len, lines[: node.lineno - 1])) + len(line) + 1
-        return ConfigError(f"{_KEY}, character {place}: {what}")

@@ -176,6 +176,27 @@ class Learner(_Section):
     """The most that the norm of a step's gradient may be."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a label's weight that goes to all known classes alike."""
+    augment: list[str] = []
+    """How rows are changed for training, first to last: crop(2), flip(), jitter(0.2, 0.2),
+    cutout(8), noise(0.1), feature_dropout(0.1), mixup(0.2), or "package.module:function" of (x, y)
+    -> x."""
+    augment_incoming: bool = True
+    """Whether incoming rows are changed as well as those of memory."""
+    schedule: str | None = None
+    """What the learning rate is multiplied with: constant(), inverse_sqrt(1000),
+    inverse_time(1000), cosine(10_000), or "package.module:function" of (step) -> factor."""
+    warmup: Count = 0
+    """Training steps in which the learning rate rises from 0."""
+    schedule_weight_decay: bool = False
+    """Multiply the weight decay as well."""
+    schedule_restarts: bool = False
+    """Begin the schedule and the warm-up anew with each new experience."""
+    replay_budget: Share | None = None
+    """The most that rehearsal may take of the time, as a share; what it leaves out is reported."""
+    replay_rows_per_second: Annotated[float, Field(gt=0)] | None = None
+    """Instead of it: the most memory rows that may be learned from in a second."""
+    replay_horizon: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds for which a budget that was not used is kept."""
     class_weight: dict[str, Annotated[float, Field(ge=0)]] | None = None
     """What rows count in the loss by their label; 1 for those not named."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"

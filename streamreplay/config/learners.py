@@ -87,6 +87,7 @@ def _make_river(
 def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
+    from streamreplay.config.levers import make_budget  # noqa: PLC0415
     from streamreplay.config.methods import make_method, make_training  # noqa: PLC0415
     from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
 
@@ -108,11 +109,13 @@ def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"learner.device: {settings.device!r} cannot be used: {reason}") from None
+    method = make_method(settings)
     return TorchLearner(
         factory,
         optimizers[settings.optimizer],
-        method=make_method(settings),
+        method=method,
         training=make_training(settings, lambda: source.labels.names),
+        replay_budget=make_budget(settings, method),
         normalize=settings.normalize,
         on_divergence=settings.on_divergence,
         device=device,

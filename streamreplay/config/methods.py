@@ -9,6 +9,7 @@ from typing import Any
 
 from streamreplay.config.imports import blame, import_callable
 from streamreplay.config.job import Buffer, Job, Learner
+from streamreplay.config.levers import make_augmentation, make_schedule
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods import METHODS, Method, Retrieval, hardest, most_interfered
 from streamreplay.learners.training import Training
@@ -65,6 +66,11 @@ def make_training(settings: Learner, label_names: Callable[[], Any]) -> Training
         clip_grad_norm=settings.clip_grad_norm,
         label_smoothing=settings.label_smoothing,
         class_weight=None if weights is None else weigh,
+        augment=make_augmentation(settings),
+        augment_incoming=settings.augment_incoming,
+        schedule=make_schedule(settings),
+        schedule_weight_decay=settings.schedule_weight_decay,
+        schedule_restarts=settings.schedule_restarts,
     )
 
 

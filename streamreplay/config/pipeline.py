@@ -115,8 +115,10 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
         "_choose": ("learner.retrieval", _imported(job.learner.retrieval or "")),
         "_lose": ("learner.loss", _imported(job.learner.loss or "")),
         "_make_notes": ("learner.notes", _imported(job.learner.notes or "")),
+        "_augment": ("learner.augment", ", ".join(filter(_imported, job.learner.augment))),
+        "_ask_schedule": ("learner.schedule", _imported(job.learner.schedule or "")),
     }
-    if not isinstance(error, Exception):
+    if not isinstance(error, Exception) or isinstance(error, ConfigError):
         return None
     calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     for call in reversed(calls):

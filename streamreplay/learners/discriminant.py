@@ -71,7 +71,7 @@ class RandomFeatures:
     def __init__(self, asked: Discriminant) -> None:
         self.asked = asked
         self._scaler = Scaler("standard")
-        self._latest: tuple[Any, int, torch.Tensor] = (None, 0, torch.empty(0))
+        self._expected: tuple[NDArray[Any] | None, torch.Tensor | None] = (None, None)
         self._weights = torch.empty(0)  # float32[inputs, features]
         self._offsets = torch.empty(0)  # float32[features]
         self._moments = torch.empty(0, dtype=torch.float64)  # [features, features], sum of h h^T
@@ -98,6 +98,10 @@ class RandomFeatures:
         self._moments = torch.zeros(size, size, dtype=torch.float64)
         self._waiting = torch.zeros(_BLOCK, size)
 
+    def expect(self, x: NDArray[Any]) -> None:
+        """Be told that these very rows are to be predicted and then learned."""
+        self._expected = (x, None)
+
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Add labelled rows to the sums; those without a label are left out."""
         if len(y) and y.min() < 0:
@@ -106,7 +110,9 @@ class RandomFeatures:
             return
         if self._scaler.count < _WARM_UP:
             self._scaler.update(x)
+            self._expected = (None, None)
         features = self._featurise(x)
+        self._expected = (None, None)
         missing = int(y.max()) + 1 - len(self._counts)
         if missing > 0:
             more = self._sums.new_zeros(missing, self.asked.features)
@@ -159,12 +165,13 @@ class RandomFeatures:
 
     def _featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
-        known, scale, features = self._latest
-        if known is x and scale == self._scaler.count:  # rows are predicted, then learned
+        expected, features = self._expected
+        if expected is not None and expected is x:
+            if features is None:
+                features = self._compute(x)
+                self._expected = (x, features)
             return features
-        features = self._compute(x)
-        self._latest = (x, self._scaler.count, features)
-        return features
+        return self._compute(x)
 
     def _compute(self, x: NDArray[Any]) -> torch.Tensor:
         scaled = np.empty(x.shape, np.float32)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch, Rehearsal, Scored, describe_array, empty_memory
 from streamreplay.errors import CheckpointError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
+from streamreplay.learners.budget import ReplayBudget
 from streamreplay.learners.discriminant import RandomFeatures
 from streamreplay.learners.methods import METHODS, Method, er
 from streamreplay.learners.modules import ModuleFactory
@@ -29,7 +30,7 @@ from streamreplay.learners.staging import Staging
 from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
 from streamreplay.randomness import Seed
-from streamreplay.stage import State
+from streamreplay.stage import State, Stateful
 
 __all__ = ["TorchLearner"]
 
@@ -59,7 +60,10 @@ class TorchLearner:
         What is stored, retrieved and descended on; or a name of
         `streamreplay.learners.methods.METHODS`.
     training : Training
-        How steps are taken: averaged weights, clipping, smoothing, augmentation.
+        How steps are taken: averaged weights, clipping, smoothing, augmentation, schedules.
+    replay_budget : ReplayBudget, optional
+        How much of the time may go into rehearsal; without it all that was drawn is rehearsed. It
+        is this learner's own from then on.
     normalize : {"auto", "standard", "none"}
         How features are scaled; see `streamreplay.learners.scaling.Scaler`.
     on_divergence : {"raise", "skip"}
@@ -90,6 +94,7 @@ class TorchLearner:
         *,
         method: Method | str | None = None,
         training: Training | None = None,
+        replay_budget: ReplayBudget | None = None,
         normalize: Normalize = "auto",
         on_divergence: OnDivergence = "raise",
         device: str | torch.device = "cpu",
@@ -119,6 +124,9 @@ class TorchLearner:
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
         self._due = 0  # rows since a module was trained from memory
+        if replay_budget is not None and self.method.retrain is not None:
+            raise ValueError("replay_budget is for methods that rehearse with each batch")
+        self._budget = replay_budget
 
     @property
     def module(self) -> nn.Module:
@@ -268,6 +276,7 @@ class TorchLearner:
         learning", 2020.
         """
         with own_threads(self.threads), self._random():
+            self.restart_schedule()
             self._net.build(memory.x.shape[1:], max(1, int(memory.y.max(initial=-1)) + 1))
             for _ in range(passes):
                 order = torch.randperm(len(memory)).numpy()
@@ -276,6 +285,11 @@ class TorchLearner:
                     self._net.meet(rows.y)
                     self._trainer.fit(rows)
         self._due = 0
+
+    def restart_schedule(self) -> None:
+        """Begin the schedule of the learning rate anew, as when a drift was detected."""
+        if self._trainer.scheduler is not None:
+            self._trainer.scheduler.restart()
 
     def state_dict(self) -> State:
         """Return weights, optimizer, scaler, the classes known and the random state.
@@ -294,12 +308,19 @@ class TorchLearner:
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
             "moments": None if self._moments is None else self._moments.state_dict(),
             "due": self._due,
+            "budget": None if self._budget is None else self._budget.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same module, optimizer and scaling."""
         self.batches = int(state["batches"])
-        parts = (("scaler", self._scaler), ("network", self._net), ("trainer", self._trainer))
+        parts: list[tuple[str, Stateful]] = [
+            ("scaler", self._scaler),
+            ("network", self._net),
+            ("trainer", self._trainer),
+        ]
+        if self._budget is not None and state["budget"] is not None:
+            parts.append(("budget", self._budget))  # one that is new to the run begins here
         for name, part in parts:
             try:
                 part.load_state_dict(state[name])
@@ -360,16 +381,21 @@ class TorchLearner:
         first = not self._scaler.count
         if first:
             self._scaler.update(incoming.x)
-        n = len(incoming)
+        if self._moments is not None:
+            self._moments.expect(incoming.x)
+        n, top = len(incoming), int(incoming.y.max())
+        budget, throttled = (self._budget if top >= 0 else None), 0
+        if budget is not None:
+            rehearsal, throttled = budget.allow(rehearsal)
         self._staging.make_room(n + rehearsal.rows.shape[1], net.feature_shape)
         self._staging.put(0, incoming.x, incoming.y)
-        top = int(incoming.y.max())
         # the training pass predicts as well, as long as it is the same function of the old weights
         joint = net.plain and 0 <= top < net.width and not self._predicts_apart
         logits = trainer.forward(rehearsal, rehearsal.rows[0]) if joint else None
         if logits is None:
-            self._find_means(rehearsal.memory, at_once=False)
-            scores = self._score(incoming.y, self._predict(incoming.x))
+            scores = self._score_apart(incoming, rehearsal.memory)
+            if budget is not None:
+                budget.begin()
         else:
             told = self._masked(logits[:n].detach())
             scores = self._score(incoming.y, self._add_moments(incoming.x, told))
@@ -382,15 +408,28 @@ class TorchLearner:
             trainer.begin(incoming)
             replayed, skipped = trainer.train(rehearsal, logits)
             trainer.end(incoming)
+        if budget is not None:
+            budget.done()
         if not first:
             self._scaler.update(incoming.x)
+        self._count_in(incoming)
+        self.batches += 1
+        return Scored(incoming, *scores, replayed, skipped, throttled)
+
+    def _count_in(self, incoming: Batch) -> None:
+        """Take a batch into what predicts beside the head."""
         if self._nearest is not None:
             self._nearest.grow_older()
         if self._moments is not None:
             self._moments.learn(incoming.x, incoming.y)
             self._moments.refresh(at_once=False)
-        self.batches += 1
-        return Scored(incoming, *scores, replayed, skipped)
+
+    def _score_apart(self, incoming: Batch, memory: Batch) -> Scores:
+        self._find_means(memory, at_once=False)
+        scores = self._score(incoming.y, self._predict(incoming.x))
+        if self._nearest is not None:
+            self._staging.put(0, incoming.x, incoming.y)  # rows of memory were staged since
+        return scores
 
     @property
     def _quiet(self) -> bool:

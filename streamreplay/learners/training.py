@@ -13,22 +13,21 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
+from streamreplay.learners.augment import Augmentation
 from streamreplay.learners.methods import Method
 from streamreplay.learners.network import Network
 from streamreplay.learners.projection import project
+from streamreplay.learners.schedules import Schedule, Scheduler
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.step import Step
 from streamreplay.learners.teachers import Average, Snapshot
 from streamreplay.stage import State
 
-__all__ = ["Augment", "ClassWeight", "OnDivergence", "Trainer", "Training"]
+__all__ = ["ClassWeight", "OnDivergence", "Trainer", "Training"]
 
 _NEVER = 1 << 62
 
 OnDivergence: TypeAlias = Literal["raise", "skip"]
-Augment: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-"""float32[n, *feature], scaled -> the same, changed; drawing from torch's global generator, which
-is the learner's own meanwhile."""
 ClassWeight: TypeAlias = Callable[[int], float] | Mapping[int, float]
 
 
@@ -47,10 +46,17 @@ class Training:
         In [0, 1): the share of a label's weight that goes to all known classes alike.
     class_weight : mapping of int to float, or callable
         What rows of a class, by its label index, count in the loss; 1 where nothing is said.
-    augment : callable or None
-        Changes staged rows for training, see `Augment`.
+    augment : Augmentation or None
+        Changes staged rows for training, see `streamreplay.learners.augment`. What it draws from
+        torch's global generators is the learner's own.
     augment_incoming : bool
         Whether incoming rows are augmented as well as those of memory.
+    schedule : Schedule or None
+        What the learning rate is multiplied with, see `streamreplay.learners.schedules`.
+    schedule_weight_decay : bool
+        Multiply the weight decay as well.
+    schedule_restarts : bool
+        Begin the schedule anew with each new experience.
 
     Raises
     ------
@@ -62,8 +68,11 @@ class Training:
     clip_grad_norm: float | None = None
     label_smoothing: float = 0.0
     class_weight: ClassWeight | None = None
-    augment: Augment | None = None
+    augment: Augmentation | None = None
     augment_incoming: bool = True
+    schedule: Schedule | None = None
+    schedule_weight_decay: bool = False
+    schedule_restarts: bool = False
 
     def __post_init__(self) -> None:
         if self.ema is not None and not 0 <= self.ema < 1:
@@ -72,6 +81,10 @@ class Training:
             raise ValueError(f"clip_grad_norm must be above 0, got {self.clip_grad_norm}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        if self.schedule is None and (self.schedule_weight_decay or self.schedule_restarts):
+            raise ValueError(
+                "schedule_weight_decay and schedule_restarts go with a schedule, got none"
+            )
 
 
 @final
@@ -109,6 +122,13 @@ class Trainer:
             raise ValueError("a method that is taught by the average of the weights needs ema")
         self.average = None if ema is None else Average(ema)
         self.snapshot = Snapshot() if method.teacher == "snapshot" else None
+        self.scheduler = None
+        if training.schedule is not None:
+            self.scheduler = Scheduler(
+                training.schedule,
+                weight_decay=training.schedule_weight_decay,
+                restart=training.schedule_restarts,
+            )
         self._rows = 0  # labelled rows learned from
         self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
@@ -121,6 +141,11 @@ class Trainer:
 
     def begin(self, incoming: Batch) -> None:
         """Look at an incoming batch, once the module has met its labels."""
+        if self.scheduler is not None:
+            self.scheduler.arrive(int(incoming.experience[-1]))
+        self._look_at(incoming)
+
+    def _look_at(self, incoming: Batch) -> None:
         net = self._net
         self._present = incoming.y
         if self.snapshot is not None:
@@ -187,7 +212,7 @@ class Trainer:
         augment = self._training.augment
         if augment is not None:
             first = 0 if self._training.augment_incoming else n
-            x = augment(x) if not first else torch.cat([x[:n], augment(x[n:])])
+            x = self._augment(augment, x, first)
         logits: torch.Tensor = net.module(x)
         return logits
 
@@ -196,7 +221,7 @@ class Trainer:
         rehearsal = Rehearsal(batch, batch.take(slice(0, 0)))
         self._staging.make_room(len(batch), self._net.feature_shape)
         self._staging.put(0, batch.x, batch.y)
-        self.begin(batch)
+        self._look_at(batch)
         self.train(rehearsal, None)
         self.end(batch)
 
@@ -207,6 +232,7 @@ class Trainer:
             "latest": self._latest,
             "average": None if self.average is None else self.average.state_dict(),
             "snapshot": None if self.snapshot is None else self.snapshot.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -214,14 +240,10 @@ class Trainer:
         live = self._net.module if self._net.built else None
         self._rows, self._latest = int(state["rows"]), state["latest"].copy()
         for name, part in (("average", self.average), ("snapshot", self.snapshot)):
-            saved = state[name]
-            if (saved is None) != (part is None):
-                raise CheckpointError(
-                    f"{name}: saved {'none' if saved is None else 'one'}, this pipeline has "
-                    f"{'none' if part is None else 'one'}"
-                )
-            if part is not None:
-                part.load_state_dict(saved, live)
+            if _given(name, state[name], part):
+                part.load_state_dict(state[name], live)  # type: ignore[union-attr]
+        if _given("scheduler", state["scheduler"], self.scheduler):
+            self.scheduler.load_state_dict(state["scheduler"])  # type: ignore[union-attr]
 
     # -- what may be a user's own function; a job goes by their names --------------
 
@@ -235,6 +257,18 @@ class Trainer:
         return self._method.notes(step)  # type: ignore[misc]
 
     # -- one pass --------------------------------------------------------------------------------
+
+    def _augment(self, augment: Augmentation, x: torch.Tensor, first: int) -> torch.Tensor:
+        """Return rows with those from ``first`` on augmented."""
+        if first == len(x):
+            return x
+        rows = x[first:]
+        changed = augment(rows, self._staging.y[first : len(x)].to(x.device))
+        shape: Any = getattr(changed, "shape", None)  # they may be somebody else's
+        if shape != rows.shape:
+            got = type(changed).__name__ if shape is None else list(shape)
+            raise ConfigError(f"learner.augment: must return rows {list(rows.shape)}, got {got}")
+        return changed if not first else torch.cat([x[:first], changed])
 
     def _retrieve(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         k = min(rehearsal.choose or 0, len(rows))
@@ -289,6 +323,9 @@ class Trainer:
             self._project(references)
         if self._training.clip_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(net.parameters, self._training.clip_grad_norm)
+        if self.scheduler is not None:
+            self.scheduler.set(net.optimizer)
+            self.scheduler.stepped()
         net.optimizer.step()
         if self.average is not None:
             self.average.update(net.module)
@@ -365,3 +402,13 @@ class Trainer:
     def _finite_gradients(self) -> bool:
         gradients = [p.grad for p in self._net.parameters if p.grad is not None]
         return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+
+def _given(name: str, saved: object, live: object) -> bool:
+    """Tell whether a part is there, which it must be in both or in neither."""
+    if (saved is None) != (live is None):
+        raise CheckpointError(
+            f"{name}: saved {'none' if saved is None else 'one'}, this pipeline has "
+            f"{'none' if live is None else 'one'}"
+        )
+    return live is not None

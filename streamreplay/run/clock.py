@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from streamreplay.batch import Scored
+
 __all__ = ["Clock"]
 
 _MOST = 1 << 16  # latencies kept between two lines
@@ -28,6 +30,9 @@ class Clock:
         self.start = self._lap_start = self._mark = time.perf_counter()
         self.first = self._lap_position = position
         self._waiting = self._learning = 0.0
+        self._replayed = self._throttled = 0
+        self.throttled = 0
+        """Memory rows left out so far to keep to a replay budget."""
         self._latencies: deque[float] = deque(maxlen=_MOST)
         self._process = psutil.Process(os.getpid())
 
@@ -42,12 +47,16 @@ class Clock:
         self._waiting += now - self._mark
         self._mark = now
 
-    def learned(self) -> None:
-        """Note that the batch has been through all stages."""
+    def learned(self, scored: Scored | None) -> None:
+        """Note that the batch has been through all stages, and what came out of it."""
         now = time.perf_counter()
         self._learning += now - self._mark
         self._latencies.append(now - self._mark)
         self._mark = now
+        if scored is not None:
+            self._replayed += scored.replayed
+            self._throttled += scored.throttled
+            self.throttled += scored.throttled
 
     def written(self) -> None:
         """Note that what came out of it has been written."""
@@ -73,9 +82,12 @@ class Clock:
                 "source": round(self._waiting / seconds, 3),
                 "stages": round(self._learning / seconds, 3),
             },
+            "replayed": self._replayed,
+            "throttled": self._throttled,
             "resident_bytes": self._process.memory_info().rss,
         }
         self._lap_start, self._lap_position = now, position
         self._waiting = self._learning = 0.0
+        self._replayed = self._throttled = 0
         self._latencies.clear()
         return line

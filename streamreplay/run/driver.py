@@ -160,7 +160,7 @@ class _Run:
             if before == self.clock.first:
                 self._note_features()
             report = self.pipeline.step(batch)
-            self.clock.learned()
+            self.clock.learned(report.scored)
             self._write(report)
             if self.pipeline.position // every > before // every:
                 self._save(finished=False)
@@ -264,6 +264,8 @@ class _Run:
         if self.accuracy is not None:
             parts.append(f"accuracy {self.accuracy:.4f}")
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
+        if self.clock.throttled:
+            parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
         if self.first_dead is not None:
             where, reason = self.first_dead.get("line"), self.first_dead.get("reason")
             parts.append(f"{self.dead:,} put aside (the first, line {where}: {reason})")

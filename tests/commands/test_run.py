@@ -67,6 +67,16 @@ def test_quiet_and_none_say_nothing(cli: Cli, in_process: Run) -> None:
     assert in_process("run", "-s", cli.csv(100), "--emit", "none", "-q", *SMALL) == (0, "", "")
 
 
+def test_what_a_budget_leaves_out_is_told(cli: Cli, in_process: Run) -> None:
+    budget = ("--set", "learner.replay_rows_per_second=1e-6", "--set", "evaluator.report_every=40")
+    code, _, err = in_process("run", "-s", cli.csv(100), "--out", "out", *SMALL, *budget)
+    assert code == 0
+    timings = lines((cli.folder / "out/timings.jsonl").read_text())
+    assert [line["throttled"] for line in timings] == [32, 32, 32]  # all but the first batch's
+    assert [line["replayed"] for line in timings] == [0, 0, 0]
+    assert "96 memory rows left out to keep to the budget" in err
+
+
 def test_the_run_folder(cli: Cli, in_process: Run) -> None:
     path = cli.jsonl(1200)
     code, out, _ = in_process(

@@ -46,6 +46,9 @@ from streamreplay.ingest import (
     split_by_class,
 )
 from streamreplay.learners import RiverLearner, TorchLearner, linear, mlp
+from streamreplay.learners.augment import compose, mixup, noise
+from streamreplay.learners.schedules import inverse_sqrt, warmup
+from streamreplay.learners.training import Training
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Source, State
 
@@ -347,6 +350,11 @@ class StageCase:
 
 _SGD = partial(SGD, lr=0.05, momentum=0.9)
 _ADAM = partial(Adam, lr=0.01)
+_LEVERS = Training(
+    augment=compose(noise(0.3), mixup()),
+    schedule=warmup(5, inverse_sqrt(9)),
+    schedule_restarts=True,
+)
 
 STAGES: dict[str, StageCase] = {
     **{
@@ -371,6 +379,9 @@ STAGES: dict[str, StageCase] = {
     "mlp": StageCase(lambda seed: TorchLearner(mlp([4]), _SGD, seed=seed), _mixed),
     "mlp-adam": StageCase(lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _mixed),
     "noisy": StageCase(lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), _mixed),
+    "levers": StageCase(
+        lambda seed: TorchLearner(linear(), _SGD, training=_LEVERS, seed=seed), _mixed
+    ),
     "on batches": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), rows),
     "river": StageCase(
         lambda _: _river(preprocessing.StandardScaler() | linear_model.SoftmaxRegression()),

@@ -15,6 +15,9 @@ from torch.optim import SGD, Adam
 
 from streamreplay.errors import CheckpointError
 from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
+from streamreplay.learners.augment import compose, feature_dropout, mixup, noise
+from streamreplay.learners.schedules import cosine, warmup
+from streamreplay.learners.training import Training
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 
@@ -41,6 +44,17 @@ class Last(nn.Module):
         return outputs[0]
 
 
+def levers(*, augment_incoming: bool = True) -> Training:
+    """Have rows changed by lot, and a schedule that is not at its start when it goes on."""
+    return Training(
+        augment=compose(noise(0.3), feature_dropout(0.2), mixup(1.0)),
+        augment_incoming=augment_incoming,
+        schedule=warmup(3, cosine(4)),
+        schedule_weight_decay=True,
+        schedule_restarts=True,
+    )
+
+
 LEARNERS: dict[str, Callable[[], TorchLearner]] = {
     "linear": lambda: TorchLearner(linear(), MOMENTUM),
     "mlp": lambda: TorchLearner(mlp([4]), MOMENTUM, normalize="none"),
@@ -50,6 +64,8 @@ LEARNERS: dict[str, Callable[[], TorchLearner]] = {
     "wide": lambda: TorchLearner(given("wide"), MOMENTUM),
     "recurrent": lambda: TorchLearner(given("recurrent"), ADAM),
     "threads": lambda: TorchLearner(mlp([4]), MOMENTUM, threads=2),
+    "levers": lambda: TorchLearner(mlp([4]), MOMENTUM, training=levers()),
+    "levers-adam": lambda: TorchLearner(noisy, ADAM, training=levers(augment_incoming=False)),
 }
 
 

@@ -186,9 +186,12 @@ def test_threads_may_run_jobs_too() -> None:
 def test_the_clock_measures_each_interval_alone() -> None:
     clock = Clock(position=100)
     clock.arrived()
-    clock.learned()
+    batch, nothing = Batch.from_arrays([[1.0]]), np.zeros(1, np.float32)
+    clock.learned(Scored(batch, np.zeros(1, np.int64), nothing, nothing, 5, throttled=3))
+    clock.learned(None)
     clock.written()
     first = clock.lap(164)
+    assert (first["replayed"], first["throttled"]) == (5, 3)
     assert first["position"] == 164
     assert first["rows_per_s"] > 0
     assert 0 < first["latency_ms"]["p50"] <= first["latency_ms"]["p99"]
@@ -196,6 +199,7 @@ def test_the_clock_measures_each_interval_alone() -> None:
     second = clock.lap(164)
     assert second["rows_per_s"] == 0
     assert second["latency_ms"] == {"p50": 0.0, "p99": 0.0}
+    assert (second["replayed"], second["throttled"], clock.throttled) == (0, 0, 3)
 
 
 def test_plain_progress_is_messages_only_at_first(capfd: pytest.CaptureFixture[str]) -> None:
