@@ -25,6 +25,7 @@ __all__ = [
 _MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
 Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
+Channels: TypeAlias = Annotated[int, Field(ge=2, le=_MOST)]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 Format: TypeAlias = Literal["auto", "jsonl", "csv", "npz", "idx"]
@@ -159,7 +160,7 @@ class Learner(_Section):
     nn.Module."""
     hidden: list[Positive] = [256, 256]
     """Widths of the mlp's hidden layers."""
-    channels: list[Positive] | None = None
+    channels: list[Channels] | None = None
     """cnn: channels of each convolution, [16, 32, 64] by default. slim_resnet18: one number, those
     of its first stage, 20 by default."""
     norm: Literal["none", "group", "batch"] | None = None

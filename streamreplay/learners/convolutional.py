@@ -30,7 +30,7 @@ def cnn(
     Parameters
     ----------
     channels : sequence of int
-        Of each convolution, at least one.
+        Of each convolution, of which there is at least one; from 2 up.
     hidden : sequence of int
         Units of linear layers between the convolutions and the head.
     norm : {"group", "none"}
@@ -53,8 +53,8 @@ def cnn(
     >>> module[-1]
     Linear(in_features=784, out_features=10, bias=True)
     """
-    if not channels or min(channels) < 1:
-        raise ValueError(f"channels must be at least one number from 1 up, got {list(channels)}")
+    if not channels or min(channels) < 2:
+        raise ValueError(f"channels must be at least one number from 2 up, got {list(channels)}")
     if any(units < 1 for units in hidden):
         raise ValueError(f"hidden layers need at least 1 unit each, got {list(hidden)}")
     if norm not in ("group", "none"):

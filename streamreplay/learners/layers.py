@@ -172,14 +172,15 @@ class ChannelsFirst(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group norm of as many groups as divide the channels, at most 8.
+    """Return a group norm of at most 8 groups, of at least 4 channels each where there are so many.
 
     Examples
     --------
-    >>> group_norm(20)  # doctest: +ELLIPSIS
-    GroupNorm(4, 20, ...)
+    >>> [group_norm(channels).num_groups for channels in (2, 16, 20, 64)]
+    [1, 4, 5, 8]
     """
-    return nn.GroupNorm(math.gcd(channels, 8), channels)
+    most = min(8, max(1, channels // 4))
+    return nn.GroupNorm(math.gcd(channels, most), channels)
 
 
 _HEADS: dict[HeadKind, type[nn.Linear]] = {

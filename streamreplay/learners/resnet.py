@@ -36,7 +36,7 @@ def slim_resnet18(
     Parameters
     ----------
     channels : int
-        Of the first stage.
+        Of the first stage, from 2 up.
     norm : {"batch", "group"}
         Batch norm is the literature's. Its running statistics follow the latest rows, the training
         pass cannot double as the prediction, and images that shrink to one pixel (up to 8x8) need
@@ -62,8 +62,8 @@ def slim_resnet18(
     >>> sum(p.numel() for p in module.parameters())
     1094750
     """
-    if channels < 1:
-        raise ValueError(f"channels must be at least 1, got {channels}")
+    if channels < 2:
+        raise ValueError(f"channels must be at least 2, got {channels}")
     if norm not in ("batch", "group"):
         raise ValueError(f"norm must be batch or group, got {norm!r}")
     check_head(head)
