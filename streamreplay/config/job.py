@@ -161,7 +161,7 @@ class Learner(_Section):
     hidden: list[Positive] = [256, 256]
     """Widths of the mlp's hidden layers."""
     channels: list[Channels] | None = None
-    """cnn: channels of each convolution, [16, 32, 64] by default. slim_resnet18: one number, those
+    """cnn: channels of each convolution, [24, 48, 96] by default. slim_resnet18: one number, those
     of its first stage, 20 by default."""
     norm: Literal["none", "group", "batch"] | None = None
     """Normalisation behind convolutions. cnn: none or group (the default); slim_resnet18: group or

@@ -47,7 +47,7 @@ _EXAMPLES = {
     "buffer.storage": '"buffer"',
     "mixer.batch_size_mem": "32",
     "mixer.candidates": "160",
-    "learner.channels": "[16, 32, 64]",
+    "learner.channels": "[24, 48, 96]",
     "learner.norm": '"group"',
     "learner.alpha": "0.3",
     "learner.beta": "1.0",

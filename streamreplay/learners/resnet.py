@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import relu
 
+from streamreplay.errors import ConfigError
 from streamreplay.learners.images import Layout, channels_first, check_layout
 from streamreplay.learners.layers import HeadKind, check_head, group_norm, make_head
 from streamreplay.learners.modules import ModuleFactory
@@ -39,8 +40,8 @@ def slim_resnet18(
         Of the first stage, from 2 up.
     norm : {"batch", "group"}
         Batch norm is the literature's. Its running statistics follow the latest rows, the training
-        pass cannot double as the prediction, and images that shrink to one pixel (up to 8x8) need
-        two rows a step. Group norm (of up to 8 groups) has none of this.
+        pass cannot double as the prediction, and images must be larger than 8x8, as a step on one
+        row with one pixel left has no variance. Group norm (of up to 8 groups) has none of this.
     head : {"linear", "cosine", "weight_norm"}
     layout : {"auto", "chw", "hwc"}
         See `streamreplay.learners.images.channels_first`.
@@ -50,7 +51,7 @@ def slim_resnet18(
     ValueError
         A parameter is out of range.
     ConfigError
-        Later: rows are no images.
+        Later: rows are no images, or too small for batch norm.
 
     References
     ----------
@@ -71,7 +72,12 @@ def slim_resnet18(
     normalize: _Norm = nn.BatchNorm2d if norm == "batch" else group_norm
 
     def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        layers, (width, _, _) = channels_first(feature_shape, layout, "slim_resnet18")
+        layers, (width, *size) = channels_first(feature_shape, layout, "slim_resnet18")
+        if norm == "batch" and max(size) <= 8:
+            raise ConfigError(
+                "slim_resnet18 with batch norm needs images larger than 8x8, "
+                f"got {size[0]}x{size[1]}: take norm = group"
+            )
         layers += [_convolution(width, channels), normalize(channels), nn.ReLU()]
         width = channels
         for stage in range(4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -167,9 +168,19 @@ def test_which_of_them_predict_and_learn_in_one_pass() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8)])
-@pytest.mark.parametrize("name", FACTORIES)
-def test_tiny_images(name: str, size: tuple[int, int]) -> None:
-    assert FACTORIES[name]()(size, 5)(images(size)).shape == (4, 5)
+def test_tiny_images(size: tuple[int, int]) -> None:
+    """One row alone can be learned from, whatever is left of the image."""
+    rows = Batch.from_arrays(images(size, n=1), [1])
+    for factory in (cnn([2, 4]), slim_resnet18(2, norm="group")):
+        learner = TorchLearner(factory, partial(SGD, lr=0.1))
+        learn(learner, [rows] * 2)
+        assert np.isfinite(learner.predict_proba(rows.x)).all()
+    message = f"needs images larger than 8x8, got {size[0]}x{size[1]}: take norm = group"
+    with pytest.raises(ConfigError, match=message):
+        slim_resnet18(2)(size, 5)
+    learn(
+        TorchLearner(slim_resnet18(2), partial(SGD, lr=0.1)), [replace(rows, x=np.ones((1, 1, 9)))]
+    )
 
 
 def bars(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
