@@ -175,6 +175,38 @@ def test_mistakes(in_process: Run, cli: Cli, settings: list[str], message: str) 
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "names", "shapes"),
+    [
+        (["module=cnn", "channels=[4]"], ["1.weight", "2.weight"], [[4, 1, 5, 5], [4]]),
+        (
+            ["module=cnn", "channels=[4]", "norm=none"],
+            ["1.weight", "4.weight"],
+            [[4, 1, 5, 5], [4, 16]],
+        ),
+        (["module=cnn", "head=cosine"], ["1.weight", "11.scale"], [[24, 1, 5, 5], []]),
+        (
+            ["module=slim_resnet18", "channels=[3]", "norm=group", "head=weight_norm"],
+            ["1.weight", "14.gain"],
+            [[3, 1, 3, 3], [4]],
+        ),
+        (["module=mlp", "hidden=[7]", "head=cosine"], ["1.weight", "3.scale"], [[7, 16], []]),
+        (["module=linear", "head=weight_norm"], ["1.weight", "1.gain"], [[4, 16], [4]]),
+    ],
+)  # fmt: skip
+def test_keys_reach_the_module(
+    in_process: Run, cli: Cli, settings: list[str], names: list[str], shapes: list[list[int]]
+) -> None:
+    out = cli.folder / "out"
+    args = arguments(cli, *(f"learner.{setting}" for setting in settings))
+    code, _, err = in_process(*args, "--out", out)
+    assert code == 0, err
+    found = latest_checkpoint(out / "checkpoints")
+    assert found is not None
+    weights = found.state["pipeline"]["learner"]["network"]["module"]
+    assert [list(weights[name].shape) for name in names] == shapes
+
+
 def test_a_river_model_behind_a_backbone(in_process: Run, cli: Cli) -> None:
     settings = ["backbone.module=latentnets:drawn", "learner.river='naive_bayes.GaussianNB()'"]
     code, out, err = in_process(*arguments(cli, *settings))
