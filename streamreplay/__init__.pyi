@@ -45,7 +45,17 @@ from .ingest import (
     open_npz,
     split_by_class,
 )
-from .learners import RiverLearner, TorchLearner, linear, mlp
+from .learners import (
+    Backbone,
+    CosineLinear,
+    RiverLearner,
+    TorchLearner,
+    WeightNormLinear,
+    cnn,
+    linear,
+    mlp,
+    slim_resnet18,
+)
 from .mixing import (
     GroupBalancedDataLoader,
     GroupBalancedInfiniteDataLoader,
@@ -58,6 +68,7 @@ from .stage import Pipeline, Source, Stage, Stateful
 
 __all__ = [
     "ArraySource",
+    "Backbone",
     "Batch",
     "Candidates",
     "CheckpointError",
@@ -65,6 +76,7 @@ __all__ = [
     "ClosestToCenterSelectionStrategy",
     "ConfigError",
     "CorruptCheckpointError",
+    "CosineLinear",
     "CsvSource",
     "DecayedReservoirBuffer",
     "DivergenceError",
@@ -105,7 +117,9 @@ __all__ = [
     "TaskBalancedBuffer",
     "TaskBalancedDataLoader",
     "TorchLearner",
+    "WeightNormLinear",
     "build",
+    "cnn",
     "data_path",
     "hold_out",
     "in_memory",
@@ -118,6 +132,7 @@ __all__ = [
     "open_idx",
     "open_npz",
     "save_checkpoint",
+    "slim_resnet18",
     "split_by_class",
 ]
 

@@ -18,6 +18,7 @@ PAGES = {
     "docs/from-avalanche.md": 6,
     "docs/river.md": 5,
     "docs/levers.md": 3,
+    "docs/models.md": 4,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Backbone",
     "Buffer",
     "Evaluator",
     "Job",
@@ -24,6 +25,7 @@ __all__ = [
 _MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
 Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
+Channels: TypeAlias = Annotated[int, Field(ge=2, le=_MOST)]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 Format: TypeAlias = Literal["auto", "jsonl", "csv", "npz", "idx"]
@@ -82,6 +84,17 @@ class Source(_Section):
     max_line_bytes: Positive = 1 << 20
     """Longer lines are dead letters."""
     split: Split | None = None
+
+
+class Backbone(_Section):
+    """A frozen module in front of the buffer, which then stores features instead of rows."""
+
+    module: str
+    """"package.module:factory" of (feature_shape) -> nn.Module, or of a module."""
+    device: str = "cpu"
+    """Where torch computes: cpu, cuda, cuda:1."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads of torch; results are the same only for the same number."""
 
 
 class Buffer(_Section):
@@ -143,9 +156,18 @@ class Learner(_Section):
     """The model and how it learns."""
 
     module: str = "mlp"
-    """linear, mlp, or "package.module:factory" of (feature_shape, n_classes) -> nn.Module."""
+    """linear, mlp, cnn, slim_resnet18, or "package.module:factory" of (feature_shape, n_classes) ->
+    nn.Module."""
     hidden: list[Positive] = [256, 256]
     """Widths of the mlp's hidden layers."""
+    channels: list[Channels] | None = None
+    """cnn: channels of each convolution, [24, 48, 96] by default. slim_resnet18: one number, those
+    of its first stage, 20 by default."""
+    norm: Literal["none", "group", "batch"] | None = None
+    """Normalisation behind convolutions. cnn: none or group (the default); slim_resnet18: group or
+    batch (the default)."""
+    head: Literal["linear", "cosine", "weight_norm"] = "linear"
+    """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
     method: str = "er"
     """How it learns from memory: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, gdumb, gss, or
     "package.module:factory" of () -> Method."""
@@ -273,6 +295,7 @@ class Job(_Section):
     seed: Seed = 0
     """Everything random derives from it."""
     source: Source = Source()
+    backbone: Backbone | None = None
     buffer: Buffer = Buffer()
     mixer: Mixer = Mixer()
     learner: Learner = Learner()

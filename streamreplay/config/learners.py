@@ -10,6 +10,7 @@ from typing import Any
 from streamreplay.config.constructors import construct_river
 from streamreplay.config.imports import blame, import_callable
 from streamreplay.config.job import Learner
+from streamreplay.config.modules import find_device, make_module
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed
 from streamreplay.stage import Stage
@@ -89,59 +90,24 @@ def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
 
     from streamreplay.config.levers import make_budget  # noqa: PLC0415
     from streamreplay.config.methods import make_method, make_training  # noqa: PLC0415
-    from streamreplay.learners import TorchLearner, linear, mlp  # noqa: PLC0415
+    from streamreplay.learners import TorchLearner  # noqa: PLC0415
 
-    if settings.module == "linear":
-        factory: Any = linear()
-    elif settings.module == "mlp":
-        factory = mlp(settings.hidden)
-    else:
-        factory = import_callable("learner.module", settings.module, "linear, mlp")
-        factory = _guarded(settings.module, factory)
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
         "adam": partial(torch.optim.Adam, **common),
         "adamw": partial(torch.optim.AdamW, **common),
     }
-    try:
-        device = torch.empty(0, device=settings.device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"learner.device: {settings.device!r} cannot be used: {reason}") from None
     method = make_method(settings)
     return TorchLearner(
-        factory,
+        make_module(settings),
         optimizers[settings.optimizer],
         method=method,
         training=make_training(settings, lambda: source.labels.names),
         replay_budget=make_budget(settings, method),
         normalize=settings.normalize,
         on_divergence=settings.on_divergence,
-        device=device,
+        device=find_device("learner.device", settings.device),
         threads=settings.threads,
         seed=seed,
     )
-
-
-def _guarded(name: str, given: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what goes wrong in somebody else's factory a mistake of the job."""
-    from torch import nn  # noqa: PLC0415 - slow
-
-    if isinstance(given, nn.Module):
-        return given
-
-    def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-        try:
-            module = given(feature_shape, n_classes)
-        except Exception as error:
-            raise blame("learner.module", name, "cannot be built", error) from error
-        if not isinstance(module, nn.Module):
-            raise ConfigError(
-                f"learner.module: {name!r} must return a torch.nn.Module, got {module!r}"
-            )
-        if not any(True for _ in module.parameters()):
-            raise ConfigError(f"learner.module: {name!r} has no parameters to learn")
-        return module
-
-    return build

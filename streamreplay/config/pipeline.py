@@ -10,6 +10,7 @@ from streamreplay.config.buffers import make_buffer
 from streamreplay.config.imports import blame
 from streamreplay.config.job import Job
 from streamreplay.config.learners import make_learner
+from streamreplay.config.modules import make_backbone
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Prequential
@@ -29,9 +30,9 @@ def build(
 ) -> Pipeline:
     """Open a job's source and put its stages behind it.
 
-    The stages are ``holdout`` (with held-out rows only), ``buffer`` (of no capacity if its kind is
-    none), ``mixer``, ``learner`` and ``evaluator``. What the stream calls its classes is in
-    ``pipeline.source.labels``.
+    The stages are ``holdout`` (with held-out rows only), ``backbone`` (if the job has one),
+    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. What
+    the stream calls its classes is in ``pipeline.source.labels``.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def build(
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     seed = spawn_seed(job.seed, "learner")
     learner = make_learner(job.learner, seed, source=source, trusted=trusted)
+    if job.backbone is not None:
+        stages["backbone"] = make_backbone(job.backbone, spawn_seed(job.seed, "backbone"))
     buffer, candidates = replay_settings(job)
     stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
     stages["mixer"] = _mixer(job, candidates)
@@ -106,6 +109,7 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
         Raised by a pipeline built from that job.
     """
     river, selection = job.learner.river or "", job.buffer.selection or ""
+    backbone = "" if job.backbone is None else job.backbone.module
     entries = {  # by which function ours or torch's calls the user's
         "_call_impl": ("learner.module", _imported(job.learner.module)),
         "ask": ("learner.river", river),
@@ -121,6 +125,8 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
     if not isinstance(error, Exception) or isinstance(error, ConfigError):
         return None
     calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if "_encode" in calls:  # the backbone's own call of torch's _call_impl
+        entries["_call_impl"] = ("backbone.module", backbone)
     for call in reversed(calls):
         key, name = entries.get(call, ("", ""))
         if name:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from streamreplay.learners.layers import ChannelsFirst, CosineLinear, WeightNormLinear
+from streamreplay.learners.resnet import ResidualBlock
 from streamreplay.stage import State
 
 __all__ = ["OwnRandomness", "is_plain", "own_threads"]
 
 _PLAIN = frozenset(
     {
+        ChannelsFirst, CosineLinear, ResidualBlock, WeightNormLinear,
         nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Conv1d, nn.Conv2d, nn.ELU, nn.Flatten, nn.GELU,
         nn.GroupNorm, nn.Identity, nn.LayerNorm, nn.LeakyReLU, nn.Linear, nn.MaxPool2d, nn.ReLU,
         nn.ReLU6, nn.Sequential, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh, nn.Unflatten,

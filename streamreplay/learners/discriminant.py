@@ -31,7 +31,7 @@ class Discriminant:
     weight : float
         How much its log-probabilities count beside those of the module's head.
     shrinkage : float
-        What is added to the covariance's diagonal, in units of its mean.
+        What is added to the covariance's diagonal, in units of the features' mean square.
 
     Raises
     ------
@@ -202,9 +202,13 @@ class RandomFeatures:
         sums, rows = self._sums[present], self._counts.sum()
         means = sums / self._counts[present, None]
         covariance = (self._moments - sums.T @ means) / rows
-        ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
-        covariance.diagonal().add_(ridge)
-        self._factor = torch.linalg.cholesky(covariance)
+        # of the moments, not of the covariance: that may be nothing but what rounding has left
+        ridge = self.asked.shrinkage * self._moments.diagonal().mean() / rows
+        covariance.diagonal().add_(ridge.clamp(min=1e-12))
+        self._factor, failed = torch.linalg.cholesky_ex(covariance)
+        while failed:
+            covariance.diagonal().add_(ridge.clamp(min=1e-12))
+            self._factor, failed = torch.linalg.cholesky_ex(covariance)
         self._factored = int(rows)
         self._find_directions()
 

@@ -6,6 +6,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from streamreplay.errors import ConfigError
+from streamreplay.learners.layers import CosineLinear, WeightNormLinear
+
 __all__ = ["grow_head", "last_linear"]
 
 
@@ -18,8 +21,9 @@ def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
 def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:
     """Give a linear layer more outputs, in place.
 
-    Old weights and what the optimizer remembers of them stay. New rows are initialised as PyTorch
-    initialises the layer, from torch's global generator; the optimizer's memory of them is zero.
+    Old weights and what the optimizer remembers of them stay. New rows are initialised as the layer
+    itself is, from torch's global generator; the optimizer's memory of them is zero. What belongs
+    to all classes, as the scale of a cosine head, stays what it is.
 
     Parameters
     ----------
@@ -27,23 +31,35 @@ def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:
     width : int
         Outputs from now on, more than there are.
     optimizer : torch.optim.Optimizer
+
+    Raises
+    ------
+    ConfigError
+        The layer is a kind of its own, and what its other parameters mean is not known.
     """
-    more = width - head.out_features
-    fresh = nn.Linear(
-        head.in_features,
-        more,
-        bias=head.bias is not None,
-        device=head.weight.device,
-        dtype=head.weight.dtype,
-    )
-    for parameter, rows in ((head.weight, fresh.weight), (head.bias, fresh.bias)):
-        if parameter is None:
+    fresh = _fresh(head, width - head.out_features).to(head.weight.device, head.weight.dtype)
+    mine, new = dict(head.named_parameters()), dict(fresh.named_parameters())
+    if mine.keys() != new.keys():
+        raise ConfigError(
+            f"label index {width - 1} is beyond the module's {head.out_features} outputs, and its "
+            f"head ({type(head).__name__} with {', '.join(sorted(mine))}) is of no kind that can "
+            "grow: Linear, CosineLinear, WeightNormLinear"
+        )
+    for name, parameter in mine.items():
+        if not parameter.ndim:
             continue
-        old = parameter.shape
+        old, rows = parameter.shape, new[name].detach()
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, torch.Tensor) and value.shape == old:
                 optimizer.state[parameter][key] = torch.cat([value, torch.zeros_like(rows)])
         parameter.grad = None
         # the parameter object stays the one that optimizer and module know
-        parameter.data = torch.cat([parameter.data, rows.data])
+        parameter.data = torch.cat([parameter.data, rows])
     head.out_features = width
+
+
+def _fresh(head: nn.Linear, rows: int) -> nn.Linear:
+    """Return a layer of the same kind for so many classes."""
+    if isinstance(head, CosineLinear | WeightNormLinear):
+        return head.fresh(rows)
+    return nn.Linear(head.in_features, rows, bias=head.bias is not None)

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from torch import nn
 
+from streamreplay.learners.layers import HeadKind, check_head, make_head
+
 __all__ = ["ModuleFactory", "linear", "mlp"]
 
 ModuleFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
@@ -15,29 +17,40 @@ ModuleFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
 float32[n, classes]."""
 
 
-def linear() -> ModuleFactory:
+def linear(head: HeadKind = "linear") -> ModuleFactory:
     """Return a factory of softmax regression.
+
+    Parameters
+    ----------
+    head : {"linear", "cosine", "weight_norm"}
+
+    Raises
+    ------
+    ValueError
+        There is no such head.
 
     Examples
     --------
     >>> linear()((20,), 3)
     Linear(in_features=20, out_features=3, bias=True)
     """
-    return mlp(())
+    return mlp((), head=head)
 
 
-def mlp(hidden: Sequence[int] = (256, 256)) -> ModuleFactory:
+def mlp(hidden: Sequence[int] = (256, 256), *, head: HeadKind = "linear") -> ModuleFactory:
     """Return a factory of a multi-layer perceptron with ReLU units.
 
     Parameters
     ----------
     hidden : sequence of int
         Units of each hidden layer; none makes it linear.
+    head : {"linear", "cosine", "weight_norm"}
+        The last layer: `torch.nn.Linear`, `CosineLinear` or `WeightNormLinear`.
 
     Raises
     ------
     ValueError
-        A layer has no units.
+        A layer has no units, or there is no such head.
 
     Examples
     --------
@@ -46,6 +59,7 @@ def mlp(hidden: Sequence[int] = (256, 256)) -> ModuleFactory:
     """
     if any(units < 1 for units in hidden):
         raise ValueError(f"hidden layers need at least 1 unit each, got {list(hidden)}")
+    check_head(head)
 
     def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
         width = math.prod(feature_shape)
@@ -53,7 +67,7 @@ def mlp(hidden: Sequence[int] = (256, 256)) -> ModuleFactory:
         for units in hidden:
             layers += [nn.Linear(width, units), nn.ReLU()]
             width = units
-        layers.append(nn.Linear(width, n_classes))
+        layers.append(make_head(head, width, n_classes))
         return nn.Sequential(*layers) if len(layers) > 1 else layers[0]
 
     return build

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.ambience import OwnRandomness, is_plain
+from streamreplay.learners.frozen import frozen_parts, trained_parameters
 from streamreplay.learners.head import grow_head, last_linear
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.stage import State, expect
@@ -52,6 +53,7 @@ class Network:
         self.parameters: list[nn.Parameter] = []
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training moves, as batch norm's running mean."""
+        self._frozen: list[nn.Module] = []
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
         """Outputs of the module."""
@@ -64,7 +66,7 @@ class Network:
         self.known_tensor = torch.empty(0, dtype=torch.bool)
         """`known`, where the module is."""
         self.trainable: list[nn.Parameter] = []
-        """Those of `parameters` that are learned."""
+        """Those of `parameters` that are learned: that asked for a gradient when it was built."""
 
     @property
     def built(self) -> bool:
@@ -109,7 +111,8 @@ class Network:
         Raises
         ------
         ValueError
-            An optimizer was given that holds none of the module's parameters.
+            The module has no parameter that can be trained, or an optimizer was given that holds
+            none of those that can.
         """
         given = self._given
         if isinstance(given, nn.Module):
@@ -119,18 +122,29 @@ class Network:
                 module = given(feature_shape, n_classes)
         self._module = module.to(self.device)
         self.parameters = list(module.parameters())
-        self.trainable = [p for p in self.parameters if p.requires_grad]
+        self.trainable = trained_parameters(module)
+        self._frozen = frozen_parts(module)
         self.statistics = list(module.buffers())
         self.feature_shape = feature_shape
         self.plain = is_plain(module)
         made = self._make_optimizer
-        self._optimizer = made if isinstance(made, Optimizer) else made(module.parameters())
+        self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
         self._check_optimizer(self._optimizer)
         self.width = self._count_outputs()
         head = last_linear(module)
         # a layer of another width is somewhere inside, and what comes after it cannot grow
         self._head = head[1] if head and head[1].out_features == self.width else None
         self._know(np.zeros(self.width, np.bool_))
+
+    def train(self) -> None:
+        """Put the module into training mode, all but its frozen parts.
+
+        Those stay in evaluation mode: batch norm in them uses the statistics it came with and keeps
+        them, dropout in them is off.
+        """
+        self.module.train()
+        for part in self._frozen:
+            part.eval()
 
     def meet(self, labels: NDArray[np.int64]) -> None:
         """Grow the head and unmask classes for labels that are new; -1 is no label.
@@ -209,7 +223,7 @@ class Network:
 
     def _check_optimizer(self, optimizer: Optimizer) -> None:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        if held.isdisjoint(map(id, self.parameters)):
+        if held.isdisjoint(map(id, self.trainable)):
             raise ValueError("optimizer holds none of the module's parameters")
 
     def _count_outputs(self) -> int:

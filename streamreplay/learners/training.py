@@ -207,7 +207,7 @@ class Trainer:
         if len(rows):
             staging.put(n, rehearsal.memory.x.take(rows, axis=0), rehearsal.memory.y[rows])
         if not net.plain:
-            net.module.train()
+            net.train()
         x = staging.x[:end].to(net.device)
         augment = self._training.augment
         if augment is not None:

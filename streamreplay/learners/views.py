@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from streamreplay.learners.layers import CosineLinear, WeightNormLinear
+
 __all__ = ["HeadView", "gradients_at_outputs", "watching"]
 
 
@@ -34,9 +36,11 @@ class HeadView:
     ) -> NDArray[np.float32]:
         """Return each row's gradient of the loss with respect to the head: float32[n, d].
 
-        The outer product of the gradient at the outputs and ``[inputs, 1]`` (without the 1 for a
-        head without a bias), one class after the other, so that a head that grows appends entries.
-        Where the head's outputs are not the module's, the gradient at the outputs is returned.
+        The product of the gradient at each output and the slope of that output in its class's
+        weights: ``[inputs, 1]`` for a linear head (without the 1 if it has no bias), the layer's
+        ``slopes`` for a cosine or a weight-normalised one. One class after the other, so that a
+        head that grows appends entries. Where the head's outputs are not the module's, or it is of
+        another kind, the gradient at the outputs is returned.
 
         Parameters
         ----------
@@ -46,6 +50,13 @@ class HeadView:
         """
         head, inputs = self.head, self.inputs
         if head is None or inputs is None or self.outputs is not logits or inputs.ndim != 2:
+            return at_outputs
+        if isinstance(head, CosineLinear | WeightNormLinear):
+            with torch.no_grad():
+                slopes = head.slopes(inputs, at_outputs.shape[1]).to("cpu", torch.float32)
+            found: NDArray[np.float32] = at_outputs[:, :, None] * slopes.numpy()
+            return found.reshape(len(found), -1)
+        if type(head) is not nn.Linear:
             return at_outputs
         h = self.features(logits)
         if head.bias is not None:

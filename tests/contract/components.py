@@ -12,6 +12,7 @@ from tempfile import gettempdir
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from river import forest, linear_model, preprocessing
 from torch import nn
@@ -45,14 +46,31 @@ from streamreplay.ingest import (
     open_npz,
     split_by_class,
 )
-from streamreplay.learners import RiverLearner, TorchLearner, linear, mlp
+from streamreplay.learners import (
+    Backbone,
+    ModuleFactory,
+    RiverLearner,
+    TorchLearner,
+    cnn,
+    linear,
+    mlp,
+)
 from streamreplay.learners.augment import compose, mixup, noise
 from streamreplay.learners.schedules import inverse_sqrt, warmup
 from streamreplay.learners.training import Training
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Source, State
 
-__all__ = ["BUFFERS", "SOURCES", "STAGES", "AnyStage", "BufferCase", "StageCase", "rows"]
+__all__ = [
+    "BUFFERS",
+    "SOURCES",
+    "STAGES",
+    "AnyStage",
+    "BufferCase",
+    "StageCase",
+    "fixed_backbone",
+    "rows",
+]
 
 ROWS = 23  # a prime: no batch size divides it
 CLASSES = 4
@@ -332,6 +350,26 @@ def _noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(shape[0], 4), nn.Dropout(0.3), nn.Linear(4, classes))
 
 
+def _on_lines(factory: ModuleFactory) -> ModuleFactory:
+    """Take rows for images of one line."""
+
+    def build(shape: tuple[int, ...], classes: int) -> nn.Module:
+        return nn.Sequential(nn.Unflatten(1, (1, *shape)), factory((1, *shape), classes))
+
+    return build
+
+
+def fixed_backbone(features: int, seed: int = 0) -> Backbone:
+    """Give features that are the same for any seed: a run goes on only with the same weights."""
+    skip: Any = nn.utils.skip_init
+    layer = skip(nn.Linear, features, 5)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.copy_(torch.arange(p.numel()).reshape(p.shape).sin())
+    module = nn.Sequential(nn.Flatten(), layer, nn.BatchNorm1d(5), nn.Dropout(0.5))
+    return Backbone(module, seed=seed)
+
+
 def _river(model: Any) -> RiverLearner:
     return RiverLearner(model, allow_pickle=True, trusted=True)
 
@@ -378,6 +416,14 @@ STAGES: dict[str, StageCase] = {
     "linear": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), _mixed),
     "mlp": StageCase(lambda seed: TorchLearner(mlp([4]), _SGD, seed=seed), _mixed),
     "mlp-adam": StageCase(lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _mixed),
+    "cosine": StageCase(
+        lambda seed: TorchLearner(mlp([4], head="cosine"), _ADAM, seed=seed), _mixed
+    ),
+    "weight_norm": StageCase(
+        lambda seed: TorchLearner(mlp([4], head="weight_norm"), _SGD, seed=seed), _mixed
+    ),
+    "cnn": StageCase(lambda seed: TorchLearner(_on_lines(cnn([4, 4])), _SGD, seed=seed), _mixed),
+    "backbone": StageCase(lambda seed: fixed_backbone(FEATURES, seed), rows, random=False),
     "noisy": StageCase(lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), _mixed),
     "levers": StageCase(
         lambda seed: TorchLearner(linear(), _SGD, training=_LEVERS, seed=seed), _mixed

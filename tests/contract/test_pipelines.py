@@ -23,7 +23,7 @@ from streamreplay.ingest import ArraySource
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline, Source
-from tests.contract.components import FEATURES, SOURCES, rows
+from tests.contract.components import FEATURES, SOURCES, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash
 
@@ -64,6 +64,20 @@ def _images(folder: Path, seed: int) -> Pipeline:
     )
 
 
+def _latent(folder: Path, seed: int) -> Pipeline:
+    """Learn from a frozen backbone's features, with a head of another kind."""
+    source = SOURCES["idx.gz"]
+    return Pipeline(
+        source(folder, 5),
+        holdout=Holdout(_test(source(folder, 5)), every=6),
+        backbone=fixed_backbone(4, seed),
+        buffer=ClassBalancedBuffer(8, seed),
+        mixer=Mixer(3, seed=seed),
+        learner=TorchLearner(mlp([4], head="cosine"), partial(SGD, lr=0.1), seed=seed),
+        evaluator=Prequential(report_every=10),
+    )
+
+
 def _plain(folder: Path, seed: int) -> Pipeline:
     return Pipeline(
         SOURCES["csv.gz"](folder, 5),
@@ -76,6 +90,7 @@ PIPELINES: dict[str, Make] = {
     "split": partial(_classes, "split_by_class"),
     "jsonl": partial(_classes, "jsonl"),
     "images": _images,
+    "latent": _latent,
     "without replay": _plain,
 }
 

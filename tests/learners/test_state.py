@@ -14,7 +14,15 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay.errors import CheckpointError
-from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
+from streamreplay.learners import (
+    ModuleFactory,
+    OptimizerFactory,
+    TorchLearner,
+    cnn,
+    linear,
+    mlp,
+    slim_resnet18,
+)
 from streamreplay.learners.augment import compose, feature_dropout, mixup, noise
 from streamreplay.learners.schedules import cosine, warmup
 from streamreplay.learners.training import Training
@@ -29,6 +37,23 @@ RECORDS = rehearsals([[-1, -1], [0, 1], [0, 2, 4], [1, -1], [5, 0], [-1], [7, 3]
 def noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Linear(shape[0], 6), nn.BatchNorm1d(6), nn.Dropout(0.4), nn.Linear(6, classes)
+    )
+
+
+def on_images(factory: ModuleFactory, size: int) -> ModuleFactory:
+    """Blow rows up to square images."""
+
+    def build(shape: tuple[int, ...], classes: int) -> nn.Module:
+        blow = nn.Sequential(nn.Unflatten(1, (1, 1, shape[0])), nn.Upsample((size, size)))
+        return nn.Sequential(blow, factory((1, size, size), classes))
+
+    return build
+
+
+def on_frozen(shape: tuple[int, ...], classes: int) -> nn.Module:
+    backbone = nn.Sequential(nn.Linear(shape[0], 6), nn.BatchNorm1d(6), nn.Dropout(0.4))
+    return nn.Sequential(
+        backbone.requires_grad_(requires_grad=False), nn.Dropout(0.4), nn.Linear(6, classes)
     )
 
 
@@ -63,6 +88,13 @@ LEARNERS: dict[str, Callable[[], TorchLearner]] = {
     "noisy-adam": lambda: TorchLearner(noisy, ADAM, on_divergence="skip"),
     "wide": lambda: TorchLearner(given("wide"), MOMENTUM),
     "recurrent": lambda: TorchLearner(given("recurrent"), ADAM),
+    "cosine": lambda: TorchLearner(mlp([4], head="cosine"), MOMENTUM),
+    "cosine-adam": lambda: TorchLearner(linear(head="cosine"), ADAM),
+    "weight_norm": lambda: TorchLearner(mlp([4], head="weight_norm"), MOMENTUM),
+    "weight_norm-adam": lambda: TorchLearner(linear(head="weight_norm"), ADAM),
+    "cnn": lambda: TorchLearner(on_images(cnn([4, 8], head="cosine"), 5), ADAM),
+    "slim_resnet18": lambda: TorchLearner(on_images(slim_resnet18(2), 9), MOMENTUM),
+    "frozen": lambda: TorchLearner(on_frozen, ADAM),
     "threads": lambda: TorchLearner(mlp([4]), MOMENTUM, threads=2),
     "levers": lambda: TorchLearner(mlp([4]), MOMENTUM, training=levers()),
     "levers-adam": lambda: TorchLearner(noisy, ADAM, training=levers(augment_incoming=False)),

@@ -61,6 +61,8 @@ FACTORIES: dict[str, ModuleFactory] = {
     "noisy": noisy,
     "headless": headless,
     "without bias": without_bias,
+    "cosine": mlp([4], head="cosine"),
+    "weight_norm": mlp([4], head="weight_norm"),
 }
 VIEWS: dict[str, Callable[[TorchLearner], NDArray[np.float32]]] = {
     "losses": lambda learner: learner.losses(ROWS),
@@ -90,11 +92,12 @@ def by_autograd(learner: TorchLearner, x: NDArray[Any], label: int) -> NDArray[A
     logits = net.module.eval()(scaled(learner, x[None]))
     logits = logits if net.mask is None else logits + net.mask
     cross_entropy(logits, torch.tensor([label])).backward()  # type: ignore[no-untyped-call]
-    parts = [p.grad.reshape(head.out_features, -1) for p in head.parameters() if p.grad is not None]
+    weights = [p for p in head.parameters() if p.ndim]  # a cosine's scale belongs to no class
+    parts = [p.grad.reshape(head.out_features, -1) for p in weights if p.grad is not None]
     return torch.cat(parts, 1).reshape(-1).numpy()
 
 
-@pytest.mark.parametrize("name", ["linear", "mlp", "without bias"])
+@pytest.mark.parametrize("name", ["linear", "mlp", "without bias", "cosine", "weight_norm"])
 def test_gradients_are_those_of_autograd(name: str) -> None:
     learner = trained(FACTORIES[name])
     found = learner.gradients(ROWS)
