@@ -1,4 +1,5 @@
 from .batch import Batch, Rehearsal, Report, Scored
+from .branches import Branches
 from .buffers import (
     ClassBalancedBuffer,
     DecayedReservoirBuffer,
@@ -59,6 +60,7 @@ from .stage import Pipeline, Source, Stage, Stateful
 __all__ = [
     "ArraySource",
     "Batch",
+    "Branches",
     "Candidates",
     "CheckpointError",
     "ClassBalancedBuffer",
