@@ -82,7 +82,7 @@ def replay_settings(job: Job) -> tuple[Buffer, int | None]:
     ConfigError
         The job asks for a buffer that the method cannot do with.
     """
-    buffer, candidates, learner = job.buffer, job.mixer.candidates, job.learner
+    buffer, candidates, learner = job.buffer, job.mixer.candidates, job.only_learner
     if learner.method == "gss":
         said = buffer.kind if buffer.kind != Buffer().kind else "parametric"
         if said != "parametric" or buffer.selection not in (None, _GSS["selection"]):

@@ -118,8 +118,9 @@ def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
             own += _line(prefix + name, field, off=off)
             continue
         hidden = off or field.default is None
-        title = inspect.cleandoc(section.__doc__ or "")
-        inner += f"\n# {title}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
+        title = inspect.cleandoc(section.__doc__ or "").replace("\n\n", "\n")
+        said = textwrap.indent(title, "# ")
+        inner += f"\n{said}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
         inner += _section(section, f"{prefix}{name}.", off=hidden)
     return own + inner
 
