@@ -260,10 +260,7 @@ class _Run:
             where = "" if asked is None else f" in {asked!r}"
             self._tell(f"warning: no row had a label{where}: nothing was learned; see source.label")
         if not self.options.quiet:
-            self.progress.say(self._summary())
-            if self.learners is not None and self.last:
-                for line in aligned(*compare(self.last)):
-                    self.progress.say(line)
+            self.progress.say("\n  ".join([self._summary(), *self._table()]))
 
     def _stop(self) -> None:
         self._save(finished=False)
@@ -295,6 +292,10 @@ class _Run:
             where, reason = self.first_dead.get("line"), self.first_dead.get("reason")
             parts.append(f"{self.dead:,} put aside (the first, line {where}: {reason})")
         return ", ".join(parts)
+
+    def _table(self) -> list[str]:
+        """Return lines with the scores of several learners, if there are several."""
+        return aligned(*compare(self.last)) if self.learners is not None and self.last else []
 
     def _tell(self, message: str) -> None:
         self.progress.say(message)

@@ -173,7 +173,7 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
         if each["buffer"] is not None:
             own = _buffer_facts(each["buffer"])
             facts |= {f"{name}: {fact}": value for fact, value in own.items()}
-    width = max(12, *map(len, facts))
+    width = max(12, *(1 + len(name) for name in facts))
     for name, value in facts.items():
         console.print(f"{name:<{width}} {value}")
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from streamreplay import latest_checkpoint
+from streamreplay import latest_checkpoint, load_job
+from streamreplay.config import to_toml
 from tests.contract.digest import plain
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ RIVER += "allow_pickle = true\n"
 SEVERAL = f"""{COMMON}{BUFFER}[mixer]\nbatch_size_mem = 8
 [[learner]]
 name = "small"
-{SMALL}
+{SMALL}method = "der++"
 [[learner]]
 {LINES}
 [learner.buffer]
@@ -56,23 +57,23 @@ name = "été"
 kind = "none"
 """
 ALONE = {
-    "small": f"{COMMON}{BUFFER}[mixer]\nbatch_size_mem = 8\n[learner]\n{SMALL}",
+    "small": f"{COMMON}{BUFFER}[mixer]\nbatch_size_mem = 8\n[learner]\n{SMALL}method = 'der++'\n",
     "learner2": f"{COMMON}{BUFFER}kind = 'reservoir'\n[mixer]\nbatch_size_mem = 8\nsteps = 2\n"
     f"[learner]\n{LINES}",
-    "été": f"{COMMON}[buffer]\nkind = 'none'\n[mixer]\nbatch_size_mem = 8\n[learner]\n{RIVER}",
+    "été": f"{COMMON}{BUFFER}kind = 'none'\n[mixer]\nbatch_size_mem = 8\n[learner]\n{RIVER}",
 }
 
 SHARED = f"""{COMMON}[buffer]\nmax_size = 60\nshared = true
 [[learner]]
 {SMALL}
 [[learner]]
-{LINES}
+{LINES}method = "mir"
 [learner.mixer]
 by = "class"
 """
 ALONE_OF_SHARED = {
     "learner1": f"{COMMON}{BUFFER}[learner]\n{SMALL}",
-    "learner2": f"{COMMON}{BUFFER}[mixer]\nby = 'class'\n[learner]\n{LINES}",
+    "learner2": f"{COMMON}{BUFFER}[mixer]\nby = 'class'\n[learner]\n{LINES}method = 'mir'\n",
 }
 
 JOBS = {"own": (SEVERAL, ALONE), "shared": (SHARED, ALONE_OF_SHARED)}
@@ -152,10 +153,12 @@ def test_one_learner_in_an_array_has_a_name_too(in_process: Run, cli: Cli) -> No
 def test_the_end_is_a_table(in_process: Run, cli: Cli) -> None:
     cli.jsonl(400)
     _, err = run(in_process, cli, "out", SEVERAL, "--emit", "none")
-    first, header, *rows = [line.removeprefix("streamreplay: ") for line in err.splitlines()]
-    assert re.fullmatch(r"317 rows, 3 learners, \d+\.\d s \([\d,]+ rows/s\), 4 put aside.*", first)
+    first, header, *rows = err.splitlines()
+    assert re.fullmatch(
+        r"streamreplay: 317 rows, 3 learners, \d+\.\d s \([\d,]+ rows/s\), 4 put aside.*", first
+    )
     columns = ["learner", "accuracy", "in window", "kappa", "loss", "retained", "replayed"]
-    assert re.split(r"\s{2,}", header) == columns
+    assert re.split(r"\s{2,}", header.strip()) == columns
     found = {row.split()[0]: row.split() for row in rows}
     assert list(found) == list(ALONE)
     log = [json.loads(x) for x in (cli.folder / "out" / "metrics.jsonl").read_text().splitlines()]
@@ -222,6 +225,14 @@ MISTAKES = [
         ["buffer.shared=true", "buffer.kind=parametric", "buffer.selection=mine:pick"],
         "buffer.selection: mine:pick asks the learner, and goes without buffer.shared",
     ),
+    (
+        ["buffer.shared=true", "learner.b.method=gss"],
+        "b: learner.method: gss has a buffer of its own, and goes without buffer.shared",
+    ),
+    (
+        ["buffer.shared=true", "learner.a.method=der", "learner.b.method=der++"],
+        "b: note 'logits' is on these rows already: two learners that note the same need a buffer",
+    ),
     (["learner.b.river='forest.ARF()'"], "b: learner.river, character 1: River has no class 'for"),
     (["learner.a.allow_pickle=true"], "a: learner.allow_pickle: goes with learner.river, got no "),
     (
@@ -263,6 +274,18 @@ def test_a_learner_that_diverges_is_named(in_process: Run, cli: Cli) -> None:
     assert code == 1
     assert re.fullmatch(r"streamreplay: error: bad: loss is (nan|inf) at batch \d+ .*\n", err), err
     assert "failed: DivergenceError('bad: loss is" in (cli.folder / "out/events.log").read_text()
+
+
+def test_the_job_of_each_alone(tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text(SEVERAL)
+    job = load_job(tmp_path / "job.toml")
+    for name, text in ALONE.items():
+        (tmp_path / "alone.toml").write_text(text)
+        assert to_toml(job.alone(name)) == to_toml(load_job(tmp_path / "alone.toml"))
+    with pytest.raises(KeyError):
+        job.alone("large")
+    with pytest.raises(ValueError, match="there are several learners: small, learner2, été"):
+        _ = job.only_learner
 
 
 BROKEN = """
