@@ -29,8 +29,10 @@ class Counting:
 
     def __init__(self, fault: Exception | None = None, at: int = -1) -> None:
         self.rows, self.fault, self.at = 0, fault, at
+        self.starts = 0  # of its generator
 
     def __call__(self, stream: Iterable[Any]) -> Iterator[Scored]:
+        self.starts += 1
         for record in stream:
             batch = record.incoming if isinstance(record, Rehearsal) else record
             if self.fault is not None and batch.t[0] == self.at and not batch.held_out:
@@ -128,6 +130,26 @@ def test_an_error_at_the_end_names_its_branch() -> None:
     branches = Branches({"a": branch(), "b": {**branch(), "evaluator": ends_badly}})
     with pytest.raises(DivergenceError, match=r"^b: at the end$"):
         list(branches(stream()))
+
+
+def test_iterating_again_and_loading_begin_with_new_generators() -> None:
+    """Nothing that an old one would do after its yield may touch what was loaded."""
+    branches = Branches({"a": branch()})
+    pipeline = Pipeline(learners=branches)
+    learner = branches["a"]["learner"]
+    for batch in stream(3):
+        pipeline.step(batch)
+    assert learner.starts == 1
+    pipeline.load_state_dict(pipeline.state_dict())
+    pipeline.step(stream(4)[-1])
+    assert learner.starts == 2
+    found = branches([])
+    assert [report.scored for report in found] == [None]
+    assert learner.starts == 3
+    running = iter(branches(stream(2)))
+    next(running)
+    next(iter(branches(stream(2))))
+    assert learner.starts == 5
 
 
 def test_a_shared_buffer_counts_the_replays_of_all() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,6 +327,21 @@ def test_resume_asks_for_trust_and_for_the_same_learners(in_process: Run, cli: C
     found = cli.contents(cli.folder / "out")
     for log in ("predictions.jsonl", "dead_letters.jsonl"):  # a limit is an end, with its metrics
         assert found[log] == expected[log]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "trust"), [("own", "--trust "), ("shared", "")])
+def test_a_signal_says_how_to_resume(cli: Cli, kind: str, trust: str) -> None:
+    cli.jsonl(4000)
+    (cli.folder / "job.toml").write_text(JOBS[kind][0])
+    process = cli.start("run", "job.toml", "-o", "out", "--emit", "predictions")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    last = err.decode().splitlines()[-1]
+    assert process.returncode == 130
+    assert last.endswith(f"resume with: streamreplay run --resume {trust}--out out")
 
 
 @pytest.mark.slow
