@@ -75,7 +75,6 @@ class Branches:
         self.branches = {branch: dict(stages) for branch, stages in branches.items()}
         self.failed: str | None = None
         """The branch that raised last."""
-        self._connect()
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """Return the stages of a branch by its name."""
@@ -83,12 +82,12 @@ class Branches:
 
     def __call__(self, stream: Iterable[Batch | Rehearsal]) -> Iterator[Report]:
         """Yield a report for each incoming batch, and one more at the end of the stream."""
-        self._connect()
+        chains = {name: Chain(*stages.values()) for name, stages in self.branches.items()}
         for record in stream:
-            reports = self._each(lambda chain: chain.push(record))  # noqa: B023 - called at once
+            reports = self._each(chains, lambda chain: chain.push(record))  # noqa: B023 - at once
             if reports:
                 yield _join({name: [report] for name, report in reports.items()})
-        yield _join(self._each(lambda chain: list(chain(iter(())))))
+        yield _join(self._each(chains, lambda chain: list(chain(iter(())))))
 
     def state_dict(self) -> State:
         """Return the state of every stage, by branch and name."""
@@ -111,16 +110,12 @@ class Branches:
                 load_parts(stages, states[branch])
             except CheckpointError as error:
                 raise type(error)(f"{branch}.{error}") from None
-        self._connect()
 
-    def _connect(self) -> None:
-        self._chains = {branch: Chain(*stages.values()) for branch, stages in self.branches.items()}
-
-    def _each(self, run: Callable[[Chain], Any]) -> dict[str, Any]:
+    def _each(self, chains: Mapping[str, Chain], run: Callable[[Chain], Any]) -> dict[str, Any]:
         """Run every chain, and return what each gave, if it gave anything."""
         given: dict[str, Any] = {}
         error: Exception | None = None
-        for branch, chain in self._chains.items():
+        for branch, chain in chains.items():
             try:
                 found = run(chain)
             except Exception as raised:  # noqa: BLE001 - raised below, when the others have run
