@@ -270,3 +270,12 @@ def test_the_schema_describes_every_key() -> None:
     for definition in [schema, *schema["$defs"].values()]:
         for name, field in definition["properties"].items():
             assert "description" in field or "$ref" in str(field), name
+
+
+def test_the_schema_knows_both_forms_of_learner() -> None:
+    schema = job_schema()
+    one, several = schema["properties"]["learner"]["oneOf"]
+    assert one == {"$ref": "#/$defs/Learner"}
+    assert several["items"] == {"$ref": "#/$defs/NamedLearner"}
+    named, learner = (schema["$defs"][name]["properties"] for name in ("NamedLearner", "Learner"))
+    assert set(named) - set(learner) == {"name", "buffer", "mixer"}
