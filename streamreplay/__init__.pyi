@@ -1,4 +1,5 @@
 from .batch import Batch, Rehearsal, Report, Scored
+from .branches import Branches
 from .buffers import (
     ClassBalancedBuffer,
     DecayedReservoirBuffer,
@@ -70,6 +71,7 @@ __all__ = [
     "ArraySource",
     "Backbone",
     "Batch",
+    "Branches",
     "Candidates",
     "CheckpointError",
     "ClassBalancedBuffer",

@@ -329,14 +329,18 @@ class Report:
     Attributes
     ----------
     scored : Scored or None
-        The predictions of this batch; None in the last report of a stream, which has no rows.
+        The predictions of this batch; None in the last report of a stream, which has no rows. Of
+        several learners, those of the first.
     metrics : tuple of dict
         The log records that fell due within this batch, in order of position; most reports have
         none. Keys are documented in ``docs/log.md``.
+    by_learner : mapping of str to Scored
+        The predictions of each of several learners (see `Branches`), by name; else empty.
     """
 
     scored: Scored | None
     metrics: tuple[dict[str, Any], ...] = ()
+    by_learner: Mapping[str, Scored] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return 0 if self.scored is None else len(self.scored.incoming)

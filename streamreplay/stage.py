@@ -1,14 +1,24 @@
-"""What a stage is, and the pipeline that composes named stages."""
+"""What a stage is, and what composes stages: a chain, a pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from streamreplay.batch import Batch, Report
 from streamreplay.errors import CheckpointError
 
-__all__ = ["Pipeline", "Source", "Stage", "State", "Stateful", "expect"]
+__all__ = [
+    "Chain",
+    "Pipeline",
+    "Source",
+    "Stage",
+    "State",
+    "Stateful",
+    "expect",
+    "load_parts",
+    "save_parts",
+]
 
 State: TypeAlias = dict[str, Any]
 """A tree of dicts, lists, strings, numbers, booleans, None, NumPy arrays and torch tensors."""
@@ -61,6 +71,46 @@ class Stage(Protocol[In_contra, Out_co]):
         """Yield one record for each record of the stream, in order."""
 
 
+class Chain:
+    """Stages one behind the other, run over a stream or given one record at a time.
+
+    It has no state: that is on the stages.
+
+    Parameters
+    ----------
+    *stages : Stage
+    """
+
+    def __init__(self, *stages: Stage[Any, Any]) -> None:
+        self._stages = stages
+        self._feed = _Feed()
+        self._running: Iterator[Any] | None = None
+
+    def __call__(self, stream: Iterable[Any]) -> Iterator[Any]:
+        """Run the stages over a stream, and let go of what `push` had running."""
+        self._running = None
+        return self._over(stream)
+
+    def push(self, record: Any) -> Any | None:
+        """Return what comes out for one record; None if a stage keeps it back."""
+        self._feed.record = record
+        if self._running is None:
+            self._running = self._over(self._feed)
+        try:
+            return next(self._running)
+        except _StarvedError:
+            self._running = None  # its generators are gone; the state is on the stages
+            return None
+        except BaseException:
+            self._running = None
+            raise
+
+    def _over(self, stream: Iterable[Any]) -> Iterator[Any]:
+        for stage in self._stages:
+            stream = stage(stream)
+        return iter(stream)
+
+
 class Pipeline:
     """A source and named stages, composed in the order given.
 
@@ -104,8 +154,7 @@ class Pipeline:
         self.stages = stages
         self.position = 0
         """Rows of the stream taken in so far."""
-        self._feed = _Feed()
-        self._steps: Iterator[Report] | None = None
+        self._chain = Chain(*stages.values())
 
     def __getitem__(self, name: str) -> Any:
         """Return a stage by its name."""
@@ -114,7 +163,6 @@ class Pipeline:
     def __iter__(self) -> Iterator[Report]:
         if self.source is None:
             raise ValueError("this pipeline has no source: drive it with step()")
-        self._steps = None
         yield from self._chain(self._counted(self.source))
 
     def step(self, batch: Batch) -> Report:
@@ -132,30 +180,21 @@ class Pipeline:
                 use(report.scored.prediction)
             pipeline.finish()
         """
-        self._feed.batch = batch.numbered(self.position)
-        if self._steps is None:
-            self._steps = self._chain(self._counted(self._feed))
-        try:
-            return next(self._steps)
-        except _StarvedError:
-            self._steps = None  # its generators are gone; the state is on the stages
-            return Report(None)
-        except BaseException:
-            self._steps = None
-            raise
+        batch = batch.numbered(self.position)
+        self.position += len(batch)
+        report: Report | None = self._chain.push(batch)
+        return Report(None) if report is None else report
 
     def finish(self) -> Report:
         """End a stream that was driven with `step`, and return its last report."""
-        self._steps = None
         metrics = [record for report in self._chain(iter(())) for record in report.metrics]
         return Report(None, tuple(metrics))
 
     def state_dict(self) -> State:
         """Return the state of the source and of every stage, by name."""
-        parts = {"source": self.source, **self.stages}
         return {
             "position": self.position,
-            **{name: _save(part) for name, part in parts.items()},
+            **save_parts({"source": self.source, **self.stages}),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -173,15 +212,9 @@ class Pipeline:
         if set(state) != {"position", *parts}:
             saved = ", ".join(name for name in state if name != "position")
             raise CheckpointError(f"saved stages: {saved}; this pipeline has: {', '.join(parts)}")
-        for name, part in parts.items():
-            _load(name, part, state[name])
+        load_parts(parts, state)
         self.position = int(state["position"])
-        self._steps = None
-
-    def _chain(self, stream: Iterable[Any]) -> Iterator[Any]:
-        for stage in self.stages.values():
-            stream = stage(stream)
-        return iter(stream)
+        self._chain = Chain(*self.stages.values())
 
     def _counted(self, source: Iterable[Batch]) -> Iterator[Batch]:
         for batch in source:
@@ -190,21 +223,38 @@ class Pipeline:
 
 
 class _StarvedError(Exception):
-    """A stage pulled a second time within one step()."""
+    """A stage pulled a second time for one record."""
 
 
 class _Feed:
-    """A stream of one batch at a time, put there by `Pipeline.step`."""
+    """A stream of one record at a time, put there by `Chain.push`."""
 
     def __init__(self) -> None:
-        self.batch: Batch | None = None
+        self.record: Any = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Any]:
         while True:
-            if self.batch is None:
+            if self.record is None:
                 raise _StarvedError
-            batch, self.batch = self.batch, None
-            yield batch
+            record, self.record = self.record, None
+            yield record
+
+
+def save_parts(parts: Mapping[str, object]) -> State:
+    """Return the state of each part by name; that of a part without any is empty."""
+    return {name: _save(part) for name, part in parts.items()}
+
+
+def load_parts(parts: Mapping[str, object], state: State) -> None:
+    """Take over the state of each part.
+
+    Raises
+    ------
+    CheckpointError
+        One does not fit; the message begins with the part's name.
+    """
+    for name, part in parts.items():
+        _load(name, part, state[name])
 
 
 def _save(part: object) -> State:

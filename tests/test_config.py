@@ -40,6 +40,18 @@ def complaint(path: Path | None, *overrides: str) -> str:
             ),
         ),
         ("buffer = 3", "buffer: must be a section, got 3"),
+        ("learner = 3", "learner: must be a section, got 3"),
+        ("learner = [3]", "learner[0]: must be a section, got 3"),
+        ("learner = []", "learner: must have at least 1 item after validation, not 0, got []"),
+        (
+            "[[learner]]\nhidden = [-1]",
+            "learner[0].hidden[0]: must be greater than or equal to 1, got -1",
+        ),
+        (
+            "[[learner]]\n[learner.mixer]\nstep = 1",
+            "learner[0].mixer.step: unknown key, did you mean steps?",
+        ),
+        ("[learner]\nname = 'a'", "learner.name: unknown key"),
         ("[source.split]", "source.split.n_experiences: is missing"),
         (
             "[source.split]\nn_experience = 3",
@@ -130,6 +142,10 @@ def test_settings_win_over_the_file_and_are_blamed_for_their_own_mistakes(tmp_pa
     assert complaint(path, "mixer.steps.x=1") == (
         "command line: mixer.steps.x: steps is not a section"
     )
+    path = write(tmp_path, "learner = [3, {}]")
+    assert complaint(path, "learner.0.lr=1") == (
+        "command line: learner.0.lr: learner[0] is not a section"
+    )
 
 
 def test_paths_are_relative_to_who_wrote_them(
@@ -150,6 +166,65 @@ def test_the_resolved_job_is_the_same_job(tmp_path: Path) -> None:
     job = load_job(None, [*overrides, "source.label=3", "learner.hidden=[]"])
     assert load_job(write(tmp_path, to_toml(job))) == job
     assert to_toml(job) == to_toml(load_job(write(tmp_path, to_toml(job))))
+
+
+SEVERAL = """
+[buffer]
+max_bytes = 1000
+groups = 10
+storage = "rows"
+[mixer]
+steps = 2
+[[learner]]
+name = "a"
+[[learner]]
+[learner.buffer]
+kind = "window"
+storage = "other"
+[learner.mixer]
+by = "class"
+[[learner]]
+[learner.buffer]
+max_size = 5
+"""
+
+
+def test_several_learners_take_after_the_sections_of_the_job(tmp_path: Path) -> None:
+    path = write(tmp_path, SEVERAL)
+    job = load_job(path, ["buffer.ttl=9", "learner.a.buffer.ttl_seconds=1.5"])
+    a, b, c = job.several.values()
+    assert list(job.several) == ["a", "learner2", "learner3"]
+    assert a.buffer is not None
+    assert b.buffer is not None
+    assert c.buffer is not None
+    assert (a.buffer.ttl, a.buffer.ttl_seconds, a.buffer.groups) == (None, 1.5, 10)
+    assert (b.buffer.ttl, b.buffer.groups, b.buffer.max_bytes) == (9, None, 1000)
+    assert (c.buffer.max_size, c.buffer.max_bytes, c.buffer.groups) == (5, None, 10)
+    assert a.mixer is None
+    assert b.mixer is not None
+    assert (b.mixer.steps, b.mixer.by) == (2, "class")
+    assert b.buffer.storage == str(tmp_path / "other")
+    assert c.buffer.storage == str(tmp_path / "rows")
+    (tmp_path / "elsewhere").mkdir()
+    again = write(tmp_path / "elsewhere", to_toml(job))
+    assert load_job(again) == job
+    assert to_toml(load_job(again)) == to_toml(job)
+
+
+def test_learners_are_set_by_place_and_by_name(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    path = write(tmp_path, SEVERAL)
+    settings = ["learner.a.lr=1", "learner.learner2.lr=2", "learner.2.lr=3"]
+    job = load_job(path, [*settings, "learner.2.buffer.storage=here"])
+    assert [learner.lr for learner in job.learners] == [1.0, 2.0, 3.0]
+    buffer = job.several["learner3"].buffer
+    assert buffer is not None
+    assert buffer.storage == str(tmp_path.parent / "here")
+    assert [learner.lr for learner in load_job(None, ["learner.lr=4"]).learners] == [4.0]
+    made = load_job(
+        None, ["learner.0.lr=5", "learner.1.lr=6", "learner.1.name=x", "learner.x.lr=7"]
+    )
+    assert {name: learner.lr for name, learner in made.several.items()} == {"learner1": 5, "x": 7}
 
 
 def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> None:
@@ -195,3 +270,12 @@ def test_the_schema_describes_every_key() -> None:
     for definition in [schema, *schema["$defs"].values()]:
         for name, field in definition["properties"].items():
             assert "description" in field or "$ref" in str(field), name
+
+
+def test_the_schema_knows_both_forms_of_learner() -> None:
+    schema = job_schema()
+    one, several = schema["properties"]["learner"]["oneOf"]
+    assert one == {"$ref": "#/$defs/Learner"}
+    assert several["items"] == {"$ref": "#/$defs/NamedLearner"}
+    named, learner = (schema["$defs"][name]["properties"] for name in ("NamedLearner", "Learner"))
+    assert set(named) - set(learner) == {"name", "buffer", "mixer"}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from streamreplay import build, data_path, load_job
+
 ROOT = Path(__file__).parents[1]
 PAGES = {
     "README.md": 3,
@@ -19,6 +21,7 @@ PAGES = {
     "docs/river.md": 5,
     "docs/levers.md": 3,
     "docs/models.md": 4,
+    "docs/comparing.md": 3,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 
@@ -42,6 +45,14 @@ def test_python_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.Monkey
     namespace: dict[str, object] = {}
     for block in code:
         exec(compile(block, page, "exec"), namespace)  # noqa: S102 - our own examples
+
+
+def test_the_job_file_of_several_learners_runs(tmp_path: Path) -> None:
+    (text,) = (block for block in blocks("docs/comparing.md", "toml") if "[source]" in block)
+    (tmp_path / "job.toml").write_text(text)
+    job = load_job(tmp_path / "job.toml", [f"source.path={data_path('digits.npz')}"])
+    reports = [*zip(build(job), range(4), strict=False)]
+    assert [*reports[-1][0].by_learner] == [*job.several] == ["er", "er-ace", "no-replay", "forest"]
 
 
 @pytest.mark.slow

@@ -30,23 +30,26 @@ from streamreplay.config.job import Buffer
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["make_buffer"]
+__all__ = ["EITHER", "GOES_WITH", "make_buffer"]
 
 _BALANCED = ("class_balanced", "task_balanced", "experience_balanced")
-_GOES_WITH = {
+GOES_WITH: dict[str, tuple[str, ...]] = {
     "groups": _BALANCED,
     "groupby": ("parametric",),
     "selection": ("parametric",),
     "half_life": ("decayed",),
     "half_life_seconds": ("decayed",),
 }
+"""Keys of ``[buffer]`` that only some kinds have."""
+
 _ASKS = {
     "herding": "features",
     "closest_to_center": "features",
     "loss_aware": "losses",
     "gss_greedy": "gradients",
 }
-_EITHER = (("half_life", "half_life_seconds"), ("ttl", "ttl_seconds"))
+EITHER = (("half_life", "half_life_seconds"), ("ttl", "ttl_seconds"))
+"""Keys that exclude each other."""
 
 
 def make_buffer(settings: Buffer, seed: Seed, learner: Any) -> ExemplarsBuffer:
@@ -56,8 +59,9 @@ def make_buffer(settings: Buffer, seed: Seed, learner: Any) -> ExemplarsBuffer:
     ----------
     settings : Buffer
     seed : int or numpy.random.SeedSequence
-    learner : TorchLearner or RiverLearner
-        What a selection strategy asks for losses, features and gradients.
+    learner : TorchLearner or RiverLearner or None
+        What a selection strategy asks for losses, features and gradients; None where several
+        share the buffer.
 
     Raises
     ------
@@ -101,12 +105,12 @@ def make_buffer(settings: Buffer, seed: Seed, learner: Any) -> ExemplarsBuffer:
 
 
 def _check(settings: Buffer) -> None:
-    for key, kinds in _GOES_WITH.items():
+    for key, kinds in GOES_WITH.items():
         if getattr(settings, key) is not None and settings.kind not in kinds:
             raise ConfigError(
                 f"buffer.{key}: goes with kind {' or '.join(kinds)}, got {settings.kind}"
             )
-    for one, other in _EITHER:
+    for one, other in EITHER:
         if getattr(settings, one) is not None and getattr(settings, other) is not None:
             raise ConfigError(f"buffer.{one}: goes without {other}, got both")
 
@@ -131,6 +135,10 @@ def _strategy(
             learner.gradients, seed=spawn_seed(seed, "gss")
         ),
     }
+    if learner is None and (name in _ASKS or name not in kinds):
+        raise ConfigError(
+            f"buffer.selection: {name} asks the learner, and goes without buffer.shared"
+        )
     if name in _ASKS and not hasattr(learner, _ASKS[name]):
         raise ConfigError(f"buffer.selection: {name} needs a torch module, got learner.river")
     if name in kinds:

@@ -5,9 +5,19 @@ A number of 0 stands for "none" where the text says so: TOML has no null.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 __all__ = [
     "Backbone",
@@ -16,6 +26,7 @@ __all__ = [
     "Job",
     "Learner",
     "Mixer",
+    "NamedLearner",
     "Run",
     "Source",
     "Split",
@@ -134,6 +145,8 @@ class Buffer(_Section):
     """The same in seconds of event time."""
     storage: str | None = None
     """Folder to memory-map the rows in; by default they are in RAM."""
+    shared: bool = False
+    """Whether several learners draw from this one buffer; by default each has its own."""
 
 
 class Mixer(_Section):
@@ -153,7 +166,10 @@ class Mixer(_Section):
 
 
 class Learner(_Section):
-    """The model and how it learns."""
+    """The model and how it learns.
+
+    Several learners are compared in one pass as a [[learner]] each: see docs/comparing.md.
+    """
 
     module: str = "mlp"
     """linear, mlp, cnn, slim_resnet18, or "package.module:factory" of (feature_shape, n_classes) ->
@@ -169,14 +185,15 @@ class Learner(_Section):
     head: Literal["linear", "cosine", "weight_norm"] = "linear"
     """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
     method: str = "er"
-    """How it learns from memory: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, gdumb, gss, or
-    "package.module:factory" of () -> Method."""
+    """How it learns from memory: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb,
+    gss, or "package.module:factory" of () -> Method."""
     alpha: Annotated[float, Field(ge=0)] | None = None
     """der, der++: weight of the stored logits."""
     beta: Annotated[float, Field(ge=0)] | None = None
     """der++: weight of the stored labels."""
     look_back: Count | None = None
-    """er-ace: rows before the batch whose classes incoming rows also compete with."""
+    """er-ace: rows before the batch whose classes incoming rows also compete with. er-slda learns
+    as er-ace does if it is given, else as er."""
     distillation: Annotated[float, Field(ge=0)] | None = None
     """lwf, mkd: weight of what the teacher says."""
     temperature: Annotated[float, Field(gt=0)] | None = None
@@ -185,6 +202,10 @@ class Learner(_Section):
     """gdumb: passes over memory for a fresh module."""
     retrain_every: Count | None = None
     """gdumb: rows after which it is trained afresh, also if no held-out rows ask for it."""
+    random_features: Positive | None = None
+    """er-slda: how many; 2,000 take 32 MB."""
+    discriminant_weight: Annotated[float, Field(ge=0)] | None = None
+    """er-slda: what the discriminants count beside the module."""
     loss: str | None = None
     """Instead of the method's loss, "package.module:function" of (step) -> scalar tensor."""
     retrieval: str | None = None
@@ -244,6 +265,25 @@ class Learner(_Section):
     """Let checkpoints hold the River model, which is a pickle; --out needs it."""
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[^\W\d_][\w.+-]*", name):
+        raise ValueError(
+            f"must begin with a letter and be of letters, digits and any of . _ + -, got {name!r}"
+        )
+    return name
+
+
+class NamedLearner(Learner):
+    """One of several learners, which learn side by side from the same rows."""
+
+    name: Annotated[str, AfterValidator(_check_name)] | None = None
+    """What the logs call it; by default learner1, learner2, ..."""
+    buffer: Buffer | None = None
+    """A buffer that differs from the job's; keys that are left out are as in [buffer]."""
+    mixer: Mixer | None = None
+    """A mixer that differs from the job's; keys that are left out are as in [mixer]."""
+
+
 class Evaluator(_Section):
     """What is logged."""
 
@@ -289,6 +329,17 @@ class Run(_Section):
     """Stop at the first record that cannot be read, instead of putting it aside."""
 
 
+def _form(learner: Any) -> str:
+    return "several" if isinstance(learner, list) else "one"
+
+
+OneOrSeveral: TypeAlias = Annotated[
+    Annotated[Learner, Tag("one")]
+    | Annotated[Annotated[list[NamedLearner], Field(min_length=1)], Tag("several")],
+    Discriminator(_form),
+]
+
+
 class Job(_Section):
     """A job: where rows come from, what is kept, how it is learned, what is logged."""
 
@@ -298,7 +349,76 @@ class Job(_Section):
     backbone: Backbone | None = None
     buffer: Buffer = Buffer()
     mixer: Mixer = Mixer()
-    learner: Learner = Learner()
+    learner: OneOrSeveral = Learner()
+    """One learner, or an array of them that learn side by side from the same rows."""
     evaluator: Evaluator = Evaluator()
     test: Test | None = None
     run: Run = Run()
+
+    @property
+    def several(self) -> dict[str, NamedLearner]:
+        """Each of several learners by its name; empty where there is one [learner]."""
+        if isinstance(self.learner, Learner):
+            return {}
+        return {
+            learner.name or f"learner{place}": learner
+            for place, learner in enumerate(self.learner, 1)
+        }
+
+    @property
+    def learners(self) -> list[Learner]:
+        """All learners, also where there is one."""
+        return [self.learner] if isinstance(self.learner, Learner) else [*self.learner]
+
+    @property
+    def only_learner(self) -> Learner:
+        """The learner of a job that has one.
+
+        Raises
+        ------
+        ValueError
+            There are several.
+        """
+        if not isinstance(self.learner, Learner):
+            raise ValueError(f"there are several learners: {', '.join(self.several)}")  # noqa: TRY004
+        return self.learner
+
+    def alone(self, name: str) -> Job:
+        """Return the job of one of several learners, as if there were no other.
+
+        Raises
+        ------
+        KeyError
+            There is none of that name.
+        """
+        named = self.several[name]
+        settings = {key: getattr(named, key) for key in Learner.model_fields}
+        changes = {
+            "learner": Learner.model_construct(**settings),
+            "buffer": (named.buffer or self.buffer).model_copy(update={"shared": False}),
+            "mixer": named.mixer or self.mixer,
+        }
+        return self.model_copy(update=changes)
+
+    @model_validator(mode="after")
+    def _check_several(self) -> Self:
+        for fault in self._faults():
+            raise ValueError(fault)
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        if isinstance(self.learner, Learner):
+            if self.buffer.shared:
+                yield "buffer.shared: goes with several learners, got one [learner]"
+            return
+        names = list(self.several)
+        for place, learner in enumerate(self.learner):
+            key, name = f"learner[{place}]", learner.name or f"learner{place + 1}"
+            if name not in names:
+                yield f"{key}.name: must be its own, got {name!r} twice"
+            else:
+                names.remove(name)
+            if learner.buffer is not None and learner.buffer.shared:
+                yield f"{key}.buffer.shared: is a key of [buffer] alone"
+            if learner.buffer is not None and self.buffer.shared:
+                yield f"{key}.buffer: goes without buffer.shared, got both"

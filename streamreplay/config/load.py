@@ -8,12 +8,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from streamreplay.config.job import Job
+from streamreplay.config.job import Job, NamedLearner
+from streamreplay.config.several import find_learner, inherit
 from streamreplay.errors import ConfigError
 
 __all__ = ["known_keys", "load_job", "section_of"]
@@ -36,7 +37,8 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
         A TOML file; paths in it are relative to its folder. Without it, all defaults.
     overrides : sequence of str
         ``section.key=value``, the value in TOML, or a bare string where it is not TOML. Later ones
-        win. Paths in them are relative to the working directory.
+        win. Paths in them are relative to the working directory. Of several learners one is named
+        by its place or its name: ``learner.0.lr=0.1``, ``learner.small.lr=0.1``.
 
     Raises
     ------
@@ -53,9 +55,9 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
     tree = {} if file is None else _read(file)
     if file is not None:
         _anchor(tree, file.parent)
-    given: set[tuple[str, ...]] = set()
-    for override in overrides:
-        given.add(_apply(tree, override))
+    grow = "learner" not in tree
+    given = {_apply(tree, override, grow=grow) for override in overrides}
+    inherit(tree)
     try:
         return Job.model_validate(tree)
     except ValidationError as error:
@@ -73,10 +75,11 @@ def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of a field that is a section, be it optional."""
-    for choice in getattr(annotation, "__args__", (annotation,)):
-        if isinstance(choice, type) and issubclass(choice, BaseModel):
-            return choice
+    """Return the model of a field that is a section, be it optional or one of several forms."""
+    for choice in get_args(annotation) or (annotation,):
+        inner = get_args(choice)[0] if get_origin(choice) is Annotated else choice
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
     return None
 
 
@@ -97,18 +100,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}:{line[1]}: {message.replace(line[0], '')}") from None
 
 
-def _apply(tree: dict[str, Any], override: str) -> tuple[str, ...]:
+def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...]:
     name, equals, text = override.partition("=")
     keys = tuple(key.strip() for key in name.split("."))
     if not equals or not all(keys):
         raise ConfigError(f"command line: a setting is section.key=value, got {override!r}")
-    value = _value(text)
-    node = tree
-    for key in keys[:-1]:
+    value, node, within = _value(text), tree, keys
+    place = find_learner(tree, keys, grow=grow)
+    if place is not None:
+        node, within = tree["learner"][place], keys[2:]
+        keys = ("learner", str(place), *within)
+    for key in within[:-1]:
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
             raise ConfigError(f"command line: {name}: {key} is not a section")
-    node[keys[-1]] = _absolute(value, Path.cwd()) if keys in _PATHS else value
+    node[within[-1]] = _absolute(value, Path.cwd()) if within in _PATHS else value
     return keys
 
 
@@ -125,6 +131,10 @@ def _anchor(tree: dict[str, Any], folder: Path) -> None:
         node = tree.get(section)
         if isinstance(node, dict) and key in node:
             node[key] = _absolute(node[key], folder)
+    learners = tree.get("learner")
+    for learner in learners if isinstance(learners, list) else ():
+        if isinstance(learner, dict):
+            _anchor(learner, folder)
 
 
 def _absolute(value: Any, folder: Path) -> Any:
@@ -140,32 +150,47 @@ def _explain(error: ValidationError, path: Path | None, given: set[tuple[str, ..
     # an unknown key first: it often explains why another one is missing
     unknown = [name for name, (each, *_) in faults.items() if each["type"] == "extra_forbidden"]
     name = [*unknown, *faults][0]
-    keys = tuple(str(key) for key in faults[name][0]["loc"])
+    keys = tuple(str(key) for key in _keys(faults[name][0]))
     from_line = path is None or any(keys[: len(key)] == key for key in given)
     place = "command line" if from_line else str(path)
     also = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{place}: {name}: {_rule(faults[name])}{also}"
+    return f"{place}: {name + ': ' if name else ''}{_rule(faults[name])}{also}"
+
+
+def _keys(error: ErrorDetails) -> tuple[str | int, ...]:
+    """Return the keys to an error, without the form that pydantic adds behind ``learner``."""
+    keys = error["loc"]
+    return (*keys[:1], *keys[2:]) if keys[:1] == ("learner",) else keys
 
 
 def _name(error: ErrorDetails) -> str:
     """Write the key's dotted name, without the branches of a union that pydantic adds."""
-    name = ""
-    for key in error["loc"]:
+    known = _all_keys()
+    name = plain = ""
+    for key in _keys(error):
         if isinstance(key, int):
-            return f"{name}[{key}]"
-        longer = f"{name}.{key}" if name else str(key)
-        if name in set(known_keys()):
+            name += f"[{key}]"
+            if plain in known:
+                break
+        elif plain in known:
             break
-        name = longer
+        else:
+            name, plain = (f"{longer}.{key}" if longer else key for longer in (name, plain))
     return name
+
+
+def _all_keys() -> set[str]:
+    return {*known_keys(), *known_keys(NamedLearner, "learner.")}
 
 
 def _rule(branches: list[ErrorDetails]) -> str:
     kind, value = branches[0]["type"], branches[0]["input"]
     if kind == "extra_forbidden":
-        return f"unknown key{_nearest(tuple(str(key) for key in branches[0]['loc']))}"
+        return f"unknown key{_nearest(_keys(branches[0]))}"
     if kind == "missing":
         return "is missing"
+    if kind == "value_error":
+        return branches[0]["msg"].removeprefix("Value error, ")
     if kind in ("model_type", "model_attributes_type"):
         return f"must be a section, got {_show(value)}"
     rules = [re.sub(r"^\w+ should (be|have) ", "", each["msg"]) for each in branches]
@@ -174,16 +199,18 @@ def _rule(branches: list[ErrorDetails]) -> str:
     return f"must {verb} {rule}, got {_show(value)}"
 
 
-def _nearest(loc: tuple[str, ...]) -> str:
-    keys = list(known_keys())
-    section = ".".join(loc[:-1])
+def _nearest(loc: tuple[str | int, ...]) -> str:
+    several = any(isinstance(key, int) for key in loc)
+    keys = sorted(_all_keys()) if several else list(known_keys())
+    *outer, last = (key for key in loc if isinstance(key, str))
+    section = ".".join(outer)
     siblings = {
         _child(key, section) for key in keys if not section or key.startswith(section + ".")
     }
-    near = difflib.get_close_matches(loc[-1], sorted(siblings), 1)
+    near = difflib.get_close_matches(last, sorted(siblings), 1)
     if not near:
         by_leaf = {key.rpartition(".")[2]: key for key in keys}
-        near = [by_leaf[leaf] for leaf in difflib.get_close_matches(loc[-1], sorted(by_leaf), 1)]
+        near = [by_leaf[leaf] for leaf in difflib.get_close_matches(last, sorted(by_leaf), 1)]
     return f", did you mean {near[0]}?" if near else ""
 
 

@@ -24,6 +24,8 @@ _PARAMETERS = (
     "temperature",
     "retrain_passes",
     "retrain_every",
+    "random_features",
+    "discriminant_weight",
 )
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
 _PER_DRAWN = 5  # candidates for each row to be chosen, where the job says nothing
@@ -82,7 +84,7 @@ def replay_settings(job: Job) -> tuple[Buffer, int | None]:
     ConfigError
         The job asks for a buffer that the method cannot do with.
     """
-    buffer, candidates, learner = job.buffer, job.mixer.candidates, job.learner
+    buffer, candidates, learner = job.buffer, job.mixer.candidates, job.only_learner
     if learner.method == "gss":
         said = buffer.kind if buffer.kind != Buffer().kind else "parametric"
         if said != "parametric" or buffer.selection not in (None, _GSS["selection"]):

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from streamreplay.branches import Branches
 from streamreplay.config.buffers import make_buffer
 from streamreplay.config.imports import blame
 from streamreplay.config.job import Job
@@ -31,8 +32,10 @@ def build(
     """Open a job's source and put its stages behind it.
 
     The stages are ``holdout`` (with held-out rows only), ``backbone`` (if the job has one),
-    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. What
-    the stream calls its classes is in ``pipeline.source.labels``.
+    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. With
+    several learners they are ``holdout``, ``backbone``, ``buffer`` (if all share it) and
+    ``learners``: `Branches`, with the others for each learner. Each part has the seed that it has
+    alone. What the stream calls its classes is in ``pipeline.source.labels``.
 
     Parameters
     ----------
@@ -60,18 +63,46 @@ def build(
         for report in pipeline:
             ...
     """
-    from streamreplay.config.methods import replay_settings  # noqa: PLC0415 - slow: imports torch
-
     source, test = open_inputs(job, on_dead=on_dead, stop=stop)
     stages: dict[str, Stage[Any, Any]] = {}
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
-    seed = spawn_seed(job.seed, "learner")
-    learner = make_learner(job.learner, seed, source=source, trusted=trusted)
     if job.backbone is not None:
         stages["backbone"] = make_backbone(job.backbone, spawn_seed(job.seed, "backbone"))
+    if job.several:
+        if job.buffer.shared:
+            stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
+        branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
+        stages["learners"] = Branches(branches)
+    else:
+        stages |= _chain(job, source, trusted=trusted)
+    return Pipeline(source, **stages)
+
+
+def _branch(job: Job, name: str, source: Any, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
+    try:
+        return _chain(job.alone(name), source, trusted=trusted, shares=job.buffer.shared)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error.__cause__
+
+
+def _chain(
+    job: Job, source: Any, *, trusted: bool, shares: bool = False
+) -> dict[str, Stage[Any, Any]]:
+    """Make what there is for each learner; no buffer if it shares one."""
+    from streamreplay.config.methods import replay_settings  # noqa: PLC0415 - slow: imports torch
+
+    stages: dict[str, Stage[Any, Any]] = {}
+    seed = spawn_seed(job.seed, "learner")
+    learner = make_learner(job.only_learner, seed, source=source, trusted=trusted)
     buffer, candidates = replay_settings(job)
-    stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
+    if not shares:
+        stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
+    elif buffer != job.buffer:
+        raise ConfigError(
+            f"learner.method: {job.only_learner.method} has a buffer of its own, and goes without "
+            "buffer.shared"
+        )
     stages["mixer"] = _mixer(job, candidates)
     stages["learner"] = learner
     stages["evaluator"] = Prequential(
@@ -79,7 +110,7 @@ def build(
         window=job.evaluator.window,
         fading=job.evaluator.fading,
     )
-    return Pipeline(source, **stages)
+    return stages
 
 
 def _mixer(job: Job, candidates: int | None) -> Mixer:
@@ -99,7 +130,9 @@ def _mixer(job: Job, candidates: int | None) -> Mixer:
     )
 
 
-def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
+def fault_of_user_code(
+    job: Job, error: BaseException, learner: str | None = None
+) -> ConfigError | None:
     """Return what to raise for an error from inside code that a job imports; None for others.
 
     Parameters
@@ -107,20 +140,23 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
     job : Job
     error : BaseException
         Raised by a pipeline built from that job.
+    learner : str, optional
+        In which of several learners; see `Branches.failed`.
     """
-    river, selection = job.learner.river or "", job.buffer.selection or ""
+    of, job = ("", job) if learner is None else (f"{learner}: ", job.alone(learner))
+    settings, river, selection = job.only_learner, job.only_learner.river, job.buffer.selection
     backbone = "" if job.backbone is None else job.backbone.module
     entries = {  # by which function ours or torch's calls the user's
-        "_call_impl": ("learner.module", _imported(job.learner.module)),
-        "ask": ("learner.river", river),
-        "teach": ("learner.river", river),
-        "make_sorted_indices": ("buffer.selection", _imported(selection)),
-        "make_keys": ("buffer.selection", _imported(selection)),
-        "_choose": ("learner.retrieval", _imported(job.learner.retrieval or "")),
-        "_lose": ("learner.loss", _imported(job.learner.loss or "")),
-        "_make_notes": ("learner.notes", _imported(job.learner.notes or "")),
-        "_augment": ("learner.augment", ", ".join(filter(_imported, job.learner.augment))),
-        "_ask_schedule": ("learner.schedule", _imported(job.learner.schedule or "")),
+        "_call_impl": ("learner.module", _imported(settings.module)),
+        "ask": ("learner.river", river or ""),
+        "teach": ("learner.river", river or ""),
+        "make_sorted_indices": ("buffer.selection", _imported(selection or "")),
+        "make_keys": ("buffer.selection", _imported(selection or "")),
+        "_choose": ("learner.retrieval", _imported(settings.retrieval or "")),
+        "_lose": ("learner.loss", _imported(settings.loss or "")),
+        "_make_notes": ("learner.notes", _imported(settings.notes or "")),
+        "_augment": ("learner.augment", ", ".join(filter(_imported, settings.augment))),
+        "_ask_schedule": ("learner.schedule", _imported(settings.schedule or "")),
     }
     if not isinstance(error, Exception) or isinstance(error, ConfigError):
         return None
@@ -130,7 +166,7 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
     for call in reversed(calls):
         key, name = entries.get(call, ("", ""))
         if name:
-            return blame(key, name, "failed", error)
+            return blame(f"{of}{key}", name, "failed", error)
     return None
 
 

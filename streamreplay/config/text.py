@@ -56,6 +56,8 @@ _EXAMPLES = {
     "learner.temperature": "2.0",
     "learner.retrain_passes": "30",
     "learner.retrain_every": "10_000",
+    "learner.random_features": "2_000",
+    "learner.discriminant_weight": "1.0",
     "learner.loss": '"mypackage.losses:focal"',
     "learner.retrieval": '"hardest"',
     "learner.notes": '"mypackage.losses:my_notes"',
@@ -121,8 +123,9 @@ def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
             own += _line(prefix + name, field, off=off)
             continue
         hidden = off or field.default is None
-        title = inspect.cleandoc(section.__doc__ or "")
-        inner += f"\n# {title}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
+        title = inspect.cleandoc(section.__doc__ or "").replace("\n\n", "\n")
+        said = textwrap.indent(title, "# ")
+        inner += f"\n{said}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
         inner += _section(section, f"{prefix}{name}.", off=hidden)
     return own + inner
 

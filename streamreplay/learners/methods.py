@@ -143,8 +143,8 @@ def ncm() -> Method:
 
 def er_slda(
     look_back: int | None = None,
-    features: int = 2000,
-    weight: float = 1.0,
+    random_features: int = 2000,
+    discriminant_weight: float = 1.0,
 ) -> Method:
     """Return a method that replays, and predicts together with a classifier that cannot forget.
 
@@ -155,13 +155,13 @@ def er_slda(
     ----------
     look_back : int, optional
         The module learns by `er_ace` with this; by default, None, by `er`.
-    features : int
+    random_features : int
         How many random features; 2,000 take 32 MB beside the buffer.
-    weight : float
+    discriminant_weight : float
         Of the discriminants' log-probabilities.
     """
     base = er() if look_back is None else er_ace(look_back)
-    return replace(base, discriminant=Discriminant(features, weight))
+    return replace(base, discriminant=Discriminant(random_features, discriminant_weight))
 
 
 def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:

@@ -15,8 +15,9 @@ from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import metrics_line, prediction_lines
+from streamreplay.run.records import metrics_line, report_lines
 from streamreplay.run.signals import StopSignals
+from streamreplay.run.tables import aligned, compare
 
 __all__ = ["Options", "run_job"]
 
@@ -61,11 +62,8 @@ def run_job(job: Job, options: Options) -> int:
         raise ConfigError("--continue goes with --resume and standard input (--source -)")
     if options.trust and not options.resume:
         raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
-    if options.out is not None and job.learner.river is not None and not job.learner.allow_pickle:
-        raise ConfigError(
-            "learner.river: its checkpoints are pickles, which --out writes only with "
-            "learner.allow_pickle = true (--set learner.allow_pickle=true)"
-        )
+    if options.out is not None:
+        _check_pickles(job)
     with StopSignals() as signals:
         run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
         try:
@@ -79,6 +77,16 @@ def run_job(job: Job, options: Options) -> int:
             run.close()
 
 
+def _check_pickles(job: Job) -> None:
+    for place, learner in enumerate(job.learners):
+        if learner.river is not None and not learner.allow_pickle:
+            key = f"learner.{place}" if job.several else "learner"
+            raise ConfigError(
+                f"{key}.river: its checkpoints are pickles, which --out writes only with "
+                f"{key}.allow_pickle = true (--set {key}.allow_pickle=true)"
+            )
+
+
 class _Run:
     def __init__(self, job: Job, options: Options, signals: StopSignals) -> None:
         self.job, self.options, self.signals = job, options, signals
@@ -87,7 +95,7 @@ class _Run:
         self.dead = 0
         self.first_dead: dict[str, Any] | None = None
         self.early_dead: list[bytes] = []  # of a source that is read whole before the run begins
-        self.accuracy: float | None = None
+        self.last: dict[str, dict[str, dict[str, Any]]] = {}  # records, by learner and kind
         self.was_finished = False
         self.sizes_before: dict[str, int] = {}
         self.pipeline = build(
@@ -95,6 +103,7 @@ class _Run:
         )
         self.source: Any = self.pipeline.source
         self.buffer: Any = self.pipeline.stages.get("buffer")
+        self.learners: Any = self.pipeline.stages.get("learners")
         total = job.run.limit or getattr(self.source, "rows_total", None)
         self.progress = make_progress(quiet=options.quiet, total=total)
 
@@ -109,7 +118,8 @@ class _Run:
             return 0
         except BaseException as error:
             self._note(f"failed: {error!r}")
-            if (fault := fault_of_user_code(self.job, error)) is not None:
+            failed = None if self.learners is None else self.learners.failed
+            if (fault := fault_of_user_code(self.job, error, failed)) is not None:
                 raise fault from error
             raise
         if ended:
@@ -175,7 +185,7 @@ class _Run:
         wanted = emit == "predictions" or (folder is not None and folder.predictions is not None)
         lines = b""
         if wanted and report.scored is not None:
-            lines = prediction_lines(report.scored, labels)
+            lines = report_lines(report, labels)
             if folder is not None and folder.predictions is not None:
                 folder.predictions.write(lines)
         metrics = [metrics_line(record, labels) for record in report.metrics]
@@ -185,17 +195,25 @@ class _Run:
         if out:
             self.output.write(out)
         buffered = None if self.buffer is None else len(self.buffer)
-        self.progress.show(self.pipeline.position, self.accuracy, buffered)
+        self.progress.show(self.pipeline.position, self._accuracies(), buffered)
 
     def _log_metrics(self, report: Report, lines: bytes) -> None:
         for record in report.metrics:
-            if record["kind"] == "prequential":
-                self.accuracy = record["accuracy"]
+            self.last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
         if self.folder is not None:
             self.folder.metrics.write(lines)
             timings = [self.clock.lap(self.pipeline.position)] * len(report.metrics)
             self.folder.timings.write(b"".join(map(dump_line, timings)))
             self.folder.flush()
+
+    def _accuracies(self) -> dict[str, float]:
+        """Return what each learner has got right so far; of a single one as "accuracy"."""
+        found = {name: kinds.get("prequential", {}) for name, kinds in self.last.items()}
+        return {
+            name or "accuracy": record["accuracy"]
+            for name, record in found.items()
+            if record.get("accuracy") is not None
+        }
 
     def _note_features(self) -> None:
         found = getattr(self.source, "feature_names", None)
@@ -236,12 +254,13 @@ class _Run:
             return
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
-        if self.pipeline.position and self.accuracy is None and self.job.source.label != "":
+        blind = self.pipeline.position and not self._accuracies()
+        if blind and self.job.source.label != "":
             asked = self.job.source.label
             where = "" if asked is None else f" in {asked!r}"
             self._tell(f"warning: no row had a label{where}: nothing was learned; see source.label")
         if not self.options.quiet:
-            self.progress.say(self._summary())
+            self.progress.say("\n  ".join([self._summary(), *self._table()]))
 
     def _stop(self) -> None:
         self._save(finished=False)
@@ -251,7 +270,7 @@ class _Run:
     def _how_to_resume(self) -> str:
         if self.options.out is None:
             return "nothing was saved, as there is no --out"
-        trust = "" if self.job.learner.river is None else "--trust "
+        trust = "--trust " if any(each.river for each in self.job.learners) else ""
         command = f"streamreplay run --resume {trust}--out {shlex.quote(str(self.options.out))}"
         if self.job.source.path != "-":
             return f"resume with: {command}"
@@ -261,8 +280,11 @@ class _Run:
         rows = self.pipeline.position - self.clock.first
         seconds = max(self.clock.elapsed, 1e-9)
         parts = [f"{self.pipeline.position:,} rows"]
-        if self.accuracy is not None:
-            parts.append(f"accuracy {self.accuracy:.4f}")
+        if self.learners is not None:
+            n = len(self.job.learners)
+            parts.append(f"{n} learner{'s' if n > 1 else ''}")
+        else:
+            parts += [f"{name} {value:.4f}" for name, value in self._accuracies().items()]
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
@@ -270,6 +292,10 @@ class _Run:
             where, reason = self.first_dead.get("line"), self.first_dead.get("reason")
             parts.append(f"{self.dead:,} put aside (the first, line {where}: {reason})")
         return ", ".join(parts)
+
+    def _table(self) -> list[str]:
+        """Return lines with the scores of several learners, if there are several."""
+        return aligned(*compare(self.last)) if self.learners is not None and self.last else []
 
     def _tell(self, message: str) -> None:
         self.progress.say(message)

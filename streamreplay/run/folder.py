@@ -186,11 +186,11 @@ def _compare(saved: Job, given: Job, place: Path) -> None:
             )
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(tree, dict):
+        parts = {f"{path}.{key}" if path else key: value for key, value in tree.items()}
+    elif isinstance(tree, list) and any(isinstance(each, dict) for each in tree):
+        parts = {f"{path}[{place}]": each for place, each in enumerate(tree)}
+    else:
+        return {path: tree}
+    return {key: value for part, each in parts.items() for key, value in _flat(each, part).items()}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 from rich.console import Console
@@ -18,11 +18,11 @@ from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.run.records import class_names
+from streamreplay.run.tables import Row, aligned, compare
 from streamreplay.stage import State
 
 __all__ = ["inspect_path", "print_report"]
 
-Row: TypeAlias = tuple[str, ...]
 _CHECKPOINT_FILE = "manifest.json"
 
 
@@ -33,6 +33,8 @@ def inspect_path(path: Path) -> dict[str, Any]:
     -------
     dict
         What JSON can hold; ``position``, ``labels``, ``buffer``, ``parameters``, ``scores``, ...
+        With several learners the last three are in ``learners``, by name, but for a buffer that all
+        share.
 
     Raises
     ------
@@ -54,18 +56,33 @@ def inspect_path(path: Path) -> dict[str, Any]:
         skipped = latest.skipped
     pipeline = state.get("pipeline", state)
     names = list(pipeline.get("source", {}).get("labels", {}).get("names", []))
+    scores, position = _last_scores(path), manifest["position"]
+    branches = pipeline.get("learners", {}).get("branches", {})
     return {
         "path": str(path),
         "checkpoint": folder.name,
         "skipped": list(skipped),
-        "position": manifest["position"],
+        "position": position,
         "finished": bool(state.get("finished", False)),
         "library": manifest["library"],
         "labels": names,
-        "buffer": _buffer(pipeline.get("buffer"), names, manifest["position"]),
-        "parameters": _parameters(pipeline.get("learner", {})),
-        "scores": _last_scores(path),
+        **_learner(pipeline, names, position, scores.get("", {})),
+        "learners": {
+            name: _learner(stages, names, position, scores.get(name, {}))
+            for name, stages in branches.items()
+        },
         "bytes": {name: file["bytes"] for name, file in manifest["files"].items()},
+    }
+
+
+def _learner(
+    stages: State, names: list[Any], position: int, scores: dict[str, Any]
+) -> dict[str, Any]:
+    """Describe one learner and what is its own."""
+    return {
+        "buffer": _buffer(stages.get("buffer"), names, position),
+        "parameters": _parameters(stages.get("learner", {})),
+        "scores": scores,
     }
 
 
@@ -82,16 +99,16 @@ def _parameters(learner: State) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in module.items()}
 
 
-def _last_scores(path: Path) -> dict[str, Any]:
-    """Return the last record of each kind of a run folder's log."""
+def _last_scores(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the last record of each kind of a run folder's log, by learner; "" if there is one."""
     log = path / "metrics.jsonl"
-    last: dict[str, Any] = {}
+    last: dict[str, dict[str, Any]] = {}
     if log.exists():
         with log.open("rb") as lines:
             for line in lines:
                 if line.endswith(b"\n"):
                     record = orjson.loads(line)
-                    last[record["kind"]] = record
+                    last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
     return last
 
 
@@ -101,8 +118,18 @@ def print_report(report: dict[str, Any]) -> None:
     for reason in report["skipped"]:
         console.print(f"damaged: {reason}")
     _print_facts(console, report)
-    for title, header, rows in _tables(report):
+    for title, header, rows in _all_tables(report):
         _print_table(console, title, header, rows)
+
+
+def _all_tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+    yield from _tables(report)
+    learners = report["learners"]
+    if any(each["scores"] for each in learners.values()):
+        yield "Learners", *compare({name: each["scores"] for name, each in learners.items()})
+    for name, each in learners.items():
+        for title, header, rows in _tables(each):
+            yield f"{name}: {title[0].lower()}{title[1:]}", header, rows
 
 
 def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
@@ -141,30 +168,40 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
         or "none",
     }
     if buffer is not None:
-        facts["buffer"] = (
+        facts |= _buffer_facts(buffer)
+    for name, each in report["learners"].items():
+        if each["buffer"] is not None:
+            own = _buffer_facts(each["buffer"])
+            facts |= {f"{name}: {fact}": value for fact, value in own.items()}
+    width = max(12, *(1 + len(name) for name in facts))
+    for name, value in facts.items():
+        console.print(f"{name:<{width}} {value}")
+
+
+def _buffer_facts(buffer: dict[str, Any]) -> dict[str, str]:
+    facts = {
+        "buffer": (
             f"{buffer['kind']}, {buffer['rows']:,} of {buffer['max_size']:,} rows, "
             f"{buffer['nbytes']:,} bytes"
+        ),
+        "sample": _sample(buffer),
+    }
+    if buffer["age"] is not None:
+        names = ("newest", "q25", "median", "q75", "oldest")
+        facts["age in rows"] = ", ".join(f"{name} {buffer['age'][name]:,}" for name in names)
+        replayed = buffer["replayed"]
+        facts["replayed"] = (
+            f"{replayed['total']:,} times, {replayed['mean']:.1f} a row, at most "
+            f"{replayed['most']:,}; {replayed['never']:,} rows never"
         )
-        facts["sample"] = _sample(buffer)
-        if buffer["age"] is not None:
-            names = ("newest", "q25", "median", "q75", "oldest")
-            facts["age in rows"] = ", ".join(f"{name} {buffer['age'][name]:,}" for name in names)
-            replayed = buffer["replayed"]
-            facts["replayed"] = (
-                f"{replayed['total']:,} times, {replayed['mean']:.1f} a row, at most "
-                f"{replayed['most']:,}; {replayed['never']:,} rows never"
-            )
-    for name, value in facts.items():
-        console.print(f"{name:<12} {value}")
+    return facts
 
 
 def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> None:
     if not console.is_terminal:
         console.print(f"\n{title}")
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        for row in (header, *rows):
-            cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-            console.print("  ".join(cells).rstrip())
+        for line in aligned(header, rows):
+            console.print(line)
         return
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(header):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Progress", "make_progress"]
+__all__ = ["Accuracies", "Progress", "make_progress"]
+
+Accuracies: TypeAlias = Mapping[str, float]
+"""What each learner has got right so far, by the name to show."""
 
 
 class Progress(Protocol):
     """Shows how far a run is."""
 
-    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
         """Show the present state, if it is time to."""
 
     def say(self, message: str) -> None:
@@ -32,7 +36,7 @@ def make_progress(*, quiet: bool, total: int | None = None) -> Progress:
 
 
 class _Quiet:
-    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
         """Show nothing."""
 
     def say(self, message: str) -> None:
@@ -52,11 +56,11 @@ class _Plain(_Quiet):
         self._rate = _Rate()
         self._next = time.monotonic() + seconds
 
-    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
         self._rate.start(position)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._seconds
-            self.say(_describe(position, self._rate.update(position), accuracy, buffered))
+            self.say(_describe(position, self._rate.update(position), accuracies, buffered))
 
 
 class _Live:
@@ -78,12 +82,12 @@ class _Live:
         self._rate = _Rate()
         self._next = 0.0
 
-    def show(self, position: int, accuracy: float | None, buffered: int | None) -> None:
+    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
         self._rate.start(position)
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.2
-            text = _describe(position, self._rate.update(position), accuracy, buffered)
+            text = _describe(position, self._rate.update(position), accuracies, buffered)
             self._bar.update(self._task, completed=position, description=text, refresh=True)
 
     def say(self, message: str) -> None:
@@ -115,10 +119,9 @@ class _Rate:
         return self._rate
 
 
-def _describe(position: int, rate: float, accuracy: float | None, buffered: int | None) -> str:
+def _describe(position: int, rate: float, accuracies: Accuracies, buffered: int | None) -> str:
     parts = [f"{position:,} rows", f"{rate:,.0f} rows/s"]
-    if accuracy is not None:
-        parts.append(f"accuracy {accuracy:.3f}")
+    parts += [f"{name} {accuracy:.3f}" for name, accuracy in accuracies.items()]
     if buffered is not None:
         parts.append(f"buffer {buffered:,}")
     return ", ".join(parts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Protocol
 
-from streamreplay.batch import Scored
+from streamreplay.batch import Report, Scored
 from streamreplay.run.logs import dump_line
 
-__all__ = ["Names", "class_names", "metrics_line", "prediction_lines"]
+__all__ = ["Names", "class_names", "metrics_line", "prediction_lines", "report_lines"]
 
 
 class Names(Protocol):
@@ -44,8 +45,17 @@ def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str,
     return named
 
 
-def prediction_lines(scored: Scored, labels: Names) -> bytes:
-    """Write one line for each row of a batch."""
+def report_lines(report: Report, labels: Names) -> bytes:
+    """Write the predictions of a batch: for each row one line, or one of each learner in turn."""
+    if report.by_learner:
+        lines = [prediction_lines(s, labels, name) for name, s in report.by_learner.items()]
+        return b"".join(chain.from_iterable(zip(*lines, strict=True)))
+    return b"" if report.scored is None else b"".join(prediction_lines(report.scored, labels))
+
+
+def prediction_lines(scored: Scored, labels: Names, learner: str | None = None) -> list[bytes]:
+    """Write one line for each row of a batch, with the learner's name if it has one."""
+    by = {} if learner is None else {"learner": learner}
     batch = scored.incoming
     names: list[Any] = [*labels.names, None]  # None is found at index -1: none known
     # "" is what stands in a column of strings for a row without an id
@@ -64,6 +74,7 @@ def prediction_lines(scored: Scored, labels: Names) -> bytes:
         strict=True,
     ):
         line = {
+            **by,
             "position": t,
             "id": row_id,
             "prediction": names[predicted],
@@ -72,4 +83,4 @@ def prediction_lines(scored: Scored, labels: Names) -> bytes:
             "correct": predicted == y if y >= 0 else None,
         }
         lines.append(dump_line(line))
-    return b"".join(lines)
+    return lines

@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay.batch import Batch, GroupBy, Rehearsal, Scored
+from streamreplay.branches import Branches
 from streamreplay.buffers import (
     ClassBalancedBuffer,
     DecayedReservoirBuffer,
@@ -374,6 +375,25 @@ def _river(model: Any) -> RiverLearner:
     return RiverLearner(model, allow_pickle=True, trusted=True)
 
 
+def _branches(seed: int, *, shared: bool) -> Branches:
+    """Compare a noisy module with a forest, which report at other rows."""
+    own = {} if shared else {"buffer": ClassBalancedBuffer(8, seed)}
+    return Branches(
+        {
+            "noisy": {
+                **own,
+                "mixer": Mixer(4, seed=seed),
+                "learner": TorchLearner(_noisy, _ADAM, seed=seed),
+                "evaluator": Prequential(report_every=7, window=9),
+            },
+            "river": {
+                "learner": _river(forest.AMFClassifier(n_estimators=2, seed=seed)),
+                "evaluator": Prequential(report_every=5),
+            },
+        }
+    )
+
+
 @dataclass(frozen=True)
 class StageCase:
     """A stage, and a stream for it."""
@@ -440,6 +460,8 @@ STAGES: dict[str, StageCase] = {
     "river on batches": StageCase(
         lambda _: _river(linear_model.SoftmaxRegression()), rows, random=False
     ),
+    "branches": StageCase(partial(_branches, shared=False), rows),
+    "branches(shared)": StageCase(partial(_branches, shared=True), _rehearsals),
     "prequential": StageCase(
         lambda _: Prequential(report_every=7, window=9), _scored, random=False
     ),

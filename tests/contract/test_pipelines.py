@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay.batch import Batch, Rehearsal, Report, Scored
+from streamreplay.branches import Branches
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
 from streamreplay.errors import CheckpointError
@@ -23,7 +24,7 @@ from streamreplay.ingest import ArraySource
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline, Source
-from tests.contract.components import FEATURES, SOURCES, fixed_backbone, rows
+from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash
 
@@ -86,12 +87,35 @@ def _plain(folder: Path, seed: int) -> Pipeline:
     )
 
 
+def _several(folder: Path, seed: int, *, shared: bool) -> Pipeline:
+    """Two learners, behind one buffer or with one each, that report at other rows."""
+    source = SOURCES["split_by_class"]
+    buffers = {"buffer": ReservoirSamplingBuffer(8, seed)} if shared else {}
+    branches: dict[str, dict[str, AnyStage]] = {
+        name: {
+            **({} if shared else {"buffer": ClassBalancedBuffer(size, seed)}),
+            "mixer": Mixer(3, seed=seed),
+            "learner": TorchLearner(module, partial(Adam, lr=0.01), seed=seed),
+            "evaluator": Prequential(report_every=every),
+        }
+        for name, module, size, every in (("a", _noisy, 8, 6), ("b", mlp([4]), 5, 10))
+    }
+    return Pipeline(
+        source(folder, 4),
+        holdout=Holdout(_test(source(folder, 4)), chunk=3),
+        **buffers,
+        learners=Branches(branches),
+    )
+
+
 PIPELINES: dict[str, Make] = {
     "split": partial(_classes, "split_by_class"),
     "jsonl": partial(_classes, "jsonl"),
     "images": _images,
     "latent": _latent,
     "without replay": _plain,
+    "several": partial(_several, shared=False),
+    "several(shared)": partial(_several, shared=True),
 }
 
 

@@ -118,7 +118,7 @@ def test_records_name_their_classes() -> None:
 def test_a_row_without_an_id_has_none_beside_rows_that_have_one() -> None:
     batch = Batch.from_arrays([[0.0], [1.0]], [0, 0], id=["a", ""])
     scored = Scored(batch, np.array([0, 0]), np.ones(2, "f4"), np.zeros(2, "f4"))
-    lines = prediction_lines(scored, Labels(["cat"])).splitlines()
+    lines = prediction_lines(scored, Labels(["cat"]))
     assert [json.loads(line)["id"] for line in lines] == ["a", None]
 
 
@@ -127,9 +127,7 @@ def test_predictions_by_name() -> None:
     scored = Scored(
         batch, np.array([-1, 0, 1]), np.array([np.nan, 0.1, 0.7], np.float32), np.zeros(3, "f4")
     )
-    first, second, third = map(
-        json.loads, prediction_lines(scored, Labels(["cat", 9])).splitlines()
-    )
+    first, second, third = map(json.loads, prediction_lines(scored, Labels(["cat", 9])))
     assert first == {
         "position": 7, "id": "a", "prediction": None, "probability": None, "label": "cat",
         "correct": False,
@@ -204,7 +202,7 @@ def test_the_clock_measures_each_interval_alone() -> None:
 
 def test_plain_progress_is_messages_only_at_first(capfd: pytest.CaptureFixture[str]) -> None:
     progress = make_progress(quiet=False)
-    progress.show(10, 0.5, 3)
+    progress.show(10, {"accuracy": 0.5}, 3)
     progress.say("hello")
     progress.close()
     assert capfd.readouterr().err == "streamreplay: hello\n"
@@ -217,7 +215,7 @@ def test_plain_progress_comes_now_and_then(
     monkeypatch.setattr("time.monotonic", lambda: now)
     progress = make_progress(quiet=False)
     for now in (1.0, 2.0, 11.0, 12.0):
-        progress.show(int(1000 + 100 * now), 0.5, 3)
+        progress.show(int(1000 + 100 * now), {"accuracy": 0.5}, 3)
     assert capfd.readouterr().err == (
         "streamreplay: 2,100 rows, 100 rows/s, accuracy 0.500, buffer 3\n"
     )

@@ -1,0 +1,63 @@
+"""Small tables of plain text, and the one that a run of several learners ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["LastRecords", "Row", "aligned", "compare"]
+
+Row: TypeAlias = tuple[str, ...]
+
+LastRecords: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""By learner, then by kind: the last record of the log."""
+
+_COLUMNS = (  # kind of record, field, heading
+    ("prequential", "accuracy", "accuracy"),
+    ("prequential", "accuracy_window", "in window"),
+    ("prequential", "kappa", "kappa"),
+    ("prequential", "loss", "loss"),
+    ("retention", "accuracy", "retained"),
+    ("retention", "forgetting", "forgetting"),
+    ("prequential", "replayed", "replayed"),
+)
+
+
+def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
+    """Return lines of text with the columns below one another.
+
+    Examples
+    --------
+    >>> aligned(("name", "n"), [("a", "10"), ("longer", "2")])
+    ['name    n', 'a       10', 'longer  2']
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+
+
+def compare(last: LastRecords) -> tuple[Row, list[Row]]:
+    """Return a header and a row for each learner: its scores at the end, side by side.
+
+    A column is there if any learner has something to say in it.
+
+    Examples
+    --------
+    >>> compare({"a": {"prequential": {"accuracy": 0.5}}, "b": {"prequential": {"accuracy": 0.75}}})
+    (('learner', 'accuracy'), [('a', '0.5000'), ('b', '0.7500')])
+    """
+    header, columns = ["learner"], [list(last)]
+    for kind, field, heading in _COLUMNS:
+        values = [records.get(kind, {}).get(field) for records in last.values()]
+        if any(value is not None for value in values):
+            header.append(heading)
+            columns.append([_written(value) for value in values])
+    return tuple(header), list(zip(*columns, strict=True))
+
+
+def _written(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
