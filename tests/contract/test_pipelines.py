@@ -26,6 +26,7 @@ from streamreplay.stage import Pipeline, Source
 from tests.contract.components import FEATURES, SOURCES, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash
+from tests.contract.replays import REPLAYS, MethodCase
 
 Make = Callable[[Path, int], Pipeline]
 """Given a folder for its source's file, and a seed."""
@@ -72,11 +73,30 @@ def _plain(folder: Path, seed: int) -> Pipeline:
     )
 
 
+def _replayed(case: MethodCase, folder: Path, seed: int) -> Pipeline:
+    """Late classes, experiences, held-out rows, two passes, memory that is full half-way."""
+    return Pipeline(
+        SOURCES["arrays"](folder, 3),
+        holdout=Holdout(_test(SOURCES["arrays"](folder, 3)), chunk=5),
+        buffer=ClassBalancedBuffer(10, seed),
+        mixer=Mixer(2, steps=2, candidates=4 if case.chooses else None, seed=seed),
+        learner=TorchLearner(
+            case.module,
+            partial(SGD, lr=0.05, momentum=0.9),
+            method=case.method,
+            training=case.training,
+            seed=seed,
+        ),
+        evaluator=Prequential(report_every=9, window=7),
+    )
+
+
 PIPELINES: dict[str, Make] = {
     "split": partial(_classes, "split_by_class"),
     "jsonl": partial(_classes, "jsonl"),
     "images": _images,
     "without replay": _plain,
+    **{name: partial(_replayed, case) for name, case in REPLAYS.items()},
 }
 
 
