@@ -98,6 +98,12 @@ def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
     else:
         factory = import_callable("learner.module", settings.module, "linear, mlp")
         factory = _guarded(settings.module, factory)
+    method = make_method(settings)
+    if method.retrain is not None and isinstance(factory, torch.nn.Module):
+        raise ConfigError(
+            f"learner.module: {settings.module!r} is a module, and method {settings.method} needs "
+            "a factory of fresh ones"
+        )
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),

@@ -106,19 +106,25 @@ def fault_of_user_code(job: Job, error: BaseException) -> ConfigError | None:
         Raised by a pipeline built from that job.
     """
     river, selection = job.learner.river or "", job.buffer.selection or ""
+    learner, pieces = job.learner, {}
+    for key in ("retrieval", "loss", "notes"):  # what a method of the user's own brings is its own
+        own = getattr(learner, key) or ""
+        pieces[key] = (f"learner.{key}", _imported(own))
+        if not own:
+            pieces[key] = ("learner.method", _imported(learner.method))
     entries = {  # by which function ours or torch's calls the user's
         "_call_impl": ("learner.module", _imported(job.learner.module)),
         "ask": ("learner.river", river),
         "teach": ("learner.river", river),
         "make_sorted_indices": ("buffer.selection", _imported(selection)),
         "make_keys": ("buffer.selection", _imported(selection)),
-        "_choose": ("learner.retrieval", _imported(job.learner.retrieval or "")),
-        "_lose": ("learner.loss", _imported(job.learner.loss or "")),
-        "_make_notes": ("learner.notes", _imported(job.learner.notes or "")),
+        "_pick": pieces["retrieval"],
+        "_lose": pieces["loss"],
+        "_make_notes": pieces["notes"],
         "_augment": ("learner.augment", ", ".join(filter(_imported, job.learner.augment))),
         "_ask_schedule": ("learner.schedule", _imported(job.learner.schedule or "")),
     }
-    if not isinstance(error, Exception) or isinstance(error, ConfigError):
+    if not isinstance(error, Exception) or isinstance(error, ConfigError):  # which says it itself
         return None
     calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     for call in reversed(calls):

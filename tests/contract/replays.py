@@ -12,7 +12,7 @@ from torch import nn
 
 from streamreplay.batch import Batch
 from streamreplay.learners import METHODS, Method, ModuleFactory, Step, Training, losses, mlp
-from streamreplay.learners.methods import er_ace, gdumb, hardest, lwf
+from streamreplay.learners.methods import er_ace, er_slda, gdumb, hardest, lwf
 
 __all__ = ["REPLAYS", "MethodCase"]
 
@@ -61,12 +61,13 @@ def _by_lot(learner: Any, incoming: Batch, rows: Batch, k: int) -> NDArray[np.in
     return np.argsort(learner.losses(rows) * luck)[:k]
 
 
-def _jitter(x: torch.Tensor) -> torch.Tensor:
+def _jitter(x: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
     return x + 0.1 * torch.randn_like(x)
 
 
 REPLAYS: dict[str, MethodCase] = {
-    **{name: MethodCase(name) for name in METHODS},
+    **{name: MethodCase(name) for name in METHODS if name != "er-slda"},
+    "er-slda": MethodCase(er_slda(look_back=3, features=6)),
     "er-ace(look back)": MethodCase(er_ace(5)),
     "gdumb(every)": MethodCase(gdumb(2, 5)),
     "hardest": MethodCase(Method(retrieve=hardest)),
