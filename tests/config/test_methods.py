@@ -27,7 +27,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     "lwf": {"distillation": 0.5, "temperature": 3.0},
     "mkd": {"distillation": 0.5, "temperature": 3.0},
     "ncm": {},
-    "er-slda": {"look_back": 7, "features": 5},
+    "er-slda": {"look_back": 7},
     "gdumb": {"retrain_passes": 4, "retrain_every": 40},
     "gss": {},
 }
