@@ -138,19 +138,22 @@ def test_a_snapshot_is_the_module_as_the_last_experience_left_it() -> None:
     torch.testing.assert_close(told, before(x))
 
 
-def test_a_momentum_teacher_is_the_average() -> None:
-    learner = TorchLearner(mlp([6]), sgd(0.2), method=mkd(ema=0.8), normalize="none")
-    records = rehearsals(GROWING[:4])
+@pytest.mark.parametrize("factory", [mlp([6]), noisy])
+def test_a_momentum_teacher_is_the_average(factory: Any) -> None:
+    """In evaluation mode, also when it has just been copied from a module in training."""
+    learner = TorchLearner(factory, sgd(0.2), method=mkd(ema=0.8), normalize="none")
+    records = rehearsals(GROWING[:5])
     with hearing(learner) as heard:
-        learn(learner, records[:3])
-        assert len(heard) == 2
+        learn(learner, records[:4])
+        assert len(heard) == 3
         average = learner._trainer.average
         assert average is not None
-        before = copy.deepcopy(average.module)
-        learn(learner, records[3:])
-    assert before is not None
-    _, told, x = heard[-1]
-    torch.testing.assert_close(told, before(x))
+        assert average.module is not None
+        before = copy.deepcopy(average.module).eval()
+        learn(learner, records[4:])
+    known, told, x = heard[-1]
+    assert (known, told.shape[1]) == ([0, 1, 2, 5], 6)
+    torch.testing.assert_close(told[:, :3], before(x))
 
 
 @pytest.mark.parametrize("method", [lwf(), mkd(), Method(teacher="average", ema=0.5)])
