@@ -271,6 +271,7 @@ class KeyedReservoir(GroupedSlots):
         self._update_ungrouped(batch.take(slice(0, room)), room, keys[:room])
         if not self._turn_over(batch, room):
             rest = batch.take(slice(room, len(batch)))
+            self.store.fit(rest)  # whose notes are those to be written now
             self._update_ungrouped(rest, len(rest), keys[room:])
 
     def _turn_over(self, batch: Batch, start: int = 0) -> bool:

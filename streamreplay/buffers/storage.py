@@ -135,7 +135,7 @@ class ColumnStore:
 
         Raises
         ------
-        ValueError
+        ConfigError
             A note has another number of dimensions than before.
         """
         arriving = dict(beside)
@@ -155,8 +155,8 @@ class ColumnStore:
             self.beside[name] = self._new((np.dtype(np.float32), values.shape[1:]))
             self.beside[name][: self.size] = np.nan
         elif mine.ndim != values.ndim:
-            raise ValueError(
-                f"{name}: stored notes are {describe_array(mine[0:0])}, "
+            raise ConfigError(
+                f"note {name.removeprefix(_NOTE)!r}: stored ones are {describe_array(mine[0:0])}, "
                 f"got {describe_array(values[0:0])}"
             )
         elif any(new > old for new, old in zip(values.shape[1:], mine.shape[1:], strict=True)):

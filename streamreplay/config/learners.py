@@ -92,15 +92,21 @@ def _make_torch(settings: Learner, seed: Seed, source: Any) -> Stage[Any, Any]:
     from streamreplay.config.methods import make_method, make_training  # noqa: PLC0415
     from streamreplay.learners import TorchLearner  # noqa: PLC0415
 
+    factory = make_module(settings)
+    method = make_method(settings)
+    if method.retrain is not None and isinstance(factory, torch.nn.Module):
+        raise ConfigError(
+            f"learner.module: {settings.module!r} is a module, and method {settings.method} needs "
+            "a factory of fresh ones"
+        )
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "sgd": partial(torch.optim.SGD, momentum=settings.momentum, **common),
         "adam": partial(torch.optim.Adam, **common),
         "adamw": partial(torch.optim.AdamW, **common),
     }
-    method = make_method(settings)
     return TorchLearner(
-        make_module(settings),
+        factory,
         optimizers[settings.optimizer],
         method=method,
         training=make_training(settings, lambda: source.labels.names),

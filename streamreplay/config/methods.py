@@ -93,7 +93,11 @@ def replay_settings(job: Job) -> tuple[Buffer, int | None]:
                 f"gss_greedy, got {buffer.kind}"
             )
         buffer = buffer.model_copy(update=_GSS)
-    if candidates is None and learner.river is None and make_method(learner).retrieve is not None:
+    chooses = learner.river is None and make_method(learner).retrieve is not None
+    if candidates is not None and not chooses:
+        who = f"method {learner.method}" if learner.river is None else "learner.river"
+        raise ConfigError(f"mixer.candidates: {who} does not choose among them, got {candidates}")
+    if candidates is None and chooses:
         drawn = job.mixer.batch_size_mem
         candidates = _PER_DRAWN * (job.source.batch_size if drawn is None else drawn)
     return buffer, candidates

@@ -146,19 +146,25 @@ def fault_of_user_code(
     of, job = ("", job) if learner is None else (f"{learner}: ", job.alone(learner))
     settings, river, selection = job.only_learner, job.only_learner.river, job.buffer.selection
     backbone = "" if job.backbone is None else job.backbone.module
+    pieces = {}
+    for key in ("retrieval", "loss", "notes"):  # what a method of the user's own brings is its own
+        own = getattr(settings, key) or ""
+        pieces[key] = (f"learner.{key}", _imported(own))
+        if not own:
+            pieces[key] = ("learner.method", _imported(settings.method))
     entries = {  # by which function ours or torch's calls the user's
         "_call_impl": ("learner.module", _imported(settings.module)),
         "ask": ("learner.river", river or ""),
         "teach": ("learner.river", river or ""),
         "make_sorted_indices": ("buffer.selection", _imported(selection or "")),
         "make_keys": ("buffer.selection", _imported(selection or "")),
-        "_choose": ("learner.retrieval", _imported(settings.retrieval or "")),
-        "_lose": ("learner.loss", _imported(settings.loss or "")),
-        "_make_notes": ("learner.notes", _imported(settings.notes or "")),
+        "_pick": pieces["retrieval"],
+        "_lose": pieces["loss"],
+        "_make_notes": pieces["notes"],
         "_augment": ("learner.augment", ", ".join(filter(_imported, settings.augment))),
         "_ask_schedule": ("learner.schedule", _imported(settings.schedule or "")),
     }
-    if not isinstance(error, Exception) or isinstance(error, ConfigError):
+    if not isinstance(error, Exception) or isinstance(error, ConfigError):  # which says it itself
         return None
     calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
     if "_encode" in calls:  # the backbone's own call of torch's _call_impl

@@ -18,6 +18,7 @@ __all__ = ["Discriminant", "RandomFeatures"]
 _WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
 _BLOCK = 256  # rows summed in float32 before they go into the float64 sums
 _LIMIT = 10.0  # standard deviations
+_ROUNDING = 1e-7  # of the float32 products that second moments are summed from
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,11 @@ class RandomFeatures:
             self._expected = (None, None)
         features = self._featurise(x)
         self._expected = (None, None)
+        finite = features.isfinite().all(1)
+        if not finite.all():  # one such row would spoil the sums for good
+            features, y = features[finite], y[finite.numpy()]
+        if not len(y):
+            return
         missing = int(y.max()) + 1 - len(self._counts)
         if missing > 0:
             more = self._sums.new_zeros(missing, self.asked.features)
@@ -202,13 +208,16 @@ class RandomFeatures:
         sums, rows = self._sums[present], self._counts.sum()
         means = sums / self._counts[present, None]
         covariance = (self._moments - sums.T @ means) / rows
-        # of the moments, not of the covariance: that may be nothing but what rounding has left
-        ridge = self.asked.shrinkage * self._moments.diagonal().mean() / rows
-        covariance.diagonal().add_(ridge.clamp(min=1e-12))
-        self._factor, failed = torch.linalg.cholesky_ex(covariance)
-        while failed:
-            covariance.diagonal().add_(ridge.clamp(min=1e-12))
+        # as long as a class has one row, there is no covariance but for what rounding left
+        least = _ROUNDING * self._moments.diagonal().mean() / rows
+        ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
+        ridge = torch.maximum(ridge, least)
+        while True:
+            covariance.diagonal().add_(ridge)
             self._factor, failed = torch.linalg.cholesky_ex(covariance)
+            if not failed:
+                break
+            ridge = 9 * ridge + covariance.new_tensor(1e-12)
         self._factored = int(rows)
         self._find_directions()
 

@@ -48,8 +48,6 @@ def asymmetric(step: Step) -> torch.Tensor:
     L. Caccia et al., "New insights on reducing abrupt representation change in online continual
     learning", 2022, equation 4.
     """
-    if step.n == len(step.y) and not bool(step.known[step.y.max()]):
-        return both(step)
     among = step.masked[: step.n].masked_fill(~step.recent, -torch.inf)
     incoming = step.cross_entropy(among, slice(0, step.n), step.recent)
     return incoming + on_memory(step)
@@ -121,7 +119,9 @@ def _distance_to_stored(step: Step) -> torch.Tensor:
     logits = step.logits[step.n :]
     if stored is None or not len(logits):
         return step.logits.new_zeros(())
-    logits = logits[:, : stored.shape[1]]
+    # a head that grew is wider than what was stored; a fresh one before an old buffer is narrower
+    width = min(logits.shape[1], stored.shape[1])
+    logits, stored = logits[:, :width], stored[:, :width]
     there = ~stored.isnan()
     squares = torch.where(there, logits - stored, 0.0) ** 2
     return squares.sum() / there.sum().clamp(min=1)

@@ -29,6 +29,7 @@ __all__ = [
     "hardest",
     "logits",
     "lwf",
+    "made_here",
     "mir",
     "mkd",
     "most_interfered",
@@ -86,6 +87,27 @@ class Method:
     ema: float | None = None
     retrain: int | None = None
     retrain_every: int = 0
+
+
+def made_here(method: Method) -> bool:
+    """Tell whether all of a method's functions are of this package, and so draw nothing at random.
+
+    Examples
+    --------
+    >>> made_here(derpp()), made_here(Method(loss=torch.sum))
+    (True, False)
+    """
+    pieces = (method.loss, method.reference, method.retrieve, method.notes)
+    if method.retrain is not None:  # which shuffles
+        return False
+    return all(_made_here(piece) for piece in pieces if piece is not None)
+
+
+def _made_here(function: Callable[..., Any]) -> bool:
+    if not str(getattr(function, "__module__", "")).startswith("streamreplay."):
+        return False
+    inner = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return all(_made_here(each) for each in inner if callable(each))
 
 
 def er() -> Method:
@@ -194,11 +216,12 @@ METHODS: Mapping[str, Callable[..., Method]] = {
 
 
 def logits(step: Step) -> dict[str, torch.Tensor]:
-    """Note the logits of the incoming rows, NaN for classes that no label has named."""
+    """Note the logits of the incoming rows, NaN for classes that no label has named.
+
+    One that is not finite is none to hold on to, and is NaN as well.
+    """
     found = step.logits[: step.n]
-    if not bool(step.known.all()):
-        found = found.masked_fill(~step.known, torch.nan)
-    return {"logits": found}
+    return {"logits": found.masked_fill(~(step.known & found.isfinite()), torch.nan)}
 
 
 def most_interfered(learner: Any, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:

@@ -99,6 +99,11 @@ class Network:
         found = last_linear(module)
         return None if found is None else found[1]
 
+    @property
+    def renewable(self) -> bool:
+        """Tell whether `build` makes another module each time, having been given a factory."""
+        return not isinstance(self._given, nn.Module)
+
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
 

@@ -41,6 +41,10 @@ class Copied:
                 f"teachers need: {error}"
             ) from error
 
+    def drop(self) -> None:
+        """Begin anew: what was copied is no part of the past of the module there is now."""
+        self._module = None
+
     def grow_along(self, live: nn.Module) -> None:
         """Take over new outputs from a module that has grown since."""
         mine = self._module
@@ -97,6 +101,11 @@ class Average(Copied):
         self.decay = decay
         self.steps = 0
 
+    def drop(self) -> None:
+        """Begin anew."""
+        super().drop()
+        self.steps = 0
+
     def update(self, live: nn.Module) -> None:
         """Move towards the weights of a module after a step."""
         if self._module is None:
@@ -127,13 +136,14 @@ class Snapshot(Copied):
 
     def __init__(self) -> None:
         super().__init__()
-        self.experience = -1
+        self.experience: int | None = None
+        """Of which experience the latest batch was."""
         self.known = np.empty(0, np.bool_)
         """bool[width at that time], the classes that a label had named."""
 
     def note_experience(self, experience: int, live: nn.Module, known: np.ndarray) -> None:
         """Take the snapshot where a batch is of another experience than the one before."""
-        if self.experience >= 0 and experience != self.experience:
+        if self.experience is not None and experience != self.experience:
             self.copy_from(live)
             self.known = known.copy()
         self.experience = experience
@@ -144,5 +154,5 @@ class Snapshot(Copied):
 
     def load_state_dict(self, state: State, live: nn.Module | None) -> None:
         """Take over a state."""
-        self.experience, self.known = int(state["experience"]), state["known"].copy()
+        self.experience, self.known = state["experience"], state["known"].copy()
         self.load_weights(state["weights"], live)

@@ -20,7 +20,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
 from streamreplay.learners.budget import ReplayBudget
 from streamreplay.learners.discriminant import RandomFeatures
-from streamreplay.learners.methods import METHODS, Method, er
+from streamreplay.learners.methods import METHODS, Method, er, made_here
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
 from streamreplay.learners.network import Network, OptimizerFactory
@@ -30,7 +30,7 @@ from streamreplay.learners.staging import Staging
 from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
 from streamreplay.randomness import Seed
-from streamreplay.stage import State, Stateful
+from streamreplay.stage import State, Stateful, expect
 
 __all__ = ["TorchLearner"]
 
@@ -127,6 +127,10 @@ class TorchLearner:
         if replay_budget is not None and self.method.retrain is not None:
             raise ValueError("replay_budget is for methods that rehearse with each batch")
         self._budget = replay_budget
+        if self.method.retrain is not None:
+            self._check_renewable("a method that retrains")
+        # like layers, only our own functions are known to draw no random number
+        self._draws = self.training.augment is not None or not made_here(self.method)
 
     @property
     def module(self) -> nn.Module:
@@ -259,7 +263,7 @@ class TorchLearner:
         Parameters
         ----------
         memory : Batch
-            Labelled rows, such as ``buffer.buffer``.
+            Such as ``buffer.buffer``; rows without a label are left out.
         passes : int
             How often each is learned from, in an order drawn anew.
         batch_size : int
@@ -268,22 +272,34 @@ class TorchLearner:
         Raises
         ------
         ValueError
-            A module or optimizer was given instead of a factory, so there is no way to a fresh one.
+            A module was given instead of a factory, so there is no way to a fresh one; no row has a
+            label; or rows have another shape than those learned from.
 
         References
         ----------
         A. Prabhu et al., "GDumb: a simple approach that questions our progress in continual
         learning", 2020.
         """
+        self._check_renewable("retrain")
+        memory = memory.take(memory.y >= 0)
+        if not len(memory):
+            raise ValueError("memory must have rows with a label, got none")
+        if self._net.built:
+            self._check_shape(memory.x)
         with own_threads(self.threads), self._random():
+            if not self._scaler.count:
+                self._scaler.update(memory.x)
+            self._trainer.begin_anew()
             self.restart_schedule()
-            self._net.build(memory.x.shape[1:], max(1, int(memory.y.max(initial=-1)) + 1))
+            self._build(memory)
             for _ in range(passes):
                 order = torch.randperm(len(memory)).numpy()
                 for start in range(0, len(memory), batch_size):
                     rows = memory.take(order[start : start + batch_size])
                     self._net.meet(rows.y)
                     self._trainer.fit(rows)
+        if self._nearest is not None:
+            self._nearest = NearestMean()  # means of another module's features
         self._due = 0
 
     def restart_schedule(self) -> None:
@@ -326,6 +342,8 @@ class TorchLearner:
                 part.load_state_dict(state[name])
             except CheckpointError as error:
                 raise CheckpointError(f"{name}.{error}") from None
+        for name, live in (("nearest", self._nearest), ("moments", self._moments)):
+            expect(name, *("none" if each is None else "some" for each in (state[name], live)))
         if self._nearest is not None:
             self._nearest.load_state_dict(state["nearest"])
         if self._moments is not None:
@@ -343,15 +361,20 @@ class TorchLearner:
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return Scored(incoming, *score_blindly(incoming.y))
-            self._net.build(incoming.x.shape[1:], max(1, int(incoming.y.max()) + 1))
-            if self._moments is not None:
-                with self._random():
-                    self._moments.build(math.prod(incoming.x.shape[1:]))
+            self._build(incoming)
         self._check_shape(incoming.x)
         if self._quiet and self.threads in (None, torch.get_num_threads()):
             return self._work(rehearsal)
         with self._ambience():
             return self._work(rehearsal)
+
+    def _build(self, rows: Batch) -> None:
+        """Make a module for such rows, and at the first time what predicts beside it."""
+        first = not self._net.built
+        self._net.build(rows.x.shape[1:], max(1, int(rows.y.max()) + 1))
+        if first and self._moments is not None:
+            with self._random():
+                self._moments.build(math.prod(rows.x.shape[1:]))
 
     def _work(self, rehearsal: Rehearsal) -> Scored:
         incoming = rehearsal.incoming
@@ -401,6 +424,7 @@ class TorchLearner:
             scores = self._score(incoming.y, self._add_moments(incoming.x, told))
         replayed = skipped = 0
         if top >= 0:
+            trainer.note_experience(incoming)
             if net.mask is not None and not net.known.any() and len(rehearsal.memory):
                 net.meet(rehearsal.memory.y)  # the buffer had been filled before
                 logits = None
@@ -434,8 +458,7 @@ class TorchLearner:
     @property
     def _quiet(self) -> bool:
         """Tell whether a step draws no random number."""
-        drawing = self.training.augment is not None or self.method.retrain is not None
-        return self._net.plain and not drawing
+        return self._net.plain and not self._draws
 
     @property
     def _predicts_apart(self) -> bool:
@@ -445,7 +468,11 @@ class TorchLearner:
     def _find_means(self, memory: Batch, *, at_once: bool) -> None:
         """Take the class means of the rows in memory anew where they are too old."""
         nearest = self._nearest
-        if nearest is None or not len(memory) or not nearest.stale(at_once=at_once):
+        if nearest is None or not nearest.stale(at_once=at_once):
+            return
+        if (memory.y < 0).any():
+            memory = memory.take(memory.y >= 0)
+        if not len(memory):
             return
         blocks = range(0, len(memory), _BLOCK)
         parts = [self._features_of(memory.x[start : start + _BLOCK]) for start in blocks]
@@ -522,6 +549,12 @@ class TorchLearner:
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         mask = self._net.mask
         return logits if mask is None else logits + mask
+
+    def _check_renewable(self, what: str) -> None:
+        if not self._net.renewable:
+            raise ValueError(
+                f"{what} needs a factory of modules, got a module: there is no way to a fresh one"
+            )
 
     def _check_shape(self, x: NDArray[Any]) -> None:
         if x.shape[1:] != self._net.feature_shape:

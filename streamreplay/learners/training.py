@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, final
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch, Rehearsal, describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.augment import Augmentation
 from streamreplay.learners.methods import Method
@@ -19,7 +19,7 @@ from streamreplay.learners.network import Network
 from streamreplay.learners.projection import project
 from streamreplay.learners.schedules import Schedule, Scheduler
 from streamreplay.learners.staging import Staging
-from streamreplay.learners.step import Step
+from streamreplay.learners.step import Loss, Step
 from streamreplay.learners.teachers import Average, Snapshot
 from streamreplay.stage import State
 
@@ -132,12 +132,18 @@ class Trainer:
         self._rows = 0  # labelled rows learned from
         self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
-        self._weights = torch.ones(0)  # [width]
+        self._weights = torch.ones(0)  # [classes met]
 
     @property
     def predicts_apart(self) -> bool:
         """Tell whether a training pass is no prediction: other weights, or other rows."""
         return self.average is not None or self._training.augment is not None
+
+    def note_experience(self, incoming: Batch) -> None:
+        """Look at an incoming batch before the module has met its labels."""
+        if self.snapshot is not None:
+            net = self._net
+            self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
 
     def begin(self, incoming: Batch) -> None:
         """Look at an incoming batch, once the module has met its labels."""
@@ -146,23 +152,27 @@ class Trainer:
         self._look_at(incoming)
 
     def _look_at(self, incoming: Batch) -> None:
-        net = self._net
         self._present = incoming.y
-        if self.snapshot is not None:
-            self.snapshot.grow_along(net.module)
-            self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
-        if self.average is not None:
-            self.average.grow_along(net.module)
+        for copied in (self.snapshot, self.average):
+            if copied is not None:
+                copied.grow_along(self._net.module)
 
     def end(self, incoming: Batch) -> None:
         """Count the rows of a batch that was learned from."""
         y = incoming.y[incoming.y >= 0]
-        self._rows += len(y)
         if len(self._latest) < self._net.width:
             # a class that no row was of is not recent, however far one looks back
             more = np.full(self._net.width - len(self._latest), -_NEVER)
             self._latest = np.append(self._latest, more)
-        self._latest[y] = self._rows
+        self._latest[y] = self._rows + 1 + np.arange(len(y))  # of equal labels the last one counts
+        self._rows += len(y)
+
+    def begin_anew(self) -> None:
+        """Forget what was of another module than the one there is now."""
+        self._rows, self._latest = 0, np.empty(0, np.int64)
+        for copied in (self.snapshot, self.average):
+            if copied is not None:
+                copied.drop()
 
     def train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
         """Take the steps for a record; return memory rows learned from, and passes left out.
@@ -192,12 +202,12 @@ class Trainer:
                 logits = self.forward(rehearsal, rows)
             step = self._see(rehearsal, rows, logits)
             logits = None
+            if number == 0 and self._method.notes is not None:
+                self._take_notes(rehearsal, step)  # before anything the step knows has moved
             if self._descend(step, rehearsal.incoming, before):
                 replayed += len(rows)
             else:
                 skipped += 1
-            if number == 0 and self._method.notes is not None:
-                self._take_notes(rehearsal, step)
         return replayed, skipped
 
     def forward(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor:
@@ -247,14 +257,45 @@ class Trainer:
 
     # -- what may be a user's own function; a job goes by their names --------------
 
-    def _lose(self, step: Step) -> torch.Tensor:
-        return self._method.loss(step)
+    def _lose(self, step: Step, loss: Loss) -> torch.Tensor:
+        value: Any = loss(step)
+        if isinstance(value, torch.Tensor) and not value.ndim and value.requires_grad:
+            return value
+        constant = isinstance(value, torch.Tensor) and not value.requires_grad
+        raise ConfigError(
+            "learner.loss: must return a tensor without dimensions that depends on step.logits, "
+            f"got {_describe(value)}{' that depends on nothing' if constant else ''}"
+        )
 
-    def _choose(self, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
-        return self._method.retrieve(self._learner, incoming, candidates, k)  # type: ignore[misc]
+    def _pick(self, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
+        chosen = self._method.retrieve(self._learner, incoming, candidates, k)  # type: ignore[misc]
+        rows = np.asarray(chosen)
+        if not rows.size:
+            return np.empty(0, np.int64)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) > k:
+            raise ConfigError(
+                f"learner.retrieval: must return int64[<= {k}], got {describe_array(rows)}"
+            )
+        if rows.min() < 0 or rows.max() >= len(candidates):
+            raise ConfigError(
+                f"learner.retrieval: must name candidates from 0 to {len(candidates) - 1}, "
+                f"got {rows.tolist()}"
+            )
+        return rows.astype(np.int64, copy=False)
 
     def _make_notes(self, step: Step) -> Mapping[str, torch.Tensor]:
-        return self._method.notes(step)  # type: ignore[misc]
+        notes = self._method.notes(step)  # type: ignore[misc]
+        if not isinstance(notes, Mapping):
+            raise ConfigError(
+                f"learner.notes: must return tensors by name, got {type(notes).__name__}"
+            )
+        for name, values in notes.items():
+            if not isinstance(values, torch.Tensor) or values.shape[:1] != (step.n,):
+                raise ConfigError(
+                    f"learner.notes: {name!r} must be a tensor of {step.n} rows, as the incoming "
+                    f"ones are, got {_describe(values)}"
+                )
+        return notes
 
     # -- one pass --------------------------------------------------------------------------------
 
@@ -271,16 +312,8 @@ class Trainer:
         return changed if not first else torch.cat([x[:first], changed])
 
     def _retrieve(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        k = min(rehearsal.choose or 0, len(rows))
-        candidates = rehearsal.memory.take(rows)
-        incoming = rehearsal.incoming
-        chosen = np.asarray(self._choose(incoming, candidates, k))
-        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) > k:
-            raise ValueError(
-                f"learner.retrieval must return int64[<= {k}], "
-                f"got {chosen.dtype}[{', '.join(map(str, chosen.shape))}]"
-            )
-        rows = rows[chosen]
+        k, incoming = min(rehearsal.choose or 0, len(rows)), rehearsal.incoming
+        rows = rows[self._pick(incoming, rehearsal.memory.take(rows), k)]
         if len(rows):
             rehearsal.count_replays(rows)
         self._staging.put(0, incoming.x, incoming.y)  # asking the learner has staged other rows
@@ -306,17 +339,18 @@ class Trainer:
     def _descend(self, step: Step, incoming: Batch, before: list[torch.Tensor]) -> bool:
         """Take one step; tell whether it could be taken."""
         net = self._net
-        loss = self._lose(step)
-        value = loss.item()
-        if not math.isfinite(value):
-            self._diverged(value, incoming)
-            net.restore(before)
-            return False
-        references = self._refer(step)
+        loss, reference = self._lose(step, self._method.loss), self._refer(step)
+        for each in (loss, reference):
+            value = 0.0 if each is None else each.item()
+            if not math.isfinite(value):
+                self._diverged(value, incoming)
+                net.restore(before)
+                return False
+        references = None if reference is None else self._slopes(reference)
         for parameter in net.parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
         loss.backward()  # type: ignore[no-untyped-call]
-        if self._on_divergence == "skip" and not self._finite_gradients():
+        if self._on_divergence == "skip" and not self._finite_gradients(references or ()):
             net.restore(before)
             return False
         if references is not None:
@@ -331,18 +365,22 @@ class Trainer:
             self.average.update(net.module)
         return True
 
-    def _refer(self, step: Step) -> list[torch.Tensor] | None:
-        """Return the gradient of the reference loss, if there is one."""
+    def _refer(self, step: Step) -> torch.Tensor | None:
+        """Return the reference loss, if there is one."""
         if self._method.reference is None or step.n == len(step.y):
             return None
-        loss, parameters = self._method.reference(step), self._net.trainable
-        return list(
-            torch.autograd.grad(
-                loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
+        return self._lose(step, self._method.reference)
+
+    def _slopes(self, loss: torch.Tensor) -> Sequence[torch.Tensor]:
+        return torch.autograd.grad(
+            loss,
+            self._net.trainable,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
         )
 
-    def _project(self, references: list[torch.Tensor]) -> None:
+    def _project(self, references: Sequence[torch.Tensor]) -> None:
         parameters = self._net.trainable
         mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         for parameter, gradient in zip(parameters, project(mine, references), strict=True):
@@ -379,9 +417,10 @@ class Trainer:
 
     def _weigh(self, y: torch.Tensor) -> torch.Tensor:
         given, done = self._training.class_weight, len(self._weights)
-        if done < self._net.width:
+        top = int(y.max()) + 1  # a module may have outputs for classes that nobody has named
+        if done < top:
             get = given if callable(given) else lambda each: (given or {}).get(each, 1.0)
-            more = torch.tensor([float(get(each)) for each in range(done, self._net.width)])
+            more = torch.tensor([float(get(each)) for each in range(done, top)])
             self._weights = torch.cat([self._weights, more])
         return self._weights.to(y.device)[y.clamp(min=0)]
 
@@ -399,9 +438,9 @@ class Trainer:
                 "on_divergence = skip"
             )
 
-    def _finite_gradients(self) -> bool:
+    def _finite_gradients(self, references: Sequence[torch.Tensor]) -> bool:
         gradients = [p.grad for p in self._net.parameters if p.grad is not None]
-        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        return all(bool(torch.isfinite(each).all()) for each in (*gradients, *references))
 
 
 def _given(name: str, saved: object, live: object) -> bool:
@@ -412,3 +451,10 @@ def _given(name: str, saved: object, live: object) -> bool:
             f"{'none' if live is None else 'one'}"
         )
     return live is not None
+
+
+def _describe(value: object) -> str:
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    kind = str(value.dtype).removeprefix("torch.")
+    return f"{kind}[{', '.join(map(str, value.shape))}]"

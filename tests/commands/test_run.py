@@ -199,7 +199,7 @@ def test_a_run_is_resumed_as_it_was_started(
             ["-s", "rows.txt"],
             "source.format: auto goes by the file's name, got the ",
         ),
-        (["-s", "rows.csv", "--set", "learner.module=cnn"], "learner.module: must be linear, mlp"),
+        (["-s", "rows.csv", "--set", "learner.module=rnn"], "learner.module: must be linear, mlp"),
         (["-s", "rows.csv", "--set", "learner.module=no.such:f"], "learner.module: 'no.such:f'"),
         (["-s", "rows.csv", "--set", "learner.device=tpu"], "learner.device: 'tpu' cannot be used"),
         (["-s", "rows.csv", "--format", "xml"], "command line: source.format: must be 'auto', "),

@@ -27,6 +27,7 @@ from streamreplay.stage import Pipeline, Source
 from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash
+from tests.contract.replays import REPLAYS, MethodCase
 
 Make = Callable[[Path, int], Pipeline]
 """Given a folder for its source's file, and a seed."""
@@ -108,6 +109,24 @@ def _several(folder: Path, seed: int, *, shared: bool) -> Pipeline:
     )
 
 
+def _replayed(case: MethodCase, folder: Path, seed: int) -> Pipeline:
+    """Late classes, experiences, held-out rows, two passes, memory that is full half-way."""
+    return Pipeline(
+        SOURCES["arrays"](folder, 3),
+        holdout=Holdout(_test(SOURCES["arrays"](folder, 3)), chunk=5),
+        buffer=ClassBalancedBuffer(10, seed),
+        mixer=Mixer(2, steps=2, candidates=4 if case.chooses else None, seed=seed),
+        learner=TorchLearner(
+            case.module,
+            partial(SGD, lr=0.05, momentum=0.9),
+            method=case.method,
+            training=case.training,
+            seed=seed,
+        ),
+        evaluator=Prequential(report_every=9, window=7),
+    )
+
+
 PIPELINES: dict[str, Make] = {
     "split": partial(_classes, "split_by_class"),
     "jsonl": partial(_classes, "jsonl"),
@@ -116,6 +135,7 @@ PIPELINES: dict[str, Make] = {
     "without replay": _plain,
     "several": partial(_several, shared=False),
     "several(shared)": partial(_several, shared=True),
+    **{name: partial(_replayed, case) for name, case in REPLAYS.items()},
 }
 
 
