@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.ambience import OwnRandomness, is_plain
+from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.head import grow_head, last_linear
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.stage import State, expect
@@ -49,6 +50,7 @@ class Network:
         self._module: nn.Module | None = None
         self._optimizer: Optimizer | None = None
         self._head: nn.Linear | None = None
+        self._fast: FastPath | None = None
         self.parameters: list[nn.Parameter] = []
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training moves, as batch norm's running mean."""
@@ -97,6 +99,16 @@ class Network:
         found = last_linear(module)
         return None if found is None else found[1]
 
+    def fast(self, x: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd, if there is one for such rows: float32[n, *feature]."""
+        fast = self._fast
+        return fast if fast is not None and fast.ready(x) else None
+
+    def descended(self, logits: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd if these logits came by it."""
+        fast = self._fast
+        return fast if fast is not None and fast.owns(logits) else None
+
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
 
@@ -126,6 +138,7 @@ class Network:
         made = self._make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(module.parameters())
         self._check_optimizer(self._optimizer)
+        self._fast = FastPath(module, self._optimizer)
         self.width = self._count_outputs()
         head = last_linear(module)
         # a layer of another width is somewhere inside, and what comes after it cannot grow

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.augment import Augmentation
+from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.methods import Method
 from streamreplay.learners.network import Network
 from streamreplay.learners.projection import project
@@ -213,7 +214,8 @@ class Trainer:
         if augment is not None:
             first = 0 if self._training.augment_incoming else n
             x = self._augment(augment, x, first)
-        logits: torch.Tensor = net.module(x)
+        fast = net.fast(x)
+        logits: torch.Tensor = net.module(x) if fast is None else fast.forward(x)
         return logits
 
     def fit(self, batch: Batch) -> None:
@@ -306,16 +308,20 @@ class Trainer:
     def _descend(self, step: Step, incoming: Batch, before: list[torch.Tensor]) -> bool:
         """Take one step; tell whether it could be taken."""
         net = self._net
+        logits, fast = step.logits, net.descended(step.logits)
         loss = self._lose(step)
         value = loss.item()
         if not math.isfinite(value):
             self._diverged(value, incoming)
             net.restore(before)
             return False
-        references = self._refer(step)
+        references = self._refer(step, fast)
         for parameter in net.parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
         loss.backward()  # type: ignore[no-untyped-call]
+        if fast is not None and self._looks_at_gradients:
+            fast.backward(logits)
+            fast = None
         if self._on_divergence == "skip" and not self._finite_gradients():
             net.restore(before)
             return False
@@ -326,21 +332,33 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.set(net.optimizer)
             self.scheduler.stepped()
-        net.optimizer.step()
+        if fast is None:
+            net.optimizer.step()
+        else:
+            fast.step(logits)
         if self.average is not None:
             self.average.update(net.module)
         return True
 
-    def _refer(self, step: Step) -> list[torch.Tensor] | None:
+    @property
+    def _looks_at_gradients(self) -> bool:
+        """Tell whether anything comes between the gradients and the optimizer's step."""
+        return (
+            self._on_divergence == "skip"
+            or self._method.reference is not None
+            or self._training.clip_grad_norm is not None
+        )
+
+    def _refer(self, step: Step, fast: FastPath | None) -> list[torch.Tensor] | None:
         """Return the gradient of the reference loss, if there is one."""
         if self._method.reference is None or step.n == len(step.y):
             return None
-        loss, parameters = self._method.reference(step), self._net.trainable
-        return list(
-            torch.autograd.grad(
-                loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
+        loss = self._method.reference(step)
+        at = self._net.trainable if fast is None else [step.logits]
+        found = torch.autograd.grad(
+            loss, at, retain_graph=True, allow_unused=True, materialize_grads=True
         )
+        return list(found) if fast is None else fast.gradients(found[0])
 
     def _project(self, references: list[torch.Tensor]) -> None:
         parameters = self._net.trainable
