@@ -24,6 +24,7 @@ def main() -> None:
         ["buffers.py"],
         ["loaders.py"],
         ["pipeline.py"],
+        ["steps.py"],
         ["ingest.py"],
         ["memory.py"],
         ["disk.py"],

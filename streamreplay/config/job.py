@@ -203,9 +203,10 @@ class Learner(_Section):
     retrain_every: Count | None = None
     """gdumb: rows after which it is trained afresh, also if no held-out rows ask for it."""
     random_features: Positive | None = None
-    """er-slda: how many; 2,000 take 32 MB."""
+    """Predict together with linear discriminants of so many random features, which do not forget;
+    2,000, which er-slda has, take 32 MB. Goes with every method."""
     discriminant_weight: Annotated[float, Field(ge=0)] | None = None
-    """er-slda: what the discriminants count beside the module."""
+    """What the discriminants count beside the module; 1 by default."""
     loss: str | None = None
     """Instead of the method's loss, "package.module:function" of (step) -> scalar tensor."""
     retrieval: str | None = None

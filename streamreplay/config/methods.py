@@ -11,6 +11,7 @@ from streamreplay.config.imports import blame, import_callable
 from streamreplay.config.job import Buffer, Job, Learner
 from streamreplay.config.levers import make_augmentation, make_schedule
 from streamreplay.errors import ConfigError
+from streamreplay.learners.discriminant import Discriminant
 from streamreplay.learners.methods import METHODS, Method, Retrieval, hardest, most_interfered
 from streamreplay.learners.training import Training
 
@@ -24,8 +25,6 @@ _PARAMETERS = (
     "temperature",
     "retrain_passes",
     "retrain_every",
-    "random_features",
-    "discriminant_weight",
 )
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
 _PER_DRAWN = 5  # candidates for each row to be chosen, where the job says nothing
@@ -46,7 +45,24 @@ def make_method(settings: Learner) -> Method:
         made = replace(made, notes=import_callable("learner.notes", settings.notes, "left out"))
     if settings.retrieval is not None:
         made = replace(made, retrieve=_retrieval(settings.retrieval))
-    return made
+    return _with_discriminant(made, settings)
+
+
+def _with_discriminant(made: Method, settings: Learner) -> Method:
+    """Add what the job says of discriminants, which go with every method."""
+    size, weight = settings.random_features, settings.discriminant_weight
+    asked = made.discriminant or (None if size is None else Discriminant(size))
+    if asked is None:
+        if weight is not None:
+            raise ConfigError(
+                f"learner.discriminant_weight: goes with random_features, got {weight} alone"
+            )
+        return made
+    if size is not None:
+        asked = replace(asked, features=size)
+    if weight is not None:
+        asked = replace(asked, weight=weight)
+    return replace(made, discriminant=asked)
 
 
 def make_training(settings: Learner, label_names: Callable[[], Any]) -> Training:

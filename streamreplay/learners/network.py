@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.ambience import OwnRandomness, is_plain
+from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.frozen import frozen_parts, trained_parameters
 from streamreplay.learners.head import grow_head, last_linear
 from streamreplay.learners.modules import ModuleFactory
@@ -50,6 +51,7 @@ class Network:
         self._module: nn.Module | None = None
         self._optimizer: Optimizer | None = None
         self._head: nn.Linear | None = None
+        self._fast: FastPath | None = None
         self.parameters: list[nn.Parameter] = []
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training moves, as batch norm's running mean."""
@@ -104,6 +106,16 @@ class Network:
         """Tell whether `build` makes another module each time, having been given a factory."""
         return not isinstance(self._given, nn.Module)
 
+    def fast(self, x: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd, if there is one for such rows: float32[n, *feature]."""
+        fast = self._fast
+        return fast if fast is not None and fast.ready(x) else None
+
+    def descended(self, logits: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd if these logits came by it."""
+        fast = self._fast
+        return fast if fast is not None and fast.owns(logits) else None
+
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
 
@@ -135,6 +147,7 @@ class Network:
         made = self._make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
         self._check_optimizer(self._optimizer)
+        self._fast = FastPath(module, self._optimizer)
         self.width = self._count_outputs()
         head = last_linear(module)
         # a layer of another width is somewhere inside, and what comes after it cannot grow

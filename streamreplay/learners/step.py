@@ -17,7 +17,8 @@ class Step:
     Attributes
     ----------
     logits : float32[n + k, width]
-        The module's outputs, to be differentiated through.
+        The module's outputs, to be differentiated through; of a plain perceptron on the CPU they
+        are a leaf, from which the learner goes on by itself.
     y : int64[n + k]
         Label index, -1 where there is none.
     n : int

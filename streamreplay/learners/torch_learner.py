@@ -514,6 +514,9 @@ class TorchLearner:
         self._staging.make_room(len(x), self._net.feature_shape)
         self._staging.put(0, x)
         rows = self._staging.x[: len(x)].to(self.device)
+        fast = self._net.fast(rows) if module is None and weights is None else None
+        if fast is not None:
+            return fast.predict(rows)
         live = self._net.module if module is None else module
         if not self._net.plain:
             live.eval()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, Rehearsal, describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.augment import Augmentation
+from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.methods import Method
 from streamreplay.learners.network import Network
 from streamreplay.learners.projection import project
@@ -223,7 +224,8 @@ class Trainer:
         if augment is not None:
             first = 0 if self._training.augment_incoming else n
             x = self._augment(augment, x, first)
-        logits: torch.Tensor = net.module(x)
+        fast = net.fast(x)
+        logits: torch.Tensor = net.module(x) if fast is None else fast.forward(x)
         return logits
 
     def fit(self, batch: Batch) -> None:
@@ -339,17 +341,20 @@ class Trainer:
     def _descend(self, step: Step, incoming: Batch, before: list[torch.Tensor]) -> bool:
         """Take one step; tell whether it could be taken."""
         net = self._net
+        logits, fast = step.logits, net.descended(step.logits)
         loss, reference = self._lose(step, self._method.loss), self._refer(step)
-        for each in (loss, reference):
-            value = 0.0 if each is None else each.item()
-            if not math.isfinite(value):
-                self._diverged(value, incoming)
-                net.restore(before)
-                return False
-        references = None if reference is None else self._slopes(reference)
+        values = [each.item() for each in (loss, reference) if each is not None]
+        if not all(map(math.isfinite, values)):
+            self._diverged(next(v for v in values if not math.isfinite(v)), incoming)
+            net.restore(before)
+            return False
+        references = None if reference is None else self._slopes(reference, logits, fast)
         for parameter in net.parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
         loss.backward()  # type: ignore[no-untyped-call]
+        if fast is not None and self._looks_at_gradients:
+            fast.backward(logits)
+            fast = None
         if self._on_divergence == "skip" and not self._finite_gradients(references or ()):
             net.restore(before)
             return False
@@ -360,10 +365,22 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.set(net.optimizer)
             self.scheduler.stepped()
-        net.optimizer.step()
+        if fast is None:
+            net.optimizer.step()
+        else:
+            fast.step(logits)
         if self.average is not None:
             self.average.update(net.module)
         return True
+
+    @property
+    def _looks_at_gradients(self) -> bool:
+        """Tell whether anything comes between the gradients and the optimizer's step."""
+        return (
+            self._on_divergence == "skip"
+            or self._method.reference is not None
+            or self._training.clip_grad_norm is not None
+        )
 
     def _refer(self, step: Step) -> torch.Tensor | None:
         """Return the reference loss, if there is one."""
@@ -371,14 +388,15 @@ class Trainer:
             return None
         return self._lose(step, self._method.reference)
 
-    def _slopes(self, loss: torch.Tensor) -> Sequence[torch.Tensor]:
-        return torch.autograd.grad(
-            loss,
-            self._net.trainable,
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
+    def _slopes(
+        self, loss: torch.Tensor, logits: torch.Tensor, fast: FastPath | None
+    ) -> Sequence[torch.Tensor]:
+        """Return a loss's gradient at the parameters."""
+        at = self._net.trainable if fast is None else [logits]
+        found = torch.autograd.grad(
+            loss, at, retain_graph=True, allow_unused=True, materialize_grads=True
         )
+        return found if fast is None else fast.gradients(found[0])
 
     def _project(self, references: Sequence[torch.Tensor]) -> None:
         parameters = self._net.trainable

@@ -61,8 +61,9 @@ def test_learns_as_the_slow_loop(kind: str, optimizer: str, steps: int) -> None:
     probabilities = np.concatenate([s.probability for s in scored])
     np.testing.assert_allclose(probabilities, slow.probabilities, atol=1e-6)
     for name, tensor in slow.module.state_dict().items():
-        # batch norm's own sums are taken in an order that depends on strides
-        most = 1e-6 if kind == "batch-norm" else 0.0
+        # batch norm's own sums are taken in an order that depends on strides, and plain SGD on
+        # linear layers rounds once where torch's optimizer rounds twice
+        most = 1e-6 if kind == "batch-norm" or optimizer == "sgd" else 0.0
         found = learner.module.state_dict()[name]
         torch.testing.assert_close(found, tensor, atol=most, rtol=most, msg=name)
     assert [s.replayed for s in scored] == [0] + [3 * steps] * 14
