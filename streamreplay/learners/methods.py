@@ -152,7 +152,7 @@ def lwf(distillation: float = 1.0, temperature: float = 2.0) -> Method:
     return Method(losses.distilled(losses.both, distillation, temperature), teacher="snapshot")
 
 
-def mkd(distillation: float = 1.0, temperature: float = 4.0, ema: float = 0.99) -> Method:
+def mkd(distillation: float = 3.0, temperature: float = 4.0, ema: float = 0.99) -> Method:
     """Return ER with distillation from its own moving average (Michel et al., 2024)."""
     loss = losses.distilled(losses.both, distillation, temperature)
     return Method(loss, teacher="average", ema=ema)
