@@ -128,13 +128,13 @@ class SlowReplay:
         if self.method == "er-ace":
             return formulas.asymmetric(case, z)
         total = mean_loss(case, z, range(len(case.y)), case.known)
-        teacher, taught, temperature = self.average, set(self.seen), 4.0
+        teacher, taught, temperature, share = self.average, set(self.seen), 4.0, 3.0
         if self.method == "lwf":
             teacher, taught = self.snapshot or (None, set())
-            temperature = 2.0
+            temperature, share = 2.0, 1.0
         if self.method in ("lwf", "mkd") and teacher is not None:
             case.told, case.taught = _run(teacher, x).detach(), sorted(taught)
-            total = total + formulas.distillation(case, z, temperature)
+            total = total + share * formulas.distillation(case, z, temperature)
         return total
 
     def _interfered(self, record: Rehearsal, drawn: NDArray[np.int64], k: int) -> NDArray[np.int64]:
