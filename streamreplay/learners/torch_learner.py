@@ -425,8 +425,7 @@ class TorchLearner:
         replayed = skipped = 0
         if top >= 0:
             trainer.note_experience(incoming)
-            if net.mask is not None and not net.known.any() and len(rehearsal.memory):
-                net.meet(rehearsal.memory.y)  # the buffer had been filled before
+            if self._meet_stored(rehearsal):
                 logits = None
             net.meet(incoming.y)
             trainer.begin(incoming)
@@ -439,6 +438,18 @@ class TorchLearner:
         self._count_in(incoming)
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped, throttled)
+
+    def _meet_stored(self, rehearsal: Rehearsal) -> bool:
+        """Meet classes of memory that no incoming row was of; tell whether there are any.
+
+        The buffer may have been filled before the learner came, or have taken in another's rows.
+        """
+        net, memory = self._net, rehearsal.memory
+        y = memory.y[rehearsal.rows] if net.known.any() else memory.y
+        if not y.size or (y.max() < net.width and (net.mask is None or net.known[y[y >= 0]].all())):
+            return False
+        net.meet(y)
+        return True
 
     def _count_in(self, incoming: Batch) -> None:
         """Take a batch into what predicts beside the head."""

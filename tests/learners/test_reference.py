@@ -16,7 +16,7 @@ from torch.optim import SGD, Adam
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.evaluation.holdout import UNSEEN
-from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
+from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.scores import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import (
@@ -190,6 +190,25 @@ def test_memory_may_hold_classes_that_came_before_the_learner() -> None:
     (scored,) = learner([replace(late, rows=rows, group=np.zeros_like(rows))])
     assert scored.replayed == rows.size
     assert (learner.predict_proba(late.incoming.x)[:, :3] > 0).all()
+
+
+@pytest.mark.parametrize("method", ["er", "er-ace", "der++", "a-gem", "mkd", "ncm"])
+@pytest.mark.parametrize("factory", [mlp([4]), lambda *_: nn.Linear(FEATURES, 9)])
+def test_memory_may_come_to_hold_classes_that_no_incoming_row_was_of(
+    method: str, factory: ModuleFactory
+) -> None:
+    """A buffer may take in another's rows; those of a class are met when one is rehearsed."""
+    *past, record = stream()
+    learner = TorchLearner(factory, sgd(), method=method)
+    learn(learner, past)
+    for label, place in ((5, 0), (7, 1)):
+        y = record.memory.y.copy()
+        y[place] = label
+        merged = replace(record, memory=replace(record.memory, y=y), rows=np.array([[place, 3]]))
+        (scored,) = learner([merged])
+        assert (scored.replayed, scored.skipped) == (2, 0)
+        assert learner.predict_proba(record.incoming.x)[:, [label]].all() or method == "ncm"
+        assert network(learner).known.nonzero()[0].tolist() == [0, 1, 2, *range(5, label + 1, 2)]
 
 
 def test_probabilities_sum_to_one() -> None:
