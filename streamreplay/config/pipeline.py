@@ -143,6 +143,8 @@ def fault_of_user_code(
     learner : str, optional
         In which of several learners; see `Branches.failed`.
     """
+    if learner is None and job.several:
+        return None  # what went wrong is no learner's
     of, job = ("", job) if learner is None else (f"{learner}: ", job.alone(learner))
     settings, river, selection = job.only_learner, job.only_learner.river, job.buffer.selection
     backbone = "" if job.backbone is None else job.backbone.module
