@@ -87,9 +87,9 @@ class RiverTargets:
     def score(self, batch: Batch, rows: Sequence[Row]) -> Said:
         """Predict rows, one after the other, and say how far off that is."""
         if self.objective == "numbers":
-            said = self._numbers(rows)
+            said = self._ask_numbers(rows)
             return said, np.full(len(rows), np.nan, np.float32), squared_errors(batch, said)
-        present, probability = self._labels(rows)
+        present, probability = self._ask_labels(rows)
         return present, probability, label_losses(batch, np.nan_to_num(probability, nan=0.5))
 
     def teach(
@@ -117,7 +117,7 @@ class RiverTargets:
             goal = told[0] if self.single else dict(zip(self.names, told, strict=True))
             self.model.learn_one(row, goal, **extra)
 
-    def _numbers(self, rows: Sequence[Row]) -> NDArray[np.float64]:
+    def _ask_numbers(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         if self.many and len(rows) > 1:
             said = np.asarray(self.model.predict_many(frame_of(rows)), np.float64)
             return said.reshape(-1, 1)
@@ -128,7 +128,7 @@ class RiverTargets:
             found[i] = [math.nan if each is None else each for each in answers]
         return found
 
-    def _labels(self, rows: Sequence[Row]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    def _ask_labels(self, rows: Sequence[Row]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         shape = (len(rows), len(self.names))
         present = np.zeros(shape, np.bool_)
         probability = np.full(shape, np.nan, np.float32)

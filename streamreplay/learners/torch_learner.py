@@ -473,9 +473,7 @@ class TorchLearner:
             if net.mask is not None and not net.known.any() and len(rehearsal.memory):
                 net.meet(rehearsal.memory.y)  # the buffer had been filled before
                 logits = None
-            net.meet(incoming.y)
-            if self._outputs is not None:
-                self._outputs.meet(incoming)
+            self._meet(incoming)
             trainer.begin(incoming)
             replayed, skipped = trainer.train(rehearsal, logits)
             trainer.end(incoming)
@@ -486,6 +484,12 @@ class TorchLearner:
         self._count_in(incoming)
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped, throttled)
+
+    def _meet(self, incoming: Batch) -> None:
+        """Make room for classes that are new, or take targets into their scale."""
+        self._net.meet(incoming.y)
+        if self._outputs is not None:
+            self._outputs.meet(incoming)
 
     def _count_in(self, incoming: Batch) -> None:
         """Take a batch into what predicts beside the head."""

@@ -20,6 +20,7 @@ from streamreplay import Mixer, Pipeline, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch, Rehearsal, Scored
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import TorchLearner, Training, linear, mlp
+from streamreplay.learners.augment import mixup
 from streamreplay.learners.outputs import Outputs, label_losses, squared_errors
 from tests.contract.digest import plain
 
@@ -266,6 +267,30 @@ def test_methods_learn_them(method: str, labels: bool) -> None:
     else:
         assert record["r2_window"] > 0.8
     assert record["replayed"] > 1000
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_only_rows_of_the_same_targets_are_mixed(labels: bool) -> None:
+    seen: list[torch.Tensor] = []
+
+    def spy(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen.append(y)
+        return mixup(1.0)(x, y)
+
+    training = Training(augment=spy)
+    learner = TorchLearner(linear(), SGD_, training=training, seed=2)
+    incoming, memory = batch(6, 1, labels=labels), batch(6, 2, labels=labels)
+    incoming = replace(incoming, y=np.array([0, 0, -1, 0, 0, 0]))
+    run(learner, [batch(6, labels=labels), rehearsal(incoming, memory, [5, 5, 0])])
+    (_, y), n = seen, 9
+    assert incoming.target is not None
+    assert memory.target is not None
+    target = np.concatenate([incoming.target, memory.target[[5, 5, 0]]])
+    known = np.r_[incoming.y, 0, 0, 0]
+    for i in range(n):
+        for j in range(n):
+            alike = known[i] == known[j] and (target[i] == target[j]).all()
+            assert bool((y[i] == y[j]).all()) == alike, (i, j)
 
 
 @pytest.mark.parametrize("method", ["er-ace", "lwf", "mkd"])
