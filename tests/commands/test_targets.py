@@ -200,6 +200,44 @@ def test_a_regressor_of_river(in_process: Run, cli: Cli) -> None:
     assert (code, "TargetStandardScaler takes no weights of rows" in err) == (1, True)
 
 
+BROKEN = """
+from river import dummy, stats
+
+class Broken(dummy.StatisticRegressor):
+    def predict_one(self, x):
+        raise KeyError("a")
+
+def make():
+    return Broken(stats.Mean())
+"""
+
+
+def test_what_a_regressor_raises_is_a_mistake_of_the_job(in_process: Run, cli: Cli) -> None:
+    write(cli, 30)
+    (cli.folder / "brokenregressors.py").write_text(BROKEN)
+    (cli.folder / "river.toml").write_text(NUMBERS.partition("[learner]")[0])
+    model = "learner.river='brokenregressors:make'"
+    code, _, err = in_process("run", "river.toml", "--set", model, "--quiet")
+    message = "learner.river: 'brokenregressors:make' failed: KeyError: 'a' (brokenregressors.py:6)"
+    assert (code, err) == (1, f"streamreplay: error: {message}\n")
+
+
+def test_several_learners_of_numbers(in_process: Run, cli: Cli) -> None:
+    write(cli, 400)
+    text = NUMBERS.replace("[learner]", '[[learner]]\nname = "small"')
+    text += '\n[[learner]]\nname = "linear"\nmodule = "linear"\n'
+    (cli.folder / "two.toml").write_text(text)
+    code, out, err = in_process("run", "two.toml", "-o", "out", "--emit", "predictions")
+    assert code == 0, err
+    first, second, *_ = read(out)[-2:]
+    assert (first["learner"], second["learner"]) == ("small", "linear")
+    assert first["position"] == second["position"]
+    assert first["target"] == second["target"]
+    assert "MAE in window" in err
+    records = read((cli.folder / "out" / "metrics.jsonl").read_text())
+    assert {record["learner"] for record in records} == {"small", "linear"}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
