@@ -14,10 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.groups import GroupIndex
 
-__all__ = ["GROUP_COLUMNS", "Batch", "GroupBy", "Rehearsal", "Report", "Scored", "empty_memory"]
+__all__ = [
+    "GROUP_COLUMNS",
+    "Batch",
+    "GroupBy",
+    "Objective",
+    "Rehearsal",
+    "Report",
+    "Scored",
+    "empty_memory",
+    "objective_of",
+    "same_kind",
+]
 
 Rows: TypeAlias = slice | NDArray[np.int64] | NDArray[np.bool_]
 GroupBy: TypeAlias = Literal["class", "task", "experience"]
+Objective: TypeAlias = Literal["classes", "numbers", "labels"]
 
 GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
     "class": "y",
@@ -25,6 +37,8 @@ GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
     "experience": "experience",
 }
 """Which column of a `Batch` names a row's group."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +59,11 @@ class Batch:
         The stream's own name of each row.
     time : float64[n] or None
         Event time in seconds since 1970; NaN where a row has none.
+    target : float64[n, d] or bool[n, d] or None
+        Numbers to predict (regression), or which of d labels a row has (multi-label). Where it is
+        there, `y` only says which rows it counts for: 0, or -1 where it is not known (yet).
+    weight : float32[n] or None
+        How much a row's loss counts beside that of others, at least 0; None: all alike.
     held_out : bool
         True for rows that are predicted and scored, but never learned and never stored.
     notes : mapping of str to float32[n, ...] or None
@@ -58,11 +77,13 @@ class Batch:
     experience: NDArray[np.int64]  # [n]
     id: NDArray[Any] | None = None  # int64 | str [n]
     time: NDArray[np.float64] | None = None  # [n]
+    target: NDArray[Any] | None = None  # float64 | bool [n, d]
+    weight: NDArray[np.float32] | None = None  # [n]
     held_out: bool = False
     notes: Mapping[str, NDArray[np.float32]] | None = None  # [n, ...] each
 
     @classmethod
-    def from_arrays(
+    def from_arrays(  # noqa: PLR0913 - a column each
         cls,
         x: ArrayLike,
         y: ArrayLike | None = None,
@@ -72,6 +93,8 @@ class Batch:
         experience: ArrayLike = 0,
         id: ArrayLike | None = None,
         time: ArrayLike | None = None,
+        target: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
     ) -> Batch:
         """Check and convert arrays into a batch; arrays of the right type are not copied.
 
@@ -87,11 +110,18 @@ class Batch:
         id : array_like of int or str [n], optional
         time : array_like of float [n], optional
             Seconds since 1970.
+        target : array_like [n] or [n, d], optional
+            Booleans: which of d labels a row has. Other numbers: what to predict. With it, y is 0,
+            or -1 where the target is not known; left out, it is 0, or -1 where a number is NaN.
+        weight : float or array_like of float [n], optional
+            How much a row's loss counts.
 
         Raises
         ------
         ValueError
-            A column has another length than x, rows differ in shape, or a label is below -1.
+            A column has another length than x, rows differ in shape, or a label is below -1, or not
+            0 beside a target; the target of a labelled row, or a weight, is not finite (in
+            float32); a weight is below 0.
         TypeError
             A column's type cannot be used; rows are dicts.
 
@@ -109,9 +139,12 @@ class Batch:
                 raise TypeError(f"x must be numeric, got {x.dtype}")
             x = x.astype(np.float32, copy=False)
         n = len(x)
-        labels = np.full(n, -1, np.int64) if y is None else _integers("y", y, n)
+        goals = None if target is None else _targets(target, n)
+        labels = _unlabelled(goals, n) if y is None else _integers("y", y, n)
         if n and labels.min() < -1:
             raise ValueError(f"y must be at least -1, got {labels.min()}")
+        if goals is not None:
+            _check_targets(goals, labels)
         return cls(
             x,
             labels,
@@ -120,6 +153,8 @@ class Batch:
             _integers("experience", experience, n),
             None if id is None else _ids(id, n),
             None if time is None else _column("time", time, n, np.float64),
+            goals,
+            None if weight is None else _weights(weight, n),
         )
 
     def __len__(self) -> int:
@@ -152,6 +187,8 @@ class Batch:
             self.experience[rows],
             None if self.id is None else self.id[rows],
             None if self.time is None else self.time[rows],
+            None if self.target is None else self.target[rows],
+            None if self.weight is None else self.weight[rows],
             self.held_out,
             self.notes and {name: note[rows] for name, note in self.notes.items()},
         )
@@ -163,8 +200,8 @@ class Batch:
         Raises
         ------
         ValueError
-            There is none, or they differ in feature shape, in the type of x, or in which columns
-            they have.
+            There is none, or they differ in feature shape, in the type of x or of targets, or in
+            which columns they have.
 
         Examples
         --------
@@ -179,10 +216,12 @@ class Batch:
         for other in batches[1:]:
             if list(other.columns()) != names:
                 raise ValueError(f"columns differ: {names} and {list(other.columns())}")
-            if (other.x.dtype, other.x.shape[1:]) != (first.x.dtype, first.x.shape[1:]):
-                raise ValueError(
-                    f"x differs: {describe_array(first.x)} and {describe_array(other.x)}"
-                )
+            for name in ("x", "target"):
+                one, two = getattr(first, name), getattr(other, name)
+                if one is not None and not same_kind(one, two):
+                    raise ValueError(
+                        f"{name} differs: {describe_array(one)} and {describe_array(two)}"
+                    )
             if other.held_out != first.held_out:
                 raise ValueError("held-out rows cannot be joined with rows to learn from")
         joined: dict[str, Any] = {
@@ -206,6 +245,8 @@ class Batch:
             self.experience,
             self.id,
             self.time,
+            self.target,
+            self.weight,
             self.held_out,
             self.notes,
         )
@@ -298,13 +339,15 @@ class Scored:
     Attributes
     ----------
     incoming : Batch
-    prediction : int64[n]
-        Label index; -1 while no class is known.
-    probability : float32[n]
-        Of the predicted class; NaN while no class is known.
+    prediction : int64[n] or float64[n, d] or bool[n, d]
+        Label index, -1 while no class is known; numbers, NaN while no target is known; or which
+        labels a row has.
+    probability : float32[n] or float32[n, d]
+        Of the predicted class, or of each label; NaN of numbers and while no class is known.
     loss : float32[n]
         Negative log-likelihood of the true class in nats (see the learner for how an unseen class
-        is scored); NaN where a row has no label.
+        is scored); squared error, or the negative log-likelihood of each label's presence, as a
+        mean over the d; NaN where a row has no label.
     replayed : int
         Memory rows learned from in this step, over all passes.
     skipped : int
@@ -314,12 +357,17 @@ class Scored:
     """
 
     incoming: Batch
-    prediction: NDArray[np.int64]  # [n]
-    probability: NDArray[np.float32]  # [n]
+    prediction: NDArray[Any]  # int64 [n] | float64 [n, d] | bool [n, d]
+    probability: NDArray[np.float32]  # [n] | [n, d]
     loss: NDArray[np.float32]  # [n]
     replayed: int = 0
     skipped: int = 0
     throttled: int = 0
+
+    @property
+    def objective(self) -> Objective:
+        """What was predicted: one of several classes, numbers, or which labels a row has."""
+        return objective_of(None if self.prediction.ndim == 1 else self.prediction)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,6 +397,24 @@ class Report:
 def empty_memory(like: Batch) -> Batch:
     """Return a batch of no rows, shaped like another."""
     return like.take(slice(0, 0))
+
+
+def objective_of(target: NDArray[Any] | None) -> Objective:
+    """Tell what a target [n, d] asks to be predicted; without one it is a class.
+
+    Examples
+    --------
+    >>> objective_of(None), objective_of(np.ones((1, 2))), objective_of(np.ones((1, 2), bool))
+    ('classes', 'numbers', 'labels')
+    """
+    if target is None:
+        return "classes"
+    return "labels" if target.dtype == np.bool_ else "numbers"
+
+
+def same_kind(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Tell whether rows of two columns have one type and shape."""
+    return one.dtype == other.dtype and one.shape[1:] == other.shape[1:]
 
 
 def describe_array(array: NDArray[Any]) -> str:
@@ -419,3 +485,49 @@ def _ids(values: ArrayLike, n: int) -> NDArray[Any]:
     if column.shape != (n,):
         raise ValueError(f"id must have shape ({n},) as x has {n} rows, got {column.shape}")
     return column if column.dtype.kind == "U" else column.astype(np.int64, copy=False)
+
+
+def _targets(values: ArrayLike, n: int) -> NDArray[Any]:
+    targets = np.asarray(values)
+    if targets.dtype.kind not in "biuf" and targets.size:
+        raise TypeError(f"target must be booleans or numbers, got {targets.dtype}")
+    if targets.ndim == 1:
+        targets = targets[:, None]
+    if targets.ndim != 2 or len(targets) != n or not targets.shape[1]:
+        raise ValueError(
+            f"target must be [n] or [n, d] with n = {n} as x has {n} rows, got {targets.shape}"
+        )
+    return targets if targets.dtype == np.bool_ else targets.astype(np.float64, copy=False)
+
+
+def _unlabelled(target: NDArray[Any] | None, n: int) -> NDArray[np.int64]:
+    if target is None:
+        return np.full(n, -1, np.int64)
+    unknown: NDArray[np.bool_] = np.isnan(target).any(axis=1)
+    return np.where(unknown, np.int64(-1), np.int64(0))
+
+
+def _check_targets(target: NDArray[Any], y: NDArray[np.int64]) -> None:
+    if len(y) and y.max() > 0:
+        raise ValueError(f"y must be 0 (known) or -1 (not known) beside a target, got {y.max()}")
+    wrong = (y == 0) & ~(np.abs(target) <= _LARGEST).all(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"target must be finite in float32 where y is 0, row {row} has {target[row].tolist()}"
+        )
+
+
+def _weights(values: ArrayLike, n: int) -> NDArray[np.float32]:
+    column = np.asarray(values)
+    if column.dtype.kind not in "biuf" and column.size:
+        raise TypeError(f"weight must be numbers, got {column.dtype}")
+    with np.errstate(over="ignore"):
+        weights = _column("weight", column, n, np.float32)
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"weight must be finite in float32 and at least 0, row {row} has {weights[row]}"
+        )
+    return weights

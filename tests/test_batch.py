@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, Rehearsal, Report, Scored, empty_memory
+from streamreplay.batch import (
+    GROUP_COLUMNS,
+    Batch,
+    Rehearsal,
+    Report,
+    Scored,
+    describe_array,
+    empty_memory,
+    objective_of,
+)
 
 
 def full(n: int = 4, start: int = 0, **columns: Any) -> Batch:
@@ -287,3 +296,72 @@ def test_rows_with_named_fields_are_refused_with_advice() -> None:
         [1, 2],
         [4, 3],
     ]
+
+
+def test_targets_of_numbers_and_of_labels() -> None:
+    numbers = Batch.from_arrays([[1.0], [2.0], [3.0]], target=[1, np.nan, 3], weight=[1, 2, 0])
+    assert numbers.target is not None
+    assert describe_array(numbers.target) == "float64[3, 1]"
+    assert numbers.y.tolist() == [0, -1, 0]
+    assert numbers.weight is not None
+    assert describe_array(numbers.weight) == "float32[3]"
+    assert numbers.weight.tolist() == [1, 2, 0]
+    labels = Batch.from_arrays([[1.0], [2.0]], [0, -1], target=[[True, False], [False, False]])
+    assert labels.target is not None
+    assert describe_array(labels.target) == "bool[2, 2]"
+    assert labels.y.tolist() == [0, -1]
+    assert objective_of(numbers.target) == "numbers"
+    assert objective_of(labels.target) == "labels"
+
+
+def test_targets_and_weights_travel_with_their_rows() -> None:
+    target = np.arange(8.0).reshape(4, 2)
+    batch = full(y=np.array([0, 0, -1, 0]), target=target, weight=np.arange(4))
+    part = batch.take(np.array([3, 1])).numbered(7)
+    assert part.target is not None
+    assert part.weight is not None
+    assert (part.target.tolist(), part.weight.tolist()) == ([[6, 7], [2, 3]], [3, 1])
+    joined = Batch.concat([batch.take(slice(0, 2)), batch.take(slice(2, 4))])
+    assert values(joined) == values(batch)
+    assert batch.nbytes == sum(column.nbytes for column in batch.columns().values())
+    assert {"target", "weight"} <= batch.columns().keys()
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"target": ["a", "b"]}, TypeError, "target must be booleans or numbers, got <U1"),
+        ({"target": [1.0]}, ValueError, r"target must be \[n\] or \[n, d\] with n = 2 as x has 2"),
+        ({"target": np.zeros((2, 0))}, ValueError, r"got \(2, 0\)"),
+        ({"target": [1.0, 2.0], "y": [0, 1]}, ValueError, r"y must be 0 .* beside a target, got 1"),
+        ({"target": [1.0, np.nan], "y": [0, 0]}, ValueError, r"where y is 0, row 1 has \[nan\]"),
+        ({"target": [1e300, 1.0]}, ValueError, "finite in float32 where y is 0, row 0"),
+        ({"weight": [1.0, -1.0]}, ValueError, "at least 0, row 1 has -1.0"),
+        ({"weight": [np.inf, 1.0]}, ValueError, "finite in float32 and at least 0, row 0 has inf"),
+        ({"weight": [1e300, 1.0]}, ValueError, "row 0 has inf"),
+        ({"weight": ["a", "b"]}, TypeError, "weight must be numbers, got <U1"),
+        ({"weight": [1.0]}, ValueError, "weight must have shape"),
+    ],
+)
+def test_wrong_targets_and_weights(
+    columns: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Batch.from_arrays([[1.0], [2.0]], **columns)
+
+
+def test_targets_of_two_kinds_are_not_joined() -> None:
+    numbers = Batch.from_arrays([[1.0]], target=[1.0])
+    labels = Batch.from_arrays([[1.0]], target=[True])
+    message = r"target differs: float64\[1, 1\] and bool\[1, 1\]"
+    with pytest.raises(ValueError, match=message):
+        Batch.concat([numbers, labels])
+    with pytest.raises(ValueError, match="columns differ"):
+        Batch.concat([numbers, Batch.from_arrays([[1.0]])])
+
+
+def test_the_objective_is_told_by_the_prediction() -> None:
+    batch, nothing = Batch.from_arrays([[1.0]]), np.zeros(1, np.float32)
+    kinds = {"classes": np.array([1]), "numbers": np.ones((1, 2)), "labels": np.ones((1, 2), bool)}
+    for objective, prediction in kinds.items():
+        assert Scored(batch, prediction, nothing, nothing).objective == objective

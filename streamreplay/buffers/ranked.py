@@ -180,8 +180,8 @@ def _lists(n: int) -> list[list[NDArray[Any]]]:
 
 
 def _alike(stored: Batch, new: Batch) -> list[Batch]:
-    """Give two batches the same columns: ids and times are no part of what is compared."""
+    """Give two batches the same columns: ids, times and weights are not compared."""
     names_alike = stored.id is None or new.id is None or stored.id.dtype.kind == new.id.dtype.kind
     if names_alike and list(stored.columns()) == list(new.columns()):
         return [stored, new]
-    return [replace(batch, id=None, time=None) for batch in (stored, new)]
+    return [replace(batch, id=None, time=None, weight=None) for batch in (stored, new)]

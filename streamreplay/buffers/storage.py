@@ -10,7 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, describe_array, empty_memory
+from streamreplay.batch import (
+    GROUP_COLUMNS,
+    Batch,
+    GroupBy,
+    describe_array,
+    empty_memory,
+    same_kind,
+)
 from streamreplay.buffers.memory import allocate
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
@@ -173,7 +180,7 @@ class ColumnStore:
         Raises
         ------
         ValueError
-            Rows of another shape or type.
+            Rows of another shape or type, or with targets beside rows that have none.
         ConfigError
             One row needs more than ``max_bytes``.
         """
@@ -192,6 +199,7 @@ class ColumnStore:
             raise ValueError(
                 f"x: stored rows are {describe_array(x[0:0])}, got {describe_array(batch.x[0:0])}"
             )
+        self._check_target(batch.target)
         if columns.keys() != mine.keys():
             self._add_missing(columns)
         if batch.id is not None and batch.id.dtype != mine["id"].dtype:
@@ -203,9 +211,21 @@ class ColumnStore:
             batch.x.dtype == mine["x"].dtype
             and batch.x.shape[1:] == mine["x"].shape[1:]
             and (batch.time is None) == ("time" not in mine)
+            and (batch.target is None) == ("target" not in mine)
+            and (batch.target is None or same_kind(batch.target, mine["target"]))
+            and (batch.weight is None) == ("weight" not in mine)
             and (batch.id is None) == ("id" not in mine)
             and (batch.id is None or batch.id.dtype == mine["id"].dtype)
         )
+
+    def _check_target(self, target: NDArray[Any] | None) -> None:
+        mine = self._columns.get("target")
+        if (target is None) != (mine is None):
+            stored, got = ("classes", "targets") if mine is None else ("targets", "classes")
+            raise ValueError(f"target: stored rows have {stored}, got rows with {got}")
+        if target is not None and mine is not None and not same_kind(target, mine):
+            stored, got = describe_array(mine[0:0]), describe_array(target[0:0])
+            raise ValueError(f"target: stored rows are {stored}, got {got}")
 
     def write(self, slots: NDArray[np.int64], batch: Batch, rows: NDArray[np.int64]) -> None:
         """Copy rows of a batch into slots; slots at or past `size` must follow it without a gap.
@@ -401,7 +421,8 @@ class ColumnStore:
 
     def _write_missing(self, name: str, slots: NDArray[np.int64]) -> None:
         column = self._columns[name]
-        column[slots] = np.nan if name == "time" else ("" if column.dtype.kind == "U" else -1)
+        absent = {"time": np.nan, "weight": 1}.get(name, -1)
+        column[slots] = "" if column.dtype.kind == "U" else absent
 
     def _fit_id(self, incoming: NDArray[Any]) -> None:
         """Widen stored ids, or turn them into strings once the stream mixes both."""

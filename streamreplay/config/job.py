@@ -70,6 +70,13 @@ class Source(_Section):
     """auto, jsonl, csv, npz or idx; auto goes by the file's name. .gz and .zst are unpacked."""
     label: str | int | None = None
     """Field or column with the label; by default y, without a header the last. "" is none."""
+    target: str | int | list[str | int] | None = None
+    """Instead of a label: fields or columns with the numbers to predict (regression)."""
+    multilabel: list[str | int] | None = None
+    """Instead of a label: all labels, of which a row may have several; fields or columns of 0 and
+    1, or, if `label` is given too, what that field of JSON lists."""
+    weight: str | int | None = None
+    """Field or column that says how much a row's loss counts; 1 where it is absent."""
     features: list[str | int] | None = None
     """Fields or columns to learn from; by default all numeric ones."""
     task: str | int | None = None
@@ -243,6 +250,8 @@ class Learner(_Section):
     """Seconds for which a budget that was not used is kept."""
     class_weight: dict[str, Annotated[float, Field(ge=0)]] | None = None
     """What rows count in the loss by their label; 1 for those not named."""
+    huber: Annotated[float, Field(gt=0)] | None = None
+    """Regression: standard deviations from which on an error counts linearly, not squared."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """sgd, adam or adamw."""
     lr: Annotated[float, Field(gt=0, le=1e30)] = 0.001  # what torch makes of it fits float32
@@ -260,8 +269,8 @@ class Learner(_Section):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1  # very many end the process at once
     """Threads of torch; results are the same only for the same number."""
     river: str | None = None
-    """Instead of a torch module a classifier of River, as it is constructed, or
-    "package.module:factory" of () -> classifier."""
+    """Instead of a torch module a classifier or regressor of River, as it is constructed, or
+    "package.module:factory" of () -> model."""
     allow_pickle: bool = False
     """Let checkpoints hold the River model, which is a pickle; --out needs it."""
 

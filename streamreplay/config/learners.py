@@ -77,7 +77,7 @@ def _make_river(
         learner = RiverLearner(
             model,
             feature_names=lambda: getattr(source, "feature_names", None),
-            label_names=lambda: source.labels.names,
+            label_names=lambda: source.target_names or source.labels.names,
             allow_pickle=settings.allow_pickle,
             trusted=trusted,
         )

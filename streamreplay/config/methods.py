@@ -89,6 +89,7 @@ def make_training(settings: Learner, label_names: Callable[[], Any]) -> Training
         schedule=make_schedule(settings),
         schedule_weight_decay=settings.schedule_weight_decay,
         schedule_restarts=settings.schedule_restarts,
+        huber=settings.huber,
     )
 
 

@@ -157,6 +157,8 @@ def fault_of_user_code(
     entries = {  # by which function ours or torch's calls the user's
         "_call_impl": ("learner.module", _imported(settings.module)),
         "ask": ("learner.river", river or ""),
+        "_ask_numbers": ("learner.river", river or ""),
+        "_ask_labels": ("learner.river", river or ""),
         "teach": ("learner.river", river or ""),
         "make_sorted_indices": ("buffer.selection", _imported(selection or "")),
         "make_keys": ("buffer.selection", _imported(selection or "")),

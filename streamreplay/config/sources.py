@@ -38,7 +38,8 @@ _SUFFIXES = {
     ".idx": "idx",
     "-ubyte": "idx",
 }
-_FIELDS = ("features", "label", "task", "experience", "id", "time")
+_GOALS = ("target", "multilabel", "weight")
+_FIELDS = ("features", "label", *_GOALS, "task", "experience", "id", "time")
 
 
 def format_of(path: str, given: str) -> str:
@@ -80,6 +81,7 @@ def open_inputs(
         A file cannot be opened.
     """
     settings, limit = job.source, job.run.limit or None
+    _check_goal(settings)
     share = None if job.test is None else job.test.share
     if job.test is not None and (job.test.path is None) == (share is None):
         raise ConfigError("test: give either path (a file) or share (of the source's rows)")
@@ -103,6 +105,17 @@ def open_inputs(
         raise ConfigError(f"source: {error}") from None
     rows.limit = limit
     return rows, test
+
+
+def _check_goal(settings: Source) -> None:
+    if settings.target is not None and settings.multilabel is not None:
+        raise ConfigError("source.target: numbers go without source.multilabel, which are labels")
+    if settings.target is not None and settings.label:
+        raise ConfigError(
+            f"source.target: numbers go without source.label, got label = {settings.label!r}"
+        )
+    if settings.split is not None and (settings.target or settings.multilabel):
+        raise ConfigError("source.split: is by class, and these rows have none")
 
 
 def make_holdout(
@@ -140,6 +153,8 @@ def make_holdout(
         test = _in_experiences(test, of_class)
     names = test.coded.names
     try:
+        if test.target_names is not None:
+            return Holdout(test.whole(Labels()), every=every)
         return Holdout(test.whole(Labels(names)), every=every, names=names, find=source.labels.find)
     except ValueError as error:
         raise ConfigError(f"test: {error}") from None
@@ -200,10 +215,16 @@ def _arrays(
 ) -> ArraySource:
     """Read a whole file into memory."""
     if kind == "idx":
+        for key in _GOALS:
+            if getattr(settings, key) is not None:
+                raise ConfigError(f"source.{key}: IDX files have classes only")
         labels = False if settings.label == "" else labels_path
         return open_idx(path, labels, batch_size=settings.batch_size)
     if kind == "npz":
-        fields = {name: str(value) for name, value in _given(settings).items()}
+        fields: dict[str, Any] = {
+            name: list(map(str, value)) if isinstance(value, list) else str(value)
+            for name, value in _given(settings).items()
+        }
         if settings.features is not None:
             if len(settings.features) != 1:
                 raise ConfigError("source.features: an .npz file has one array of features")
@@ -229,7 +250,8 @@ def _lines(settings: Source, kind: str, path: str, **options: Any) -> CsvSource 
         if kind == "csv":
             delimiter = settings.delimiter or ("\t" if _bare(path).endswith(".tsv") else ",")
             return CsvSource(path, header=settings.header, delimiter=delimiter, **fields, **options)
-        numbers = [value for value in fields.values() if isinstance(value, int)]
+        given = [*fields.values(), *(settings.target if isinstance(settings.target, list) else ())]
+        numbers = [value for value in given if isinstance(value, int)]
         if numbers:
             raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
         return JsonlSource(path, **fields, **options)

@@ -25,6 +25,9 @@ _HEAD = """\
 _EXAMPLES = {
     "source.label": '"class"',
     "source.features": '["a", "b"]',
+    "source.target": '"price"',
+    "source.multilabel": '["sport", "money"]',
+    "source.weight": '"weight"',
     "source.task": '"task"',
     "source.experience": '"experience"',
     "source.id": '"id"',
@@ -67,6 +70,7 @@ _EXAMPLES = {
     "learner.schedule": '"inverse_sqrt(1000)"',
     "learner.replay_budget": "0.5",
     "learner.replay_rows_per_second": "10_000.0",
+    "learner.huber": "1.0",
     "learner.river": "'forest.ARFClassifier(n_models=10, seed=1)'",
     "test.path": '"test.jsonl"',
     "test.share": "0.1",

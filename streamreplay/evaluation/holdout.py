@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, describe_array
+from streamreplay.batch import Batch, describe_array, same_kind
 from streamreplay.errors import ConfigError
 from streamreplay.stage import State, expect
 
@@ -30,7 +30,7 @@ class Holdout:
     ----------
     test : Batch
         Labelled rows; its ``experience`` column says which experience each belongs to, its ``y``
-        is an index into ``names``.
+        is an index into ``names``. Targets in place of classes have no names here.
     every : int, optional
         Also after each so many rows of the stream, at the next end of a batch.
     chunk : int
@@ -164,10 +164,17 @@ class Holdout:
 
     def _check_shape(self, batch: Batch) -> None:
         stream, test = batch.x, self._test.x
-        if (stream.dtype, stream.shape[1:]) != (test.dtype, test.shape[1:]):
+        if not same_kind(stream, test):
             raise ConfigError(
                 f"test rows are {describe_array(test)}, the stream has {describe_array(stream)}"
             )
+        goal, tested = batch.target, self._test.target
+        if (goal is None) != (tested is None) or (
+            goal is not None and tested is not None and not same_kind(goal, tested)
+        ):
+            ours = "classes" if tested is None else describe_array(tested)
+            theirs = "classes" if goal is None else describe_array(goal)
+            raise ConfigError(f"test rows have targets {ours}, the stream has {theirs}")
 
 
 def _check_labels(test: Batch, names: Sequence[str | int] | None) -> None:

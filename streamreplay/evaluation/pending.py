@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,43 @@ from numpy.typing import NDArray
 from streamreplay.batch import Scored
 from streamreplay.stage import State
 
-__all__ = ["Pending"]
+__all__ = ["Pending", "Rows"]
 
-Columns: TypeAlias = tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]
-]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Scored rows as columns, all that scores are made of.
+
+    Attributes
+    ----------
+    y : int64[n]
+    prediction : int64[n] or float64[n, d] or bool[n, d]
+    loss : float32[n]
+    task : int64[n]
+    target : float64[n, d] or bool[n, d] or None
+    """
+
+    y: NDArray[np.int64]
+    prediction: NDArray[Any]
+    loss: NDArray[np.float32]
+    task: NDArray[np.int64]
+    target: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def labelled(self) -> Rows:
+        """Return the rows with a label."""
+        known = self.y >= 0
+        if known.all():
+            return self
+        return Rows(
+            self.y[known],
+            self.prediction[known],
+            self.loss[known],
+            self.task[known],
+            None if self.target is None else self.target[known],
+        )
 
 
 class Pending:
@@ -24,15 +57,19 @@ class Pending:
     ----------
     size : int
         Rows there is room for.
+    prediction : array
+        Rows of predictions, for the type and shape of one.
     """
 
-    __slots__ = ("loss", "prediction", "rows", "task", "y")
+    __slots__ = ("loss", "prediction", "rows", "target", "task", "y")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, prediction: NDArray[Any]) -> None:
+        one, dtype = prediction.shape[1:], prediction.dtype
         self.y = np.zeros(size, np.int64)
-        self.prediction = np.zeros(size, np.int64)
+        self.prediction = np.zeros((size, *one), dtype)
         self.loss = np.zeros(size, np.float32)
         self.task = np.zeros(size, np.int64)
+        self.target = np.zeros((size, *one), dtype) if one else None
         self.rows = 0
 
     def append(self, scored: Scored, end: int) -> None:
@@ -43,31 +80,45 @@ class Pending:
         self.prediction[rows] = scored.prediction
         self.loss[rows] = scored.loss
         self.task[rows] = batch.task
+        if self.target is not None:
+            self.target[rows] = 0 if batch.target is None else batch.target
         self.rows = end
 
     def append_part(self, scored: Scored, start: int, stop: int) -> None:
         """Append rows ``start`` to ``stop`` of a batch."""
         rows = slice(self.rows, self.rows + stop - start)
         part = slice(start, stop)
-        self.y[rows] = scored.incoming.y[part]
+        batch = scored.incoming
+        self.y[rows] = batch.y[part]
         self.prediction[rows] = scored.prediction[part]
         self.loss[rows] = scored.loss[part]
-        self.task[rows] = scored.incoming.task[part]
+        self.task[rows] = batch.task[part]
+        if self.target is not None:
+            self.target[rows] = 0 if batch.target is None else batch.target[part]
         self.rows = rows.stop
 
-    def columns(self) -> Columns:
-        """Return labels, predictions, losses and tasks of the pending rows, as views."""
+    def columns(self) -> Rows:
+        """Return the pending rows, as views."""
         n = self.rows
-        return self.y[:n], self.prediction[:n], self.loss[:n], self.task[:n]
+        target = None if self.target is None else self.target[:n]
+        return Rows(self.y[:n], self.prediction[:n], self.loss[:n], self.task[:n], target)
 
     def state_dict(self) -> State:
         """Return the pending rows as they are."""
-        y, prediction, loss, task = (column.copy() for column in self.columns())
-        return {"y": y, "prediction": prediction, "loss": loss, "task": task}
+        rows = self.columns()
+        state: State = {
+            "y": rows.y.copy(),
+            "prediction": rows.prediction.copy(),
+            "loss": rows.loss.copy(),
+            "task": rows.task.copy(),
+        }
+        return state if rows.target is None else {**state, "target": rows.target.copy()}
 
     def load_state_dict(self, state: State) -> None:
         """Take over pending rows."""
         self.rows = len(state["y"])
-        y, prediction, loss, task = self.columns()
-        y[:], prediction[:] = state["y"], state["prediction"]
-        loss[:], task[:] = state["loss"], state["task"]
+        rows = self.columns()
+        rows.y[:], rows.prediction[:] = state["y"], state["prediction"]
+        rows.loss[:], rows.task[:] = state["loss"], state["task"]
+        if rows.target is not None:
+            rows.target[:] = state["target"]

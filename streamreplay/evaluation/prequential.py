@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Scored
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Scored, objective_of
+from streamreplay.evaluation.labelscores import LabelScores
+from streamreplay.evaluation.numberscores import NumberScores
 from streamreplay.evaluation.pending import Pending
 from streamreplay.evaluation.retention import Retention
 from streamreplay.evaluation.scores import Scores
@@ -29,6 +32,10 @@ class Prequential:
     multiple. Held-out rows (see `Holdout`) give no report and change no prequential score: a round
     of them becomes a record of its own. All fields are described in ``docs/log.md``.
 
+    What is scored is told by the predictions: classes, numbers (mean absolute and squared error,
+    R²) or any number of labels a row (exact match, Hamming loss, F1). All of a stream must be
+    alike.
+
     Records do not depend on how the stream was cut into batches, to the last digit, except for
     the work they count (``replayed``, ``skipped``): that of every batch begun so far.
 
@@ -46,7 +53,8 @@ class Prequential:
     Raises
     ------
     ValueError
-        A parameter is out of range; later, a batch that spans two experiences.
+        A parameter is out of range; later, a batch that spans two experiences, or predictions of
+        another kind than those before.
 
     Notes
     -----
@@ -91,21 +99,21 @@ class Prequential:
             raise ValueError(f"by must be some of {', '.join(GROUP_COLUMNS)}, got {by!r}")
         self.report_every, self.window, self.fading = report_every, window, fading
         self.by = tuple(by)
-        block = min(report_every, _BLOCK)
-        self._pending = Pending(block)
-        self._limit = block  # pending rows at which the next fold falls due
+        self._block = min(report_every, _BLOCK)
+        self._limit = self._block  # pending rows at which the next fold falls due
         self._folded = 0  # rows of the stream that are no longer pending
         self._ended = 0  # position of the last record that closed an experience
         self._experience: int | None = None  # of the last row
         self._replayed = 0
         self._skipped = 0
-        self._scores = Scores(window, fading, block)
-        self._retention = Retention()
+        self._begin(np.empty(0, np.int64))
 
     def __call__(self, stream: Iterable[Scored]) -> Iterator[Report]:
         """Yield a report for each incoming batch, and one more at the end of the stream."""
         for scored in stream:
             if scored.incoming.held_out:
+                if len(scored.incoming):
+                    self._check_kind(scored)
                 self._retention.add(scored)
             else:
                 yield Report(scored, self._take(scored))
@@ -122,7 +130,8 @@ class Prequential:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """The retention matrix: row ids int64[i], column ids int64[j], accuracies float64[i, j].
 
-        R[i, j] is the accuracy on held-out rows of experience j when experience i had just ended.
+        R[i, j] is the accuracy on held-out rows of experience j when experience i had just ended
+        (of numbers the mean absolute error, of labels F1).
         Rows are in order of first end; an experience that came again has its latest end here.
         NaN where j was not tested then.
         """
@@ -131,13 +140,14 @@ class Prequential:
     def summary(self) -> dict[str, Any]:
         """Return the prequential record as of now, without writing it to the log."""
         scores = copy.deepcopy(self._scores)
-        scores.fold(*self._pending.columns(), self._experience or 0)
+        scores.fold(self._pending.columns(), self._experience or 0)
         return self._record(scores)
 
     def state_dict(self) -> State:
         """Return settings, scores and the pending rows as they are."""
         return {
             **self._settings(),
+            **({} if self._objective == "classes" else self._kind()),
             "folded": self._folded,
             "ended": self._ended,
             "experience": self._experience,
@@ -158,6 +168,9 @@ class Prequential:
         """
         for name, live in self._settings().items():
             expect(name, state[name], live)
+        kind = {"objective": state.get("objective", "classes"), "outputs": state.get("outputs", 0)}
+        if kind != self._kind():
+            self._begin(_nothing(kind["objective"], int(kind["outputs"])))
         self._folded, self._ended = int(state["folded"]), int(state["ended"])
         self._experience = None if state["experience"] is None else int(state["experience"])
         self._replayed, self._skipped = int(state["replayed"]), int(state["skipped"])
@@ -165,6 +178,35 @@ class Prequential:
         self._scores.load_state_dict(state["scores"])
         self._retention.load_state_dict(state["retention"])
         self._set_limit()
+
+    def _begin(self, prediction: NDArray[Any]) -> None:
+        """Start to score predictions of one kind."""
+        self._objective = objective_of(None if prediction.ndim == 1 else prediction)
+        self._one = prediction.shape[1:]
+        outputs = math.prod(self._one)
+        self._pending = Pending(self._block, prediction)
+        self._scores: Scores | NumberScores | LabelScores
+        if self._objective == "classes":
+            self._scores = Scores(self.window, self.fading, self._block)
+        elif self._objective == "numbers":
+            self._scores = NumberScores(self.window, self.fading, self._block, outputs)
+        else:
+            self._scores = LabelScores(self.window, self.fading, self._block, outputs)
+        self._retention = Retention(self._objective, outputs)
+
+    def _check_kind(self, scored: Scored) -> None:
+        """See to it that a batch's predictions are of the kind that is scored."""
+        if scored.prediction.shape[1:] == self._one and scored.objective == self._objective:
+            return
+        if self.position or self._retention.open:
+            raise ValueError(
+                f"predictions are of {self._objective}{list(self._one)} so far, got "
+                f"{scored.objective}{list(scored.prediction.shape[1:])}"
+            )
+        self._begin(scored.prediction)
+
+    def _kind(self) -> State:
+        return {"objective": self._objective, "outputs": math.prod(self._one) if self._one else 0}
 
     def _settings(self) -> State:
         return {"report_every": self.report_every, "window": self.window, "fading": self.fading}
@@ -179,6 +221,8 @@ class Prequential:
         if experience != batch.experience.item(n - 1):
             last = batch.experience.item(n - 1)
             raise ValueError(f"a batch must not span two experiences, got {experience} and {last}")
+        if scored.prediction.ndim != 1 or self._one:
+            self._check_kind(scored)
         due: tuple[dict[str, Any], ...] = ()
         if experience != self._experience or self._retention.open:
             due = self._between(experience)
@@ -207,8 +251,9 @@ class Prequential:
             self._ended = self.position
         if self._retention.open:
             # Not folded for it: a round may come between any two batches, a fold may not.
-            fresh = set(self._pending.columns()[0].tolist())
-            known = self._scores.groups["class"]
+            fresh = set(self._pending.columns().y.tolist())
+            scores = self._scores
+            known = scores.groups["class"] if isinstance(scores, Scores) else ()
             due.append(
                 self._retention.close(
                     self.position,
@@ -232,7 +277,7 @@ class Prequential:
                 self._fold()
 
     def _fold(self) -> None:
-        self._scores.fold(*self._pending.columns(), self._experience or 0)
+        self._scores.fold(self._pending.columns(), self._experience or 0)
         self._folded += self._pending.rows
         self._pending.rows = 0
         self._set_limit()
@@ -248,7 +293,9 @@ class Prequential:
         self._scores.mark()
         return record
 
-    def _record(self, scores: Scores, *, end: bool = False) -> dict[str, Any]:
+    def _record(
+        self, scores: Scores | NumberScores | LabelScores, *, end: bool = False
+    ) -> dict[str, Any]:
         return {
             "kind": "prequential",
             "position": self.position,
@@ -258,3 +305,10 @@ class Prequential:
             "replayed": self._replayed,
             "skipped": self._skipped,
         }
+
+
+def _nothing(objective: str, outputs: int) -> NDArray[Any]:
+    """Return no predictions of a kind."""
+    if objective == "classes":
+        return np.empty(0, np.int64)
+    return np.empty((0, outputs), np.float64 if objective == "numbers" else np.bool_)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Scored
-from streamreplay.evaluation.tally import Tally
+from streamreplay.batch import Objective, Scored
+from streamreplay.evaluation.rounds import make_round
 from streamreplay.stage import State
 
 __all__ = ["Retention"]
@@ -19,22 +19,28 @@ __all__ = ["Retention"]
 class Retention:
     """Tallies rounds over held-out rows, and compares each with those before it.
 
-    R[i, j] is the accuracy on the held-out rows of experience j when experience i has just ended.
-    Ids are any integers. An experience counts as learned from its first end on; where it comes
-    again, its next end replaces its row of R.
+    R[i, j] is the accuracy on the held-out rows of experience j when experience i has just ended;
+    of numbers it is the mean absolute error, and of labels F1. Ids are any integers. An experience
+    counts as learned from its first end on; where it comes again, its next end replaces its row of
+    R.
+
+    Parameters
+    ----------
+    objective : {"classes", "numbers", "labels"}
+    outputs : int
+        How many numbers or labels.
     """
 
-    def __init__(self) -> None:
-        self._classes = Tally()  # of the open round
-        self._experiences = Tally()  # of the open round
+    def __init__(self, objective: Objective = "classes", outputs: int = 1) -> None:
+        self._round = make_round(objective, outputs)
         self._matrix: dict[int, dict[int, float]] = {}  # R, rows in order of first end
-        self._best: dict[int, float] = {}  # by test experience, over all ends so far
+        self._best: dict[int, float] = {}  # by test experience, over all ends so far: sign * score
         self._class_best: dict[int, float] = {}  # by class, over all rounds since it was seen
 
     @property
     def open(self) -> bool:
         """Whether there are held-out rows that no record was made of."""
-        return len(self._experiences) > 0
+        return self._round.open
 
     @property
     def matrix(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -53,13 +59,8 @@ class Retention:
         if not len(batch):
             return
         if batch.t[0] == 0:
-            self._classes.clear()
-            self._experiences.clear()
-        labelled = batch.y >= 0
-        y = batch.y[labelled]
-        hits = y == scored.prediction[labelled]
-        self._classes.add(y, hits)
-        self._experiences.add(batch.experience[labelled], hits)
+            self._round.clear()
+        self._round.add(scored)
 
     def close(
         self, position: int, experience: int | None, *, end: bool, seen: Callable[[int], bool]
@@ -77,33 +78,30 @@ class Retention:
         seen : callable
             Whether a class has been seen in the stream.
         """
-        rows, hits = self._experiences.total
-        accuracy = {j: s["accuracy"] for j, s in self._experiences.scores().items()}
-        by_class = {y: s for y, s in self._classes.scores().items() if seen(y)}
-        learned = self._learn(experience, accuracy) if end and experience is not None else {}
-        self._classes.clear()
-        self._experiences.clear()
+        name = self._round.name
+        scores, total = self._round.by_experience(), self._round.total()
+        details = self._round.details(seen)
+        learned = self._learn(experience, scores) if end and experience is not None else {}
+        self._round.clear()
+        classes = details.get("by_class")
         return {
             "kind": "retention",
             "position": position,
             "after_experience": experience,
             "experience_end": end,
-            "rows": rows,
-            "accuracy": hits / rows,
-            "average_accuracy": learned.get("average_accuracy"),
+            **total,
+            f"average_{name}": learned.get("average"),
             "forgetting": learned.get("forgetting"),
             "backward_transfer": learned.get("backward_transfer"),
-            "class_forgetting": self._forget({y: s["accuracy"] for y, s in by_class.items()}),
-            "accuracy_by_experience": accuracy,
-            "by_class": by_class,
+            **({} if classes is None else {"class_forgetting": self._forget(classes)}),
+            **details,
         }
 
     def state_dict(self) -> State:
         """Return the open round, R, and the best accuracies so far."""
         rows, columns, values = self.matrix
         return {
-            "classes": self._classes.state_dict(),
-            "experiences": self._experiences.state_dict(),
+            **self._round.state_dict(),
             "matrix": {"rows": rows, "columns": columns, "values": values},
             "best": _save(self._best),
             "class_best": _save(self._class_best),
@@ -111,8 +109,7 @@ class Retention:
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state."""
-        self._classes.load_state_dict(state["classes"])
-        self._experiences.load_state_dict(state["experiences"])
+        self._round.load_state_dict(state)
         rows, columns, values = (
             np.asarray(state["matrix"][name]).tolist() for name in ("rows", "columns", "values")
         )
@@ -123,21 +120,24 @@ class Retention:
         self._best = _load(state["best"])
         self._class_best = _load(state["class_best"])
 
-    def _learn(self, i: int, accuracy: dict[int, float]) -> dict[str, float | None]:
-        self._matrix[i] = accuracy
-        learned = [j for j in accuracy if j in self._matrix]
+    def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
+        sign = self._round.sign
+        self._matrix[i] = scores
+        learned = [j for j in scores if j in self._matrix]
         earlier = [j for j in learned if j != i]
-        scores = {
-            "average_accuracy": _mean([accuracy[j] for j in learned]),
-            "forgetting": _mean([self._best[j] - accuracy[j] for j in earlier if j in self._best]),
+        skill = {j: sign * score for j, score in scores.items()}  # more of it is better
+        means = {
+            "average": _mean([scores[j] for j in learned]),
+            "forgetting": _mean([self._best[j] - skill[j] for j in earlier if j in self._best]),
             "backward_transfer": _mean(
-                [accuracy[j] - self._matrix[j][j] for j in earlier if j in self._matrix[j]]
+                [skill[j] - sign * self._matrix[j][j] for j in earlier if j in self._matrix[j]]
             ),
         }
-        _raise_to(self._best, accuracy)
-        return scores
+        _raise_to(self._best, skill)
+        return means
 
-    def _forget(self, accuracy: dict[int, float]) -> float | None:
+    def _forget(self, by_class: dict[int, dict[str, Any]]) -> float | None:
+        accuracy = {y: scores["accuracy"] for y, scores in by_class.items()}
         lost = [self._class_best[y] - accuracy[y] for y in accuracy if y in self._class_best]
         _raise_to(self._class_best, accuracy)
         return _mean(lost)

@@ -1,4 +1,4 @@
-"""All running scores of a stream, folded in by blocks of rows."""
+"""All running scores of a stream of classes, folded in by blocks of rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.baselines import Majority, NoChange
+from streamreplay.evaluation.fading import Fading
+from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.tally import Tally, ratio
 from streamreplay.evaluation.window import Window
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State
 
-__all__ = ["Scores"]
+__all__ = ["Scores", "one_group"]
 
 
 class Scores:
@@ -40,8 +42,7 @@ class Scores:
         self._hits = np.zeros(3, np.int64)  # of the model, of no-change, of majority
         self._loss_sum, self._loss_rows = 0.0, 0
         self._faded_hits, self._faded_rows = 0.0, 0.0
-        # a**block, ..., a, 1 by multiplication: pow() may differ between processors
-        self._powers = np.cumprod(np.r_[1.0, np.full(block, fading)])[::-1].copy()
+        self._fading = Fading(fading, block)
         self._window = Window(window, tracks=3)
         self._no_change, self._majority = NoChange(), Majority()
         self.groups: dict[GroupBy, Tally] = {
@@ -51,23 +52,13 @@ class Scores:
         }
         self._predicted = Tally()
 
-    def fold(
-        self,
-        y: NDArray[np.int64],
-        prediction: NDArray[np.int64],
-        loss: NDArray[np.float32],
-        task: NDArray[np.int64],
-        experience: int,
-    ) -> None:
-        """Take in the next rows of one experience: int64[n], int64[n], float32[n], int64[n]."""
-        labelled = y >= 0
-        unlabelled = len(y) - int(np.count_nonzero(labelled))
-        if unlabelled:
-            self.unlabelled += unlabelled
-            y, prediction = y[labelled], prediction[labelled]
-            loss, task = loss[labelled], task[labelled]
-        if not len(y):
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in the next rows of one experience."""
+        labelled = rows.labelled()
+        self.unlabelled += len(rows) - len(labelled)
+        if not len(labelled):
             return
+        y, prediction = labelled.y, labelled.prediction
         classes = GroupIndex.of(y)
         hits = np.empty((3, len(y)), np.bool_)
         np.equal(y, prediction, out=hits[0])
@@ -75,12 +66,12 @@ class Scores:
         hits[2] = self._majority.hits(y, classes, self.groups["class"].rows(classes.ids))
         self._hits += np.count_nonzero(hits, axis=1)
         self._fade(hits[0])
-        losses = loss.astype(np.float64)
+        losses = labelled.loss.astype(np.float64)
         self._window.extend(hits, losses)
         self._add_loss(losses)
         self.groups["class"].add_groups(classes, hits[0])
-        self.groups["task"].add(task, hits[0])
-        self.groups["experience"].add_groups(_one_group(experience, len(y)), hits[0])
+        self.groups["task"].add(labelled.task, hits[0])
+        self.groups["experience"].add_groups(one_group(experience, len(y)), hits[0])
         self._predicted.add(prediction, hits[0])
 
     @property
@@ -107,7 +98,7 @@ class Scores:
             **{
                 f"by_{name}": tally.recent_scores()
                 for name, tally in self.groups.items()
-                if name in by and (name == "class" or len(tally) > 1 or 0 not in tally)
+                if name in by and (name == "class" or tally.tells)
             },
         }
 
@@ -149,8 +140,7 @@ class Scores:
 
     def _fade(self, hits: NDArray[np.bool_]) -> None:
         # S_t = c_t + a S_{t-1} and N_t = 1 + a N_{t-1}, unrolled over the block
-        weights = self._powers[-len(hits) :]  # a**(n-1), ..., 1
-        decay = float(self._powers[-len(hits) - 1])
+        weights, decay = self._fading.weights(len(hits)), self._fading.decay(len(hits))
         self._faded_hits = self._faded_hits * decay + float(weights[hits].sum())
         self._faded_rows = self._faded_rows * decay + float(weights.sum())
 
@@ -167,5 +157,6 @@ class Scores:
         return ratio(rows * hits - chance, rows * rows - chance)
 
 
-def _one_group(id: int, n: int) -> GroupIndex:
+def one_group(id: int, n: int) -> GroupIndex:
+    """Return the index of n rows of one group."""
     return GroupIndex(np.array([id]), np.array([n]), np.array([0]), np.arange(n))

@@ -18,6 +18,11 @@ class Tally:
 
     Ids are any int64; memory grows with the number of different ones.
 
+    Parameters
+    ----------
+    dtype : dtype
+        Of the counts: float64 to add up errors in place of hits.
+
     Examples
     --------
     >>> tally = Tally()
@@ -26,9 +31,11 @@ class Tally:
     {3: {'rows': 2, 'accuracy': 0.5}, 7: {'rows': 1, 'accuracy': 1.0}}
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: type[np.int64 | np.float64] = np.int64) -> None:
         self._slot: dict[int, int] = {}
-        self._counts = np.zeros((8, 4), np.int64)  # [slot, (rows, hits, rows and hits at the mark)]
+        self._counts: NDArray[Any] = np.zeros(
+            (8, 4), dtype
+        )  # [slot, (rows, hits, rows and hits at the mark)]
 
     def __len__(self) -> int:
         return len(self._slot)
@@ -37,21 +44,28 @@ class Tally:
         return id in self._slot
 
     @property
-    def total(self) -> tuple[int, int]:
+    def tells(self) -> bool:
+        """Whether there is another id than 0: a stream of one task or experience has only that."""
+        return len(self) > 1 or 0 not in self
+
+    @property
+    def total(self) -> tuple[int, Any]:
         """Rows and hits over all ids."""
         rows, hits = self._counts[:, :2].sum(0).tolist()
-        return rows, hits
+        return int(rows), hits
 
-    def add(self, values: NDArray[np.int64], hits: NDArray[np.bool_]) -> None:
-        """Count rows by their ids, int64[n], and whether they were hit, bool[n]."""
+    def add(self, values: NDArray[np.int64], hits: NDArray[Any]) -> None:
+        """Count rows by their ids, int64[n], and whether they were hit, bool[n], or by how much."""
         if len(values):
             self.add_groups(GroupIndex.of(values), hits)
 
-    def add_groups(self, index: GroupIndex, hits: NDArray[np.bool_]) -> None:
+    def add_groups(self, index: GroupIndex, hits: NDArray[Any]) -> None:
         """Count rows whose groups are known already."""
         slots = self._slots(index.ids)
         self._counts[slots, 0] += index.counts
-        self._counts[slots, 1] += np.add.reduceat(hits[index.order], index.starts, dtype=np.int64)
+        self._counts[slots, 1] += np.add.reduceat(
+            hits[index.order], index.starts, dtype=self._counts.dtype
+        )
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows counted for each id, int64[g]; 0 for one never seen."""
@@ -74,14 +88,14 @@ class Tally:
             for key, (rows, hits, _, _) in self._sorted()
         }
 
-    def recent_scores(self) -> dict[int, dict[str, Any]]:
+    def recent_scores(self, name: str = "accuracy") -> dict[int, dict[str, Any]]:
         """Return `scores` with rows and accuracy since the mark beside them."""
         return {
             key: {
-                "rows": rows,
-                "accuracy": ratio(hits, rows),
-                "rows_recent": rows - old_rows,
-                "accuracy_recent": ratio(hits - old_hits, rows - old_rows),
+                "rows": int(rows),
+                name: ratio(hits, rows),
+                "rows_recent": int(rows - old_rows),
+                f"{name}_recent": ratio(hits - old_hits, rows - old_rows),
             }
             for key, (rows, hits, old_rows, old_hits) in self._sorted()
         }
@@ -103,12 +117,12 @@ class Tally:
         slot = self._slot
         slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
         if len(slot) > len(self._counts):
-            larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), np.int64)
+            larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), self._counts.dtype)
             larger[: len(self._counts)] = self._counts
             self._counts = larger
         return slots
 
-    def _sorted(self) -> list[tuple[int, list[int]]]:
+    def _sorted(self) -> list[tuple[int, list[Any]]]:
         counts = self._counts.tolist()
         return [(key, counts[slot]) for key, slot in sorted(self._slot.items())]
 

@@ -38,6 +38,13 @@ class ArraySource:
     id : array_like of int or str [n], optional
     time : array_like of float [n], optional
         Seconds since 1970.
+    target : array_like [n] or [n, d], optional
+        Instead of labels: numbers to predict, NaN in a row without; or, of booleans, which of d
+        labels a row has. Beside it, y says which rows have one: 0, else -1.
+    weight : array_like of float [n], optional
+        How much a row's loss counts, at least 0.
+    target_names : sequence of str, optional
+        What the d are called; by default their positions.
     batch_size : int
         Most rows in a batch. A batch ends early at a change of experience.
     limit : int, optional
@@ -83,6 +90,9 @@ class ArraySource:
         experience: ArrayLike | None = None,
         id: ArrayLike | None = None,
         time: ArrayLike | None = None,
+        target: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        target_names: Sequence[str] | None = None,
         batch_size: int = 32,
         limit: int | None = None,
         labels: Labels | None = None,
@@ -92,13 +102,19 @@ class ArraySource:
         self._x = _features(x, allow_nan=allow_nan)
         self._order = None if order is None else _order(order, len(self._x))
         n = len(self._x) if self._order is None else len(self._order)
+        known: Any = None if target is None else y
         self._columns = Batch.from_arrays(
             np.empty((n, 1), np.uint8),  # stands for x, which may be in another order
+            known,
             task=0 if task is None else task,
             experience=0 if experience is None else experience,
             id=id,
             time=time,
+            target=target,
+            weight=weight,
         )
+        self.target_names = _target_names(self._columns.target, target_names)
+        y = None if target is not None else y
         self.coded = y if isinstance(y, Coded) else Coded.of(y, n)
         self.batch_size = positive("batch_size", batch_size)
         if limit is not None and limit < 0:
@@ -147,15 +163,21 @@ class ArraySource:
 
     def _rows(self, rows: slice) -> Batch:
         rest = self._columns
-        codes = self.coded.codes[rows]
+        if rest.target is None:
+            codes = self.coded.codes[rows]
+            y = codes if self._as_coded else self._index[codes]
+        else:
+            y = rest.y[rows]
         return Batch(
             self._x[rows] if self._order is None else self._x[self._order[rows]],
-            codes if self._as_coded else self._index[codes],
+            y,
             rest.t[rows],
             rest.task[rows],
             rest.experience[rows],
             None if rest.id is None else rest.id[rows],
             None if rest.time is None else rest.time[rows],
+            None if rest.target is None else rest.target[rows],
+            None if rest.weight is None else rest.weight[rows],
         )
 
     def whole(self, labels: Labels) -> Batch:
@@ -167,12 +189,14 @@ class ArraySource:
         index = np.array([*map(labels.find, self.coded.names), -1], np.int64)
         return Batch(
             self._x if self._order is None else self._x[self._order],
-            index[self.coded.codes],
+            index[self.coded.codes] if rest.target is None else rest.y,
             rest.t,
             rest.task,
             rest.experience,
             rest.id,
             rest.time,
+            rest.target,
+            rest.weight,
         )
 
     def select(
@@ -195,11 +219,14 @@ class ArraySource:
         rest = self._columns
         return ArraySource(
             self._x,
-            self.coded.take(rows),
+            self.coded.take(rows) if rest.target is None else rest.y[rows],
             task=rest.task[rows] if task is None else task,
             experience=rest.experience[rows] if experience is None else experience,
             id=None if rest.id is None else rest.id[rows],
             time=None if rest.time is None else rest.time[rows],
+            target=None if rest.target is None else rest.target[rows],
+            weight=None if rest.weight is None else rest.weight[rows],
+            target_names=self.target_names,
             batch_size=self.batch_size,
             allow_nan=True,  # it was looked at before
             order=rows if self._order is None else self._order[rows],
@@ -256,6 +283,8 @@ class ArraySource:
             ends = [] if n == 0 else [0, n - 1]
             parts: list[Any] = [self._x[ends if self._order is None else self._order[ends]]]
             parts += [self.coded.codes, self._columns.experience]
+            goals = (self._columns.target, self._columns.weight)
+            parts += [column for column in goals if column is not None]
             crc = zlib.crc32(repr((n, self._x.dtype, self._x.shape, self.coded.names)).encode())
             for part in parts if self._order is None else [*parts, self._order]:
                 raw: Any = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
@@ -274,6 +303,16 @@ def _features(x: ArrayLike, *, allow_nan: bool) -> NDArray[Any]:
         if not finite.all():
             row = int((~finite.reshape(len(found), -1).all(axis=1)).argmax())
             raise ValueError(f"x must be finite in float32, row {row} is not")
+    return found
+
+
+def _target_names(target: NDArray[Any] | None, names: Sequence[str] | None) -> list[str] | None:
+    if target is None:
+        return None
+    width = target.shape[1]
+    found = list(map(str, range(width))) if names is None else list(names)
+    if len(found) != width:
+        raise ValueError(f"target_names must have {width} names as target has, got {len(found)}")
     return found
 
 

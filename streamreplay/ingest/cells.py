@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 from streamreplay.ingest.values import BadRecord, check_finite, pack, seconds, shown, typed_cell
 
-__all__ = ["integer_cell", "is_blank", "number_cell", "numbers", "split", "table", "time_cell"]
+__all__ = [
+    "goal_cell",
+    "integer_cell",
+    "is_blank",
+    "number_cell",
+    "numbers",
+    "split",
+    "table",
+    "time_cell",
+]
+
+_BOOLEANS = {"true": True, "false": False}
 
 
 def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
@@ -108,6 +119,24 @@ def integer_cell(cell: str) -> int | float | str | None:
         except ValueError:
             return value
     return value
+
+
+def goal_cell(cell: str) -> float | str | None:
+    """Return what a goal or a weight judges: the number or truth value in a cell, or its text.
+
+    Examples
+    --------
+    >>> goal_cell(" 2.5"), goal_cell("True"), goal_cell("two"), goal_cell("")
+    (2.5, True, 'two', None)
+    """
+    cell = cell.strip()
+    if not cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        return _BOOLEANS.get(cell.lower(), cell)
+    return cell if "_" in cell else value
 
 
 def time_cell(cell: str) -> float:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreplay.ingest.cells import (
+    goal_cell,
     integer_cell,
     is_blank,
     number_cell,
@@ -18,6 +20,7 @@ from streamreplay.ingest.cells import (
     time_cell,
 )
 from streamreplay.ingest.deadletters import DeadLetters, Fault
+from streamreplay.ingest.goals import goal_of, row_weight, row_weights
 from streamreplay.ingest.header import Layout, is_number
 from streamreplay.ingest.labels import Labels, Name
 from streamreplay.ingest.linesource import BOM, LineSource
@@ -53,6 +56,13 @@ class CsvSource(LineSource):
         The column with the label, by name or position (-1 is the last). Left out: ``y`` if there
         is a header, else the last column. False or "" if there is none. A cell that is written as
         an integer is one, any other a string; an empty one is no label.
+    target : str or int, or sequence of str or int, optional
+        Instead of a label: the columns with the numbers to predict. All of them empty: no target.
+    multilabel : sequence of str or int, optional
+        Instead of a label: the columns that say with 0 or 1 whether a row has a label, each called
+        as its column is.
+    weight : str or int, optional
+        The column that says how much a row's loss counts, at least 0; 1 where it is empty.
     task, experience, id, time : str or int
         As in `JsonlSource`. Each may be absent if it is called what it is for.
     batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop, labels
@@ -88,6 +98,9 @@ class CsvSource(LineSource):
         delimiter: str = ",",
         features: Sequence[str | int] | None = None,
         label: str | int | None = None,
+        target: str | int | Sequence[str | int] | None = None,
+        multilabel: Sequence[str | int] | None = None,
+        weight: str | int | None = None,
         task: str | int = "task",
         experience: str | int = "experience",
         id: str | int = "id",
@@ -110,7 +123,11 @@ class CsvSource(LineSource):
             raise ValueError("label must be a column, or false for none, got true")
         if len(delimiter) != 1 or delimiter in '"\r\n\0':
             raise ValueError(f"delimiter must be one character, got {delimiter!r}")
-        self.fields = Fields("" if label is False else label, task, experience, id, time)
+        goal = goal_of(target, multilabel, None)
+        if goal is not None and label:
+            raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
+        label = "" if label is False or goal is not None else label
+        self.fields = Fields(label, task, experience, id, time, weight, goal)
         self.features = None if features is None else list(features)
         if self.features is not None and (
             not self.features or len(set(self.features)) != len(self.features)
@@ -205,7 +222,15 @@ class CsvSource(LineSource):
             integers("experience", experience),
             row_ids([typed_cell(c) for c in others.get("id", ())]),
             time if "time" in others else None,
+            self._targets([cells[i::width] for i in layout.goal]),
+            row_weights(list(map(goal_cell, others["weight"]))) if "weight" in others else None,
         )
+
+    def _targets(self, columns: list[list[str]]) -> NDArray[np.float64] | None:
+        goal = self.fields.goal
+        if goal is None:
+            return None
+        return goal.rows(list(zip(*(map(goal_cell, column) for column in columns), strict=True)))
 
     def _names(self, cells: list[str]) -> list[Name | None]:
         known = self._cells
@@ -253,7 +278,7 @@ class CsvSource(LineSource):
             raise
 
     def _values(self, cells: list[str], layout: Layout, at: int) -> Row:
-        features = layout.features
+        features, goal = layout.features, self.fields.goal
         if features is None:
             features = layout.numeric(cells)
             if not features:
@@ -271,6 +296,8 @@ class CsvSource(LineSource):
             integer("experience", integer_cell(others.get("experience", ""))),
             row_id(typed_cell(others.get("id", ""))),
             time_cell(others.get("time", "")),
+            None if goal is None else goal.row([goal_cell(cells[i]) for i in layout.goal]),
+            row_weight(goal_cell(others["weight"])) if "weight" in others else None,
         )
         if layout.features is None:  # only a row that is right in every way decides
             self._layout = layout.with_features(features)

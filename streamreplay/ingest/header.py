@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from streamreplay.errors import ConfigError
 from streamreplay.ingest.options import Fields
@@ -29,9 +29,11 @@ class Layout:
     label : int or None
         The label's column.
     others : dict of str to int
-        The columns of task, experience, id and time, of those that are there.
+        The columns of task, experience, id, time and weight, of those that are there.
     features : list of int or None
         The columns to learn from; None until the first row has shown which are numbers.
+    goal : list of int
+        The columns of what is to be predicted in place of a label.
     """
 
     names: list[str]
@@ -39,6 +41,7 @@ class Layout:
     label: int | None
     others: dict[str, int]
     features: list[int] | None
+    goal: list[int] = field(default_factory=list)
 
     @staticmethod
     def of(
@@ -54,7 +57,7 @@ class Layout:
         Raises
         ------
         ConfigError
-            A column that was asked for is not there, or is to be both label and feature.
+            A column that was asked for is not there, or is to be both predicted and learned from.
         """
         find = _Finder(source, cells, header=header)
         label = fields.label
@@ -66,6 +69,13 @@ class Layout:
             raise ConfigError(
                 f"{source}: column {find.names[target]!r} is the label, and cannot be a feature too"
             )
+        goal = [] if fields.goal is None else [find("target", name) for name in fields.goal.fields]
+        both = set(goal) & set(learned or ())
+        if both:
+            raise ConfigError(
+                f"{source}: column {find.names[min(both)]!r} is a target, and cannot be a feature "
+                "too"
+            )
         return Layout(
             find.names,
             header,
@@ -73,16 +83,17 @@ class Layout:
             {
                 key: find(key, field)
                 for key, field in fields.others().items()
-                if field != _DEFAULT[key] or (header and field in find.names)
+                if field != _DEFAULT.get(key) or (header and field in find.names)
             },
             learned,
+            goal,
         )
 
     @property
     def reserved(self) -> set[int]:
         """The columns that are not features."""
         label = set() if self.label is None else {self.label}
-        return label | set(self.others.values())
+        return label | set(self.others.values()) | set(self.goal)
 
     def numeric(self, cells: list[str]) -> list[int]:
         """Return the columns whose cell may be learned from: a number or nothing, not reserved."""

@@ -13,8 +13,9 @@ import orjson
 
 from streamreplay.errors import CheckpointError
 from streamreplay.ingest.deadletters import DeadLetters, Fault
+from streamreplay.ingest.goals import Goal, goal_of, row_weight, row_weights
 from streamreplay.ingest.jsonvalues import check_shape, flatten, loads_with_nan
-from streamreplay.ingest.labels import Labels
+from streamreplay.ingest.labels import Labels, Name
 from streamreplay.ingest.linesource import BOM, LineSource
 from streamreplay.ingest.options import Fields, Options
 from streamreplay.ingest.rows import Columns, Row
@@ -53,8 +54,17 @@ class JsonlSource(LineSource):
         The fields to learn from: numbers, or one field with an array of numbers. Left out, the
         first readable record decides: its field ``x`` if that is an array, else all its numeric
         fields but the ones named below, in order.
-    label : str or False
-        The field with the label, a string or an integer; false or "" if there is none.
+    label : str or False, optional
+        The field with the label, a string or an integer; false or "" if there is none. Left out,
+        it is ``y``, or none with a target.
+    target : str or sequence of str, optional
+        Instead of a label: the fields with the numbers to predict. A record may say nothing of any
+        of them.
+    multilabel : sequence of str or int, optional
+        Instead of a label: all labels that a row may have, any number of them at once. Each is a
+        field with 0 or 1; or, if ``label`` is given, that field has a list of those it has.
+    weight : str, optional
+        The field that says how much a row's loss counts, at least 0; 1 where it is absent.
     task, experience, id, time : str
         Fields with an integer, an integer, an integer or a string, and seconds since 1970 or an
         ISO 8601 string. Each may be absent.
@@ -103,7 +113,10 @@ class JsonlSource(LineSource):
         path: str | Path,
         *,
         features: Sequence[str] | None = None,
-        label: str | bool = "y",
+        label: str | bool | None = None,
+        target: str | Sequence[str] | None = None,
+        multilabel: Sequence[Name] | None = None,
+        weight: str | None = None,
         task: str = "task",
         experience: str = "experience",
         id: str = "id",
@@ -122,8 +135,13 @@ class JsonlSource(LineSource):
             batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
         )
         super().__init__(path, options, labels)
-        self._label = _label_field(label)
-        self.fields = Fields(self._label, task, experience, id, time)
+        named = _label_field(label)
+        goal = goal_of(target, multilabel, named)
+        numbers = [] if goal is None else [name for name in goal.fields if isinstance(name, int)]
+        if numbers:
+            raise ValueError(f"JSON fields have names, got {numbers[0]}")
+        self._label = None if goal is not None else "y" if label is None else named
+        self.fields = Fields(self._label, task, experience, id, time, weight, goal)
         self.features = None if features is None else list(features)
         if self.features is not None and (
             not self.features or len(set(self.features)) != len(self.features)
@@ -131,6 +149,10 @@ class JsonlSource(LineSource):
             raise ValueError(f"features must be different names, at least one, got {features}")
         if self.features is not None and self._label in self.features:
             raise ValueError(f"features must not hold the label, got {self._label!r} as both")
+        if self.features is not None and goal is not None:
+            both = [name for name in goal.fields if name in self.features]
+            if both:
+                raise ValueError(f"features must not hold a target, got {both[0]!r} as both")
         self.feature_names: list[str] | None = None
         self.feature_shape: tuple[int, ...] | None = None
         self.left_out: list[str] = []
@@ -176,7 +198,7 @@ class JsonlSource(LineSource):
         return self._one_by_one(lines, first)
 
     def _columns(self, records: list[dict[str, Any]], line: range) -> Columns:
-        label = self._label
+        label, goal = self._label, self.fields.goal
         get = {key: [r.get(field) for r in records] for key, field in self.fields.others().items()}
         return Columns(
             line,
@@ -188,6 +210,8 @@ class JsonlSource(LineSource):
             integers("experience", get["experience"]),
             row_ids(get["id"]),
             times(get["time"]),
+            None if goal is None else goal.rows([_values(r, goal) for r in records]),
+            row_weights(get["weight"]) if "weight" in get else None,
         )
 
     def _numbers(self, records: list[dict[str, Any]]) -> list[Any]:
@@ -221,7 +245,7 @@ class JsonlSource(LineSource):
 
     def _row(self, line: bytes, at: int) -> Row:
         record = self._record(line)
-        label = self._label
+        label, goal = self._label, self.fields.goal
         found = {key: record.get(field) for key, field in self.fields.others().items()}
         names, array = self.feature_names, self._array
         if names is None:
@@ -234,10 +258,12 @@ class JsonlSource(LineSource):
             integer("experience", found["experience"]),
             row_id(found["id"]),
             seconds(found["time"]),
+            None if goal is None else goal.row(_values(record, goal)),
+            row_weight(found["weight"]) if "weight" in found else None,
         )
         if self.feature_names is None:  # only a record that is right in every way decides
             self.feature_names, self.feature_shape, self._array = names, shape, array
-            used = {*names, *self.fields.as_dict().values()}
+            used = {*names, *self.fields.names()}
             self.left_out = [name for name in record if name not in used]
             self._decided_at = at
         return row
@@ -272,7 +298,7 @@ class JsonlSource(LineSource):
             )
         if isinstance(record.get("x"), list):
             return ["x"], True
-        reserved = set(self.fields.as_dict().values())
+        reserved = self.fields.names()
         names = [
             name
             for name, value in record.items()
@@ -295,7 +321,11 @@ class JsonlSource(LineSource):
         ], (len(names),)
 
 
-def _label_field(label: str | bool) -> str | None:  # noqa: FBT001 - false stands for "none"
+def _values(record: dict[Any, Any], goal: Goal) -> list[Any]:
+    return [record.get(field) for field in goal.fields]
+
+
+def _label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - false stands for "none"
     if label is True:
         raise ValueError("label must be a name, or false for none, got true")
     return label or None

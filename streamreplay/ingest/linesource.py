@@ -18,7 +18,7 @@ from streamreplay.ingest.bytestream import ByteStream, source_name
 from streamreplay.ingest.deadletters import Fault, dead_letter
 from streamreplay.ingest.labels import Labels
 from streamreplay.ingest.lines import LineBuffer, Position
-from streamreplay.ingest.options import Options
+from streamreplay.ingest.options import Fields, Options
 from streamreplay.ingest.rows import Columns, Pending
 from streamreplay.ingest.skip import Skip
 from streamreplay.stage import State
@@ -59,6 +59,8 @@ class LineSource(ABC):
 
     rows_total: int | None = None
 
+    fields: Fields
+
     def __init__(self, path: str | Path, options: Options, labels: Labels | None) -> None:
         self.path = path
         self.name = source_name(path)
@@ -77,6 +79,11 @@ class LineSource(ABC):
     def position(self) -> int:
         """Rows yielded so far."""
         return self._buffer.position.rows
+
+    @property
+    def target_names(self) -> list[str] | None:
+        """What the numbers or labels to be predicted are called; None for classes."""
+        return None if self.fields.goal is None else self.fields.goal.names
 
     @property
     def dead(self) -> int:
@@ -276,7 +283,7 @@ class LineSource(ABC):
             self.check_features = None
         at = self._buffer.position
         self._advance(len(rows), rows.line[-1] + 1 - at.lines)
-        batch = rows.batch(at.rows, self.labels)
+        batch = rows.batch(at.rows, self.labels, self.fields.goal)
         at.rows += len(rows)
         return batch
 

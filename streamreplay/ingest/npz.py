@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.arrays import ArraySource
+from streamreplay.ingest.goals import goal_of
 from streamreplay.ingest.labels import Labels
 
 __all__ = ["open_npz"]
@@ -28,6 +30,9 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     experience: str = "experience",
     id: str = "id",
     time: str = "time",
+    target: str | Sequence[str] | None = None,
+    multilabel: Sequence[str] | None = None,
+    weight: str | None = None,
     batch_size: int = 32,
     limit: int | None = None,
     labels: Labels | None = None,
@@ -44,6 +49,13 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
         The name of the labels' array; None or "" if there is none.
     task, experience, id, time : str
         Names of further arrays. Each may be absent if it is called what it is for.
+    target : str or sequence of str, optional
+        Instead of labels: the arrays with the numbers to predict, one column each; the only one
+        may have several.
+    multilabel : sequence of str, optional
+        What the columns of ``y``, 0 or 1, are called: labels, any number of which a row may have.
+    weight : str, optional
+        The name of the weights' array.
     batch_size, limit, labels, allow_nan
         As in `ArraySource`.
 
@@ -55,10 +67,21 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
         The file cannot be read.
     """
     names = {"x": x, "task": task, "experience": experience, "id": id, "time": time}
-    if y:
+    if weight is not None:
+        names["weight"] = weight
+    goals = [target] if isinstance(target, str) else list(target or ())
+    if y and target is None:
         names["y"] = y
-    arrays = _read(Path(path), names)
+    names |= {f"target {name}": name for name in goals}
+    arrays: dict[str, Any] = _read(Path(path), names)
     try:
+        goal_of(target, multilabel, None)  # checks
+        if goals:
+            columns = [arrays.pop(f"target {name}") for name in goals]
+            arrays["target"], arrays["target_names"] = _joined(columns, goals)
+        elif multilabel is not None:
+            arrays["target"] = _indicators(arrays.pop("y", None))
+            arrays["target_names"] = multilabel
         return ArraySource(
             **arrays, batch_size=batch_size, limit=limit, labels=labels, allow_nan=allow_nan
         )
@@ -91,3 +114,27 @@ def _wanted(path: Path, present: list[str], names: dict[str, str]) -> dict[str, 
                 f"{', '.join(present) or 'none'}"
             )
     return wanted
+
+
+def _joined(columns: list[NDArray[Any]], names: list[str]) -> tuple[NDArray[Any], list[str]]:
+    """Put the arrays of targets side by side, as numbers, and name the columns."""
+    if len(columns) == 1:
+        wide = columns[0].astype(np.float64) if columns[0].dtype == np.bool_ else columns[0]
+        if wide.ndim < 2:
+            return wide, names
+        return wide, [f"{names[0]}[{i}]" for i in range(wide.shape[1])]
+    for name, column in zip(names, columns, strict=True):
+        if column.shape != columns[0].shape or column.ndim != 1:
+            raise ValueError(
+                f"target: arrays must be [n] where there are several, {name!r} is {column.shape}"
+            )
+    return np.stack(columns, axis=1).astype(np.float64), names
+
+
+def _indicators(y: NDArray[Any] | None) -> NDArray[np.bool_]:
+    if y is None:
+        raise ValueError("multilabel: the array of labels is needed, got no label")
+    if y.ndim != 2 or y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
+        raise ValueError(f"multilabel: labels must be 0 or 1, [n, d], got {y.dtype}{list(y.shape)}")
+    found: NDArray[np.bool_] = y.astype(np.bool_)
+    return found

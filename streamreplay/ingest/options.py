@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamreplay.ingest.deadletters import DeadLetters
+from streamreplay.ingest.goals import Goal
 
 __all__ = ["Fields", "Options", "positive"]
 
@@ -21,19 +22,28 @@ class Fields:
     experience: str | int = "experience"
     id: str | int = "id"
     time: str | int = "time"
+    weight: str | int | None = None
+    goal: Goal | None = None
 
     def others(self) -> dict[str, Any]:
-        """Return all but the label."""
-        return {
+        """Return all but the label and what is predicted in its place."""
+        others = {
             "task": self.task,
             "experience": self.experience,
             "id": self.id,
             "time": self.time,
         }
+        return others if self.weight is None else {**others, "weight": self.weight}
+
+    def names(self) -> set[Any]:
+        """Return the fields that are no features."""
+        goal = () if self.goal is None else self.goal.fields
+        return {self.label, *self.others().values(), *goal}
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of them by what they are for."""
-        return {"label": self.label, **self.others()}
+        goal = {} if self.goal is None else {"goal": self.goal.as_state()}
+        return {"label": self.label, **self.others(), **goal}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.ingest.deadletters import Fault
+from streamreplay.ingest.goals import Goal
 from streamreplay.ingest.labels import Labels, Name
 from streamreplay.ingest.values import RowId, float32s
 
@@ -29,6 +30,8 @@ class Columns:
     experience: NDArray[np.int64] | None = None
     id: Sequence[RowId | None] | None = None
     time: NDArray[np.float64] | None = None
+    target: NDArray[np.float64] | None = None  # [n, d], NaN in rows without
+    weight: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.line)
@@ -43,6 +46,8 @@ class Columns:
             None if self.experience is None else self.experience[rows],
             None if self.id is None else self.id[rows],
             None if self.time is None else self.time[rows],
+            None if self.target is None else self.target[rows],
+            None if self.weight is None else self.weight[rows],
         )
 
     @staticmethod
@@ -58,26 +63,37 @@ class Columns:
             _joined([(part.experience, len(part)) for part in parts], 0),
             _joined_list([(part.id, len(part)) for part in parts]),
             _joined([(part.time, len(part)) for part in parts], np.nan),
+            _joined([(part.target, len(part)) for part in parts], np.nan),
+            _joined([(part.weight, len(part)) for part in parts], 1),
         )
 
-    def batch(self, start: int, labels: Labels) -> Batch:
+    def batch(self, start: int, labels: Labels, goal: Goal | None = None) -> Batch:
         """Make a batch of all rows, and add the labels that are new.
 
         Parameters
         ----------
         start : int
             Position in the stream of the first row.
+        labels : Labels
+        goal : Goal, optional
+            What `target` holds.
         """
         n = len(self)
+        y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
+        target: NDArray[Any] | None = None
+        if goal is not None and self.target is not None:
+            y, target = goal.columns(self.target)
         return Batch(
             self.x,
-            np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label),
+            y,
             np.arange(start, start + n, dtype=np.int64),
             np.zeros(n, np.int64) if self.task is None else self.task,
             np.zeros(n, np.int64) if self.experience is None else self.experience,
             None if self.id is None else id_column(self.id),
             # judged here, as what was decoded together with these rows must not matter
             None if self.time is None or np.isnan(self.time).all() else self.time,
+            target,
+            self.weight,
         )
 
     def one_experience(self) -> int:
@@ -152,7 +168,10 @@ def _joined(parts: list[tuple[NDArray[Any] | None, int]], absent: float) -> NDAr
     if present is None:
         return None
     return np.concatenate(
-        [np.full(n, absent, present.dtype) if part is None else part for part, n in parts]
+        [
+            np.full((n, *present.shape[1:]), absent, present.dtype) if part is None else part
+            for part, n in parts
+        ]
     )
 
 
@@ -172,6 +191,8 @@ class Row:
     experience: int
     id: RowId | None
     time: float
+    target: list[float] | None = None
+    weight: float | None = None
 
     @staticmethod
     def columns(rows: Sequence[Row], line: Sequence[int], shape: tuple[int, ...]) -> Columns:
@@ -184,4 +205,6 @@ class Row:
             np.array([row.experience for row in rows], np.int64),
             [row.id for row in rows],
             np.array([row.time for row in rows], np.float64),
+            None if rows[0].target is None else np.array([row.target for row in rows], np.float64),
+            None if rows[0].weight is None else np.array([row.weight for row in rows], np.float32),
         )

@@ -156,11 +156,14 @@ def in_memory(source: LineSource) -> ArraySource:
     named = np.array([*names, None], np.object_)[y]  # -1 is the last
     rows = ArraySource(
         np.concatenate([batch.x for batch in batches]),
-        named,
+        named if source.target_names is None else y,
         task=np.concatenate([batch.task for batch in batches]),
         experience=np.concatenate([batch.experience for batch in batches]),
         id=_ids(batches),
         time=_times(batches),
+        target=_goals([batch.target for batch in batches]),
+        weight=_goals([batch.weight for batch in batches]),
+        target_names=source.target_names,
         batch_size=source.options.batch_size,
         allow_nan=True,  # the source has looked at it
     )
@@ -177,6 +180,12 @@ def _times(batches: list[Batch]) -> NDArray[np.float64] | None:
     if all(batch.time is None for batch in batches):
         return None
     return np.concatenate([np.full(len(b), np.nan) if b.time is None else b.time for b in batches])
+
+
+def _goals(columns: list[NDArray[Any] | None]) -> NDArray[Any] | None:
+    """Join columns that all batches of a source have, or none."""
+    present = [column for column in columns if column is not None]
+    return np.concatenate(present) if present else None
 
 
 def _class_order(

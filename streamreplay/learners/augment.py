@@ -35,7 +35,8 @@ __all__ = [
 
 Augmentation: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Given rows float32[n, *feature] and labels int64[n], -1 where there is none, return rows of the
-same shape in a new tensor."""
+same shape in a new tensor. Of rows with targets in place of classes these are the labels, with 0 or
+-1 beside them: float32[n, d + 1]."""
 
 
 def compose(*augmentations: Augmentation) -> Augmentation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import kl_div, log_softmax, softmax
 
+from streamreplay.errors import ConfigError
 from streamreplay.learners.step import Loss, Step
 
 __all__ = [
@@ -48,6 +49,7 @@ def asymmetric(step: Step) -> torch.Tensor:
     L. Caccia et al., "New insights on reducing abrupt representation change in online continual
     learning", 2022, equation 4.
     """
+    _need_classes(step, "asymmetric cross-entropy")
     among = step.masked[: step.n].masked_fill(~step.recent, -torch.inf)
     incoming = step.cross_entropy(among, slice(0, step.n), step.recent)
     return incoming + on_memory(step)
@@ -102,6 +104,7 @@ def distilled(base: Loss, weight: float, temperature: float) -> Loss:
     """
 
     def loss(step: Step) -> torch.Tensor:
+        _need_classes(step, "distillation")
         told, total = step.teacher_logits, base(step)
         if told is None or not bool(step.teacher_known.any()):
             return total
@@ -112,6 +115,11 @@ def distilled(base: Loss, weight: float, temperature: float) -> Loss:
         return total + weight * temperature**2 * apart
 
     return loss
+
+
+def _need_classes(step: Step, what: str) -> None:
+    if step.target is not None:
+        raise ConfigError(f"learner.method: {what} is of classes, and rows have targets instead")
 
 
 def _distance_to_stored(step: Step) -> torch.Tensor:

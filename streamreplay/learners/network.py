@@ -181,6 +181,20 @@ class Network:
         known[labels[labels >= 0]] = True
         self._know(known)
 
+    def know_all(self, outputs: int) -> None:
+        """Take all outputs for ones that are there from the start, as numbers and labels are.
+
+        Raises
+        ------
+        ConfigError
+            There are more or fewer of them.
+        """
+        if self.width != outputs:
+            raise ConfigError(
+                f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
+            )
+        self._know(np.ones(self.width, np.bool_))
+
     def restore(self, statistics: list[torch.Tensor]) -> None:
         """Put back what a forward pass has moved; nothing where nothing was copied."""
         if statistics:

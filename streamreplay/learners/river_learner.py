@@ -1,4 +1,4 @@
-"""The learner around a River classifier: predict the incoming rows, then learn and rehearse."""
+"""The learner around a model of River: predict the incoming rows, then learn and rehearse."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Rehearsal, Scored, describe_array, empty_memory
+from streamreplay.batch import (
+    Batch,
+    Rehearsal,
+    Scored,
+    describe_array,
+    empty_memory,
+    objective_of,
+)
 from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.learners.outputs import Said, say_nothing
 from streamreplay.learners.pickled import check_versions, dump, live_versions, load
-from streamreplay.learners.river_model import FeatureName, LabelName, RiverModel, Row, as_rows
-from streamreplay.learners.scores import LOSS_LIMIT, Scores, score_blindly
+from streamreplay.learners.river_model import RiverModel
+from streamreplay.learners.river_parts import FeatureName, LabelName, Row, as_rows, import_base
+from streamreplay.learners.river_targets import RiverTargets
+from streamreplay.learners.scores import LOSS_LIMIT, score_blindly
 from streamreplay.stage import State, expect
 
 __all__ = ["FeatureNames", "LabelNames", "RiverLearner"]
@@ -26,7 +36,7 @@ LabelNames: TypeAlias = Callable[[], Sequence[LabelName]] | Sequence[LabelName] 
 
 @final
 class RiverLearner:
-    """Predict each incoming batch with a River classifier, then let it learn the rows one by one.
+    """Predict each incoming batch with a model of River, then let it learn the rows one by one.
 
     All rows of a batch are predicted before the first of them is learned. With batches of one that
     is River's own progressive validation, prediction by prediction; with larger ones a row does not
@@ -37,10 +47,13 @@ class RiverLearner:
     largest loss there is. A model without ``predict_proba_one`` is taken at its word: what it
     predicts has probability 1.
 
+    Regressors, of one or of several numbers, and multi-label classifiers take streams of rows with
+    such targets. A row's weight goes to models that take one.
+
     Parameters
     ----------
-    model : river.base.Classifier
-        Any classifier, or a pipeline that ends in one; it is trained in place. Its random numbers
+    model : river.base.Classifier, Regressor, MultiTargetRegressor or MultiLabelClassifier
+        Any of these, or a pipeline that ends in one; it is trained in place. Its random numbers
         are its own: give it a seed.
     replay : bool
         Whether the drawn rows of memory are learned as well. False is one pass over incoming rows.
@@ -48,11 +61,12 @@ class RiverLearner:
         What River calls the features; by default, and where their number is another than that of
         a row's features, their positions: 0, 1, ...
     label_names : sequence of str or int, or callable, optional
-        What River calls the classes, by index; by default their indices. Names of features
-        and classes can matter: forests of River give another figure if they are others.
+        What River calls the classes, or the targets of a row, by index; by default their indices.
+        Names of features and classes can matter: forests of River give another figure if they are
+        others.
     many : bool, optional
-        Use ``predict_proba_many`` and ``learn_many`` for batches of more than one row. By default
-        where all parts of the model have them and pandas is installed.
+        Use ``predict_proba_many`` (or ``predict_many``) and ``learn_many`` for batches of more
+        than one row. By default where all parts of the model have them and pandas is installed.
     allow_pickle : bool
         Whether `state_dict` may hold the model, which is a pickle.
     trusted : bool
@@ -63,7 +77,7 @@ class RiverLearner:
     ImportError
         River is not installed.
     TypeError
-        ``model`` is no classifier: regressors, multi-label and active learners are not.
+        ``model`` is none of these, as active learners.
 
     Examples
     --------
@@ -86,7 +100,7 @@ class RiverLearner:
         allow_pickle: bool = False,
         trusted: bool = False,
     ) -> None:
-        self._model = RiverModel(model, many=many)
+        self._model = _wrapped(model, many=many)
         self.replay = replay
         self.allow_pickle = allow_pickle
         self.trusted = trusted
@@ -120,20 +134,38 @@ class RiverLearner:
     def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the model says of each class without learning: float32[n, classes].
 
-        Classes that no label has named yet have 0; others are River's own numbers.
+        Classes that no label has named yet have 0; others are River's own numbers. Of rows that may
+        have several labels, the probability of each.
 
         Raises
         ------
         ValueError
-            Rows have another shape than those learned from, or no label has arrived yet.
+            Rows have another shape than those learned from, no label has arrived yet, or the
+            model predicts numbers.
         """
+        model = self._model
+        if isinstance(model, RiverTargets):
+            if model.objective == "numbers":
+                raise ValueError("numbers have no probabilities: see predict")
+            return model.score(Batch.from_arrays(x), self._rows(x))[1]
         if not self._known:
             raise ValueError("there are no classes to predict before the first label has arrived")
         found = np.zeros((len(x), max(self._known) + 1), np.float32)
-        for i, (says, _) in enumerate(self._model.ask(self._rows(x))):
+        for i, (says, _) in enumerate(model.ask(self._rows(x))):
             for label in self._known & says.keys():
                 found[i, label] = says[label]
         return found
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the prediction of each row without learning, as in `Scored`.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from.
+        """
+        batch = Batch.from_arrays(x)
+        return self._score(batch, self._rows(x))[0]
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -144,8 +176,8 @@ class RiverLearner:
             Rows have another shape than those learned from.
         """
         if self._names is None:
-            return score_blindly(batch.y)[2]
-        return self._score(batch.y, self._rows(batch.x))[2]
+            return self._blindly(batch)[2]
+        return self._score(batch, self._rows(batch.x))[2]
 
     def state_dict(self) -> State:
         """Return the model as a pickle, what wrote it, the names of features, the classes known.
@@ -169,7 +201,7 @@ class RiverLearner:
             "names": self._names,
             "shape": list(self._shape),
             "known": sorted(self._known),
-            "labels": list(self._model.labels),
+            "labels": list(self._labels),
             "model_kind": self._model.kind,
             "model": self._pickled,
         }
@@ -195,8 +227,11 @@ class RiverLearner:
         expect("settings", state["settings"], {"replay": self.replay, "many": self._model.many})
         expect("model_kind", state["model_kind"], self._model.kind)
         pickled = state["model"].copy()
-        self._model = RiverModel(load(pickled), many=self._model.many)
-        self._model.name(state["labels"])
+        self._model = _wrapped(load(pickled), many=self._model.many)
+        if isinstance(self._model, RiverTargets):
+            self._model.names = list(state["labels"])
+        else:
+            self._model.name(state["labels"])
         self._pickled = pickled
         self.batches = int(state["batches"])
         self._names = None if state["names"] is None else list(state["names"])
@@ -208,54 +243,104 @@ class RiverLearner:
     def _step(self, rehearsal: Rehearsal) -> Scored:
         incoming = rehearsal.incoming
         if not len(incoming) or (incoming.held_out and self._names is None):
-            return Scored(incoming, *score_blindly(incoming.y))  # such rows decide nothing
+            return Scored(incoming, *self._blindly(incoming))  # such rows decide nothing
+        self._check_target(incoming)
         rows = self._rows(incoming.x)
-        scores = self._score(incoming.y, rows)
+        scores = self._score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
             return Scored(incoming, *scores)
-        self._meet(incoming.y[labelled])
         self._pickled = None
         rows = [rows[i] for i in labelled.tolist()]
-        replayed = self._learn(rows, incoming.y[labelled].tolist(), rehearsal)
+        replayed = self._learn(rows, incoming.take(labelled), rehearsal)
         self.batches += 1
         return Scored(incoming, *scores, replayed)
 
-    def _learn(self, rows: list[Row], labels: list[int], rehearsal: Rehearsal) -> int:
+    def _learn(self, rows: list[Row], incoming: Batch, rehearsal: Rehearsal) -> int:
         """Take the training passes; return memory rows learned from."""
         passes = len(rehearsal.rows) if self.replay else 1
         k = rehearsal.rows.shape[1] if self.replay else 0
         for step in range(passes):
-            self._model.teach(rows, labels)
+            self._teach(rows, incoming)
             if k:
                 drawn = rehearsal.drawn(step)
-                self._meet(drawn.y)  # the buffer may have been filled before
-                self._model.teach(self._rows(drawn.x), drawn.y.tolist())
+                self._teach(self._rows(drawn.x), drawn)
         return passes * k
 
-    def _meet(self, labels: NDArray[np.int64]) -> None:
-        top = int(labels.max())
-        if top > 1 and self._model.binary:
+    def _teach(self, rows: list[Row], batch: Batch) -> None:
+        """Have labelled rows learned."""
+        model = self._model
+        if isinstance(model, RiverTargets):
+            if batch.target is not None:
+                model.teach(rows, batch.target, batch.weight)
+            return
+        self._meet(batch.y, model)  # of memory as well: the buffer may have been filled before
+        model.teach(rows, batch.y.tolist(), batch.weight)
+
+    def _check_target(self, batch: Batch) -> None:
+        """See to it that rows have what the model predicts; unlabelled ones need not say."""
+        model, target = self._model, batch.target
+        found = objective_of(target)
+        wanted = model.objective if isinstance(model, RiverTargets) else "classes"
+        if found != wanted and (target is not None or batch.y.max() >= 0):
+            key = {"classes": "label", "numbers": "target", "labels": "multilabel"}[wanted]
             raise ConfigError(
-                f"learner: {self._model.kind} tells two classes apart, and the stream has named "
+                f"learner: {model.kind} predicts {wanted}, and the stream has {found}: "
+                f"see source.{key}"
+            )
+        if isinstance(model, RiverTargets) and target is not None:
+            width = target.shape[1]
+            if not model.names:
+                given = self._given_labels
+                model.name(given() if callable(given) else given, width)
+            if len(model.names) != width:
+                raise ValueError(
+                    f"target: this learner has learned [n, {len(model.names)}], "
+                    f"got {describe_array(target)}"
+                )
+
+    @property
+    def _labels(self) -> list[LabelName]:
+        model = self._model
+        return model.names if isinstance(model, RiverTargets) else model.labels
+
+    def _meet(self, labels: NDArray[np.int64], model: RiverModel) -> None:
+        top = int(labels.max())
+        if top > 1 and model.binary:
+            raise ConfigError(
+                f"learner: {model.kind} tells two classes apart, and the stream has named "
                 "a third; wrap the classifier: multiclass.OneVsRestClassifier(...)"
             )
-        if top >= len(self._model.labels):
+        if top >= len(model.labels):
             given = self._given_labels
             names = given() if callable(given) else given
             names = range(top + 1) if names is None else names
             if top >= len(names):
                 raise ValueError(f"label_names: has {len(names)} names, label {top} has arrived")
-            self._model.name(names[: top + 1])
+            model.name(names[: top + 1])
         self._known.update(labels.tolist())
 
-    def _score(self, y: NDArray[np.int64], rows: list[Row]) -> Scores:
-        """Score rows by River's answers: the loss is cut to [0, `LOSS_LIMIT`]."""
-        prediction, probability, loss = score_blindly(y)
+    def _blindly(self, batch: Batch) -> Said:
+        """Score a batch before anything was learned."""
+        model = self._model
+        if not isinstance(model, RiverTargets):
+            return score_blindly(batch.y)
+        width = len(model.names) or 1
+        kind = np.float64 if model.objective == "numbers" else np.bool_
+        return say_nothing(
+            batch, np.empty((0, width), kind) if batch.target is None else batch.target
+        )
+
+    def _score(self, batch: Batch, rows: list[Row]) -> Said:
+        """Score rows by River's answers: the loss of a class is cut to [0, `LOSS_LIMIT`]."""
+        model = self._model
+        if isinstance(model, RiverTargets):
+            return model.score(batch, rows) if model.names else self._blindly(batch)
+        prediction, probability, loss = score_blindly(batch.y)
         if not self._known:
             return prediction, probability, loss
         for i, (label, (says, guess)) in enumerate(
-            zip(y.tolist(), self._model.ask(rows), strict=True)
+            zip(batch.y.tolist(), model.ask(rows), strict=True)
         ):
             if guess not in self._known:
                 known = self._known & says.keys()
@@ -279,3 +364,11 @@ class RiverLearner:
             live = f"[n, {', '.join(map(str, self._shape))}]"
             raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
         return as_rows(x, self._names)
+
+
+def _wrapped(model: Any, *, many: bool | None) -> RiverModel | RiverTargets:
+    base = import_base()
+    of_targets = base.Regressor | base.MultiTargetRegressor | base.MultiLabelClassifier
+    if isinstance(model, of_targets):
+        return RiverTargets(model, many=many)
+    return RiverModel(model, many=many)

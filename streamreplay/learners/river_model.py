@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "FeatureName", "LabelName", "RiverModel", "Row", "as_rows"]
+from streamreplay.learners.river_parts import (
+    LabelName,
+    Row,
+    check_weighable,
+    frame_of,
+    import_base,
+    kind_of,
+    learns_many,
+    series_of,
+    steps_of,
+    uses_many,
+    weights_of,
+)
 
-FeatureName: TypeAlias = str | int
-LabelName: TypeAlias = str | int
-Row: TypeAlias = dict[FeatureName, float]
+__all__ = ["Answer", "RiverModel"]
+
 Answer: TypeAlias = tuple[dict[int, float], int]
 """What a model says of each class, and which one it predicts; -1 if none."""
 
@@ -40,23 +48,18 @@ class RiverModel:
     """
 
     def __init__(self, model: Any, *, many: bool | None = None) -> None:
-        base = _import_base()
+        base = import_base()
         _check_classifier(model, base)
-        able = _learns_many(model, base)
-        pandas = importlib.util.find_spec("pandas") is not None
-        if many and not able:
-            raise TypeError(f"many: not all of {_kind(model)} has learn_many")
-        if many and not pandas:
-            raise ImportError("many: needs pandas, which is not installed")
+        able = learns_many(model, base.MiniBatchClassifier, base)
         self.model = model
-        self.many = able and pandas if many is None else many
-        self.kind = _kind(model)
+        self.many = uses_many(model, able=able, many=many)
+        self.kind = kind_of(model)
         """The model's classes, without their parameters."""
         self.binary = not getattr(model, "_multiclass", True)
         self.labels: list[LabelName] = [False, True] if self.binary else []
         """What the model gets for each index."""
         self._index: dict[Any, int] = {name: i for i, name in enumerate(self.labels)}
-        last = _steps(model)[-1]
+        last = steps_of(model)[-1]
         # what River's own predict_one would make of the probabilities is made here at half the cost
         self._derived = type(last).predict_one is base.Classifier.predict_one
         self._has_probabilities = True
@@ -70,7 +73,7 @@ class RiverModel:
     def ask(self, rows: Sequence[Row]) -> Iterator[Answer]:
         """Predict rows, one after the other, without learning anything."""
         if self.many and len(rows) > 1:
-            frame = self.model.predict_proba_many(_frame(rows))
+            frame = self.model.predict_proba_many(frame_of(rows))
             if not frame.empty:
                 for says in frame.to_dict("records"):
                     yield self._indexed(says), self._best(says)
@@ -78,14 +81,29 @@ class RiverModel:
         for row in rows:
             yield self._ask_one(row)
 
-    def teach(self, rows: Sequence[Row], labels: Sequence[int]) -> None:
-        """Learn rows, in order."""
+    def teach(
+        self,
+        rows: Sequence[Row],
+        labels: Sequence[int],
+        weight: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Learn rows, in order: their labels, and what they count, [n].
+
+        Raises
+        ------
+        ConfigError
+            Rows have weights, and the model takes none.
+        """
         targets = [self.labels[label] for label in labels]
-        if self.many and len(rows) > 1:
-            self.model.learn_many(_frame(rows), _pandas().Series(targets))
+        many = self.many and len(rows) > 1
+        if weight is not None:
+            check_weighable(self.model, "learn_many" if many else "learn_one")
+        if many:
+            extra = {} if weight is None else {"w": series_of(weight.astype(np.float64))}
+            self.model.learn_many(frame_of(rows), series_of(targets), **extra)
             return
-        for row, target in zip(rows, targets, strict=True):
-            self.model.learn_one(row, target)
+        for row, target, extra in zip(rows, targets, weights_of(weight, len(rows)), strict=True):
+            self.model.learn_one(row, target, **extra)
 
     def _ask_one(self, row: Row) -> Answer:
         if self._has_probabilities:
@@ -108,72 +126,11 @@ class RiverModel:
         return {index[name]: float(p) for name, p in says.items() if name in index}
 
 
-def as_rows(x: NDArray[Any], names: Sequence[FeatureName]) -> list[Row]:
-    """Write rows [n, *feature] as the dicts that River takes.
-
-    A float32 becomes the float64 with the same shortest decimal, not the one with the same bits:
-    0.1 in a file is 0.1 to River, as if River had read the file, as long as the file has no more
-    than the six digits that float32 keeps of any number.
-
-    Examples
-    --------
-    >>> as_rows(np.array([[0.1, 2.0]], np.float32), ["a", "b"])
-    [{'a': 0.1, 'b': 2.0}]
-    """
-    flat = x.reshape(len(x), len(names))
-    if flat.dtype != np.float32:
-        table = flat.tolist()
-    elif np.isfinite(flat).all():
-        flat = np.ascontiguousarray(flat)
-        table = orjson.loads(orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY))
-    else:
-        table = flat.astype(str).astype(np.float64).tolist()
-    return [dict(zip(names, values, strict=True)) for values in table]
-
-
-def _import_base() -> Any:
-    try:
-        from river import base  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ImportError("River is not installed: pip install 'streamreplay[river]'") from None
-    return base
-
-
 def _check_classifier(model: Any, base: Any) -> None:
     from river.active.base import ActiveLearningClassifier  # noqa: PLC0415 - an extra
 
     if isinstance(model, type):
         raise TypeError(f"model must be an object, got the class {model.__name__}")
-    if isinstance(model, base.Regressor | base.MultiTargetRegressor):
-        raise TypeError(
-            f"model must be a classifier, got the regressor {_kind(model)}: labels are classes, "
-            "numbers to be predicted are not learned yet"
-        )
-    strange = isinstance(model, base.MultiLabelClassifier | ActiveLearningClassifier)
+    strange = isinstance(model, ActiveLearningClassifier)
     if strange or not isinstance(model, base.Classifier):
-        raise TypeError(f"model must be a River classifier of one label, got {_kind(model)}")
-
-
-def _steps(model: Any) -> list[Any]:
-    """Return the parts of a pipeline, in order; the last one predicts."""
-    steps = getattr(model, "steps", None)
-    if not isinstance(steps, dict):
-        return [model]
-    return [part for step in steps.values() for part in _steps(step)]
-
-
-def _learns_many(model: Any, base: Any) -> bool:
-    kinds = base.MiniBatchClassifier | base.MiniBatchTransformer
-    return all(isinstance(step, kinds) for step in _steps(model))
-
-
-def _kind(model: Any) -> str:
-    return " | ".join(type(step).__name__ for step in _steps(model))
-
-
-def _frame(rows: Sequence[Row]) -> Any:
-    return _pandas().DataFrame(list(rows))
-
-
-def _pandas() -> Any:
-    return importlib.import_module("pandas")  # River's own extra
+        raise TypeError(f"model must be a River classifier or regressor, got {kind_of(model)}")

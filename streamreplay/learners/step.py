@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch.nn.functional import cross_entropy
 
-__all__ = ["Loss", "NoteMaker", "Step"]
+__all__ = ["Loss", "NoteMaker", "RowLosses", "Step"]
 
 
 class Step:
@@ -29,12 +29,15 @@ class Step:
         What each row's loss counts; None: all the same.
     smoothing : float
         Label smoothing asked for.
+    target : float32[n + k, d] or None
+        Numbers, standardised, or 0 and 1 for labels, where rows have such in place of classes.
     notes : mapping of str to float32[k, ...]
         What was stored beside the rows of memory; NaN where nothing was.
     """
 
     __slots__ = (
         "_find_recent",
+        "_losses",
         "_mask",
         "_teach",
         "_teacher_logits",
@@ -43,6 +46,7 @@ class Step:
         "n",
         "notes",
         "smoothing",
+        "target",
         "teacher_known",
         "weight",
         "y",
@@ -63,6 +67,8 @@ class Step:
         self.known = known
         self.weight: torch.Tensor | None = None
         self.smoothing = 0.0
+        self.target: torch.Tensor | None = None
+        self._losses: RowLosses | None = None
         self.notes: Mapping[str, torch.Tensor] = {}
         self.teacher_known = known
         self._mask = mask
@@ -97,10 +103,17 @@ class Step:
         """Have a teacher asked when somebody wants to know."""
         self._teach, self.teacher_known = teach, known
 
+    def aim(self, target: torch.Tensor, losses: RowLosses) -> None:
+        """Set targets in place of classes, and what an output is off by."""
+        self.target, self._losses = target, losses
+
     def cross_entropy(
         self, logits: torch.Tensor, rows: slice = slice(None), classes: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the mean cross-entropy of some rows: weighted, smoothed, without unlabelled ones.
+
+        Of rows with targets, the mean of the loss that these have: squared error or Huber's, or the
+        cross-entropy of each label.
 
         Parameters
         ----------
@@ -114,6 +127,8 @@ class Step:
         y = self.y[rows]
         if not len(y):
             return logits.sum()  # the mean of nothing would be NaN
+        if self.target is not None and self._losses is not None:
+            return self._mean(self._losses(logits, self.target[rows]), y >= 0, rows)
         if self.weight is None and not self.smoothing:
             return cross_entropy(logits, y, ignore_index=-1)
         log_p = torch.log_softmax(logits, 1)
@@ -123,10 +138,16 @@ class Step:
             among = self.known if classes is None else classes
             uniform = -log_p[:, among].mean(1)
             losses = (1 - self.smoothing) * losses + self.smoothing * uniform
+        return self._mean(losses, labelled, rows)
+
+    def _mean(self, losses: torch.Tensor, labelled: torch.Tensor, rows: slice) -> torch.Tensor:
         weight = labelled.to(losses.dtype) if self.weight is None else self.weight[rows] * labelled
         losses = torch.where(labelled, losses, 0.0)
         return (weight * losses).sum() / weight.sum().clamp(min=1e-12)
 
+
+RowLosses: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Given outputs and targets, float32[n, d] both, return each row's loss, float32[n]."""
 
 Loss: TypeAlias = Callable[[Step], torch.Tensor]
 """Given a step, return a scalar to descend on."""

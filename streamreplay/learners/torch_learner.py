@@ -15,8 +15,15 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from streamreplay.batch import Batch, Rehearsal, Scored, describe_array, empty_memory
-from streamreplay.errors import CheckpointError
+from streamreplay.batch import (
+    Batch,
+    Rehearsal,
+    Scored,
+    describe_array,
+    empty_memory,
+    objective_of,
+)
+from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
 from streamreplay.learners.budget import ReplayBudget
 from streamreplay.learners.discriminant import RandomFeatures
@@ -24,8 +31,9 @@ from streamreplay.learners.methods import METHODS, Method, er, made_here
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
 from streamreplay.learners.network import Network, OptimizerFactory
+from streamreplay.learners.outputs import Outputs, Said, say_nothing
 from streamreplay.learners.scaling import Normalize, Scaler
-from streamreplay.learners.scores import Scores, score, score_blindly
+from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
@@ -48,6 +56,11 @@ class TorchLearner:
 
     The last linear layer is the head: it grows when a label beyond its width appears, and classes
     that no label has named yet are masked out of predictions and losses.
+
+    Rows with a ``target`` in place of a class, as the first rows learned from have or have not,
+    make the outputs numbers (learned by their squared error, in units of their running standard
+    deviation) or labels (each by its own cross-entropy). A row's ``weight`` is what it counts in
+    the mean of a step's loss.
 
     Parameters
     ----------
@@ -120,6 +133,7 @@ class TorchLearner:
         self._trainer = Trainer(
             self, self._net, self._staging, self.method, self.training, on_divergence
         )
+        self._outputs: Outputs | None = None  # none for classes, and while nothing is built
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
@@ -154,7 +168,27 @@ class TorchLearner:
     def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities without learning: float32[n, classes].
 
-        Classes that no label has named yet have probability 0.
+        Classes that no label has named yet have probability 0. Of rows that may have several
+        labels, the probability of each.
+
+        Raises
+        ------
+        ValueError
+            Rows have another shape than those learned from, no row has arrived yet, or the outputs
+            are numbers.
+        """
+        if not self._net.built:
+            raise ValueError("there are no classes to predict before the first row has arrived")
+        outputs = self._outputs
+        if outputs is not None and outputs.objective == "numbers":
+            raise ValueError("numbers have no probabilities: see predict")
+        self._check_shape(x)
+        with self._ambience():
+            raw = self._predict(x)
+            return torch.softmax(raw, 1).cpu().numpy() if outputs is None else outputs.predict(raw)
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the prediction of each row without learning, as in `Scored`.
 
         Raises
         ------
@@ -162,10 +196,10 @@ class TorchLearner:
             Rows have another shape than those learned from, or no row has arrived yet.
         """
         if not self._net.built:
-            raise ValueError("there are no classes to predict before the first row has arrived")
+            raise ValueError("there is nothing to predict before the first row has arrived")
         self._check_shape(x)
         with self._ambience():
-            return torch.softmax(self._predict(x), 1).cpu().numpy()
+            return self._score(Batch.from_arrays(x), self._predict(x))[0]
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -179,10 +213,10 @@ class TorchLearner:
             Rows have another shape than those learned from.
         """
         if not self._net.built or not len(batch):
-            return score_blindly(batch.y)[2]
+            return self._blindly(batch)[2]
         self._check_shape(batch.x)
         with self._asking():
-            return self._score(batch.y, self._masked(self._run(batch.x)))[2]
+            return self._score(batch, self._masked(self._run(batch.x)))[2]
 
     def losses_after(self, lesson: Batch, batch: Batch) -> NDArray[np.float32]:
         """Return what each row's loss would be after a step of gradient descent on other rows.
@@ -213,7 +247,7 @@ class TorchLearner:
         with self._asking():
             after = self._step_aside(lesson)
             logits = self._run(batch.x, after)
-            return self._score(batch.y, self._masked(logits))[2]
+            return self._score(batch, self._masked(logits))[2]
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the head is given for each row: float32[n, d].
@@ -252,6 +286,8 @@ class TorchLearner:
         self._check_shape(batch.x)
         with self._asking(), watching(self._net.head) as view:
             logits = self._run(batch.x)
+            if self._outputs is not None:
+                return view.gradients(self._outputs.slopes(logits, batch), logits)
             p = torch.softmax(self._masked(logits), 1).cpu().numpy()
             if not self._net.known.any():
                 p = np.zeros_like(p)
@@ -321,6 +357,7 @@ class TorchLearner:
             "random": self._random.state_dict(),
             "network": self._net.state_dict(),
             "trainer": self._trainer.state_dict(),
+            "outputs": None if self._outputs is None else self._outputs.state_dict(),
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
             "moments": None if self._moments is None else self._moments.state_dict(),
             "due": self._due,
@@ -330,6 +367,7 @@ class TorchLearner:
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same module, optimizer and scaling."""
         self.batches = int(state["batches"])
+        self._load_outputs(state.get("outputs"))
         parts: list[tuple[str, Stateful]] = [
             ("scaler", self._scaler),
             ("network", self._net),
@@ -360,9 +398,11 @@ class TorchLearner:
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
-                return Scored(incoming, *score_blindly(incoming.y))
+                return Scored(incoming, *self._blindly(incoming))
             self._build(incoming)
         self._check_shape(incoming.x)
+        if incoming.target is not None or self._outputs is not None:
+            self._check_target(incoming)
         if self._quiet and self.threads in (None, torch.get_num_threads()):
             return self._work(rehearsal)
         with self._ambience():
@@ -370,8 +410,11 @@ class TorchLearner:
 
     def _build(self, rows: Batch) -> None:
         """Make a module for such rows, and at the first time what predicts beside it."""
-        first = not self._net.built
-        self._net.build(rows.x.shape[1:], max(1, int(rows.y.max()) + 1))
+        first, target = not self._net.built, rows.target
+        if target is None:
+            self._net.build(rows.x.shape[1:], max(1, int(rows.y.max(initial=-1)) + 1))
+        else:
+            self._build_outputs(rows.x.shape[1:], target)
         if first and self._moments is not None:
             with self._random():
                 self._moments.build(math.prod(rows.x.shape[1:]))
@@ -385,15 +428,17 @@ class TorchLearner:
         self._find_means(rehearsal.memory, at_once=True)
         if self._moments is not None:
             self._moments.refresh(at_once=True)
-        return Scored(incoming, *self._score(incoming.y, self._predict(incoming.x)))
+        return Scored(incoming, *self._score(incoming, self._predict(incoming.x)))
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
         incoming, memory, every = rehearsal.incoming, rehearsal.memory, self.method.retrain_every
         if self._due and len(memory) and (incoming.held_out or 0 < every <= self._due):
             self.retrain(memory, passes)
-        scores = self._score(incoming.y, self._predict(incoming.x))
+        scores = self._score(incoming, self._predict(incoming.x))
         if not incoming.held_out:
+            if self._outputs is not None:
+                self._outputs.meet(incoming)
             self._scaler.update(incoming.x)
             self._due += len(incoming)
             self.batches += 1
@@ -421,13 +466,13 @@ class TorchLearner:
                 budget.begin()
         else:
             told = self._masked(logits[:n].detach())
-            scores = self._score(incoming.y, self._add_moments(incoming.x, told))
+            scores = self._score(incoming, self._add_moments(incoming.x, told))
         replayed = skipped = 0
         if top >= 0:
             trainer.note_experience(incoming)
             if self._meet_stored(rehearsal):
                 logits = None
-            net.meet(incoming.y)
+            self._meet(incoming)
             trainer.begin(incoming)
             replayed, skipped = trainer.train(rehearsal, logits)
             trainer.end(incoming)
@@ -451,6 +496,12 @@ class TorchLearner:
         net.meet(y)
         return True
 
+    def _meet(self, incoming: Batch) -> None:
+        """Make room for classes that are new, or take targets into their scale."""
+        self._net.meet(incoming.y)
+        if self._outputs is not None:
+            self._outputs.meet(incoming)
+
     def _count_in(self, incoming: Batch) -> None:
         """Take a batch into what predicts beside the head."""
         if self._nearest is not None:
@@ -459,9 +510,9 @@ class TorchLearner:
             self._moments.learn(incoming.x, incoming.y)
             self._moments.refresh(at_once=False)
 
-    def _score_apart(self, incoming: Batch, memory: Batch) -> Scores:
+    def _score_apart(self, incoming: Batch, memory: Batch) -> Said:
         self._find_means(memory, at_once=False)
-        scores = self._score(incoming.y, self._predict(incoming.x))
+        scores = self._score(incoming, self._predict(incoming.x))
         if self._nearest is not None:
             self._staging.put(0, incoming.x, incoming.y)  # rows of memory were staged since
         return scores
@@ -546,7 +597,11 @@ class TorchLearner:
             net.module.eval()
         n = len(lesson)
         logits = self._masked(net.module(self._staging.x[:n].to(self.device)))
-        loss = cross_entropy(logits, self._staging.y[:n].to(self.device))
+        if self._outputs is None or lesson.target is None:
+            loss = cross_entropy(logits, self._staging.y[:n].to(self.device))
+        else:
+            target = self._outputs.stage(lesson.target).to(self.device)
+            loss = self._outputs.losses(logits, target).mean()
         named = {name: p for name, p in net.module.named_parameters() if p.requires_grad}
         slopes = torch.autograd.grad(
             loss, list(named.values()), allow_unused=True, materialize_grads=True
@@ -557,8 +612,61 @@ class TorchLearner:
             for (name, parameter), slope in zip(named.items(), slopes, strict=True)
         }
 
-    def _score(self, y: NDArray[np.int64], masked: torch.Tensor) -> Scores:
-        return score(y, masked) if self._net.known.any() else score_blindly(y)
+    def _score(self, batch: Batch, masked: torch.Tensor) -> Said:
+        if self._outputs is not None:
+            return self._outputs.score(batch, masked)
+        return score(batch.y, masked) if self._net.known.any() else score_blindly(batch.y)
+
+    def _blindly(self, batch: Batch) -> Said:
+        """Score a batch while there is no module."""
+        return score_blindly(batch.y) if batch.target is None else say_nothing(batch, batch.target)
+
+    def _build_outputs(self, feature_shape: tuple[int, ...], target: NDArray[Any]) -> None:
+        """Make a module whose outputs are no classes."""
+        if self._outputs is None:
+            self._check_classless(target)
+            self._aim(Outputs(target, self.training.huber))
+        self._net.build(feature_shape, target.shape[1])
+        self._net.know_all(target.shape[1])
+
+    def _aim(self, outputs: Outputs | None) -> None:
+        self._outputs = self._trainer.outputs = outputs
+
+    def _load_outputs(self, state: State | None) -> None:
+        if state is None:
+            self._aim(None)
+            return
+        kind = np.float64 if state["objective"] == "numbers" else np.bool_
+        outputs = Outputs(np.empty((0, int(state["width"])), kind), self.training.huber)
+        try:
+            outputs.load_state_dict(state)
+        except CheckpointError as error:
+            raise CheckpointError(f"outputs.{error}") from None
+        self._aim(outputs)
+
+    def _check_classless(self, target: NDArray[Any]) -> None:
+        """Refuse settings that are of classes."""
+        what = objective_of(target)
+        settings = {
+            "method: ncm": self._nearest is not None,
+            "method: er-slda": self._moments is not None,
+            "label_smoothing": bool(self.training.label_smoothing),
+            "class_weight": self.training.class_weight is not None,
+        }
+        for name, given in settings.items():
+            if given:
+                raise ConfigError(f"learner.{name}: is of classes, and rows have {what} instead")
+
+    def _check_target(self, batch: Batch) -> None:
+        """See to it that rows ask for what is learned; unlabelled ones need not say."""
+        outputs, target = self._outputs, batch.target
+        got = "classes[]" if target is None else f"{objective_of(target)}[{target.shape[1]}]"
+        mine = "classes[]" if outputs is None else f"{outputs.objective}[{outputs.width}]"
+        if got != mine and (target is not None or batch.y.max() >= 0):
+            raise ValueError(
+                f"target: this learner has learned {mine} from the first row on, got rows with "
+                f"{got}: give a row whose target is not known one of NaN, or y = -1 beside it"
+            )
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         mask = self._net.mask

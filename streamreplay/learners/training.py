@@ -17,6 +17,7 @@ from streamreplay.learners.augment import Augmentation
 from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.methods import Method
 from streamreplay.learners.network import Network
+from streamreplay.learners.outputs import Outputs
 from streamreplay.learners.projection import project
 from streamreplay.learners.schedules import Schedule, Scheduler
 from streamreplay.learners.staging import Staging
@@ -58,6 +59,8 @@ class Training:
         Multiply the weight decay as well.
     schedule_restarts : bool
         Begin the schedule anew with each new experience.
+    huber : float or None
+        Of numbers to predict: standard deviations from which on an error counts linearly.
 
     Raises
     ------
@@ -74,12 +77,15 @@ class Training:
     schedule: Schedule | None = None
     schedule_weight_decay: bool = False
     schedule_restarts: bool = False
+    huber: float | None = None
 
     def __post_init__(self) -> None:
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
             raise ValueError(f"clip_grad_norm must be above 0, got {self.clip_grad_norm}")
+        if self.huber is not None and not self.huber > 0:
+            raise ValueError(f"huber must be above 0, got {self.huber}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
         if self.schedule is None and (self.schedule_weight_decay or self.schedule_restarts):
@@ -130,6 +136,8 @@ class Trainer:
                 weight_decay=training.schedule_weight_decay,
                 restart=training.schedule_restarts,
             )
+        self.outputs: Outputs | None = None
+        """What outputs stand for, where they are no classes."""
         self._rows = 0  # labelled rows learned from
         self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
@@ -223,7 +231,7 @@ class Trainer:
         augment = self._training.augment
         if augment is not None:
             first = 0 if self._training.augment_incoming else n
-            x = self._augment(augment, x, first)
+            x = self._augment(augment, x, first, self._alike(rehearsal, rows, end))
         fast = net.fast(x)
         logits: torch.Tensor = net.module(x) if fast is None else fast.forward(x)
         return logits
@@ -301,12 +309,22 @@ class Trainer:
 
     # -- one pass --------------------------------------------------------------------------------
 
-    def _augment(self, augment: Augmentation, x: torch.Tensor, first: int) -> torch.Tensor:
+    def _alike(self, rehearsal: Rehearsal, rows: NDArray[np.int64], end: int) -> torch.Tensor:
+        """Return what rows have in common that may be mixed: their label, or all their targets."""
+        y = self._staging.y[:end]
+        if self.outputs is None:
+            return y
+        target = self._targets(self.outputs, rehearsal, rows).cpu()
+        return torch.cat([target, y[:, None].to(target.dtype)], 1)
+
+    def _augment(
+        self, augment: Augmentation, x: torch.Tensor, first: int, y: torch.Tensor
+    ) -> torch.Tensor:
         """Return rows with those from ``first`` on augmented."""
         if first == len(x):
             return x
         rows = x[first:]
-        changed = augment(rows, self._staging.y[first : len(x)].to(x.device))
+        changed = augment(rows, y[first:].to(x.device))
         shape: Any = getattr(changed, "shape", None)  # they may be somebody else's
         if shape != rows.shape:
             got = type(changed).__name__ if shape is None else list(shape)
@@ -326,8 +344,12 @@ class Trainer:
         y = self._staging.y[: len(logits)].to(net.device)
         step = Step(logits, y, len(rehearsal.incoming), net.mask, net.known_tensor, self._recent)
         step.smoothing = training.label_smoothing
+        step.weight = self._weigh_rows(rehearsal, rows)
         if training.class_weight is not None:
-            step.weight = self._weigh(y)
+            of_class = self._weigh(y)
+            step.weight = of_class if step.weight is None else step.weight * of_class
+        if self.outputs is not None:
+            step.aim(self._targets(self.outputs, rehearsal, rows), self.outputs.losses)
         stored = rehearsal.memory.notes
         if stored and self._method.notes is not None:
             step.notes = {
@@ -432,6 +454,30 @@ class Trainer:
             recent[: len(self._latest)] = self._latest > self._rows - back
         recent[self._present[self._present >= 0]] = True
         return torch.from_numpy(recent).to(self._net.device)
+
+    def _targets(
+        self, outputs: Outputs, rehearsal: Rehearsal, rows: NDArray[np.int64]
+    ) -> torch.Tensor:
+        parts = [rehearsal.incoming.target]
+        if len(rows) and rehearsal.memory.target is not None:
+            parts.append(rehearsal.memory.target[rows])
+        target = np.concatenate([part for part in parts if part is not None])
+        return outputs.stage(target).to(self._net.device)
+
+    def _weigh_rows(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor | None:
+        """Return what the stream says that rows count, [n + k]; 1 where it says nothing."""
+        given = [rehearsal.incoming.weight]
+        if len(rows):
+            stored = rehearsal.memory.weight
+            given.append(None if stored is None else stored[rows])
+        if all(part is None for part in given):
+            return None
+        sizes = (len(rehearsal.incoming), len(rows))
+        parts = [
+            np.ones(size, np.float32) if part is None else part
+            for part, size in zip(given, sizes, strict=False)
+        ]
+        return torch.tensor(np.concatenate(parts), device=self._net.device)
 
     def _weigh(self, y: torch.Tensor) -> torch.Tensor:
         given, done = self._training.class_weight, len(self._weights)

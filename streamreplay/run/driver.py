@@ -15,7 +15,7 @@ from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import metrics_line, report_lines
+from streamreplay.run.records import headline, metrics_line, report_lines
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.tables import aligned, compare
 
@@ -182,20 +182,21 @@ class _Run:
 
     def _write(self, report: Report) -> None:
         emit, folder, labels = self.job.run.emit, self.folder, self.source.labels
+        outputs = self.source.target_names
         wanted = emit == "predictions" or (folder is not None and folder.predictions is not None)
         lines = b""
         if wanted and report.scored is not None:
-            lines = report_lines(report, labels)
+            lines = report_lines(report, labels, outputs)
             if folder is not None and folder.predictions is not None:
                 folder.predictions.write(lines)
-        metrics = [metrics_line(record, labels) for record in report.metrics]
+        metrics = [metrics_line(record, labels, outputs) for record in report.metrics]
         if metrics:
             self._log_metrics(report, b"".join(metrics))
         out = {"predictions": lines, "metrics": b"".join(metrics)}.get(emit)
         if out:
             self.output.write(out)
         buffered = None if self.buffer is None else len(self.buffer)
-        self.progress.show(self.pipeline.position, self._accuracies(), buffered)
+        self.progress.show(self.pipeline.position, self._headlines(), buffered)
 
     def _log_metrics(self, report: Report, lines: bytes) -> None:
         for record in report.metrics:
@@ -206,14 +207,10 @@ class _Run:
             self.folder.timings.write(b"".join(map(dump_line, timings)))
             self.folder.flush()
 
-    def _accuracies(self) -> dict[str, float]:
-        """Return what each learner has got right so far; of a single one as "accuracy"."""
-        found = {name: kinds.get("prequential", {}) for name, kinds in self.last.items()}
-        return {
-            name or "accuracy": record["accuracy"]
-            for name, record in found.items()
-            if record.get("accuracy") is not None
-        }
+    def _headlines(self) -> dict[str, float]:
+        """Return the score of each learner so far; of a single one by the score's name."""
+        found = {name: headline(kinds.get("prequential", {})) for name, kinds in self.last.items()}
+        return {name or score[0]: score[1] for name, score in found.items() if score is not None}
 
     def _note_features(self) -> None:
         found = getattr(self.source, "feature_names", None)
@@ -254,11 +251,12 @@ class _Run:
             return
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
-        blind = self.pipeline.position and not self._accuracies()
-        if blind and self.job.source.label != "":
-            asked = self.job.source.label
+        source = self.job.source
+        if self.pipeline.position and not self._headlines() and source.label != "":
+            key = "label" if source.target is None else "target"
+            asked = getattr(source, key)
             where = "" if asked is None else f" in {asked!r}"
-            self._tell(f"warning: no row had a label{where}: nothing was learned; see source.label")
+            self._tell(f"warning: no row had a {key}{where}: nothing was learned; see source.{key}")
         if not self.options.quiet:
             self.progress.say("\n  ".join([self._summary(), *self._table()]))
 
@@ -284,7 +282,7 @@ class _Run:
             n = len(self.job.learners)
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
         else:
-            parts += [f"{name} {value:.4f}" for name, value in self._accuracies().items()]
+            parts += [f"{name} {value:.4f}" for name, value in self._headlines().items()]
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")

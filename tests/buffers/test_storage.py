@@ -1,5 +1,6 @@
 """Columns of stored rows: shapes, types, ids, times, and a dict as the oracle."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from streamreplay.errors import CheckpointError
 
 def rows(n: int, start: int = 0, **columns: Any) -> Batch:
     x = np.arange(start, start + n, dtype=np.float32)[:, None]
-    return Batch.from_arrays(x, np.zeros(n, int), start=start, **columns)
+    return Batch.from_arrays(x, **{"y": np.zeros(n, int), "start": start, **columns})
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -125,6 +126,49 @@ def test_time_travels_with_its_row(chunk: int) -> None:
     start = buffer.buffer.t // chunk * chunk
     np.testing.assert_array_equal(buffer.buffer.task, start % 3)
     np.testing.assert_array_equal(buffer.buffer.experience, start % 5)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("chunk", [1, 50])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_targets_travel_with_their_rows(
+    labels: bool, chunk: int, mapped: bool, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random((200, 3))
+    goal = target > 0.5 if labels else target
+    buffer = ReservoirSamplingBuffer(20, storage=tmp_path if mapped else None)
+    for a in range(0, 200, chunk):
+        weight = {"weight": np.arange(a, a + chunk)} if a >= 100 else {}
+        buffer.update(rows(chunk, a, y=None, target=goal[a : a + chunk], **weight))
+    memory = buffer.buffer
+    assert memory.target is not None
+    assert memory.target.dtype == goal.dtype
+    np.testing.assert_array_equal(memory.target, goal[memory.t])
+    assert memory.weight is not None
+    np.testing.assert_array_equal(memory.weight, np.where(memory.t < 100, 1, memory.t))
+    fresh = ReservoirSamplingBuffer(20, storage=tmp_path if mapped else None)
+    fresh.load_state_dict(buffer.state_dict())
+    assert fresh.buffer.target is not None
+    np.testing.assert_array_equal(fresh.buffer.target, memory.target)
+    assert buffer.nbytes >= 20 * (goal.itemsize * 3 + 4)
+
+
+def test_targets_of_another_kind_are_refused() -> None:
+    buffer = ReservoirSamplingBuffer(9)
+    buffer.update(rows(3, y=None, target=np.ones((3, 2))))
+    with pytest.raises(ValueError, match="target: stored rows have targets, got rows with classes"):
+        buffer.update(rows(3, 3))
+    with pytest.raises(ValueError, match=r"stored rows are float64\[0, 2\], got float64\[0, 1\]"):
+        buffer.update(rows(3, 3, y=None, target=np.ones(3)))
+    with pytest.raises(ValueError, match=r"stored rows are float64\[0, 2\], got bool\[0, 2\]"):
+        buffer.update(rows(3, 3, y=None, target=np.ones((3, 2), bool)))
+    classes = ReservoirSamplingBuffer(9)
+    classes.update(rows(3))
+    with pytest.raises(ValueError, match="stored rows have classes, got rows with targets"):
+        classes.update(rows(3, 3, y=None, target=np.ones(3)))
+    buffer.update(Batch.from_arrays(np.ones((2, *buffer.buffer.x.shape[1:]))))  # unlabelled
+    assert len(buffer) == 3
 
 
 actions = st.lists(

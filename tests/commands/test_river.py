@@ -23,7 +23,11 @@ Run = Callable[..., tuple[int, str, str]]
         ([ARF, "learner.module=linear"], "learner.module: is of torch modules and goes without"),
         ([PICKLE], "learner.allow_pickle: goes with learner.river"),
         (["learner.river='forest.ARF()'"], "learner.river, character 1: River has no class 'f"),
-        (["learner.river='linear_model.LinearRegression()'"], "learner.river: model must be a"),
+        (["learner.river='preprocessing.StandardScaler()'"], "learner.river: model must be a"),
+        (
+            ["learner.river='linear_model.LinearRegression()'"],
+            "learner: LinearRegression predicts numbers, and the stream has classes: see source.ta",
+        ),
         (["learner.river='no_such:model'"], "learner.river: 'no_such:model' cannot be imp"),
         (
             ["learner.river='linear_model.LogisticRegression()'"],

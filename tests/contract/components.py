@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from river import forest, linear_model, preprocessing
+from river import forest, linear_model, multioutput, preprocessing
 from torch import nn
 from torch.optim import SGD, Adam
 
@@ -144,6 +144,39 @@ def _arrays(_: Path, batch_size: int) -> ArraySource:
     return ArraySource(x, y, experience=experience, id=np.arange(ROWS), batch_size=batch_size)
 
 
+def _goals(_: Path, batch_size: int) -> ArraySource:
+    x, _y, experience = _columns()
+    target = np.where(np.arange(ROWS)[:, None] % 7 == 3, np.nan, x[:, :2])
+    return ArraySource(
+        x, target=target, weight=np.arange(ROWS), experience=experience, batch_size=batch_size
+    )
+
+
+def _jsonl_goals(folder: Path, batch_size: int) -> JsonlSource:
+    x, y, experience = _columns()
+    path = folder / "goals.jsonl"
+    lines = [
+        json.dumps({"x": a.tolist(), "y": [b] * (i % 3), "w": i, "experience": int(c)})
+        for i, (a, b, c) in enumerate(zip(x, y.tolist(), experience, strict=True))
+    ]
+    lines[4] = '{"x": [1, 2, 3], "w": 1}'
+    lines.insert(9, '{"x": [1, 2, 3], "y": ["gnu"]}')  # not declared
+    path.write_text("\n".join(lines))
+    labels = ["dog", "cat", "emu", "yak"]
+    return JsonlSource(path, label="y", multilabel=labels, weight="w", batch_size=batch_size)
+
+
+def _csv_goals(folder: Path, batch_size: int) -> CsvSource:
+    x, _y, experience = _columns()
+    path = folder / "goals.csv"
+    lines = ["a,b,c,experience"]
+    lines += [f"{a[0]},{a[1]},{a[2]},{b}" for a, b in zip(x, experience, strict=True)]
+    lines[6] = "1,2,,0"
+    lines.insert(8, "1,2,broken,0")
+    path.write_text("\n".join(lines))
+    return CsvSource(path, target="c", batch_size=batch_size)
+
+
 def _split(folder: Path, batch_size: int) -> ArraySource:
     return split_by_class(_arrays(folder, batch_size), 2, seed=3, return_task_id=True)
 
@@ -180,6 +213,9 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "idx.gz": _idx,
     "jsonl": _jsonl,
     "csv.gz": _csv,
+    "goals": _goals,
+    "goals.jsonl": _jsonl_goals,
+    "goals.csv": _csv_goals,
     "empty": _empty,
     "empty.jsonl": _empty_file,
 }
@@ -280,6 +316,63 @@ def rows(size: int = 4) -> tuple[Batch, ...]:
         part = whole.take(slice(start, start + 12))
         batches += [part.take(slice(i, i + size)) for i in range(0, 12, size)]
     return _read_only(batches)
+
+
+@cache
+def _goals_of(size: int, *, labels: bool = False) -> tuple[Batch, ...]:
+    """Put numbers, or labels, in the place of the classes of `rows`, and weights beside them."""
+    batches = []
+    for batch in rows(size):
+        target: NDArray[Any] = batch.x[:, :2].astype(np.float64) + batch.y[:, None]
+        known = np.minimum(batch.y, 0)
+        target = target > 0.5 if labels else np.where(known[:, None] < 0, np.nan, 50 * target)
+        weight = (batch.t % 4).astype(np.float32)
+        batches.append(replace(batch, y=known, target=target, weight=weight))
+    return _read_only(batches)
+
+
+@cache
+def _mixed_goals(size: int, *, labels: bool = False) -> tuple[Rehearsal, ...]:
+    buffer, mixer = ReservoirSamplingBuffer(10), Mixer(3, steps=2, seed=7)
+    stream = list(_goals_of(size, labels=labels))
+    known = stream[0].take(stream[0].y == 0)
+    stream.insert(len(stream) // 2, replace(known, held_out=True))
+    records = []
+    for record in mixer(buffer(stream)):
+        memory = record.memory.take(np.arange(len(record.memory)))  # it changes at the next pull
+        records.append(Rehearsal(record.incoming, memory, rows=record.rows, group=record.group))
+    return _read_only(records)
+
+
+@cache
+def _mixed_goals_unweighted(size: int, *, labels: bool = False) -> tuple[Rehearsal, ...]:
+    """For models that take no weights."""
+    records = [
+        replace(
+            record,
+            incoming=replace(record.incoming, weight=None),
+            memory=replace(record.memory, weight=None),
+        )
+        for record in _mixed_goals(size, labels=labels)
+    ]
+    return _read_only(records)
+
+
+@cache
+def _scored_goals(size: int, *, labels: bool = False) -> tuple[Scored, ...]:
+    """Score such a stream by lot, with rounds of held-out rows at the ends of experiences."""
+    rng = np.random.default_rng(4)
+    test = Batch.concat(list(_goals_of(12, labels=labels)))
+    test = test.take(test.y == 0).take(slice(0, 8))
+    scored = []
+    for batch in Holdout(test, chunk=4)(_goals_of(size, labels=labels)):
+        n = len(batch)
+        loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
+        said: NDArray[Any] = rng.standard_normal((n, 2))
+        said[rng.random(n) < 0.1] = np.nan
+        probability = np.full(n, np.nan, np.float32)
+        scored.append(Scored(batch, said > 0 if labels else said, probability, loss, n % 3))
+    return _read_only(scored)
 
 
 @cache
@@ -448,6 +541,25 @@ STAGES: dict[str, StageCase] = {
     "levers": StageCase(
         lambda seed: TorchLearner(linear(), _SGD, training=_LEVERS, seed=seed), _mixed
     ),
+    "numbers": StageCase(lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _mixed_goals),
+    "numbers(huber)": StageCase(
+        lambda seed: TorchLearner(
+            _noisy, _ADAM, method="der++", training=Training(huber=1.0, ema=0.9), seed=seed
+        ),
+        _mixed_goals,
+    ),
+    "labels": StageCase(
+        lambda seed: TorchLearner(mlp([4]), _ADAM, method="a-gem", seed=seed),
+        partial(_mixed_goals, labels=True),
+    ),
+    "numbers on batches": StageCase(
+        lambda seed: TorchLearner(linear(), _SGD, seed=seed), _goals_of
+    ),
+    "reservoir of numbers": StageCase(partial(ReservoirSamplingBuffer, 10), _goals_of),
+    "reservoir of labels(mapped)": StageCase(
+        lambda seed: ReservoirSamplingBuffer(10, seed, storage=gettempdir()),
+        partial(_goals_of, labels=True),
+    ),
     "on batches": StageCase(lambda seed: TorchLearner(linear(), _SGD, seed=seed), rows),
     "river": StageCase(
         lambda _: _river(preprocessing.StandardScaler() | linear_model.SoftmaxRegression()),
@@ -457,6 +569,19 @@ STAGES: dict[str, StageCase] = {
     "river(seed)": StageCase(
         lambda seed: _river(forest.AMFClassifier(n_estimators=2, seed=seed)), _mixed
     ),
+    "river numbers": StageCase(
+        lambda _: _river(
+            preprocessing.StandardScaler()
+            | multioutput.RegressorChain(linear_model.LinearRegression())
+        ),
+        _mixed_goals_unweighted,
+        random=False,
+    ),
+    "river labels": StageCase(
+        lambda _: _river(multioutput.ClassifierChain(linear_model.LogisticRegression())),
+        partial(_mixed_goals_unweighted, labels=True),
+        random=False,
+    ),
     "river on batches": StageCase(
         lambda _: _river(linear_model.SoftmaxRegression()), rows, random=False
     ),
@@ -464,6 +589,14 @@ STAGES: dict[str, StageCase] = {
     "branches(shared)": StageCase(partial(_branches, shared=True), _rehearsals),
     "prequential": StageCase(
         lambda _: Prequential(report_every=7, window=9), _scored, random=False
+    ),
+    "prequential(numbers)": StageCase(
+        lambda _: Prequential(report_every=7, window=9), _scored_goals, random=False
+    ),
+    "prequential(labels)": StageCase(
+        lambda _: Prequential(report_every=7, window=9),
+        partial(_scored_goals, labels=True),
+        random=False,
     ),
     "prequential(1)": StageCase(
         lambda _: Prequential(report_every=1, window=1, fading=1.0), _scored, random=False

@@ -80,6 +80,18 @@ def _latent(folder: Path, seed: int) -> Pipeline:
     )
 
 
+def _goals(name: str, folder: Path, seed: int) -> Pipeline:
+    whole = Batch.concat(list(SOURCES[name](folder, 4)))
+    return Pipeline(
+        SOURCES[name](folder, 4),
+        holdout=Holdout(whole.take(whole.y == 0).take(slice(0, None, 3)), chunk=3),
+        buffer=ReservoirSamplingBuffer(8, seed),
+        mixer=Mixer(4, steps=2, seed=seed),
+        learner=TorchLearner(_noisy, partial(Adam, lr=0.01), method="der++", seed=seed),
+        evaluator=Prequential(report_every=6, window=7),
+    )
+
+
 def _plain(folder: Path, seed: int) -> Pipeline:
     return Pipeline(
         SOURCES["csv.gz"](folder, 5),
@@ -132,6 +144,8 @@ PIPELINES: dict[str, Make] = {
     "jsonl": partial(_classes, "jsonl"),
     "images": _images,
     "latent": _latent,
+    "numbers": partial(_goals, "goals"),
+    "labels": partial(_goals, "goals.jsonl"),
     "without replay": _plain,
     "several": partial(_several, shared=False),
     "several(shared)": partial(_several, shared=True),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from streamreplay import evaluation
 from streamreplay.batch import Batch, Scored
@@ -26,10 +27,16 @@ def fields(record: dict[str, Any]) -> set[str]:
     return set(record).union(*(scores for group in groups for scores in group.values()))
 
 
+def section_of(kind: str, part: str = "") -> str:
+    """Return a kind's section up to its subsections, or one of these."""
+    _, _, section = LOG.read_text(encoding="utf-8").partition(f"kind `{kind}`\n")
+    parts = section.partition("\n## ")[0].split("\n### ")
+    return next(text for text in (parts[1:] if part else parts) if text.startswith(part))
+
+
 def documented(kind: str) -> set[str]:
     """Collect the fields in the tables of a kind's section."""
-    _, _, section = LOG.read_text(encoding="utf-8").partition(f"kind `{kind}`\n")
-    return set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
+    return set(re.findall(r"^\| `(\w+)` \|", section_of(kind), re.MULTILINE))
 
 
 def test_every_field_is_documented() -> None:
@@ -44,6 +51,30 @@ def test_every_field_is_documented() -> None:
     prequential, retention = records
     assert fields(prequential) == documented("prequential")
     assert fields(retention) == documented("retention")
+
+
+@pytest.mark.parametrize(
+    ("target", "part"),
+    [
+        (np.array([[1.0, 2.0], [2.0, 3.0]]), "Where numbers are predicted"),
+        (np.array([[True, False], [True, True]]), "Where a row has any number of labels"),
+    ],
+)
+def test_every_field_of_targets_is_documented(target: NDArray[Any], part: str) -> None:
+    batch = Batch.from_arrays([[0.0], [1.0]], target=target, task=3, experience=1)
+
+    def stream() -> Iterator[Scored]:
+        for each in Holdout(batch)([batch]):
+            yield Scored(each, target, np.ones(2, np.float32), np.ones(2, np.float32))
+
+    prequential, retention = [r for report in Prequential()(stream()) for r in report.metrics]
+    rows = [line for line in section_of("prequential", part).splitlines() if line[:2] == "| "]
+    named = {name for line in rows for name in re.findall(r"`(\w+)`", line)}
+    common = documented("prequential") & set(prequential)
+    found = {re.sub("_(window|fading)$", "", name) for name in fields(prequential)}
+    assert found - common == named - common - {"window", "null"}
+    told = set(re.findall(r"`(\w+)`", section_of("retention")))
+    assert set(retention) <= told
 
 
 @pytest.mark.parametrize("groups", [8, 9, 40])

@@ -1,0 +1,136 @@
+"""Sums over the errors of predicted numbers, and what they come to."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.stage import State
+
+__all__ = ["ErrorSums", "mean_of", "total_of"]
+
+_KEYS = ("mae", "mse", "rmse", "r2")
+_ROUNDING = 1e-12  # of a sum over a block of rows, relative
+
+
+class ErrorSums:
+    """Weighted sums of d outputs: rows, errors, squared errors, and the targets' spread.
+
+    Parameters
+    ----------
+    outputs : int
+        The d.
+
+    References
+    ----------
+    T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", 1983:
+    the update for a block of rows.
+
+    Examples
+    --------
+    >>> sums = ErrorSums(1)
+    >>> sums.add(np.array([[1.0], [2.0], [3.0]]), np.array([[0.0], [1.0], [0.0]]))
+    >>> sums.scores()
+    {'mae': 0.3333333333333333, 'mse': 0.3333333333333333, 'rmse': 0.5773502691896257, 'r2': 0.5}
+    """
+
+    def __init__(self, outputs: int) -> None:
+        self.rows = 0.0  # sum of the weights
+        self._absolute = np.zeros(outputs)  # float64[d]
+        self._squared = np.zeros(outputs)
+        self._mean = np.zeros(outputs)  # of the targets
+        self._spread = np.zeros(outputs)  # sum of squared distances from it
+
+    def decay(self, factor: float) -> None:
+        """Multiply the weights of all rows so far."""
+        self.rows *= factor
+        self._absolute *= factor
+        self._squared *= factor
+        self._spread *= factor
+
+    def add(
+        self,
+        target: NDArray[np.float64],
+        error: NDArray[np.float64],
+        weight: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Take in rows: targets and errors float64[n, d], weights float64[n] or all 1."""
+        if not len(target):
+            return
+        w = np.ones(len(target)) if weight is None else weight
+        rows = float(w.sum())
+        self._absolute += total_of(w, np.abs(error))
+        self._squared += total_of(w, error * error)
+        if rows <= 0:
+            return
+        mean = total_of(w, target) / rows
+        away = target - mean
+        delta, total = mean - self._mean, self.rows + rows
+        self._spread += total_of(w, away * away) + delta * delta * (self.rows * rows / total)
+        self._mean += delta * (rows / total)
+        self.rows = total
+
+    def scores(self) -> dict[str, float | None]:
+        """Return the means over all outputs, each of which counts alike; None where undefined."""
+        each = self.by_output()
+        return {key: mean_of([scores[key] for scores in each]) for key in _KEYS}
+
+    def by_output(self) -> list[dict[str, Any]]:
+        """Return the scores of each output.
+
+        R² is 1 less the squared error over the targets' spread, undefined where they do not differ.
+        """
+        if not self.rows:
+            return [dict.fromkeys(_KEYS) for _ in self._mean]
+        found = []
+        # what is left of the mean's own rounding is no spread
+        rounding = self.rows * (_ROUNDING * self._mean) ** 2
+        varies = self._spread > rounding
+        for absolute, squared, spread, defined in zip(
+            self._absolute.tolist(),
+            self._squared.tolist(),
+            self._spread.tolist(),
+            varies.tolist(),
+            strict=True,
+        ):
+            mse = squared / self.rows
+            r2 = 1 - squared / spread if defined else None
+            found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})
+        return found
+
+    def state_dict(self) -> State:
+        """Return all sums."""
+        return {
+            "rows": self.rows,
+            "absolute": self._absolute.copy(),
+            "squared": self._squared.copy(),
+            "mean": self._mean.copy(),
+            "spread": self._spread.copy(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of as many outputs."""
+        self.rows = float(state["rows"])
+        self._absolute[:], self._squared[:] = state["absolute"], state["squared"]
+        self._mean[:], self._spread[:] = state["mean"], state["spread"]
+
+
+def mean_of(values: list[Any]) -> float | None:
+    """Return the mean of those that are defined; None if none is.
+
+    Examples
+    --------
+    >>> mean_of([1.0, None, 2.0]), mean_of([])
+    (1.5, None)
+    """
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
+
+
+def total_of(weight: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
+    """Sum rows [n, d] with weights [n]; not by BLAS, whose digits depend on threads."""
+    total: NDArray[np.float64] = (weight[:, None] * values).sum(axis=0)
+    return total

@@ -1,0 +1,66 @@
+"""The last rows of a stream, as columns of any shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.stage import State
+
+__all__ = ["Ring"]
+
+
+class Ring:
+    """Columns of a fixed number of rows, in which a new row takes the place of the oldest.
+
+    Parameters
+    ----------
+    size : int
+        Rows it holds.
+    **columns : array
+        Rows, for the type and shape of one in each column.
+
+    Examples
+    --------
+    >>> ring = Ring(3, error=np.empty(0))
+    >>> ring.extend(error=np.array([1.0, 2.0, 3.0, 4.0]))
+    >>> sorted(ring["error"].tolist())
+    [2.0, 3.0, 4.0]
+    """
+
+    def __init__(self, size: int, **columns: NDArray[Any]) -> None:
+        self._columns = {
+            name: np.zeros((size, *column.shape[1:]), column.dtype)
+            for name, column in columns.items()
+        }
+        self._size = size
+        self._rows = 0  # ever written; the next one goes to this modulo size
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return a column in the ring's own order, which depends on row counts alone."""
+        return self._columns[name][: min(self._rows, self._size)]
+
+    def extend(self, **columns: NDArray[Any]) -> None:
+        """Append rows, [n, ...] in each column."""
+        n = len(next(iter(columns.values())))
+        kept = min(n, self._size)
+        first = (self._rows + n - kept) % self._size
+        split = min(kept, self._size - first)  # rows that fit before the ring's end
+        for name, values in columns.items():
+            mine, new = self._columns[name], values[n - kept :]
+            mine[first : first + split] = new[:split]
+            mine[: kept - split] = new[split:]
+        self._rows += n
+
+    def state_dict(self) -> State:
+        """Return the ring as it lies."""
+        columns = {name: self[name].copy() for name in self._columns}
+        return {"columns": columns, "rows": self._rows}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same size."""
+        self._rows = int(state["rows"])
+        for name in self._columns:
+            self[name][:] = state["columns"][name]

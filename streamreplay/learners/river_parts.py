@@ -1,0 +1,132 @@
+"""What is shared by all that talk to models of River: rows as dicts, parts of a pipeline."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from streamreplay.errors import ConfigError
+
+__all__ = [
+    "FeatureName",
+    "LabelName",
+    "Row",
+    "as_rows",
+    "check_weighable",
+    "frame_of",
+    "import_base",
+    "kind_of",
+    "learns_many",
+    "series_of",
+    "steps_of",
+    "uses_many",
+    "weights_of",
+]
+
+FeatureName: TypeAlias = str | int
+LabelName: TypeAlias = str | int
+Row: TypeAlias = dict[FeatureName, float]
+
+
+def as_rows(x: NDArray[Any], names: Sequence[FeatureName]) -> list[Row]:
+    """Write rows [n, *feature] as the dicts that River takes.
+
+    A float32 becomes the float64 with the same shortest decimal, not the one with the same bits:
+    0.1 in a file is 0.1 to River, as if River had read the file, as long as the file has no more
+    than the six digits that float32 keeps of any number.
+
+    Examples
+    --------
+    >>> as_rows(np.array([[0.1, 2.0]], np.float32), ["a", "b"])
+    [{'a': 0.1, 'b': 2.0}]
+    """
+    flat = x.reshape(len(x), len(names))
+    if flat.dtype != np.float32:
+        table = flat.tolist()
+    elif np.isfinite(flat).all():
+        flat = np.ascontiguousarray(flat)
+        table = orjson.loads(orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY))
+    else:
+        table = flat.astype(str).astype(np.float64).tolist()
+    return [dict(zip(names, values, strict=True)) for values in table]
+
+
+def import_base() -> Any:
+    """Return River's base module; raises ``ImportError`` if River is not installed."""
+    try:
+        from river import base  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ImportError("River is not installed: pip install 'streamreplay[river]'") from None
+    return base
+
+
+def steps_of(model: Any) -> list[Any]:
+    """Return the parts of a pipeline, in order; the last one predicts."""
+    steps = getattr(model, "steps", None)
+    if not isinstance(steps, dict):
+        return [model]
+    return [part for step in steps.values() for part in steps_of(step)]
+
+
+def learns_many(model: Any, kind: Any, base: Any) -> bool:
+    """Tell whether all parts of a model have mini-batch methods, the last one being of a kind."""
+    return all(isinstance(step, kind | base.MiniBatchTransformer) for step in steps_of(model))
+
+
+def uses_many(model: Any, *, able: bool, many: bool | None) -> bool:
+    """Tell whether mini-batch methods are to be used: if asked for, or where that is possible.
+
+    Raises
+    ------
+    ImportError
+        They are asked for, and pandas is not installed.
+    TypeError
+        They are asked for, and the model has none.
+    """
+    pandas = importlib.util.find_spec("pandas") is not None
+    if many and not able:
+        raise TypeError(f"many: not all of {kind_of(model)} has learn_many")
+    if many and not pandas:
+        raise ImportError("many: needs pandas, which is not installed")
+    return able and pandas if many is None else many
+
+
+def kind_of(model: Any) -> str:
+    """Return a model's classes, without their parameters."""
+    return " | ".join(type(step).__name__ for step in steps_of(model))
+
+
+def check_weighable(model: Any, method: str) -> None:
+    """Raise `ConfigError` unless what predicts takes the weight of a row as ``w``."""
+    last = steps_of(model)[-1]
+    if "w" not in inspect.signature(getattr(last, method)).parameters:
+        raise ConfigError(
+            f"learner: {type(last).__name__} takes no weights of rows (it has no `w` in "
+            f"{method}): leave source.weight out"
+        )
+
+
+def weights_of(weight: NDArray[np.float32] | None, n: int) -> list[dict[str, float]]:
+    """Return what else ``learn_one`` is given for each of n rows."""
+    return [{}] * n if weight is None else [{"w": w} for w in weight.tolist()]
+
+
+def frame_of(rows: Sequence[Row]) -> Any:
+    """Return rows as a data frame."""
+    return _pandas().DataFrame(list(rows))
+
+
+def series_of(values: Any) -> Any:
+    """Return values as a series."""
+    return _pandas().Series(values)
+
+
+def _pandas() -> Any:
+    return importlib.import_module("pandas")  # River's own extra
