@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.errors import DivergenceError
 from streamreplay.learners.scaling import Scaler
 from streamreplay.stage import State, expect
 
@@ -208,6 +209,8 @@ class RandomFeatures:
         sums, rows = self._sums[present], self._counts.sum()
         means = sums / self._counts[present, None]
         covariance = (self._moments - sums.T @ means) / rows
+        if not covariance.isfinite().all():  # no ridge would ever do
+            raise DivergenceError("the second moments of random features are not finite")
         # as long as a class has one row, there is no covariance but for what rounding left
         least = _ROUNDING * self._moments.diagonal().mean() / rows
         ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.errors import DivergenceError
 from streamreplay.learners import TorchLearner, mlp
 from streamreplay.learners.discriminant import Discriminant, RandomFeatures
 from streamreplay.learners.methods import er_slda
@@ -117,6 +118,14 @@ def test_a_row_that_is_not_finite_is_left_out_of_the_sums() -> None:
 
 def _tensors(found: RandomFeatures) -> dict[str, torch.Tensor]:
     return {k: v for k, v in found.state_dict().items() if isinstance(v, torch.Tensor)}
+
+
+def test_sums_that_are_not_finite_are_told() -> None:
+    found = made()
+    found.learn(np.eye(FEATURES, dtype=np.float32), np.arange(FEATURES))
+    found._moments[0, 0] = np.inf
+    with pytest.raises(DivergenceError, match="second moments of random features are not finite"):
+        found.refresh(at_once=True)
 
 
 def test_learning_anew_from_memory_leaves_the_sums_alone() -> None:
