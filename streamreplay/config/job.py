@@ -165,7 +165,7 @@ class Mixer(_Section):
     """Draw uniformly (none), or the same number of each class, task or experience."""
     replacement: bool = False
     """Whether a row may be drawn twice for one step."""
-    steps: Positive = 1
+    steps: Positive = 3
     """Training steps per batch, each with its own draw."""
     candidates: Positive | None = None
     """Stored rows to draw for a step, of which the learner's retrieval chooses batch_size_mem; by

@@ -64,7 +64,8 @@ class Method:
         Who predicts: the module's head, or the nearest mean of the features of the stored rows.
     discriminant : Discriminant or None
         Beside the classifier, predict with linear discriminants of random features, which cannot
-        forget: the two log-probabilities are added.
+        forget: their log-probabilities are added, less of them where they are behind on the classes
+        that come at present (see `streamreplay.learners.gate.Gate`).
     look_back : int
         Incoming rows before the present batch whose classes still count as `Step.recent`.
     ema : float or None

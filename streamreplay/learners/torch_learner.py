@@ -27,6 +27,7 @@ from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
 from streamreplay.learners.budget import ReplayBudget
 from streamreplay.learners.discriminant import RandomFeatures
+from streamreplay.learners.gate import RECENT, Gate
 from streamreplay.learners.methods import METHODS, Method, er, made_here
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
@@ -137,6 +138,9 @@ class TorchLearner:
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
+        self._gate = Gate(1.0 if asked is None else asked.weight)
+        # what module and discriminants said of the rows asked for last
+        self._said: tuple[torch.Tensor, torch.Tensor] | None = None
         self._due = 0  # rows since a module was trained from memory
         if replay_budget is not None and self.method.retrain is not None:
             raise ValueError("replay_budget is for methods that rehearse with each batch")
@@ -360,6 +364,7 @@ class TorchLearner:
             "outputs": None if self._outputs is None else self._outputs.state_dict(),
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
             "moments": None if self._moments is None else self._moments.state_dict(),
+            "gate": self._gate.state_dict(),
             "due": self._due,
             "budget": None if self._budget is None else self._budget.state_dict(),
         }
@@ -386,6 +391,7 @@ class TorchLearner:
             self._nearest.load_state_dict(state["nearest"])
         if self._moments is not None:
             self._moments.load_state_dict(state["moments"])
+        self._gate.load_state_dict(state["gate"])
         self._due = int(state["due"])
         self._random.load_state_dict(state["random"])  # last: building the network moves it
 
@@ -451,6 +457,7 @@ class TorchLearner:
             self._scaler.update(incoming.x)
         if self._moments is not None:
             self._moments.expect(incoming.x)
+            self._said = None
         n, top = len(incoming), int(incoming.y.max())
         budget, throttled = (self._budget if top >= 0 else None), 0
         if budget is not None:
@@ -507,6 +514,9 @@ class TorchLearner:
         if self._nearest is not None:
             self._nearest.grow_older()
         if self._moments is not None:
+            if self._said is not None:
+                recent = self._trainer.recent_classes(RECENT)
+                self._gate.watch(*self._said, incoming.y, recent)
             self._moments.learn(incoming.x, incoming.y)
             self._moments.refresh(at_once=False)
 
@@ -563,8 +573,10 @@ class TorchLearner:
         moments = self._moments
         if moments is None or not moments.ready or not self._net.known.any():
             return masked
-        told = moments.log_posterior(x, masked.shape[1]).to(self.device)
-        return torch.log_softmax(masked, 1) + moments.asked.weight * told
+        first = torch.log_softmax(masked, 1)
+        second = moments.log_posterior(x, masked.shape[1]).to(self.device)
+        self._said = (first, second)
+        return self._gate.combine(first, second)
 
     def _run(
         self,

@@ -176,6 +176,10 @@ class Trainer:
         self._latest[y] = self._rows + 1 + np.arange(len(y))  # of equal labels the last one counts
         self._rows += len(y)
 
+    def recent_classes(self, back: int) -> NDArray[np.bool_]:
+        """Return which classes are among so many rows learned from last: bool[width]."""
+        return self._latest > self._rows - back
+
     def begin_anew(self) -> None:
         """Forget what was of another module than the one there is now."""
         self._rows, self._latest = 0, np.empty(0, np.int64)
@@ -451,7 +455,7 @@ class Trainer:
         recent = np.zeros(self._net.width, np.bool_)
         back = self._method.look_back
         if back:
-            recent[: len(self._latest)] = self._latest > self._rows - back
+            recent[: len(self._latest)] = self.recent_classes(back)
         recent[self._present[self._present >= 0]] = True
         return torch.from_numpy(recent).to(self._net.device)
 
