@@ -35,13 +35,17 @@ SIZES = (200, 500, 1000, 5000)
 WIDE = {"mixer.batch_size_mem": 128}
 
 _DARK: dict[str, object] = {"learner.method": "der++", "learner.lr": 0.03, "learner.alpha": 0.2}
-_SLDA: dict[str, object] = {"learner.random_features": 2000}
+_SLDA: dict[str, object] = {
+    "learner.random_features": 2000,
+    "learner.discriminant_margin": 0.02,
+}
 MLP: dict[str, dict[str, object]] = {
     "er": {},
     "er, 10 + 128": WIDE,
     "er, 3 passes": {"mixer.steps": 3},
-    "er-slda": {"learner.method": "er-slda"},
-    "der++ and slda": {**_DARK, **_SLDA},
+    "er-slda, 3 passes (the default)": {"learner.method": "auto", "mixer.steps": 3},
+    "er-slda, 2,000 features": {"learner.method": "er-slda", **_SLDA},
+    "der++ and slda, 2,000 features": {**_DARK, **_SLDA},
     "der++": _DARK,
     "er-ace": {"learner.method": "er-ace"},
     "mkd": {"learner.method": "mkd"},
@@ -58,8 +62,9 @@ _CNN: dict[str, object] = {"learner.module": "cnn", "learner.lr": 0.003}
 CNN: dict[str, dict[str, object]] = {
     "er": _CNN,
     "er, 10 + 128": {**_CNN, **WIDE},
-    "er-slda": {**_CNN, "learner.method": "er-slda"},
-    "der++ and slda": {**_CNN, **_DARK, **_SLDA, "learner.lr": 0.003},
+    "er-slda, 3 passes (the default)": {**_CNN, "learner.method": "auto", "mixer.steps": 3},
+    "er-slda, 2,000 features": {**_CNN, "learner.method": "er-slda", **_SLDA},
+    "der++ and slda, 2,000 features": {**_CNN, **_DARK, **_SLDA, "learner.lr": 0.003},
 }
 LATER = ("lwf", "mir", "gdumb", "der", "a-gem")  # run when all the others are there
 MODELS = {"MLP 2x400": MLP, "CNN": CNN}

@@ -15,7 +15,7 @@ from streamreplay.learners.discriminant import Discriminant
 from streamreplay.learners.methods import METHODS, Method, Retrieval, hardest, most_interfered
 from streamreplay.learners.training import Training
 
-__all__ = ["make_method", "make_training", "replay_settings"]
+__all__ = ["make_method", "make_training", "replay_settings", "with_method"]
 
 _PARAMETERS = (
     "alpha",
@@ -50,19 +50,17 @@ def make_method(settings: Learner) -> Method:
 
 def _with_discriminant(made: Method, settings: Learner) -> Method:
     """Add what the job says of discriminants, which go with every method."""
-    size, weight = settings.random_features, settings.discriminant_weight
+    size = settings.random_features
+    rest = {"weight": settings.discriminant_weight, "margin": settings.discriminant_margin}
+    said: dict[str, Any] = {key: value for key, value in rest.items() if value is not None}
     asked = made.discriminant or (None if size is None else Discriminant(size))
     if asked is None:
-        if weight is not None:
-            raise ConfigError(
-                f"learner.discriminant_weight: goes with random_features, got {weight} alone"
-            )
+        for key, value in said.items():
+            raise ConfigError(f"learner.discriminant_{key}: goes with random_features, got {value}")
         return made
     if size is not None:
-        asked = replace(asked, features=size)
-    if weight is not None:
-        asked = replace(asked, weight=weight)
-    return replace(made, discriminant=asked)
+        said["features"] = size
+    return replace(made, discriminant=replace(asked, **said))
 
 
 def make_training(settings: Learner, label_names: Callable[[], Any]) -> Training:
@@ -91,6 +89,16 @@ def make_training(settings: Learner, label_names: Callable[[], Any]) -> Training
         schedule_restarts=settings.schedule_restarts,
         huber=settings.huber,
     )
+
+
+def with_method(job: Job) -> Job:
+    """Return a job of one learner with its method named, where it says auto."""
+    learner = job.only_learner
+    if learner.method != "auto":
+        return job
+    classless = bool(job.source.target or job.source.multilabel)
+    named = learner.model_copy(update={"method": "er" if classless else "er-slda"})
+    return job.model_copy(update={"learner": named})
 
 
 def replay_settings(job: Job) -> tuple[Buffer, int | None]:
@@ -129,8 +137,10 @@ def _named(settings: Learner) -> Method:
         maker = import_callable("learner.method", name, ", ".join(METHODS))
         taken: Any = ()
     else:
+        if name == "auto":
+            name = "er-slda"
         if name not in METHODS and name != "gss":
-            choices = ", ".join([*METHODS, "gss"])
+            choices = ", ".join(["auto", *METHODS, "gss"])
             raise ConfigError(
                 f"learner.method: must be {choices} or package.module:factory, got {name!r}"
             )

@@ -90,9 +90,14 @@ def _chain(
     job: Job, source: Any, *, trusted: bool, shares: bool = False
 ) -> dict[str, Stage[Any, Any]]:
     """Make what there is for each learner; no buffer if it shares one."""
-    from streamreplay.config.methods import replay_settings  # noqa: PLC0415 - slow: imports torch
+    from streamreplay.config.methods import (  # noqa: PLC0415 - slow: imports torch
+        replay_settings,
+        with_method,
+    )
 
     stages: dict[str, Stage[Any, Any]] = {}
+    if job.only_learner.river is None:
+        job = with_method(job)
     seed = spawn_seed(job.seed, "learner")
     learner = make_learner(job.only_learner, seed, source=source, trusted=trusted)
     buffer, candidates = replay_settings(job)

@@ -61,6 +61,7 @@ _EXAMPLES = {
     "learner.retrain_every": "10_000",
     "learner.random_features": "2_000",
     "learner.discriminant_weight": "1.0",
+    "learner.discriminant_margin": "0.02",
     "learner.loss": '"mypackage.losses:focal"',
     "learner.retrieval": '"hardest"',
     "learner.notes": '"mypackage.losses:my_notes"',

@@ -29,9 +29,12 @@ class Discriminant:
     Attributes
     ----------
     features : int
-        How many; their second moments take 8 x features^2 bytes (32 MB for 2,000).
+        How many; they take 16 x features^2 bytes (4 MB for 500).
     weight : float
         How much its log-probabilities count beside those of the module's head.
+    margin : float
+        Accuracy on the classes that come at present which may be given up for what the
+        discriminants retain; see `streamreplay.learners.gate.Gate`.
     shrinkage : float
         What is added to the covariance's diagonal, in units of the features' mean square.
 
@@ -41,8 +44,9 @@ class Discriminant:
         A value is out of its range.
     """
 
-    features: int = 2000
+    features: int = 500
     weight: float = 1.0
+    margin: float = 0.005
     shrinkage: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -50,6 +54,8 @@ class Discriminant:
             raise ValueError(f"features must be at least 1, got {self.features}")
         if not self.weight >= 0:
             raise ValueError(f"weight must be at least 0, got {self.weight}")
+        if not self.margin >= 0:
+            raise ValueError(f"margin must be at least 0, got {self.margin}")
         if not self.shrinkage > 0:
             raise ValueError(f"shrinkage must be above 0, got {self.shrinkage}")
 

@@ -166,8 +166,9 @@ def ncm() -> Method:
 
 def er_slda(
     look_back: int | None = None,
-    random_features: int = 2000,
+    random_features: int = 500,
     discriminant_weight: float = 1.0,
+    discriminant_margin: float = 0.005,
 ) -> Method:
     """Return a method that replays, and predicts together with a classifier that cannot forget.
 
@@ -179,12 +180,17 @@ def er_slda(
     look_back : int, optional
         The module learns by `er_ace` with this; by default, None, by `er`.
     random_features : int
-        How many random features; 2,000 take 32 MB beside the buffer.
+        How many random features; 500 take 4 MB beside the buffer, 2,000 take 64 MB.
     discriminant_weight : float
         Of the discriminants' log-probabilities.
+    discriminant_margin : float
+        Accuracy on the classes that come at present which may be given up for what they retain;
+        0.02 where classes come one after the other.
     """
     base = er() if look_back is None else er_ace(look_back)
-    return replace(base, discriminant=Discriminant(random_features, discriminant_weight))
+    return replace(
+        base, discriminant=Discriminant(random_features, discriminant_weight, discriminant_margin)
+    )
 
 
 def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:

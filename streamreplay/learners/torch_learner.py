@@ -138,7 +138,7 @@ class TorchLearner:
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
-        self._gate = Gate(1.0 if asked is None else asked.weight)
+        self._gate = Gate(*(1.0, 0.0) if asked is None else (asked.weight, asked.margin))
         # what module and discriminants said of the rows asked for last
         self._said: tuple[torch.Tensor, torch.Tensor] | None = None
         self._due = 0  # rows since a module was trained from memory
