@@ -192,8 +192,8 @@ class Learner(_Section):
     head: Literal["linear", "cosine", "weight_norm"] = "linear"
     """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
     method: str = "auto"
-    """How it learns from memory: auto (er-slda for classes, er for numbers and several labels), er,
-    er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss, or
+    """How it learns from memory: auto (er-slda; er for numbers, several labels and pieces of one's
+    own), er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss, or
     "package.module:factory" of () -> Method."""
     alpha: Annotated[float, Field(ge=0)] | None = None
     """der, der++: weight of the stored logits."""

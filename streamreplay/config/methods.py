@@ -97,7 +97,8 @@ def with_method(job: Job) -> Job:
     if learner.method != "auto":
         return job
     classless = bool(job.source.target or job.source.multilabel)
-    named = learner.model_copy(update={"method": "er" if classless else "er-slda"})
+    own = learner.loss or learner.retrieval or learner.notes
+    named = learner.model_copy(update={"method": "er" if classless or own else "er-slda"})
     return job.model_copy(update={"learner": named})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -66,8 +67,8 @@ class RandomFeatures:
     Each class has a mean, all share one covariance, and classes are equally likely beforehand. Mean
     and covariance come from sums over all rows ever seen, so the order of the stream does not
     matter and nothing is forgotten; nothing that drifts is followed either. The covariance is
-    factorised anew when held-out rows ask for it and when the rows have become half as many again,
-    means follow whenever a class's rows have doubled.
+    factorised anew when the rows have become half as many again, means follow whenever a class's
+    rows have doubled, and `refreshed` makes both of this moment.
 
     References
     ----------
@@ -139,10 +140,21 @@ class RandomFeatures:
         if self._factor is not None and self._outgrown():
             self._find_directions()
 
-    def refresh(self, *, at_once: bool) -> None:
-        """Take the covariance anew where it is too old: for held-out rows whenever it is older."""
-        rows = float(self._counts.sum())
-        if rows > self._factored and (at_once or rows >= 1.5 * self._factored):
+    def refresh(self) -> None:
+        """Take the covariance anew when the rows have become half as many again."""
+        if float(self._counts.sum()) >= max(1.5 * self._factored, 1):
+            self._factorise()
+
+    def refreshed(self) -> RandomFeatures:
+        """Return a copy whose covariance is of this moment."""
+        fresh = copy.copy(self)
+        fresh.part_from(self)
+        return fresh
+
+    def part_from(self, other: RandomFeatures) -> None:
+        """Go on apart from another whose parts one has, with a covariance of this moment."""
+        if float(self._counts.sum()) > self._factored:
+            self._moments = other._moments.clone()
             self._factorise()
 
     def log_posterior(self, x: NDArray[Any], classes: int) -> torch.Tensor:
@@ -187,10 +199,9 @@ class RandomFeatures:
         return self._compute(x)
 
     def _compute(self, x: NDArray[Any]) -> torch.Tensor:
-        scaled = np.empty(x.shape, np.float32)
-        self._scaler.write(x, scaled)
-        flat = torch.from_numpy(scaled).reshape(len(x), -1)
-        return torch.addmm(self._offsets, flat, self._weights).relu_()
+        scaled = torch.empty(x.shape)  # torch's memory is aligned alike in every process
+        self._scaler.write(x, scaled.numpy())
+        return torch.addmm(self._offsets, scaled.reshape(len(x), -1), self._weights).relu_()
 
     def _wait(self, features: torch.Tensor) -> None:
         if self._waits + len(features) > _BLOCK:
@@ -227,6 +238,7 @@ class RandomFeatures:
             if not failed:
                 break
             ridge = 9 * ridge + covariance.new_tensor(1e-12)
+        self._factor = self._factor.contiguous()  # as it is loaded, too
         self._factored = int(rows)
         self._find_directions()
 
@@ -236,7 +248,8 @@ class RandomFeatures:
         means = self._sums / self._counts.clamp(min=1)[:, None]
         directions = torch.cholesky_solve(means.T, self._factor)
         biases = -0.5 * (means.T * directions).sum(0)
-        self._directions = directions.float()
+        # in the order of memory that it is loaded in: products round as that order has it
+        self._directions = directions.float().contiguous()
         self._biases = torch.where(self._counts > 0, biases, -torch.inf).float()
         self._seen = self._counts.clone()
 

@@ -16,8 +16,8 @@ _REFRESH = 50  # batches after which means are too old to predict with
 class NearestMean:
     """Classify a row by the class whose stored rows have the nearest mean feature.
 
-    Features, and their means again, are brought to length 1. Means are taken anew when held-out
-    rows are to be predicted, and else every 50 batches.
+    Features, and their means again, are brought to length 1. Means are taken anew every 50 batches;
+    held-out rows are predicted by those of the moment.
 
     References
     ----------

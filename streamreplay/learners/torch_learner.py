@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -141,6 +142,8 @@ class TorchLearner:
         self._gate = Gate(*(1.0, 0.0) if asked is None else (asked.weight, asked.margin))
         # what module and discriminants said of the rows asked for last
         self._said: tuple[torch.Tensor, torch.Tensor] | None = None
+        # for held-out rows: the batch they are of, and what predicts beside the head since then
+        self._fresh: tuple[int, NearestMean | None, RandomFeatures | None] = (-1, None, None)
         self._due = 0  # rows since a module was trained from memory
         if replay_budget is not None and self.method.retrain is not None:
             raise ValueError("replay_budget is for methods that rehearse with each batch")
@@ -392,6 +395,7 @@ class TorchLearner:
         if self._moments is not None:
             self._moments.load_state_dict(state["moments"])
         self._gate.load_state_dict(state["gate"])
+        self._fresh = (-1, None, None)
         self._due = int(state["due"])
         self._random.load_state_dict(state["random"])  # last: building the network moves it
 
@@ -431,10 +435,8 @@ class TorchLearner:
             return self._work_from_memory(rehearsal, self.method.retrain)
         if not incoming.held_out:
             return self._learn(rehearsal)
-        self._find_means(rehearsal.memory, at_once=True)
-        if self._moments is not None:
-            self._moments.refresh(at_once=True)
-        return Scored(incoming, *self._score(incoming, self._predict(incoming.x)))
+        with self._refreshed(rehearsal.memory):
+            return Scored(incoming, *self._score(incoming, self._predict(incoming.x)))
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
@@ -518,7 +520,24 @@ class TorchLearner:
                 recent = self._trainer.recent_classes(RECENT)
                 self._gate.watch(*self._said, incoming.y, recent)
             self._moments.learn(incoming.x, incoming.y)
-            self._moments.refresh(at_once=False)
+            self._moments.refresh()
+
+    @contextmanager
+    def _refreshed(self, memory: Batch) -> Iterator[None]:
+        """Have class means and discriminants of this moment inside the block.
+
+        They are copies: held-out rows leave no trace in what is learned.
+        """
+        kept = self._nearest, self._moments
+        if self._fresh[0] != self.batches:
+            self._nearest, self._moments = copy.copy(kept[0]), kept[1] and kept[1].refreshed()
+            self._find_means(memory, at_once=True)
+            self._fresh = (self.batches, self._nearest, self._moments)
+        _, self._nearest, self._moments = self._fresh
+        try:
+            yield
+        finally:
+            self._nearest, self._moments = kept
 
     def _score_apart(self, incoming: Batch, memory: Batch) -> Said:
         self._find_means(memory, at_once=False)

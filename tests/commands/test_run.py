@@ -69,6 +69,7 @@ def test_quiet_and_none_say_nothing(cli: Cli, in_process: Run) -> None:
 
 def test_what_a_budget_leaves_out_is_told(cli: Cli, in_process: Run) -> None:
     budget = ("--set", "learner.replay_rows_per_second=1e-6", "--set", "evaluator.report_every=40")
+    budget += ("--set", "mixer.steps=1")
     code, _, err = in_process("run", "-s", cli.csv(100), "--out", "out", *SMALL, *budget)
     assert code == 0
     timings = lines((cli.folder / "out/timings.jsonl").read_text())
@@ -237,7 +238,7 @@ def test_divergence_keeps_the_last_checkpoint(cli: Cli, in_process: Run) -> None
     rows[150] = json.dumps({"x": [1e38], "y": 1})
     (cli.folder / "rows.jsonl").write_text("\n".join(rows))
     args = ["--set", "learner.optimizer=sgd", "--set", "learner.lr=1e30"]
-    args += ["--set", "learner.normalize=none", "--checkpoint-every", "1"]
+    args += ["--set", "learner.normalize=none", "--checkpoint-every", "1", "--set", "mixer.steps=1"]
     code, _, err = in_process("run", "-s", "rows.jsonl", "-o", "out", *args)
     assert code == 1
     assert "loss is nan at batch 1" in err

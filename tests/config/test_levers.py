@@ -52,6 +52,8 @@ def test_a_job_says_all_of_it(tmp_path: Path, own: str) -> None:
         [source]
         path = "{rows(tmp_path)}"
         batch_size = 4
+        [mixer]
+        steps = 1
         [learner]
         module = "linear"
         optimizer = "sgd"

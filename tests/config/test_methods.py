@@ -110,7 +110,10 @@ def test_parameters_reach_the_method_and_others_are_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["learner.method=icarl"], "learner.method: must be er, er-ace, der, der++, a-gem, mir, "),
+        (
+            ["learner.method=icarl"],
+            "learner.method: must be auto, er, er-ace, der, der++, a-gem, mir, ",
+        ),
         (["learner.method=no.such:thing"], "learner.method: 'no.such:thing' cannot be imported"),
         (["learner.method=json:dumps"], "learner.method: 'json:dumps' cannot be built: TypeError"),
         (["learner.method=builtins:dict"], "learner.method: 'builtins:dict' must return a Method"),
@@ -124,7 +127,10 @@ def test_parameters_reach_the_method_and_others_are_refused(name: str) -> None:
         (["learner.loss=focal"], "learner.loss: must be left out or package.module:factory, got "),
         (["learner.notes=all"], "learner.notes: must be left out or package.module:factory, got"),
         (["learner.retrieval=easiest"], "learner.retrieval: must be mir, hardest or package.mod"),
-        (["mixer.candidates=20"], "mixer.candidates: method er does not choose among them, got 20"),
+        (
+            ["mixer.candidates=20"],
+            "mixer.candidates: method er-slda does not choose among them, got 20",
+        ),
         (
             ["mixer.candidates=20", "learner.river='naive_bayes.GaussianNB()'"],
             "mixer.candidates: learner.river does not choose among them, got 20",

@@ -67,7 +67,7 @@ def test_it_is_the_textbook_s_analysis(size: int) -> None:
         elif len(past):  # a feature that was constant so far is not scaled
             lifted.append(np.maximum(found._offsets.double().numpy()[None], 0))
     query = rng.standard_normal((20, FEATURES)).astype(np.float32)
-    found.refresh(at_once=True)
+    found = found.refreshed()
     want = posterior(
         np.concatenate(lifted), y[labelled], lift(found, query.astype(float), x[labelled]), 1e-2
     )
@@ -125,7 +125,7 @@ def test_sums_that_are_not_finite_are_told() -> None:
     found.learn(np.eye(FEATURES, dtype=np.float32), np.arange(FEATURES))
     found._moments[0, 0] = np.inf
     with pytest.raises(DivergenceError, match="second moments of random features are not finite"):
-        found.refresh(at_once=True)
+        found.refreshed()
 
 
 def test_learning_anew_from_memory_leaves_the_sums_alone() -> None:
