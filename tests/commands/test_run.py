@@ -69,8 +69,8 @@ def test_quiet_and_none_say_nothing(cli: Cli, in_process: Run) -> None:
 
 def test_what_a_budget_leaves_out_is_told(cli: Cli, in_process: Run) -> None:
     budget = ("--set", "learner.replay_rows_per_second=1e-6", "--set", "evaluator.report_every=40")
-    budget += ("--set", "mixer.steps=1")
-    code, _, err = in_process("run", "-s", cli.csv(100), "--out", "out", *SMALL, *budget)
+    once = ("--set", "mixer.steps=1")
+    code, _, err = in_process("run", "-s", cli.csv(100), "--out", "out", *SMALL, *budget, *once)
     assert code == 0
     timings = lines((cli.folder / "out/timings.jsonl").read_text())
     assert [line["throttled"] for line in timings] == [32, 32, 32]  # all but the first batch's
