@@ -5,6 +5,8 @@
 #   make check   lint, types, import contract
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
+#   make bench-accuracy   every replay method on Split-Fashion-MNIST, five seeds (hours; FASHION_MNIST=folder)
+#
 #   make peers            .venv-peers: the project's environment and the libraries it is compared with
 #   make bench-peers      the comparisons with those (see benchmarks/peers/)
 #   make test-avalanche   the tests of streamreplay.compat.avalanche, which need Avalanche
@@ -16,7 +18,7 @@ PEERS ?= .venv-peers
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean peers-avalanche peers bench-peers test-avalanche
+.PHONY: help install demo test check format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +50,11 @@ format: install
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py
+
+bench-accuracy: install
+	$(BIN)/python benchmarks/methods.py $(if $(FASHION_MNIST),--fashion-mnist $(FASHION_MNIST))
+	$(BIN)/python benchmarks/streams.py $(if $(COVTYPE),--covtype $(COVTYPE)) $(if $(INSECTS),--insects $(INSECTS)) $(if $(ELEC2),--elec2 $(ELEC2))
+	$(BIN)/python benchmarks/costs.py
 
 # A second environment on top of the first: it sees all of $(VENV), so torch is not installed twice,
 # and what only the comparisons need stays out of $(VENV).
