@@ -23,6 +23,7 @@ PAGES = {
     "docs/models.md": 4,
     "docs/comparing.md": 3,
     "docs/targets.md": 4,
+    "docs/methods.md": 5,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 
