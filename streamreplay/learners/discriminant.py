@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.errors import DivergenceError
+from streamreplay.learners.gate import Gate
 from streamreplay.learners.scaling import Scaler
 from streamreplay.stage import State, expect
 
@@ -80,7 +81,8 @@ class RandomFeatures:
     def __init__(self, asked: Discriminant) -> None:
         self.asked = asked
         self._scaler = Scaler("standard")
-        self._expected: tuple[NDArray[Any] | None, torch.Tensor | None] = (None, None)
+        self.gate = Gate(asked.weight, asked.margin)
+        """How much of it counts beside what the module says."""
         self._weights = torch.empty(0)  # float32[inputs, features]
         self._offsets = torch.empty(0)  # float32[features]
         self._moments = torch.empty(0, dtype=torch.float64)  # [features, features], sum of h h^T
@@ -107,21 +109,22 @@ class RandomFeatures:
         self._moments = torch.zeros(size, size, dtype=torch.float64)
         self._waiting = torch.zeros(_BLOCK, size)
 
-    def expect(self, x: NDArray[Any]) -> None:
-        """Be told that these very rows are to be predicted and then learned."""
-        self._expected = (x, None)
+    def learn(
+        self, x: NDArray[Any], y: NDArray[np.int64], features: torch.Tensor | None = None
+    ) -> None:
+        """Add labelled rows to the sums; those without a label are left out.
 
-    def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
-        """Add labelled rows to the sums; those without a label are left out."""
+        ``features`` are those of all rows, where they were computed to predict them.
+        """
         if len(y) and y.min() < 0:
-            x, y = x[y >= 0], y[y >= 0]
+            x, y, features = x[y >= 0], y[y >= 0], None
         if not len(y):
             return
         if self._scaler.count < _WARM_UP:
             self._scaler.update(x)
-            self._expected = (None, None)
-        features = self._featurise(x)
-        self._expected = (None, None)
+            features = None
+        if features is None:
+            features = self.featurise(x)
         finite = features.isfinite().all(1)
         if not finite.all():  # one such row would spoil the sums for good
             features, y = features[finite], y[finite.numpy()]
@@ -157,14 +160,14 @@ class RandomFeatures:
             self._moments = other._moments.clone()
             self._factorise()
 
-    def log_posterior(self, x: NDArray[Any], classes: int) -> torch.Tensor:
+    def log_posterior(self, features: torch.Tensor, classes: int) -> torch.Tensor:
         """Return the log-probability of each class: float32[n, classes].
 
         Classes without rows get the mean of the others.
         """
-        scores = self._featurise(x) @ self._directions + self._biases
+        scores = features @ self._directions + self._biases
         there = torch.isfinite(self._biases)
-        found = torch.full((len(x), classes), -math.log(int(there.sum())))
+        found = torch.full((len(features), classes), -math.log(int(there.sum())))
         found[:, : len(there)][:, there] = torch.log_softmax(scores[:, there], 1)
         return found
 
@@ -177,6 +180,7 @@ class RandomFeatures:
             "waits": self._waits,
             "factored": self._factored,
             "factor": self._factor,
+            "gate": self.gate.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -187,18 +191,10 @@ class RandomFeatures:
             setattr(self, f"_{name}", state[name].clone())
         self._waits, self._factored = int(state["waits"]), int(state["factored"])
         self._factor = None if state["factor"] is None else state["factor"].clone()
+        self.gate.load_state_dict(state["gate"])
 
-    def _featurise(self, x: NDArray[Any]) -> torch.Tensor:
+    def featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
-        expected, features = self._expected
-        if expected is not None and expected is x:
-            if features is None:
-                features = self._compute(x)
-                self._expected = (x, features)
-            return features
-        return self._compute(x)
-
-    def _compute(self, x: NDArray[Any]) -> torch.Tensor:
         scaled = torch.empty(x.shape)  # torch's memory is aligned alike in every process
         self._scaler.write(x, scaled.numpy())
         return torch.addmm(self._offsets, scaled.reshape(len(x), -1), self._weights).relu_()

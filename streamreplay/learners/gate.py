@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.learners.scores import LOSS_LIMIT
 from streamreplay.stage import State
 
 __all__ = ["RECENT", "Gate"]
@@ -92,8 +93,9 @@ class Gate:
         cooled = torch.log_softmax(summed / torch.from_numpy(_TEMPERATURES)[:, None, None], 2)
         losses = -cooled.numpy()[:, np.arange(len(y)), y]  # [temperatures, rows]
         met = np.isfinite(losses).all(0)  # of another class than the module knows, a row tells none
-        if met.any():
-            self._loss = fade * self._loss + (1 - fade) * losses[:, met].mean(1)
+        if met.any():  # capped as scores are: no row is to outweigh all others
+            losses = np.minimum(losses[:, met], LOSS_LIMIT)
+            self._loss = fade * self._loss + (1 - fade) * losses.mean(1)
 
     def state_dict(self) -> State:
         """Return the accuracies and losses."""

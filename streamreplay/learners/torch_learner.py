@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.ambience import OwnRandomness, own_threads
 from streamreplay.learners.budget import ReplayBudget
 from streamreplay.learners.discriminant import RandomFeatures
-from streamreplay.learners.gate import RECENT, Gate
+from streamreplay.learners.gate import RECENT
 from streamreplay.learners.methods import METHODS, Method, er, made_here
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
@@ -45,6 +45,9 @@ from streamreplay.stage import State, Stateful, expect
 __all__ = ["TorchLearner"]
 
 _BLOCK = 512  # rows run through the module at a time
+
+_Opinions: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Log-probabilities of module and discriminants float32[n, width], and the latter's features."""
 
 
 @final
@@ -139,9 +142,6 @@ class TorchLearner:
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
-        self._gate = Gate(*(1.0, 0.0) if asked is None else (asked.weight, asked.margin))
-        # what module and discriminants said of the rows asked for last
-        self._said: tuple[torch.Tensor, torch.Tensor] | None = None
         # for held-out rows: the batch they are of, and what predicts beside the head since then
         self._fresh: tuple[int, NearestMean | None, RandomFeatures | None] = (-1, None, None)
         self._due = 0  # rows since a module was trained from memory
@@ -343,6 +343,7 @@ class TorchLearner:
                     self._trainer.fit(rows)
         if self._nearest is not None:
             self._nearest = NearestMean()  # means of another module's features
+        self._fresh = (-1, None, None)
         self._due = 0
 
     def restart_schedule(self) -> None:
@@ -367,7 +368,6 @@ class TorchLearner:
             "outputs": None if self._outputs is None else self._outputs.state_dict(),
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
             "moments": None if self._moments is None else self._moments.state_dict(),
-            "gate": self._gate.state_dict(),
             "due": self._due,
             "budget": None if self._budget is None else self._budget.state_dict(),
         }
@@ -394,7 +394,6 @@ class TorchLearner:
             self._nearest.load_state_dict(state["nearest"])
         if self._moments is not None:
             self._moments.load_state_dict(state["moments"])
-        self._gate.load_state_dict(state["gate"])
         self._fresh = (-1, None, None)
         self._due = int(state["due"])
         self._random.load_state_dict(state["random"])  # last: building the network moves it
@@ -457,9 +456,6 @@ class TorchLearner:
         first = not self._scaler.count
         if first:
             self._scaler.update(incoming.x)
-        if self._moments is not None:
-            self._moments.expect(incoming.x)
-            self._said = None
         n, top = len(incoming), int(incoming.y.max())
         budget, throttled = (self._budget if top >= 0 else None), 0
         if budget is not None:
@@ -470,12 +466,13 @@ class TorchLearner:
         joint = net.plain and 0 <= top < net.width and not self._predicts_apart
         logits = trainer.forward(rehearsal, rehearsal.rows[0]) if joint else None
         if logits is None:
-            scores = self._score_apart(incoming, rehearsal.memory)
-            if budget is not None:
-                budget.begin()
+            told = self._tell_apart(incoming, rehearsal.memory)
         else:
             told = self._masked(logits[:n].detach())
-            scores = self._score(incoming, self._add_moments(incoming.x, told))
+        raw, said = self._combine(incoming.x, told)
+        scores = self._score(incoming, raw)
+        if logits is None and budget is not None:
+            budget.begin()
         replayed = skipped = 0
         if top >= 0:
             trainer.note_experience(incoming)
@@ -489,7 +486,7 @@ class TorchLearner:
             budget.done()
         if not first:
             self._scaler.update(incoming.x)
-        self._count_in(incoming)
+        self._count_in(incoming, said)
         self.batches += 1
         return Scored(incoming, *scores, replayed, skipped, throttled)
 
@@ -511,15 +508,17 @@ class TorchLearner:
         if self._outputs is not None:
             self._outputs.meet(incoming)
 
-    def _count_in(self, incoming: Batch) -> None:
-        """Take a batch into what predicts beside the head."""
+    def _count_in(self, incoming: Batch, said: _Opinions | None) -> None:
+        """Take a batch, and what was said of it, into what predicts beside the head."""
         if self._nearest is not None:
             self._nearest.grow_older()
         if self._moments is not None:
-            if self._said is not None:
+            features = None
+            if said is not None:
+                first, second, features = said
                 recent = self._trainer.recent_classes(RECENT)
-                self._gate.watch(*self._said, incoming.y, recent)
-            self._moments.learn(incoming.x, incoming.y)
+                self._moments.gate.watch(first, second, incoming.y, recent)
+            self._moments.learn(incoming.x, incoming.y, features)
             self._moments.refresh()
 
     @contextmanager
@@ -539,12 +538,12 @@ class TorchLearner:
         finally:
             self._nearest, self._moments = kept
 
-    def _score_apart(self, incoming: Batch, memory: Batch) -> Said:
+    def _tell_apart(self, incoming: Batch, memory: Batch) -> torch.Tensor:
         self._find_means(memory, at_once=False)
-        scores = self._score(incoming, self._predict(incoming.x))
+        told = self._tell(incoming.x)
         if self._nearest is not None:
             self._staging.put(0, incoming.x, incoming.y)  # rows of memory were staged since
-        return scores
+        return told
 
     @property
     def _quiet(self) -> bool:
@@ -578,24 +577,28 @@ class TorchLearner:
 
     def _predict(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the logits to predict by, -inf for classes that are not known."""
+        return self._combine(x, self._tell(x))[0]
+
+    def _tell(self, x: NDArray[Any]) -> torch.Tensor:
+        """Return what the module, or the class means of its features, says of rows."""
         if self._nearest is not None and self._nearest.ready:
             near = self._nearest.logits(self._features_of(x))
             missing = max(0, self._net.width - near.shape[1])
-            told = torch.nn.functional.pad(near, (0, missing), value=-torch.inf).to(self.device)
-            return self._add_moments(x, told)
+            return torch.nn.functional.pad(near, (0, missing), value=-torch.inf).to(self.device)
         average = self._trainer.average
-        told = self._masked(self._run(x, module=None if average is None else average.module))
-        return self._add_moments(x, told)
+        return self._masked(self._run(x, module=None if average is None else average.module))
 
-    def _add_moments(self, x: NDArray[Any], masked: torch.Tensor) -> torch.Tensor:
-        """Return logits with what the discriminants say added, where there are some."""
+    def _combine(
+        self, x: NDArray[Any], masked: torch.Tensor
+    ) -> tuple[torch.Tensor, _Opinions | None]:
+        """Add what the discriminants say to logits, where there are some, and return both."""
         moments = self._moments
         if moments is None or not moments.ready or not self._net.known.any():
-            return masked
+            return masked, None
+        features = moments.featurise(x)
         first = torch.log_softmax(masked, 1)
-        second = moments.log_posterior(x, masked.shape[1]).to(self.device)
-        self._said = (first, second)
-        return self._gate.combine(first, second)
+        second = moments.log_posterior(features, masked.shape[1]).to(self.device)
+        return moments.gate.combine(first, second), (first, second, features)
 
     def _run(
         self,

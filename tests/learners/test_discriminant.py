@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.batch import Batch
 from streamreplay.errors import DivergenceError
 from streamreplay.learners import TorchLearner, mlp
 from streamreplay.learners.discriminant import Discriminant, RandomFeatures
@@ -71,7 +72,7 @@ def test_it_is_the_textbook_s_analysis(size: int) -> None:
     want = posterior(
         np.concatenate(lifted), y[labelled], lift(found, query.astype(float), x[labelled]), 1e-2
     )
-    np.testing.assert_allclose(found.log_posterior(query, 4), want, atol=2e-3)
+    np.testing.assert_allclose(found.log_posterior(found.featurise(query), 4), want, atol=2e-3)
 
 
 @pytest.mark.parametrize("labels", [[[0]], [[0, 1, 2]], [[0], [0], [1], [0], [2], [1]]])
@@ -137,3 +138,25 @@ def test_learning_anew_from_memory_leaves_the_sums_alone() -> None:
     sums = plain(fresh._moments.state_dict())
     fresh.retrain(memory, passes=2)
     assert plain(fresh._moments.state_dict()) == sums
+
+
+def test_rows_are_learned_as_they_are_beyond_the_rows_that_set_the_scale() -> None:
+    """Features that were computed to predict serve to learn, where the scale is still the same."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 1400)
+    x = rng.standard_normal((1400, FEATURES)).astype(np.float32) + y[:, None].astype(np.float32)
+    learner = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=20))
+    apart: RandomFeatures | None = None
+    for start in range(0, 1400, 50):
+        part = slice(start, start + 50)
+        learn(learner, [Batch.from_arrays(x[part], y[part], start=start)])
+        mine = learner._moments
+        assert mine is not None
+        if apart is None:
+            apart = RandomFeatures(Discriminant(20))
+            apart.build(FEATURES)
+            apart._weights, apart._offsets = mine._weights, mine._offsets
+        apart.learn(x[part], y[part])
+        apart.refresh()
+        one, other = (plain({**each.state_dict(), "gate": None}) for each in (mine, apart))
+        assert one == other
