@@ -16,6 +16,8 @@ from torch import nn
 from streamreplay.batch import Batch, describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.ambience import OwnRandomness, is_plain, own_threads
+from streamreplay.learners.scaling import Scaler
+from streamreplay.learners.staging import stage
 from streamreplay.randomness import Seed
 from streamreplay.stage import State, expect
 
@@ -91,6 +93,7 @@ class Backbone:
         self.device = torch.device(device)
         self.threads = threads
         self._given = module
+        self._scaler = Scaler("none")
         root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         self._random = OwnRandomness(int(root.generate_state(1)[0]), self.device)
         self._module: nn.Module | None = None
@@ -134,7 +137,7 @@ class Backbone:
         with self._ambience():
             for start in range(0, len(x), self.chunk):
                 rows = slice(start, start + self.chunk)
-                out[rows] = self._encode(_stage(x[rows]))
+                out[rows] = self._encode(stage(self._scaler, x[rows]))
         return out
 
     def state_dict(self) -> State:
@@ -197,16 +200,6 @@ class Backbone:
     def _ambience(self) -> Iterator[None]:
         with own_threads(self.threads), nullcontext() if self._plain else self._random():
             yield
-
-
-def _stage(x: NDArray[Any]) -> torch.Tensor:
-    """Copy rows into memory of torch's, aligned alike in every process."""
-    staged = torch.empty(x.shape, dtype=torch.float32)
-    if x.dtype == np.uint8:
-        np.multiply(x, np.float32(1 / 255), out=staged.numpy())
-    else:
-        staged.numpy()[...] = x
-    return staged
 
 
 def _checksum(module: nn.Module) -> str:

@@ -8,8 +8,8 @@ from typing import Literal
 from torch import nn
 
 from streamreplay.learners.images import Layout, channels_first, check_layout
-from streamreplay.learners.layers import HeadKind, check_head, group_norm, make_head
-from streamreplay.learners.modules import ModuleFactory
+from streamreplay.learners.layers import HeadKind, group_norm
+from streamreplay.learners.modules import ModuleFactory, mlp
 
 __all__ = ["cnn"]
 
@@ -55,11 +55,9 @@ def cnn(
     """
     if not channels or min(channels) < 2:
         raise ValueError(f"channels must be at least one number from 2 up, got {list(channels)}")
-    if any(units < 1 for units in hidden):
-        raise ValueError(f"hidden layers need at least 1 unit each, got {list(hidden)}")
     if norm not in ("group", "none"):
         raise ValueError(f"norm must be group or none, got {norm!r}")
-    check_head(head)
+    classifier = mlp(hidden, head=head)
     check_layout(layout)
 
     def build(feature_shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -70,10 +68,7 @@ def cnn(
             layers += [group_norm(after), nn.ReLU()] if norm == "group" else [nn.ReLU()]
             width, rows, columns = after, (rows + 1) // 2, (columns + 1) // 2
         layers.append(nn.Flatten())
-        width *= rows * columns
-        for units in hidden:
-            layers += [nn.Linear(width, units), nn.ReLU()]
-            width = units
-        return nn.Sequential(*layers, make_head(head, width, n_classes))
+        last = classifier((width * rows * columns,), n_classes)
+        return nn.Sequential(*layers, *(last if isinstance(last, nn.Sequential) else [last]))
 
     return build

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import DivergenceError
 from streamreplay.learners.gate import Gate
 from streamreplay.learners.scaling import Scaler
+from streamreplay.learners.staging import stage
 from streamreplay.stage import State, expect
 
 __all__ = ["Discriminant", "RandomFeatures"]
@@ -140,13 +141,13 @@ class RandomFeatures:
         self._counts += torch.bincount(labels, minlength=len(self._counts))
         for start in range(0, len(features), _BLOCK):
             self._wait(features[start : start + _BLOCK])
-        if self._factor is not None and self._outgrown():
-            self._find_directions()
 
     def refresh(self) -> None:
-        """Take the covariance anew when the rows have become half as many again."""
+        """Take the covariance anew when rows are half as many again, means when a class doubled."""
         if float(self._counts.sum()) >= max(1.5 * self._factored, 1):
             self._factorise()
+        elif self._factor is not None and self._outgrown():
+            self._find_directions(self._factor)
 
     def refreshed(self) -> RandomFeatures:
         """Return a copy whose covariance is of this moment."""
@@ -195,9 +196,8 @@ class RandomFeatures:
 
     def featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
-        scaled = torch.empty(x.shape)  # torch's memory is aligned alike in every process
-        self._scaler.write(x, scaled.numpy())
-        return torch.addmm(self._offsets, scaled.reshape(len(x), -1), self._weights).relu_()
+        scaled = stage(self._scaler, x).reshape(len(x), -1)
+        return torch.addmm(self._offsets, scaled, self._weights).relu_()
 
     def _wait(self, features: torch.Tensor) -> None:
         if self._waits + len(features) > _BLOCK:
@@ -236,13 +236,11 @@ class RandomFeatures:
             ridge = 9 * ridge + covariance.new_tensor(1e-12)
         self._factor = self._factor.contiguous()  # as it is loaded, too
         self._factored = int(rows)
-        self._find_directions()
+        self._find_directions(self._factor)
 
-    def _find_directions(self) -> None:
-        if self._factor is None:
-            return
+    def _find_directions(self, factor: torch.Tensor) -> None:
         means = self._sums / self._counts.clamp(min=1)[:, None]
-        directions = torch.cholesky_solve(means.T, self._factor)
+        directions = torch.cholesky_solve(means.T, factor)
         biases = -0.5 * (means.T * directions).sum(0)
         # in the order of memory that it is loaded in: products round as that order has it
         self._directions = directions.float().contiguous()

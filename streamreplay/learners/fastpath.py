@@ -189,19 +189,19 @@ def find_layers(module: nn.Module) -> list[nn.Linear] | None:
     [Linear(in_features=4, out_features=2, bias=True)]
     >>> find_layers(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)))
     """
-    if type(module) is nn.Linear:
-        return [module]
-    if type(module) is not nn.Sequential:
+    if type(module) not in (nn.Linear, nn.Sequential):
         return None
-    steps = list(module)
+    steps = list(module) if isinstance(module, nn.Sequential) else [module]
     if steps and type(steps[0]) is nn.Flatten and (steps[0].start_dim, steps[0].end_dim) == (1, -1):
         del steps[0]
     layers = [each for each in steps[::2] if type(each) is nn.Linear]
     between = [each for each in steps[1::2] if type(each) is nn.ReLU]
     if len(layers) != len(between) + 1 or len(layers) + len(between) != len(steps):
         return None
-    held = [id(parameter) for layer in layers for parameter in layer.parameters()]
-    return layers if len(set(held)) == len(held) else None  # what is shared has two gradients
+    named = [pair for layer in layers for pair in layer.named_parameters()]
+    held = [id(parameter) for name, parameter in named if name in ("weight", "bias")]
+    # what is shared has two gradients, and what lies beside them has one that is not written out
+    return layers if held == list(map(id, module.parameters())) else None
 
 
 def _descend(layer: nn.Linear, d: torch.Tensor, x: torch.Tensor, lr: float, decay: float) -> None:

@@ -50,8 +50,9 @@ def asymmetric(step: Step) -> torch.Tensor:
     learning", 2022, equation 4.
     """
     _need_classes(step, "asymmetric cross-entropy")
-    among = step.masked[: step.n].masked_fill(~step.recent, -torch.inf)
-    incoming = step.cross_entropy(among, slice(0, step.n), step.recent)
+    recent = step.recent
+    among = step.masked[: step.n].masked_fill(~recent, -torch.inf)
+    incoming = step.cross_entropy(among, slice(0, step.n), recent)
     return incoming + on_memory(step)
 
 

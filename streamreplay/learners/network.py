@@ -20,7 +20,7 @@ from streamreplay.learners.head import grow_head, last_linear
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.stage import State, expect
 
-__all__ = ["Network", "OptimizerFactory"]
+__all__ = ["Network", "OptimizerFactory", "describe_tensor"]
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -147,7 +147,9 @@ class Network:
         made = self._make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
         self._check_optimizer(self._optimizer)
-        self._fast = FastPath(module, self._optimizer)
+        # what was frozen when it was built stays so, also if somebody lets it learn later
+        whole = len(self.trainable) == len(self.parameters)
+        self._fast = FastPath(module, self._optimizer) if whole else None
         self.width = self._count_outputs()
         head = last_linear(module)
         # a layer of another width is somewhere inside, and what comes after it cannot grow
@@ -250,7 +252,7 @@ class Network:
         live = self.module.state_dict()
         expect("module", sorted(saved), sorted(live))
         for name, tensor in live.items():
-            expect(f"module.{name}", _describe(saved[name]), _describe(tensor))
+            expect(f"module.{name}", describe_tensor(saved[name]), describe_tensor(tensor))
         self.module.load_state_dict(dict(saved))
 
     def _check_optimizer(self, optimizer: Optimizer) -> None:
@@ -286,6 +288,7 @@ class Network:
             self.mask.masked_fill_(~self.known_tensor, -torch.inf)
 
 
-def _describe(tensor: torch.Tensor) -> str:
+def describe_tensor(tensor: torch.Tensor) -> str:
+    """Write a tensor's type and shape as ``float32[500, 20]``."""
     kind = str(tensor.dtype).removeprefix("torch.")
     return f"{kind}[{', '.join(map(str, tensor.shape))}]"

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from streamreplay.learners.scaling import Scaler
 
-__all__ = ["Staging"]
+__all__ = ["Staging", "stage"]
+
+
+def stage(scaler: Scaler, x: NDArray[Any]) -> torch.Tensor:
+    """Scale rows into memory of their own, aligned alike in every process: float32[n, *feature]."""
+    staged = torch.empty(x.shape)
+    scaler.write(x, staged.numpy())
+    return staged
 
 
 class Staging:

@@ -129,10 +129,11 @@ class Step:
             return logits.sum()  # the mean of nothing would be NaN
         if self.target is not None and self._losses is not None:
             return self._mean(self._losses(logits, self.target[rows]), y >= 0, rows)
-        if self.weight is None and not self.smoothing:
+        labelled = y >= 0
+        whole = rows == slice(None)  # of which a row has a label, or nothing would be learned
+        if self.weight is None and not self.smoothing and (whole or bool(labelled.any())):
             return cross_entropy(logits, y, ignore_index=-1)
         log_p = torch.log_softmax(logits, 1)
-        labelled = y >= 0
         losses = -log_p.gather(1, y.clamp(min=0)[:, None])[:, 0]
         if self.smoothing:
             among = self.known if classes is None else classes

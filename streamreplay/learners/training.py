@@ -16,7 +16,7 @@ from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.augment import Augmentation
 from streamreplay.learners.fastpath import FastPath
 from streamreplay.learners.methods import Method
-from streamreplay.learners.network import Network
+from streamreplay.learners.network import Network, describe_tensor
 from streamreplay.learners.outputs import Outputs
 from streamreplay.learners.projection import project
 from streamreplay.learners.schedules import Schedule, Scheduler
@@ -142,6 +142,7 @@ class Trainer:
         self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
         self._weights = torch.ones(0)  # [classes met]
+        self._aligned = 0  # outputs when copies were last made to grow along
 
     @property
     def predicts_apart(self) -> bool:
@@ -162,6 +163,9 @@ class Trainer:
 
     def _look_at(self, incoming: Batch) -> None:
         self._present = incoming.y
+        if self._aligned == self._net.width:
+            return
+        self._aligned = self._net.width  # copies made since then are as wide
         for copied in (self.snapshot, self.average):
             if copied is not None:
                 copied.grow_along(self._net.module)
@@ -524,5 +528,4 @@ def _given(name: str, saved: object, live: object) -> bool:
 def _describe(value: object) -> str:
     if not isinstance(value, torch.Tensor):
         return type(value).__name__
-    kind = str(value.dtype).removeprefix("torch.")
-    return f"{kind}[{', '.join(map(str, value.shape))}]"
+    return describe_tensor(value)
