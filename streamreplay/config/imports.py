@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from streamreplay.errors import ConfigError
 
-__all__ = ["blame", "import_callable"]
+__all__ = ["blame", "import_callable", "is_import_path"]
 
 
 def import_callable(key: str, name: str, choices: str) -> Callable[..., Any]:
@@ -46,6 +47,11 @@ def import_callable(key: str, name: str, choices: str) -> Callable[..., Any]:
     if not callable(factory):
         raise ConfigError(f"{key}: {name!r} is no callable")
     return factory  # type: ignore[no-any-return]
+
+
+def is_import_path(text: str) -> bool:
+    """Tell an import path from text that describes what is to be constructed."""
+    return re.fullmatch(r"[\w.]+:\w+", text.strip()) is not None
 
 
 def blame(key: str, name: str, what: str, error: Exception) -> ConfigError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamreplay.config.constructors import construct_river
-from streamreplay.config.imports import blame, import_callable
+from streamreplay.config.imports import blame, import_callable, is_import_path
 from streamreplay.config.job import Learner
 from streamreplay.config.modules import find_device, make_module
 from streamreplay.errors import CheckpointError, ConfigError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["make_learner"]
 
 _RIVERS = ("river", "allow_pickle")
-_IMPORT_PATH = re.compile(r"[\w.]+:\w+")
 
 
 def make_learner(
@@ -65,7 +63,7 @@ def _make_river(
 ) -> Stage[Any, Any]:
     from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
 
-    if _IMPORT_PATH.fullmatch(text.strip()):
+    if is_import_path(text):
         factory = import_callable("learner.river", text.strip(), "a constructor of River")
         try:
             model = factory()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from streamreplay.config.imports import import_callable
+from streamreplay.config.imports import import_callable, is_import_path
 from streamreplay.config.job import Learner
 from streamreplay.config.written import construct
 from streamreplay.errors import ConfigError
@@ -36,8 +35,6 @@ SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
     "cosine": schedules.cosine,
 }
 """What a job may write in ``learner.schedule``."""
-
-_IMPORT_PATH = re.compile(r"[\w.]+:\w+")
 
 
 def make_augmentation(settings: Learner) -> Augmentation | None:
@@ -111,6 +108,6 @@ def make_budget(settings: Learner, method: Method) -> ReplayBudget | None:
 
 
 def _make(key: str, text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
-    if _IMPORT_PATH.fullmatch(text.strip()):
+    if is_import_path(text):
         return import_callable(key, text.strip(), ", ".join(makers))
     return construct(key, text, makers)

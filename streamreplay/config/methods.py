@@ -102,8 +102,15 @@ def with_method(job: Job) -> Job:
     return job.model_copy(update={"learner": named})
 
 
-def replay_settings(job: Job) -> tuple[Buffer, int | None]:
+def replay_settings(job: Job, *, chooses: bool) -> tuple[Buffer, int | None]:
     """Return the buffer's settings and the candidates for each draw, as the method has them.
+
+    Parameters
+    ----------
+    job : Job
+        Of one learner.
+    chooses : bool
+        Whether its method retrieves.
 
     Raises
     ------
@@ -119,7 +126,6 @@ def replay_settings(job: Job) -> tuple[Buffer, int | None]:
                 f"gss_greedy, got {buffer.kind}"
             )
         buffer = buffer.model_copy(update=_GSS)
-    chooses = learner.river is None and make_method(learner).retrieve is not None
     if candidates is not None and not chooses:
         who = f"method {learner.method}" if learner.river is None else "learner.river"
         raise ConfigError(f"mixer.candidates: {who} does not choose among them, got {candidates}")
@@ -138,8 +144,6 @@ def _named(settings: Learner) -> Method:
         maker = import_callable("learner.method", name, ", ".join(METHODS))
         taken: Any = ()
     else:
-        if name == "auto":
-            name = "er-slda"
         if name not in METHODS and name != "gss":
             choices = ", ".join(["auto", *METHODS, "gss"])
             raise ConfigError(

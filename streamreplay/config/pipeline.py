@@ -100,7 +100,9 @@ def _chain(
         job = with_method(job)
     seed = spawn_seed(job.seed, "learner")
     learner = make_learner(job.only_learner, seed, source=source, trusted=trusted)
-    buffer, candidates = replay_settings(job)
+    method = getattr(learner, "method", None)  # a River model has none
+    chooses = method is not None and method.retrieve is not None
+    buffer, candidates = replay_settings(job, chooses=chooses)
     if not shares:
         stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
     elif buffer != job.buffer:
@@ -148,11 +150,15 @@ def fault_of_user_code(
     learner : str, optional
         In which of several learners; see `Branches.failed`.
     """
+    if not isinstance(error, Exception) or isinstance(error, ConfigError):  # which says it itself
+        return None
+    calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if job.backbone is not None and {"_encode", "_call_impl"} <= {*calls}:
+        return blame("backbone.module", job.backbone.module, "failed", error)
     if learner is None and job.several:
         return None  # what went wrong is no learner's
     of, job = ("", job) if learner is None else (f"{learner}: ", job.alone(learner))
     settings, river, selection = job.only_learner, job.only_learner.river, job.buffer.selection
-    backbone = "" if job.backbone is None else job.backbone.module
     pieces = {}
     for key in ("retrieval", "loss", "notes"):  # what a method of the user's own brings is its own
         own = getattr(settings, key) or ""
@@ -173,11 +179,6 @@ def fault_of_user_code(
         "_augment": ("learner.augment", ", ".join(filter(_imported, settings.augment))),
         "_ask_schedule": ("learner.schedule", _imported(settings.schedule or "")),
     }
-    if not isinstance(error, Exception) or isinstance(error, ConfigError):  # which says it itself
-        return None
-    calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if "_encode" in calls:  # the backbone's own call of torch's _call_impl
-        entries["_call_impl"] = ("backbone.module", backbone)
     for call in reversed(calls):
         key, name = entries.get(call, ("", ""))
         if name:

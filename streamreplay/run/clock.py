@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from streamreplay.batch import Scored
+from streamreplay.batch import Report
 
 __all__ = ["Clock"]
 
@@ -47,13 +47,14 @@ class Clock:
         self._waiting += now - self._mark
         self._mark = now
 
-    def learned(self, scored: Scored | None) -> None:
+    def learned(self, report: Report) -> None:
         """Note that the batch has been through all stages, and what came out of it."""
         now = time.perf_counter()
         self._learning += now - self._mark
         self._latencies.append(now - self._mark)
         self._mark = now
-        if scored is not None:
+        alone = () if report.scored is None else (report.scored,)
+        for scored in report.by_learner.values() or alone:
             self._replayed += scored.replayed
             self._throttled += scored.throttled
             self.throttled += scored.throttled

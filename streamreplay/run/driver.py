@@ -170,7 +170,7 @@ class _Run:
             if before == self.clock.first:
                 self._note_features()
             report = self.pipeline.step(batch)
-            self.clock.learned(report.scored)
+            self.clock.learned(report)
             self._write(report)
             if self.pipeline.position // every > before // every:
                 self._save(finished=False)

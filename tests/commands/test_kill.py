@@ -21,22 +21,31 @@ SMALL = ("--set", "learner.hidden=[8]", "--set", "evaluator.report_every=200")
 EMIT = ("--emit", "predictions", "--checkpoint-every", "300")
 
 
-def kill_and_resume(cli: Cli, args: tuple[object, ...], kills: int, seed: int) -> None:
-    """Kill -9 once the log has grown to a random size, resume, again and again."""
+def kill_and_resume(
+    cli: Cli,
+    args: tuple[object, ...],
+    kills: int,
+    seed: int,
+    resume: tuple[str, ...] = ("--resume",),
+) -> int:
+    """Kill -9 once the log has grown to a random size, resume; return how often that hit."""
     whole = cli("run", *args, *EMIT, "-o", "whole", "--quiet")
     assert whole.returncode == 0, whole.stderr
     expected = cli.contents(cli.folder / "whole")
     total = len(expected["predictions.jsonl"])
     rng = random.Random(seed)  # noqa: S311 - a test's dice
-    log = cli.folder / "out" / "predictions.jsonl"
+    log, killed = cli.folder / "out" / "predictions.jsonl", 0
     for size in sorted(rng.randrange(total) for _ in range(kills)):
-        process = cli.start("run", *args, *EMIT, "-o", "out", "--resume", stdout=subprocess.DEVNULL)
+        again = ("run", *args, *EMIT, "-o", "out", *resume)
+        process = cli.start(*again, stdout=subprocess.DEVNULL)
         cli.wait_for(lambda: process.poll() is not None or size_of(log) > size)  # noqa: B023
         process.kill()
         process.communicate()
-    end = cli("run", "--resume", "-o", "out")
+        killed += process.returncode == -9
+    end = cli("run", *resume, "-o", "out")
     assert end.returncode == 0, end.stderr
     assert cli.contents(cli.folder / "out") == expected
+    return killed
 
 
 def size_of(path: Path) -> int:

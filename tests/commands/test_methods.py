@@ -129,6 +129,7 @@ def test_a_run_can_be_resumed_by_its_own_method_only(in_process: Run, cli: Cli) 
     code, _, err = in_process(*job, "--set", "learner.method=er", "--resume", "--limit", "0")
     assert code == 1
     assert err.count("\n") == 1
+    assert "learner.method: " in err
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import pytest
 
 from streamreplay import latest_checkpoint, load_job
 from streamreplay.config import to_toml
+from tests.commands.test_kill import kill_and_resume
 from tests.contract.digest import plain
 
 if TYPE_CHECKING:
@@ -351,25 +352,4 @@ def test_kill_and_resume(cli: Cli, kind: str) -> None:
     cli.jsonl(4000)
     (cli.folder / "job.toml").write_text(JOBS[kind][0])
     trust = ("--trust",) if kind == "own" else ()
-    whole = cli("run", "job.toml", "-o", "whole", "-q", "--emit", "none")
-    assert whole.returncode == 0, whole.stderr
-    expected = cli.contents(cli.folder / "whole")
-    total = len(expected["predictions.jsonl"])
-    log = cli.folder / "out" / "predictions.jsonl"
-    again = ("run", "job.toml", "-o", "out", "--resume", *trust, "-q", "--emit", "none")
-    killed = 0
-    for share in (0.2, 0.55, 0.8):
-        process = cli.start(*again)
-        cli.wait_for(
-            lambda: (
-                process.poll() is not None  # noqa: B023
-                or (log.exists() and log.stat().st_size > share * total)  # noqa: B023
-            )
-        )
-        process.kill()
-        process.communicate()
-        killed += process.returncode == -9
-    assert killed >= 2
-    end = cli(*again)
-    assert end.returncode == 0, end.stderr
-    assert cli.contents(cli.folder / "out") == expected
+    assert kill_and_resume(cli, ("job.toml",), 3, seed=6, resume=("--resume", *trust)) >= 2

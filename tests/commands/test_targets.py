@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from tests.commands.test_kill import kill_and_resume
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Cli
@@ -150,18 +151,7 @@ def test_a_run_that_went_on_says_the_same(in_process: Run, cli: Cli, job: str) -
 @pytest.mark.parametrize("job", ["several", "listed"])
 def test_kill_and_resume(cli: Cli, job: str) -> None:
     write(cli, 4000)
-    args = ("run", f"{job}.toml", "--checkpoint-every", "300", "--emit", "predictions", "--quiet")
-    assert cli(*args, "-o", "whole").returncode == 0
-    log = cli.folder / "out" / "predictions.jsonl"
-    for size in (60_000, 250_000):
-        process = cli.start(*args, "-o", "out", "--resume", stdout=subprocess.DEVNULL)
-        cli.wait_for(
-            lambda: process.poll() is not None or (log.exists() and log.stat().st_size > size)  # noqa: B023
-        )
-        process.kill()
-        process.communicate()
-    assert cli(*args, "-o", "out", "--resume").returncode == 0
-    assert cli.contents(cli.folder / "out") == cli.contents(cli.folder / "whole")
+    kill_and_resume(cli, (f"{job}.toml",), kills=2, seed=len(job))
 
 
 @pytest.mark.parametrize("job", ["numbers", "labels"])

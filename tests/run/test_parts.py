@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamreplay.batch import Batch, Scored
+from streamreplay.batch import Batch, Report, Scored
 from streamreplay.errors import RunFolderError, StreamReplayError
 from streamreplay.ingest import Labels
 from streamreplay.run.clock import Clock
@@ -185,8 +185,8 @@ def test_the_clock_measures_each_interval_alone() -> None:
     clock = Clock(position=100)
     clock.arrived()
     batch, nothing = Batch.from_arrays([[1.0]]), np.zeros(1, np.float32)
-    clock.learned(Scored(batch, np.zeros(1, np.int64), nothing, nothing, 5, throttled=3))
-    clock.learned(None)
+    clock.learned(Report(Scored(batch, np.zeros(1, np.int64), nothing, nothing, 5, throttled=3)))
+    clock.learned(Report(None))
     clock.written()
     first = clock.lap(164)
     assert (first["replayed"], first["throttled"]) == (5, 3)
