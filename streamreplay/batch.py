@@ -218,7 +218,7 @@ class Batch:
                 raise ValueError(f"columns differ: {names} and {list(other.columns())}")
             for name in ("x", "target"):
                 one, two = getattr(first, name), getattr(other, name)
-                if one is not None and not same_kind(one, two):
+                if not same_kind(one, two):
                     raise ValueError(
                         f"{name} differs: {describe_array(one)} and {describe_array(two)}"
                     )
@@ -367,7 +367,7 @@ class Scored:
     @property
     def objective(self) -> Objective:
         """What was predicted: one of several classes, numbers, or which labels a row has."""
-        return objective_of(None if self.prediction.ndim == 1 else self.prediction)
+        return objective_of(self.prediction)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -400,20 +400,22 @@ def empty_memory(like: Batch) -> Batch:
 
 
 def objective_of(target: NDArray[Any] | None) -> Objective:
-    """Tell what a target [n, d] asks to be predicted; without one it is a class.
+    """Tell what a target [n, d] asks to be predicted; without one, or of labels [n], a class.
 
     Examples
     --------
     >>> objective_of(None), objective_of(np.ones((1, 2))), objective_of(np.ones((1, 2), bool))
     ('classes', 'numbers', 'labels')
     """
-    if target is None:
+    if target is None or target.ndim == 1:
         return "classes"
     return "labels" if target.dtype == np.bool_ else "numbers"
 
 
-def same_kind(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Tell whether rows of two columns have one type and shape."""
+def same_kind(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    """Tell whether rows of two columns have one type and shape, or both columns are not there."""
+    if one is None or other is None:
+        return one is other
     return one.dtype == other.dtype and one.shape[1:] == other.shape[1:]
 
 

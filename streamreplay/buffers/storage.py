@@ -211,8 +211,7 @@ class ColumnStore:
             batch.x.dtype == mine["x"].dtype
             and batch.x.shape[1:] == mine["x"].shape[1:]
             and (batch.time is None) == ("time" not in mine)
-            and (batch.target is None) == ("target" not in mine)
-            and (batch.target is None or same_kind(batch.target, mine["target"]))
+            and same_kind(batch.target, mine.get("target"))
             and (batch.weight is None) == ("weight" not in mine)
             and (batch.id is None) == ("id" not in mine)
             and (batch.id is None or batch.id.dtype == mine["id"].dtype)

@@ -58,6 +58,12 @@ class Confusion:
         self._cells[1] += total_of(w, ~target & prediction)
         self._cells[2] += total_of(w, target & ~prediction)
 
+    @property
+    def present(self) -> NDArray[np.float64]:
+        """Rows that have each label, [d]."""
+        found: NDArray[np.float64] = self._cells[0] + self._cells[2]
+        return found
+
     def scores(self) -> dict[str, float | None]:
         """Return the share of rows right in all labels, of wrong labels, and F1.
 

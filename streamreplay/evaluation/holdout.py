@@ -169,9 +169,7 @@ class Holdout:
                 f"test rows are {describe_array(test)}, the stream has {describe_array(stream)}"
             )
         goal, tested = batch.target, self._test.target
-        if (goal is None) != (tested is None) or (
-            goal is not None and tested is not None and not same_kind(goal, tested)
-        ):
+        if not same_kind(goal, tested):
             ours = "classes" if tested is None else describe_array(tested)
             theirs = "classes" if goal is None else describe_array(goal)
             raise ConfigError(f"test rows have targets {ours}, the stream has {theirs}")

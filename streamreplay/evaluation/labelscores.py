@@ -14,7 +14,7 @@ from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.ring import Ring
 from streamreplay.evaluation.scores import one_group
-from streamreplay.evaluation.tally import Tally, ratio
+from streamreplay.evaluation.tally import Tally, by_groups, ratio, with_others
 from streamreplay.stage import State
 
 __all__ = ["LabelScores"]
@@ -41,10 +41,8 @@ class LabelScores:
         one = np.empty((0, labels), np.bool_)
         self._window = Ring(window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one))
         self._last = np.zeros(labels, np.bool_)  # [d]
-        self._present = np.zeros(labels, np.int64)  # [d], rows with each label
-        self._labelled = 0
         self._loss_sum, self._loss_rows = 0.0, 0
-        self.groups = {"task": Tally(), "experience": Tally()}
+        self.groups: dict[GroupBy, Tally] = {"task": Tally(), "experience": Tally()}
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in the next rows of one experience."""
@@ -71,52 +69,37 @@ class LabelScores:
         """Predict the last row's labels, and those that more than half of all rows had."""
         n = len(target)
         last = np.concatenate([self._last[None], target[:-1]])
-        present = np.cumsum(np.concatenate([self._present[None], target]), axis=0)
-        rows = np.arange(self._labelled, self._labelled + n)[:, None]
+        before = self._counts["model"]
+        present = np.cumsum(np.concatenate([before.present[None], target]), axis=0)
+        rows = np.arange(self.rows, self.rows + n)[:, None]
         majority = 2 * present[:-1] > rows
-        self._last, self._present = target[-1].copy(), present[-1].copy()
-        self._labelled += n
+        self._last = target[-1].copy()
         return {"no_change": last, "majority": majority}
 
     @property
     def rows(self) -> int:
         """Labelled rows so far."""
-        return self._labelled
+        return round(self._counts["model"].rows)
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores as of now, as ``docs/log.md`` describes them."""
-        total, recent = self._counts["model"].scores(), self._recent("model")
-        faded = self._faded.scores()
-        scores: dict[str, Any] = {}
-        for name in total:
-            scores[name] = total[name]
-            scores[f"{name}_window"] = recent[name]
-            scores[f"{name}_fading"] = faded[name]
+        recent, faded = self._recent("model"), self._faded.scores()
         losses = self._window["loss"]
         losses = losses[np.isfinite(losses)]
         labels = self._counts["model"].by_label()
         return {
             "rows": self.rows,
             "unlabelled": self.unlabelled,
-            **scores,
+            **with_others(self._counts["model"].scores(), window=recent, fading=faded),
             "loss": ratio(self._loss_sum, self._loss_rows),
             "loss_window": ratio(float(losses.sum()), len(losses)),
             **{name: self._baseline(name) for name in _TRACKS[1:]},
             **({"by_label": dict(enumerate(labels))} if "class" in by else {}),
-            **{
-                f"by_{name}": tally.recent_scores("exact_match")
-                for name, tally in self.groups.items()
-                if name in by and tally.tells
-            },
+            **by_groups(self.groups, by, "exact_match"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
-        total, recent = self._counts[name].scores(), self._recent(name)
-        return {
-            key: value
-            for score in total
-            for key, value in ((score, total[score]), (f"{score}_window", recent[score]))
-        }
+        return with_others(self._counts[name].scores(), window=self._recent(name))
 
     def _recent(self, name: str) -> dict[str, float | None]:
         target = self._window["target"]
@@ -133,9 +116,7 @@ class LabelScores:
         """Return all counts and sums."""
         return {
             "unlabelled": self.unlabelled,
-            "labelled": self._labelled,
             "last": self._last.copy(),
-            "present": self._present.copy(),
             "loss_sum": self._loss_sum,
             "loss_rows": self._loss_rows,
             **{name: part.state_dict() for name, part in self._parts().items()},
@@ -143,8 +124,7 @@ class LabelScores:
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same window, fading factor and labels."""
-        self.unlabelled, self._labelled = int(state["unlabelled"]), int(state["labelled"])
-        self._last, self._present = np.array(state["last"]), np.array(state["present"])
+        self.unlabelled, self._last = int(state["unlabelled"]), np.array(state["last"])
         self._loss_sum, self._loss_rows = float(state["loss_sum"]), int(state["loss_rows"])
         for name, part in self._parts().items():
             part.load_state_dict(state[name])

@@ -14,7 +14,7 @@ from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.ring import Ring
 from streamreplay.evaluation.scores import one_group
-from streamreplay.evaluation.tally import Tally
+from streamreplay.evaluation.tally import Tally, by_groups, with_others
 from streamreplay.stage import State
 
 __all__ = ["NumberScores", "is_number"]
@@ -46,7 +46,10 @@ class NumberScores:
         self._window = Ring(window, target=one, model=one, no_change=one, mean=one)
         self._last = np.full(outputs, np.nan)  # float64[d], NaN before there is one
         self._total = np.zeros(outputs)  # float64[d], of all targets so far
-        self.groups = {"task": Tally(np.float64), "experience": Tally(np.float64)}
+        self.groups: dict[GroupBy, Tally] = {
+            "task": Tally(np.float64),
+            "experience": Tally(np.float64),
+        }
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in the next rows of one experience."""
@@ -101,33 +104,21 @@ class NumberScores:
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores as of now, as ``docs/log.md`` describes them."""
-        total, recent, faded = self._model.scores(), self._recent("model"), self._faded.scores()
-        scores: dict[str, Any] = {}
-        for name in total:
-            scores[name] = total[name]
-            scores[f"{name}_window"] = recent[name]
-            scores[f"{name}_fading"] = faded[name]
+        recent, faded = self._recent("model"), self._faded.scores()
         outputs = self._model.by_output()
         return {
             "rows": self.rows,
             "unlabelled": self.unlabelled,
             "unpredicted": self.unpredicted,
-            **scores,
+            **with_others(self._model.scores(), window=recent, fading=faded),
             **{name: self._baseline(name) for name in _BASELINES},
             **({"by_output": dict(enumerate(outputs))} if len(outputs) > 1 else {}),
-            **{
-                f"by_{name}": tally.recent_scores("mae")
-                for name, tally in self.groups.items()
-                if name in by and tally.tells
-            },
+            **by_groups(self.groups, by, "mae"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
-        total, recent = self._sums[name].scores(), self._recent(name)
-        found = {}
-        for score in ("mae", "rmse"):
-            found[score], found[f"{score}_window"] = total[score], recent[score]
-        return found
+        total = self._sums[name].scores()
+        return with_others({key: total[key] for key in ("mae", "rmse")}, window=self._recent(name))
 
     def _recent(self, name: str) -> dict[str, float | None]:
         target, error = self._window["target"], self._window[name]

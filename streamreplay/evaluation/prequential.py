@@ -181,7 +181,7 @@ class Prequential:
 
     def _begin(self, prediction: NDArray[Any]) -> None:
         """Start to score predictions of one kind."""
-        self._objective = objective_of(None if prediction.ndim == 1 else prediction)
+        self._objective = objective_of(prediction)
         self._one = prediction.shape[1:]
         outputs = math.prod(self._one)
         self._pending = Pending(self._block, prediction)

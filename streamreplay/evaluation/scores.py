@@ -13,7 +13,7 @@ from streamreplay.batch import GroupBy
 from streamreplay.evaluation.baselines import Majority, NoChange
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.pending import Rows
-from streamreplay.evaluation.tally import Tally, ratio
+from streamreplay.evaluation.tally import Tally, by_groups, ratio
 from streamreplay.evaluation.window import Window
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State
@@ -95,11 +95,7 @@ class Scores:
             "kappa": self._kappa(rows, model),
             "no_change": {"accuracy": ratio(no_change, rows), "accuracy_window": recent[1]},
             "majority": {"accuracy": ratio(majority, rows), "accuracy_window": recent[2]},
-            **{
-                f"by_{name}": tally.recent_scores()
-                for name, tally in self.groups.items()
-                if name in by and (name == "class" or tally.tells)
-            },
+            **by_groups(self.groups, by, "accuracy"),
         }
 
     def mark(self) -> None:

@@ -282,7 +282,8 @@ class ArraySource:
             n = self.rows_total
             ends = [] if n == 0 else [0, n - 1]
             parts: list[Any] = [self._x[ends if self._order is None else self._order[ends]]]
-            parts += [self.coded.codes, self._columns.experience]
+            y = self.coded.codes if self._columns.target is None else self._columns.y
+            parts += [y, self._columns.experience]
             goals = (self._columns.target, self._columns.weight)
             parts += [column for column in goals if column is not None]
             crc = zlib.crc32(repr((n, self._x.dtype, self._x.shape, self.coded.names)).encode())

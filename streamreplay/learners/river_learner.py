@@ -147,7 +147,7 @@ class RiverLearner:
         if isinstance(model, RiverTargets):
             if model.objective == "numbers":
                 raise ValueError("numbers have no probabilities: see predict")
-            return model.score(Batch.from_arrays(x), self._rows(x))[1]
+            return self._now(Batch.from_arrays(x))[1]
         if not self._known:
             raise ValueError("there are no classes to predict before the first label has arrived")
         found = np.zeros((len(x), max(self._known) + 1), np.float32)
@@ -164,8 +164,7 @@ class RiverLearner:
         ValueError
             Rows have another shape than those learned from.
         """
-        batch = Batch.from_arrays(x)
-        return self._score(batch, self._rows(x))[0]
+        return self._now(Batch.from_arrays(x))[0]
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -175,9 +174,7 @@ class RiverLearner:
         ValueError
             Rows have another shape than those learned from.
         """
-        if self._names is None:
-            return self._blindly(batch)[2]
-        return self._score(batch, self._rows(batch.x))[2]
+        return self._now(batch)[2]
 
     def state_dict(self) -> State:
         """Return the model as a pickle, what wrote it, the names of features, the classes known.
@@ -330,6 +327,12 @@ class RiverLearner:
         return say_nothing(
             batch, np.empty((0, width), kind) if batch.target is None else batch.target
         )
+
+    def _now(self, batch: Batch) -> Said:
+        """Score a batch without a trace: before the first rows it decides no names."""
+        if self._names is None:
+            return self._blindly(batch)
+        return self._score(batch, self._rows(batch.x))
 
     def _score(self, batch: Batch, rows: list[Row]) -> Said:
         """Score rows by River's answers: the loss of a class is cut to [0, `LOSS_LIMIT`]."""

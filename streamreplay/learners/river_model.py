@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from streamreplay.learners.river_parts import (
     LabelName,
     Row,
-    check_weighable,
     frame_of,
     import_base,
     kind_of,
     learns_many,
-    series_of,
     steps_of,
+    teach_rows,
     uses_many,
-    weights_of,
 )
 
 __all__ = ["Answer", "RiverModel"]
@@ -95,15 +93,7 @@ class RiverModel:
             Rows have weights, and the model takes none.
         """
         targets = [self.labels[label] for label in labels]
-        many = self.many and len(rows) > 1
-        if weight is not None:
-            check_weighable(self.model, "learn_many" if many else "learn_one")
-        if many:
-            extra = {} if weight is None else {"w": series_of(weight.astype(np.float64))}
-            self.model.learn_many(frame_of(rows), series_of(targets), **extra)
-            return
-        for row, target, extra in zip(rows, targets, weights_of(weight, len(rows)), strict=True):
-            self.model.learn_one(row, target, **extra)
+        teach_rows(self.model, rows, targets, weight, many=self.many)
 
     def _ask_one(self, row: Row) -> Answer:
         if self._has_probabilities:

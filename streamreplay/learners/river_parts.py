@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,15 +20,13 @@ __all__ = [
     "LabelName",
     "Row",
     "as_rows",
-    "check_weighable",
     "frame_of",
     "import_base",
     "kind_of",
     "learns_many",
-    "series_of",
     "steps_of",
+    "teach_rows",
     "uses_many",
-    "weights_of",
 ]
 
 FeatureName: TypeAlias = str | int
@@ -103,29 +102,47 @@ def kind_of(model: Any) -> str:
     return " | ".join(type(step).__name__ for step in steps_of(model))
 
 
-def check_weighable(model: Any, method: str) -> None:
-    """Raise `ConfigError` unless what predicts takes the weight of a row as ``w``."""
-    last = steps_of(model)[-1]
-    if "w" not in inspect.signature(getattr(last, method)).parameters:
-        raise ConfigError(
-            f"learner: {type(last).__name__} takes no weights of rows (it has no `w` in "
-            f"{method}): leave source.weight out"
-        )
+def teach_rows(
+    model: Any,
+    rows: Sequence[Row],
+    goals: Sequence[Any],
+    weight: NDArray[np.float32] | None,
+    *,
+    many: bool,
+) -> None:
+    """Have a model learn rows, in order, and what each counts, [n]; several at once if ``many``.
+
+    Raises
+    ------
+    ConfigError
+        Rows have weights, and what predicts takes none as ``w``.
+    """
+    many = many and len(rows) > 1
+    method = "learn_many" if many else "learn_one"
+    if weight is not None:
+        last: Any = type(steps_of(model)[-1])
+        if not _takes_weights(last, method):
+            raise ConfigError(
+                f"learner: {last.__name__} takes no weights of rows (it has no `w` in "
+                f"{method}): leave source.weight out"
+            )
+    if many:
+        extra = {} if weight is None else {"w": _pandas().Series(weight.astype(np.float64))}
+        model.learn_many(frame_of(rows), _pandas().Series(goals), **extra)
+        return
+    each = [{}] * len(rows) if weight is None else [{"w": w} for w in weight.tolist()]
+    for row, goal, extra in zip(rows, goals, each, strict=True):
+        model.learn_one(row, goal, **extra)
 
 
-def weights_of(weight: NDArray[np.float32] | None, n: int) -> list[dict[str, float]]:
-    """Return what else ``learn_one`` is given for each of n rows."""
-    return [{}] * n if weight is None else [{"w": w} for w in weight.tolist()]
+@cache
+def _takes_weights(kind: type, method: str) -> bool:
+    return "w" in inspect.signature(getattr(kind, method)).parameters
 
 
 def frame_of(rows: Sequence[Row]) -> Any:
     """Return rows as a data frame."""
     return _pandas().DataFrame(list(rows))
-
-
-def series_of(values: Any) -> Any:
-    """Return values as a series."""
-    return _pandas().Series(values)
 
 
 def _pandas() -> Any:

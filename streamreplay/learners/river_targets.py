@@ -15,15 +15,13 @@ from streamreplay.learners.outputs import Said, label_losses, squared_errors
 from streamreplay.learners.river_parts import (
     LabelName,
     Row,
-    check_weighable,
     frame_of,
     import_base,
     kind_of,
     learns_many,
-    series_of,
     steps_of,
+    teach_rows,
     uses_many,
-    weights_of,
 )
 
 __all__ = ["RiverTargets"]
@@ -105,17 +103,9 @@ class RiverTargets:
         ConfigError
             Rows have weights, and the model takes none.
         """
-        many = self.many and len(rows) > 1
-        if weight is not None:
-            check_weighable(self.model, "learn_many" if many else "learn_one")
-        if many:
-            extra = {} if weight is None else {"w": series_of(weight.astype(np.float64))}
-            self.model.learn_many(frame_of(rows), series_of(target[:, 0]), **extra)
-            return
-        values = target.tolist()
-        for row, told, extra in zip(rows, values, weights_of(weight, len(rows)), strict=True):
-            goal = told[0] if self.single else dict(zip(self.names, told, strict=True))
-            self.model.learn_one(row, goal, **extra)
+        told = target.tolist()
+        goals = [t[0] if self.single else dict(zip(self.names, t, strict=True)) for t in told]
+        teach_rows(self.model, rows, goals, weight, many=self.many)
 
     def _ask_numbers(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         if self.many and len(rows) > 1:

@@ -159,6 +159,10 @@ def learned(folder: Path) -> object:
             "backbone.module: 'latentnets:broken' failed: KeyError: 'b' (latentnets.py:",
         ),
         (
+            ["backbone.module=latentnets:broken", "learner.0.method=er", "learner.1.method=er"],
+            "backbone.module: 'latentnets:broken' failed: KeyError: 'b' (latentnets.py:",
+        ),
+        (
             ["backbone.module=latentnets:whole", "backbone.device=cuda:99"],
             "backbone.device: 'cuda:99' cannot be used: ",
         ),

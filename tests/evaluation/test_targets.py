@@ -201,7 +201,15 @@ def label_record(stream: Stream, end: int) -> Record:
     losses = stream.loss[known].astype(float)
     record["loss"] = math.fsum(losses) / n if n else None
     record["loss_window"] = math.fsum(losses[-5:]) / len(window) if n else None
-    record["by_label"] = {j: {"rows": int(target[known, j].sum())} for j in range(d)}
+    record["by_label"] = {}
+    for j in range(d):
+        true, said = target[known, j], stream.prediction[known, j]
+        hits = int((true & said).sum())
+        record["by_label"][j] = {
+            "rows": int(true.sum()),
+            "precision": hits / int(said.sum()) if said.any() else None,
+            "recall": hits / int(true.sum()) if true.any() else None,
+        }
     return record
 
 

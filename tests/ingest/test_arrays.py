@@ -203,3 +203,11 @@ def test_the_whole_does_not_move_the_position_or_add_labels() -> None:
     batch = source.whole(labels)
     assert (batch.x.tolist(), batch.y.tolist()) == ([[2.0], [0.0], [1.0]], [-1, 0, -1])
     assert (source.position, source.labels.names, labels.names) == (0, [], ["b"])
+
+
+def test_a_state_of_other_rows_with_a_target_is_refused() -> None:
+    """Which rows are labelled is a part of what a source is, also beside targets."""
+    target = [[True], [False], [True]]
+    state = ArraySource(column(3), [0, 0, 0], target=target).state_dict()
+    with pytest.raises(CheckpointError, match=r"^fingerprint: "):
+        ArraySource(column(3), [0, -1, 0], target=target).load_state_dict(state)

@@ -18,7 +18,15 @@ from torch.nn.utils.prune import random_unstructured
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
-from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp, products
+from streamreplay.learners import (
+    Method,
+    OptimizerFactory,
+    Step,
+    TorchLearner,
+    linear,
+    mlp,
+    products,
+)
 from streamreplay.learners.fastpath import FastPath, find_layers
 from streamreplay.learners.head import grow_head
 from streamreplay.learners.training import Training
@@ -444,3 +452,39 @@ def test_a_state_of_the_optimizer_that_is_not_fused_goes_on_as_it_was() -> None:
     new.load_state_dict(copy.deepcopy(old.state_dict()))
     assert learn(new, records[6:]).tolist() == learn(old, records[6:]).tolist()
     assert plain(new.state_dict()) == plain(old.state_dict())
+
+
+def test_a_parameter_beside_the_layers_is_learned_too() -> None:
+    def make(_: tuple[int, ...], n_classes: int) -> nn.Module:
+        module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, n_classes))
+        module.register_parameter("heat", nn.Parameter(torch.ones(())))
+        return module
+
+    def loss(step: Step) -> torch.Tensor:
+        heat: Any = learner.module.heat
+        return step.cross_entropy(step.masked / heat)
+
+    method = Method(loss)
+    training = Training(clip_grad_norm=10.0)  # which looks at gradients
+    learner = TorchLearner(make, partial(SGD, lr=0.1), method=method, training=training)
+    learn(learner, stream())
+    heat: Any = learner.module.heat
+    assert abs(heat.item() - 1) > 1e-3
+
+
+def test_a_layer_that_is_unfrozen_later_stays_out_of_it() -> None:
+    """What was frozen when the module was built is not learned, also not by a projected step."""
+
+    def make(_: tuple[int, ...], n_classes: int) -> nn.Module:
+        module = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, n_classes))
+        module[0].requires_grad_(requires_grad=False)
+        return module
+
+    learner = TorchLearner(make, partial(SGD, lr=0.1), method="a-gem")
+    records = stream()
+    learn(learner, records[:3])
+    module: Any = learner.module
+    before = module[0].weight.clone()
+    module[0].requires_grad_(requires_grad=True)
+    learn(learner, records[3:])
+    assert torch.equal(module[0].weight, before)

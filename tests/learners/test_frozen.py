@@ -88,12 +88,14 @@ def test_with_every_method(method: str, skip: bool) -> None:
     )
     choose = None if learner.method.retrieve is None else 2
     records = [replace(record, choose=choose) for record in RECORDS]
-    before = None
+    before, heads = None, set()
     for record in records:
         learn(learner, [record])
         module: Any = learner.module
         before = before or plain(module[0].state_dict())
         assert plain(module[0].state_dict()) == before
+        heads.add(plain(module[1].weight))
+    assert len(heads) > 1 or method == "gdumb"  # which makes a module anew, and was not asked to
 
 
 def test_the_optimizer_is_given_what_is_trained() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamreplay.learners import losses, methods
 from streamreplay.learners.projection import project
-from streamreplay.learners.step import Loss
+from streamreplay.learners.step import Loss, Step
 from tests.learners import formulas
 from tests.learners.formulas import Case, Formula, mean_loss
 
@@ -177,3 +177,16 @@ def test_a_note_has_no_number_where_no_class_or_no_number_is() -> None:
     ((name, values),) = methods.logits(case.step(z)).items()
     assert name == "logits"
     np.testing.assert_array_equal(values, [[1, np.nan, np.nan], [4, np.nan, 6]])
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.on_memory, losses.asymmetric, losses.dark(losses.on_incoming, 0.5, 1.0)]
+)
+def test_memory_without_a_label_says_nothing(loss: Loss) -> None:
+    """Our buffers keep labelled rows; a rehearsal made by hand need not."""
+    known = torch.ones(3, dtype=torch.bool)
+    logits = torch.randn(4, 3, requires_grad=True)
+    recent = torch.tensor([True, True, False])
+    step = Step(logits, torch.tensor([0, 1, -1, -1]), 2, None, known, lambda: recent)
+    alone = Step(logits[:2], torch.tensor([0, 1]), 2, None, known, lambda: recent)
+    torch.testing.assert_close(loss(step), loss(alone))

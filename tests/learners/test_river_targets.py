@@ -327,3 +327,15 @@ def test_a_resumed_model_says_what_one_that_was_not_says(name: str) -> None:
     other = RiverLearner(multioutput.RegressorChain(linear_model.LinearRegression()), trusted=True)
     with pytest.raises(CheckpointError, match="saved"):
         other.load_state_dict(whole.state_dict())
+
+
+def test_who_asks_before_the_first_row_decides_nothing() -> None:
+    names: list[str] = []
+    learner = RiverLearner(
+        linear_model.LinearRegression(), feature_names=lambda: names or None, replay=False
+    )
+    x = np.ones((2, 2), np.float32)
+    learner.predict(x)
+    names += ["a", "b"]
+    list(learner([Batch.from_arrays(x, target=[1.0, 2.0])]))
+    assert learner.feature_names == ["a", "b"]

@@ -198,6 +198,12 @@ def test_the_clock_measures_each_interval_alone() -> None:
     assert second["rows_per_s"] == 0
     assert second["latency_ms"] == {"p50": 0.0, "p99": 0.0}
     assert (second["replayed"], second["throttled"], clock.throttled) == (0, 0, 3)
+    one, other = (
+        Scored(batch, np.zeros(1, np.int64), nothing, nothing, k, throttled=1) for k in (2, 40)
+    )
+    clock.learned(Report(one, by_learner={"one": one, "other": other}))
+    third = clock.lap(165)
+    assert (third["replayed"], third["throttled"], clock.throttled) == (42, 2, 5)
 
 
 def test_plain_progress_is_messages_only_at_first(capfd: pytest.CaptureFixture[str]) -> None:
