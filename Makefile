@@ -5,7 +5,8 @@
 #   make check   lint, types, import contract
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
-#   make bench-accuracy   every replay method on Split-Fashion-MNIST, five seeds (hours; FASHION_MNIST=folder)
+#   make bench-accuracy   every replay method on real streams, and what each costs (hours;
+#                         FASHION_MNIST=folder, COVTYPE=, INSECTS=, ELEC2=file)
 #
 #   make peers            .venv-peers: the project's environment and the libraries it is compared with
 #   make bench-peers      the comparisons with those (see benchmarks/peers/)

@@ -5,11 +5,11 @@ class-incremental Split-Fashion-MNIST (5 x 2 classes), tested on the 10,000 test
 The data is not part of the project: give the folder with Fashion-MNIST's four files.
 
     python benchmarks/methods.py --fashion-mnist DIR             # what is missing, then the tables
-    python benchmarks/methods.py --fashion-mnist DIR --tune      # how the settings were chosen
+    python benchmarks/methods.py --fashion-mnist DIR --tune      # learning rates, on training images
     python benchmarks/methods.py --tables                        # the tables alone
 
 Finished runs are kept in `benchmarks/results/methods.jsonl` and not run again; `--fresh` forgets
-them. Settings were chosen on 10,000 of the training images, held out, with other seeds (`--tune`).
+them. `--tune` looks at learning rates on 10,000 of the training images, held out, with other seeds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,6 @@ CNN: dict[str, dict[str, object]] = {
     "er-slda, 2,000 features": {**_CNN, "learner.method": "er-slda", **_SLDA},
     "der++ and slda, 2,000 features": {**_CNN, **_DARK, **_SLDA, "learner.lr": 0.003},
 }
-LATER = ("lwf", "mir", "gdumb", "der", "a-gem")  # run when all the others are there
 MODELS = {"MLP 2x400": MLP, "CNN": CNN}
 
 
@@ -129,17 +128,15 @@ def _job(case: Case, folder: Path) -> str:
 
 def cases(seeds: int) -> Iterator[Case]:
     """Yield all runs, seed by seed, so that a part of them is a table as well."""
-    for later in (False, True):
-        for model, methods in MODELS.items():
-            for seed in range(seeds):
-                for method, settings in methods.items():
-                    if (method in LATER) == later:
-                        for size in SIZES:
-                            yield Case(model, method, size, seed, settings)
+    for model, methods in MODELS.items():
+        for seed in range(seeds):
+            for method, settings in methods.items():
+                for size in SIZES:
+                    yield Case(model, method, size, seed, settings)
 
 
 def tuning() -> Iterator[Case]:
-    """Yield the runs by which learning rates were chosen: buffer 1,000, a seed of its own."""
+    """Yield runs that compare learning rates: buffer 1,000, a seed of its own."""
     for model, methods in MODELS.items():
         for method, settings in methods.items():
             base = float(str(settings.get("learner.lr", 0.05)))
