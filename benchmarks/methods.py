@@ -5,7 +5,7 @@ class-incremental Split-Fashion-MNIST (5 x 2 classes), tested on the 10,000 test
 The data is not part of the project: give the folder with Fashion-MNIST's four files.
 
     python benchmarks/methods.py --fashion-mnist DIR             # what is missing, then the tables
-    python benchmarks/methods.py --fashion-mnist DIR --tune      # learning rates, on training images
+    python benchmarks/methods.py --fashion-mnist DIR --tune      # several learning rates
     python benchmarks/methods.py --tables                        # the tables alone
 
 Finished runs are kept in `benchmarks/results/methods.jsonl` and not run again; `--fresh` forgets
