@@ -33,7 +33,7 @@ from .errors import (
     SourceError,
     StreamReplayError,
 )
-from .evaluation import Holdout, Prequential
+from .evaluation import Holdout, Prequential, Probe
 from .ingest import (
     ArraySource,
     CsvSource,
@@ -100,6 +100,7 @@ __all__ = [
     "ParametricBuffer",
     "Pipeline",
     "Prequential",
+    "Probe",
     "Provenance",
     "RandomExemplarsSelectionStrategy",
     "RecordError",

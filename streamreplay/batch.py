@@ -21,6 +21,7 @@ __all__ = [
     "Objective",
     "Rehearsal",
     "Report",
+    "Sample",
     "Scored",
     "empty_memory",
     "objective_of",
@@ -30,6 +31,8 @@ __all__ = [
 Rows: TypeAlias = slice | NDArray[np.int64] | NDArray[np.bool_]
 GroupBy: TypeAlias = Literal["class", "task", "experience"]
 Objective: TypeAlias = Literal["classes", "numbers", "labels"]
+Sample: TypeAlias = Literal["test", "probe"]
+"""Rows to test retention on: a prepared test set, or rows kept from the stream itself."""
 
 GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
     "class": "y",
@@ -64,10 +67,14 @@ class Batch:
         there, `y` only says which rows it counts for: 0, or -1 where it is not known (yet).
     weight : float32[n] or None
         How much a row's loss counts beside that of others, at least 0; None: all alike.
-    held_out : bool
-        True for rows that are predicted and scored, but never learned and never stored.
+    held_out : {"test", "probe"} or None
+        Of which sample these rows are, if the model is only asked about them: they are no part of
+        the stream. None: rows of the stream.
     notes : mapping of str to float32[n, ...] or None
         What a learner had a buffer keep beside its rows, as their logits; NaN where a row has none.
+    withheld : bool[n] or None
+        Rows of the stream that are predicted and scored as all others, but never learned and never
+        stored (see `Probe`); None: none of them.
     """
 
     x: NDArray[Any]  # float32 | uint8 [n, *feature]
@@ -79,8 +86,9 @@ class Batch:
     time: NDArray[np.float64] | None = None  # [n]
     target: NDArray[Any] | None = None  # float64 | bool [n, d]
     weight: NDArray[np.float32] | None = None  # [n]
-    held_out: bool = False
+    held_out: Sample | None = None
     notes: Mapping[str, NDArray[np.float32]] | None = None  # [n, ...] each
+    withheld: NDArray[np.bool_] | None = None  # [n]
 
     @classmethod
     def from_arrays(  # noqa: PLR0913 - a column each
@@ -191,6 +199,7 @@ class Batch:
             None if self.weight is None else self.weight[rows],
             self.held_out,
             self.notes and {name: note[rows] for name, note in self.notes.items()},
+            None if self.withheld is None else self.withheld[rows],
         )
 
     @staticmethod
@@ -249,7 +258,23 @@ class Batch:
             self.weight,
             self.held_out,
             self.notes,
+            self.withheld,
         )
+
+    def learnable(self) -> Batch:
+        """Return the rows that may be learned and stored: those that are not withheld.
+
+        Examples
+        --------
+        >>> batch = Batch.from_arrays([[1.0], [2.0]])
+        >>> batch.learnable() is batch
+        True
+        >>> replace(batch, withheld=np.array([True, False])).learnable().t.tolist()
+        [1]
+        """
+        if self.withheld is None:
+            return self
+        return replace(self.take(~self.withheld), withheld=None)
 
 
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in ("held_out", "notes"))

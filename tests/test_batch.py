@@ -168,7 +168,7 @@ def test_take_of_optional_columns() -> None:
     taken = Batch.from_arrays([[1.0], [2.0]]).take(np.array([1]))
     assert taken.id is None
     assert taken.time is None
-    held_out = replace(full(), held_out=True)
+    held_out = replace(full(), held_out="test")
     assert held_out.take(slice(1, 2)).held_out
     assert held_out.numbered(5).held_out
 
@@ -188,7 +188,7 @@ def test_concat_of_parts_is_the_whole(cuts: list[int]) -> None:
 def test_concat_widens_ids_and_keeps_held_out() -> None:
     a, b = full(1, id=["a"]), full(1, id=["long"])
     assert Batch.concat([a, b]).id.tolist() == ["a", "long"]  # type: ignore[union-attr]
-    held_out = replace(a, held_out=True)
+    held_out = replace(a, held_out="test")
     assert Batch.concat([held_out, held_out]).held_out
 
 
@@ -198,7 +198,7 @@ def test_concat_widens_ids_and_keeps_held_out() -> None:
         ([], "concat needs at least one batch"),
         ([full(), full(id=None)], r"columns differ: \['x', .*, 'id', 'time'\] and \["),
         ([full(), full(time=None)], "columns differ"),
-        ([full(), replace(full(), held_out=True)], "held-out rows cannot be joined"),
+        ([full(), replace(full(), held_out="test")], "held-out rows cannot be joined"),
         (
             [Batch.from_arrays(np.zeros((2, 3))), Batch.from_arrays(np.zeros((2, 4)))],
             r"x differs: float32\[2, 3\] and float32\[2, 4\]",

@@ -24,6 +24,7 @@ PAGES = {
     "docs/comparing.md": 3,
     "docs/targets.md": 4,
     "docs/methods.md": 5,
+    "docs/retention.md": 2,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 

@@ -61,7 +61,7 @@ class ExemplarsBuffer:
 
     As a stage it offers the incoming batch beside what is stored, and takes the batch in only when
     it is pulled again or asked for its state: a row is never rehearsed in the step it arrives in.
-    Held-out batches and rows without a label are never stored.
+    Held-out batches, withheld rows and rows without a label are never stored.
 
     Parameters
     ----------
@@ -130,9 +130,9 @@ class ExemplarsBuffer:
         for batch in stream:
             self._commit()
             if not batch.held_out:
+                self._pending = batch.learnable()
                 if self._expiry is not None:
-                    self._expiry.before(self._reservoir, _labelled(batch))
-                self._pending = batch
+                    self._expiry.before(self._reservoir, _labelled(self._pending))
             yield Rehearsal(
                 batch,
                 store.memory(batch),
@@ -199,7 +199,7 @@ class ExemplarsBuffer:
         }
 
     def update(self, batch: Batch) -> None:
-        """Offer the labelled rows of a batch; none of a held-out one.
+        """Offer the labelled rows of a batch; none of a held-out one, and none withheld.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class ExemplarsBuffer:
         self._commit()  # what came before comes first, whether or not the state was asked for
         if batch.held_out:
             return
-        batch = _labelled(batch)
+        batch = _labelled(batch.learnable())
         if not len(batch):
             return
         groups = None if self.by is None else getattr(batch, GROUP_COLUMNS[self.by])

@@ -78,6 +78,13 @@ def run(  # noqa: PLR0913 - one argument for each option
     checkpoint_every: Annotated[
         int | None, typer.Option(metavar="ROWS", help="Rows from one checkpoint to the next.")
     ] = None,
+    probe: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Keep this share of the rows from being learned, and test retention on them.",
+        ),
+    ] = None,
     emit: Annotated[
         Literal["predictions", "metrics", "none"] | None,
         typer.Option(help="What goes to standard output."),
@@ -100,6 +107,7 @@ def run(  # noqa: PLR0913 - one argument for each option
         "source.format": format,
         "source.label": label,
         "source.batch_size": batch_size,
+        "probe.share": probe,
         "run.checkpoint_every": checkpoint_every,
         "run.emit": emit,
         "run.strict": strict or None,

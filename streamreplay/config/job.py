@@ -27,6 +27,7 @@ __all__ = [
     "Learner",
     "Mixer",
     "NamedLearner",
+    "Probe",
     "Run",
     "Source",
     "Split",
@@ -326,6 +327,27 @@ class Test(_Section):
     """Test also after each so many rows; 0: only when an experience ends."""
 
 
+class Probe(_Section):
+    """Labelled rows of the stream that are not learned, to see what is retained without a test set.
+
+    They are predicted and logged in their turn as all others. See docs/retention.md.
+    """
+
+    share: Share = 0.02
+    """Share of the labelled rows to withhold, drawn by a hash of their id or position: the same in
+    every run."""
+    max_size: Positive = 2000
+    """Most rows to keep and ask about."""
+    by: Literal["class", "task", "experience", "none"] = "class"
+    """Of more rows than that, the same number of each class, task or experience is kept."""
+    every: Count = 0
+    """Ask after each so many rows and at each end of an experience; 0: as the budget allows."""
+    budget: Annotated[float, Field(gt=0)] = 0.5
+    """The most probe rows that are predicted for each row of the stream."""
+    seed: Seed = 0
+    """Another one withholds other rows."""
+
+
 class Run(_Section):
     """How the command runs the job; none of it changes what is learned."""
 
@@ -367,6 +389,7 @@ class Job(_Section):
     """One learner, or an array of them that learn side by side from the same rows."""
     evaluator: Evaluator = Evaluator()
     test: Test | None = None
+    probe: Probe | None = None
     run: Run = Run()
 
     @property

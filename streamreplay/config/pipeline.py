@@ -10,11 +10,12 @@ from streamreplay.branches import Branches
 from streamreplay.config.buffers import make_buffer
 from streamreplay.config.imports import blame
 from streamreplay.config.job import Job
+from streamreplay.config.job import Probe as ProbeSettings
 from streamreplay.config.learners import make_learner
 from streamreplay.config.modules import make_backbone
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Prequential
+from streamreplay.evaluation import Prequential, Probe
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Pipeline, Stage
@@ -31,11 +32,11 @@ def build(
 ) -> Pipeline:
     """Open a job's source and put its stages behind it.
 
-    The stages are ``holdout`` (with held-out rows only), ``backbone`` (if the job has one),
-    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. With
-    several learners they are ``holdout``, ``backbone``, ``buffer`` (if all share it) and
-    ``learners``: `Branches`, with the others for each learner. Each part has the seed that it has
-    alone. What the stream calls its classes is in ``pipeline.source.labels``.
+    The stages are ``probe``, ``holdout``, ``backbone`` (if the job has them), ``buffer`` (of no
+    capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. With several learners
+    they are ``probe``, ``holdout``, ``backbone``, ``buffer`` (if all share it) and ``learners``:
+    `Branches`, with the others for each learner. Each part has the seed that it has alone. What the
+    stream calls its classes is in ``pipeline.source.labels``.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ def build(
     """
     source, test = open_inputs(job, on_dead=on_dead, stop=stop)
     stages: dict[str, Stage[Any, Any]] = {}
+    if job.probe is not None:
+        stages["probe"] = _probe(job.probe)
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     if job.backbone is not None:
@@ -118,6 +121,17 @@ def _chain(
         fading=job.evaluator.fading,
     )
     return stages
+
+
+def _probe(settings: ProbeSettings) -> Probe:
+    return Probe(
+        settings.share,
+        max_size=settings.max_size,
+        by=settings.by,
+        every=settings.every or None,
+        budget=settings.budget,
+        seed=settings.seed,
+    )
 
 
 def _mixer(job: Job, candidates: int | None) -> Mixer:

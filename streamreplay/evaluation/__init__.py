@@ -2,5 +2,6 @@
 
 from streamreplay.evaluation.holdout import Holdout
 from streamreplay.evaluation.prequential import Prequential
+from streamreplay.evaluation.probe import Probe
 
-__all__ = ["Holdout", "Prequential"]
+__all__ = ["Holdout", "Prequential", "Probe"]

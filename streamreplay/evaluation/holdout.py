@@ -76,7 +76,7 @@ class Holdout:
         _check_labels(test, names)
         self.every, self.chunk = every, chunk
         # Numbered from 0: the first chunk tells the evaluator that a round starts.
-        self._test = replace(test.numbered(0), held_out=True)
+        self._test = replace(test.numbered(0), held_out="test")
         self._names, self._find = names, find
         self._position = 0  # rows of the stream so far
         self._tested = 0  # position of the last round
@@ -88,6 +88,9 @@ class Holdout:
         """Yield every batch of the stream, and the test set between some of them."""
         yield from self._pass_on()  # what an earlier generator was dropped with
         for batch in stream:
+            if batch.held_out:  # of another sample
+                yield batch
+                continue
             self._waiting = batch
             yield from self._pass_on()
         if self._unfinished or self._position > self._tested:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Scored, objective_of
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored, objective_of
 from streamreplay.evaluation.labelscores import LabelScores
 from streamreplay.evaluation.numberscores import NumberScores
 from streamreplay.evaluation.pending import Pending
 from streamreplay.evaluation.retention import Retention
 from streamreplay.evaluation.scores import Scores
+from streamreplay.evaluation.stability import load_scores, save_scores
 from streamreplay.stage import State, expect
 
 __all__ = ["Prequential"]
@@ -29,8 +30,8 @@ class Prequential:
     A stage `Scored` -> `Report`. Each incoming batch gives one report; its metrics are the records
     that fell due inside it: one at every multiple of ``report_every`` rows, on exactly the rows up
     to there, and one when an experience, or the stream, has ended, also where it ends on such a
-    multiple. Held-out rows (see `Holdout`) give no report and change no prequential score: a round
-    of them becomes a record of its own. All fields are described in ``docs/log.md``.
+    multiple. Held-out rows (see `Holdout`, `Probe`) give no report and change no prequential score:
+    a round of them becomes a record of its own. All fields are described in ``docs/log.md``.
 
     What is scored is told by the predictions: classes, numbers (mean absolute and squared error,
     R²) or any number of labels a row (exact match, Hamming loss, F1). All of a stream must be
@@ -106,6 +107,8 @@ class Prequential:
         self._experience: int | None = None  # of the last row
         self._replayed = 0
         self._skipped = 0
+        self._withheld = 0
+        self._entry: dict[int, float] = {}  # by experience: accuracy on its first batch
         self._begin(np.empty(0, np.int64))
 
     def __call__(self, stream: Iterable[Scored]) -> Iterator[Report]:
@@ -114,7 +117,7 @@ class Prequential:
             if scored.incoming.held_out:
                 if len(scored.incoming):
                     self._check_kind(scored)
-                self._retention.add(scored)
+                self._retentions[scored.incoming.held_out].add(scored, self.position)
             else:
                 yield Report(scored, self._take(scored))
         yield Report(None, self._end())
@@ -133,9 +136,10 @@ class Prequential:
         R[i, j] is the accuracy on held-out rows of experience j when experience i had just ended
         (of numbers the mean absolute error, of labels F1).
         Rows are in order of first end; an experience that came again has its latest end here.
-        NaN where j was not tested then.
+        NaN where j was not tested then. Of the test set, or without one of the probe.
         """
-        return self._retention.matrix
+        test, probe = self._retentions["test"].matrix, self._retentions["probe"].matrix
+        return test if len(test[0]) else probe
 
     def summary(self) -> dict[str, Any]:
         """Return the prequential record as of now, without writing it to the log."""
@@ -155,7 +159,9 @@ class Prequential:
             "skipped": self._skipped,
             "pending": self._pending.state_dict(),
             "scores": self._scores.state_dict(),
-            "retention": self._retention.state_dict(),
+            "withheld": self._withheld,
+            "entry": save_scores(self._entry),
+            "retention": {name: each.state_dict() for name, each in self._retentions.items()},
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -176,7 +182,9 @@ class Prequential:
         self._replayed, self._skipped = int(state["replayed"]), int(state["skipped"])
         self._pending.load_state_dict(state["pending"])
         self._scores.load_state_dict(state["scores"])
-        self._retention.load_state_dict(state["retention"])
+        self._withheld, self._entry = int(state["withheld"]), load_scores(state["entry"])
+        for name, each in self._retentions.items():
+            each.load_state_dict(state["retention"][name])
         self._set_limit()
 
     def _begin(self, prediction: NDArray[Any]) -> None:
@@ -192,13 +200,22 @@ class Prequential:
             self._scores = NumberScores(self.window, self.fading, self._block, outputs)
         else:
             self._scores = LabelScores(self.window, self.fading, self._block, outputs)
-        self._retention = Retention(self._objective, outputs)
+        # in the order of their records
+        self._retentions: dict[Sample, Retention] = {
+            "probe": Retention("probe", self._objective, outputs),
+            "test": Retention("test", self._objective, outputs),
+        }
+
+    @property
+    def _open(self) -> bool:
+        """Whether there are held-out rows that no record was made of."""
+        return any(each.open for each in self._retentions.values())
 
     def _check_kind(self, scored: Scored) -> None:
         """See to it that a batch's predictions are of the kind that is scored."""
         if scored.prediction.shape[1:] == self._one and scored.objective == self._objective:
             return
-        if self.position or self._retention.open:
+        if self.position or self._open:
             raise ValueError(
                 f"predictions are of {self._objective}{list(self._one)} so far, got "
                 f"{scored.objective}{list(scored.prediction.shape[1:])}"
@@ -224,8 +241,10 @@ class Prequential:
         if scored.prediction.ndim != 1 or self._one:
             self._check_kind(scored)
         due: tuple[dict[str, Any], ...] = ()
-        if experience != self._experience or self._retention.open:
-            due = self._between(experience)
+        if experience != self._experience or self._open:
+            due = self._between(scored, experience)
+        if batch.withheld is not None:
+            self._withheld += int(np.count_nonzero(batch.withheld))
         self._replayed += scored.replayed
         self._skipped += scored.skipped
         end = self._pending.rows + n
@@ -234,12 +253,22 @@ class Prequential:
             return due
         return (*due, *self._fill(scored, n))
 
-    def _between(self, experience: int) -> tuple[dict[str, Any], ...]:
+    def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
         """Return what falls due between the last batch and one of an experience."""
         changed = self._experience is not None and experience != self._experience
         due = self._finish(end=changed)
+        if experience != self._experience:
+            self._enter(scored, experience)
         self._experience = experience
         return due
+
+    def _enter(self, scored: Scored, experience: int) -> None:
+        """Note how well a new experience's first batch, of which nothing was learned, is known."""
+        labelled = scored.incoming.y >= 0
+        if experience in self._entry or scored.objective != "classes" or not labelled.any():
+            return
+        hits = scored.prediction[labelled] == scored.incoming.y[labelled]
+        self._entry[experience] = float(hits.mean())
 
     def _end(self) -> tuple[dict[str, Any], ...]:
         return self._finish(end=self._experience is not None)
@@ -249,20 +278,23 @@ class Prequential:
         if end and self.position > self._ended:
             due.append(self._write(end=True))
             self._ended = self.position
-        if self._retention.open:
-            # Not folded for it: a round may come between any two batches, a fold may not.
-            fresh = set(self._pending.columns().y.tolist())
-            scores = self._scores
-            known = scores.groups["class"] if isinstance(scores, Scores) else ()
-            due.append(
-                self._retention.close(
-                    self.position,
-                    self._experience,
-                    end=end,
-                    seen=lambda y: y in known or y in fresh,
-                )
-            )
+        due += [self._close(each, end=end) for each in self._retentions.values() if each.open]
         return tuple(due)
+
+    def _close(self, retention: Retention, *, end: bool) -> dict[str, Any]:
+        """Return the record of a round."""
+        # Not folded for it: a round may come between any two batches, a fold may not.
+        fresh = set(self._pending.columns().y.tolist())
+        scores, probe = self._scores, retention.sample == "probe"
+        known = scores.groups["class"] if isinstance(scores, Scores) else ()
+        record = retention.close(
+            self.position,
+            self._experience,
+            end=end,
+            seen=lambda y: y in known or y in fresh,
+            entry=self._entry if probe else None,
+        )
+        return {**record, "withheld": self._withheld} if probe else record
 
     def _fill(self, scored: Scored, n: int) -> Iterator[dict[str, Any]]:
         """Append a batch that reaches the next fold, or several."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isnan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Objective, Scored
+from streamreplay.batch import Objective, Sample, Scored
+from streamreplay.evaluation.errors import mean_of
 from streamreplay.evaluation.rounds import make_round
+from streamreplay.evaluation.stability import Curve, Stability, load_scores, save_scores
 from streamreplay.stage import State
 
 __all__ = ["Retention"]
+
+_LEAST = 20  # rows of a class in a probe before it is compared: the best of few rows is luck
 
 
 class Retention:
@@ -26,16 +30,27 @@ class Retention:
 
     Parameters
     ----------
+    sample : {"test", "probe"}
+        Whose rows they are. Those of a probe have an age, and none of an experience that is yet to
+        come.
     objective : {"classes", "numbers", "labels"}
     outputs : int
         How many numbers or labels.
     """
 
-    def __init__(self, objective: Objective = "classes", outputs: int = 1) -> None:
+    def __init__(
+        self, sample: Sample = "test", objective: Objective = "classes", outputs: int = 1
+    ) -> None:
+        self.sample = sample
         self._round = make_round(objective, outputs)
+        self._row = -1  # t of the last row of the round
+        self._probed = 0  # rows ever predicted
         self._matrix: dict[int, dict[int, float]] = {}  # R, rows in order of first end
         self._best: dict[int, float] = {}  # by test experience, over all ends so far: sign * score
         self._class_best: dict[int, float] = {}  # by class, over all rounds since it was seen
+        self._ahead: dict[int, float] = {}  # by experience: its score before it began
+        self._stability = Stability(self._round.sign)
+        self._curve = Curve()
 
     @property
     def open(self) -> bool:
@@ -53,17 +68,28 @@ class Retention:
             np.array(values, np.float64).reshape(len(values), len(columns)),
         )
 
-    def add(self, scored: Scored) -> None:
-        """Tally some held-out rows; row 0 of the test set starts the round from zero."""
+    def add(self, scored: Scored, position: int) -> None:
+        """Tally some held-out rows, at so many rows of the stream.
+
+        ``t`` ascends within a round: a row that is no later than the one before it starts it anew.
+        """
         batch = scored.incoming
         if not len(batch):
             return
-        if batch.t[0] == 0:
+        if batch.t.item(0) <= self._row:
             self._round.clear()
-        self._round.add(scored)
+        self._row = batch.t.item(len(batch) - 1)
+        self._probed += len(batch)
+        self._round.add(scored, position - batch.t if self.sample == "probe" else None)
 
     def close(
-        self, position: int, experience: int | None, *, end: bool, seen: Callable[[int], bool]
+        self,
+        position: int,
+        experience: int | None,
+        *,
+        end: bool,
+        seen: Callable[[int], bool],
+        entry: Mapping[int, float] | None = None,
     ) -> dict[str, Any]:
         """End the round and return its record.
 
@@ -77,39 +103,59 @@ class Retention:
             Whether it has ended.
         seen : callable
             Whether a class has been seen in the stream.
+        entry : mapping of int to float, optional
+            Of experiences that have begun: the score of their first rows, for a sample that has
+            none of their rows before.
         """
         name = self._round.name
         scores, total = self._round.by_experience(), self._round.total()
         details = self._round.details(seen)
+        worst, gap = self._stability.look(position, experience, scores, end=end)
         learned = self._learn(experience, scores) if end and experience is not None else {}
         self._round.clear()
+        self._row = -1
         classes = details.get("by_class")
+        balanced = None if classes is None else mean_of([c["accuracy"] for c in classes.values()])
+        height = total[name] if classes is None else balanced
         return {
             "kind": "retention",
             "position": position,
             "after_experience": experience,
             "experience_end": end,
+            "sample": self.sample,
             **total,
+            **({} if classes is None else {"balanced_accuracy": balanced}),
             f"average_{name}": learned.get("average"),
             "forgetting": learned.get("forgetting"),
             "backward_transfer": learned.get("backward_transfer"),
+            "forward_transfer": self._look_ahead(self._ahead if entry is None else entry),
+            f"{'min' if self._round.sign > 0 else 'max'}_{name}": worst,
+            "stability_gap": gap,
+            "area": None if height is None else self._curve.add(position, height),
             **({} if classes is None else {"class_forgetting": self._forget(classes)}),
+            **({"probed": self._probed} if self.sample == "probe" else {}),
             **details,
         }
 
     def state_dict(self) -> State:
-        """Return the open round, R, and the best accuracies so far."""
+        """Return the open round, R, and what later rounds are compared with."""
         rows, columns, values = self.matrix
         return {
-            **self._round.state_dict(),
+            "round": self._round.state_dict(),
+            "row": self._row,
+            "probed": self._probed,
             "matrix": {"rows": rows, "columns": columns, "values": values},
-            "best": _save(self._best),
-            "class_best": _save(self._class_best),
+            "best": save_scores(self._best),
+            "class_best": save_scores(self._class_best),
+            "ahead": save_scores(self._ahead),
+            "stability": self._stability.state_dict(),
+            "curve": self._curve.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state."""
-        self._round.load_state_dict(state)
+        self._round.load_state_dict(state["round"])
+        self._row, self._probed = int(state["row"]), int(state["probed"])
         rows, columns, values = (
             np.asarray(state["matrix"][name]).tolist() for name in ("rows", "columns", "values")
         )
@@ -117,8 +163,11 @@ class Retention:
             i: {j: value for j, value in zip(columns, row, strict=True) if not isnan(value)}
             for i, row in zip(rows, values, strict=True)
         }
-        self._best = _load(state["best"])
-        self._class_best = _load(state["class_best"])
+        self._best = load_scores(state["best"])
+        self._class_best = load_scores(state["class_best"])
+        self._ahead = load_scores(state["ahead"])
+        self._stability.load_state_dict(state["stability"])
+        self._curve.load_state_dict(state["curve"])
 
     def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
         sign = self._round.sign
@@ -127,38 +176,29 @@ class Retention:
         earlier = [j for j in learned if j != i]
         skill = {j: sign * score for j, score in scores.items()}  # more of it is better
         means = {
-            "average": _mean([scores[j] for j in learned]),
-            "forgetting": _mean([self._best[j] - skill[j] for j in earlier if j in self._best]),
-            "backward_transfer": _mean(
+            "average": mean_of([scores[j] for j in learned]),
+            "forgetting": mean_of([self._best[j] - skill[j] for j in earlier if j in self._best]),
+            "backward_transfer": mean_of(
                 [skill[j] - sign * self._matrix[j][j] for j in earlier if j in self._matrix[j]]
             ),
         }
+        # until an experience ends, its latest score at the end of another is that before it began
+        self._ahead |= {j: score for j, score in scores.items() if j not in self._matrix}
         _raise_to(self._best, skill)
         return means
 
+    def _look_ahead(self, ahead: Mapping[int, float]) -> float | None:
+        """Return the mean score of the experiences, but for the first, before each was learned."""
+        return mean_of([ahead[j] for j in list(self._matrix)[1:] if j in ahead])
+
     def _forget(self, by_class: dict[int, dict[str, Any]]) -> float | None:
-        accuracy = {y: scores["accuracy"] for y, scores in by_class.items()}
+        least = _LEAST if self.sample == "probe" else 1
+        accuracy = {y: each["accuracy"] for y, each in by_class.items() if each["rows"] >= least}
         lost = [self._class_best[y] - accuracy[y] for y in accuracy if y in self._class_best]
         _raise_to(self._class_best, accuracy)
-        return _mean(lost)
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+        return mean_of(lost)
 
 
 def _raise_to(best: dict[int, float], values: dict[int, float]) -> None:
     for key, value in values.items():
         best[key] = max(value, best.get(key, value))
-
-
-def _save(values: dict[int, float]) -> State:
-    return {
-        "ids": np.array(list(values), np.int64),
-        "values": np.array(list(values.values()), np.float64),
-    }
-
-
-def _load(state: State) -> dict[int, float]:
-    ids, values = np.asarray(state["ids"]).tolist(), np.asarray(state["values"]).tolist()
-    return dict(zip(ids, values, strict=True))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamreplay.batch import Objective, Scored
 from streamreplay.evaluation.confusion import Confusion
@@ -14,7 +15,9 @@ from streamreplay.evaluation.numberscores import is_number
 from streamreplay.evaluation.tally import Tally
 from streamreplay.stage import State
 
-__all__ = ["Round", "make_round"]
+__all__ = ["Round", "age_limits", "make_round"]
+
+_LIMITS = 10 ** np.arange(3, 19)
 
 
 class Round(Protocol):
@@ -38,8 +41,8 @@ class Round(Protocol):
     def clear(self) -> None:
         """Forget all rows."""
 
-    def add(self, scored: Scored) -> None:
-        """Tally some rows, labelled ones only."""
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
+        """Tally some rows, labelled ones only, by their age in rows as well if it is given."""
 
     def by_experience(self) -> dict[int, float]:
         """Return what experiences are compared by, where it is defined; ids ascending."""
@@ -65,6 +68,7 @@ class ClassRound:
     def __init__(self) -> None:
         self.classes = Tally()
         self._experiences = Tally()
+        self._ages = Tally()
 
     @property
     def open(self) -> bool:
@@ -75,8 +79,9 @@ class ClassRound:
         """Forget all rows."""
         self.classes.clear()
         self._experiences.clear()
+        self._ages.clear()
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
         """Tally some rows."""
         batch = scored.incoming
         labelled = batch.y >= 0
@@ -84,6 +89,8 @@ class ClassRound:
         hits = y == scored.prediction[labelled]
         self.classes.add(y, hits)
         self._experiences.add(batch.experience[labelled], hits)
+        if ages is not None:
+            self._ages.add(age_limits(ages[labelled]), hits)
 
     def by_experience(self) -> dict[int, float]:
         """Return the accuracy of each experience."""
@@ -97,9 +104,11 @@ class ClassRound:
     def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
         """Return the accuracy of each experience, and of each class seen in the stream."""
         scores = self.classes.scores().items()
+        ages = self._ages.scores()
         return {
             "accuracy_by_experience": self.by_experience(),
             "by_class": {y: each for y, each in scores if seen(y)},
+            **({"by_age": ages} if ages else {}),
         }
 
     def state_dict(self) -> State:
@@ -107,12 +116,14 @@ class ClassRound:
         return {
             "classes": self.classes.state_dict(),
             "experiences": self._experiences.state_dict(),
+            "ages": self._ages.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a round."""
         self.classes.load_state_dict(state["classes"])
         self._experiences.load_state_dict(state["experiences"])
+        self._ages.load_state_dict(state["ages"])
 
 
 class _SumsRound:
@@ -121,6 +132,7 @@ class _SumsRound:
     def __init__(self, name: str, sign: int, make: Callable[[], Any]) -> None:
         self.name, self.sign, self._make = name, sign, make
         self._experiences: dict[int, Any] = {}
+        self._ages: dict[int, Any] = {}
         self._all = make()
 
     @property
@@ -131,18 +143,23 @@ class _SumsRound:
     def clear(self) -> None:
         """Forget all rows."""
         self._experiences.clear()
+        self._ages.clear()
         self._all = self._make()
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
         """Tally some rows; those for which the model has no prediction count for nothing."""
         batch = scored.incoming
         if batch.target is None:
             return
         known = batch.y >= 0
-        for j in np.unique(batch.experience[known]).tolist():
-            rows = known & (batch.experience == j)
-            sums = self._experiences.setdefault(j, self._make())
-            for each in (sums, self._all):
+        _add(self._all, batch.target[known], scored.prediction[known])
+        groups = [(self._experiences, batch.experience)]
+        if ages is not None:
+            groups.append((self._ages, age_limits(ages)))
+        for sums, ids in groups:
+            for j in np.unique(ids[known]).tolist():
+                rows = known & (ids == j)
+                each = sums.setdefault(j, self._make())
                 _add(each, batch.target[rows], scored.prediction[rows])
 
     def by_experience(self) -> dict[int, float]:
@@ -156,22 +173,31 @@ class _SumsRound:
 
     def details(self, _seen: Callable[[int], bool]) -> dict[str, Any]:
         """Return all scores of each experience."""
-        return {"by_experience": {j: s.scores() for j, s in sorted(self._experiences.items())}}
+        groups = {"by_experience": self._experiences, "by_age": self._ages}
+        return {
+            name: {
+                j: {**({"rows": int(each.rows)} if name == "by_age" else {}), **each.scores()}
+                for j, each in sorted(sums.items())
+            }
+            for name, sums in groups.items()
+            if sums or name == "by_experience"
+        }
 
     def state_dict(self) -> State:
         """Return the round."""
         return {
-            "ids": np.array(list(self._experiences), np.int64),
-            "sums": [sums.state_dict() for sums in self._experiences.values()],
+            "experiences": _save(self._experiences),
+            "ages": _save(self._ages),
             "all": self._all.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a round."""
         self.clear()
-        for j, saved in zip(np.asarray(state["ids"]).tolist(), state["sums"], strict=True):
-            self._experiences[j] = self._make()
-            self._experiences[j].load_state_dict(saved)
+        for sums, saved in ((self._experiences, state["experiences"]), (self._ages, state["ages"])):
+            for j, each in zip(np.asarray(saved["ids"]).tolist(), saved["sums"], strict=True):
+                sums[j] = self._make()
+                sums[j].load_state_dict(each)
         self._all.load_state_dict(state["all"])
 
 
@@ -182,6 +208,25 @@ def make_round(objective: Objective, outputs: int) -> Round:
     if objective == "numbers":
         return _SumsRound("mae", -1, lambda: ErrorSums(outputs))
     return _SumsRound("f1_micro", 1, lambda: Confusion(outputs))
+
+
+def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the class of each age in rows: the least of 1,000, 10,000, ... that it is within.
+
+    Examples
+    --------
+    >>> age_limits(np.array([1, 1000, 1001])).tolist()
+    [1000, 1000, 10000]
+    """
+    limits: NDArray[np.int64] = _LIMITS[np.searchsorted(_LIMITS, ages)]
+    return limits
+
+
+def _save(sums: Mapping[int, ErrorSums | Confusion]) -> State:
+    return {
+        "ids": np.array(list(sums), np.int64),
+        "sums": [each.state_dict() for each in sums.values()],
+    }
 
 
 def _add(sums: ErrorSums | Confusion, target: Any, prediction: Any) -> None:

@@ -136,7 +136,7 @@ class RandomFeatures:
             more = self._sums.new_zeros(missing, self.asked.features)
             self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
             self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
-        labels = torch.from_numpy(y)
+        labels = torch.tensor(y)
         self._sums.index_add_(0, labels, features.double())
         self._counts += torch.bincount(labels, minlength=len(self._counts))
         for start in range(0, len(features), _BLOCK):

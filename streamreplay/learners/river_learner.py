@@ -23,6 +23,7 @@ from streamreplay.learners.river_model import RiverModel
 from streamreplay.learners.river_parts import FeatureName, LabelName, Row, as_rows, import_base
 from streamreplay.learners.river_targets import RiverTargets
 from streamreplay.learners.scores import LOSS_LIMIT, score_blindly
+from streamreplay.learners.withheld import step_around
 from streamreplay.stage import State, expect
 
 __all__ = ["FeatureNames", "LabelNames", "RiverLearner"]
@@ -239,6 +240,8 @@ class RiverLearner:
 
     def _step(self, rehearsal: Rehearsal) -> Scored:
         incoming = rehearsal.incoming
+        if incoming.withheld is not None:
+            return step_around(rehearsal, self._step, self._now)
         if not len(incoming) or (incoming.held_out and self._names is None):
             return Scored(incoming, *self._blindly(incoming))  # such rows decide nothing
         self._check_target(incoming)

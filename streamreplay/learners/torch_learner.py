@@ -39,6 +39,7 @@ from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
+from streamreplay.learners.withheld import step_around
 from streamreplay.randomness import Seed
 from streamreplay.stage import State, Stateful, expect
 
@@ -405,6 +406,8 @@ class TorchLearner:
         if not len(incoming):
             nothing = np.empty(0, np.float32)
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
+        if incoming.withheld is not None:
+            return step_around(rehearsal, self._step, self._now)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return Scored(incoming, *self._blindly(incoming))
@@ -416,6 +419,14 @@ class TorchLearner:
             return self._work(rehearsal)
         with self._ambience():
             return self._work(rehearsal)
+
+    def _now(self, batch: Batch) -> Said:
+        """Score a batch as an incoming one would be, without a trace."""
+        if not self._net.built:
+            return self._blindly(batch)
+        self._check_shape(batch.x)
+        with self._asking():
+            return self._score(batch, self._predict(batch.x))
 
     def _build(self, rows: Batch) -> None:
         """Make a module for such rows, and at the first time what predicts beside it."""

@@ -86,8 +86,9 @@ class Mixer:
     def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
         """Add to each rehearsal which rows of memory to learn from."""
         for rehearsal in stream:
-            if rehearsal.incoming.held_out:
-                yield rehearsal
+            incoming = rehearsal.incoming
+            if incoming.held_out or (incoming.withheld is not None and incoming.withheld.all()):
+                yield rehearsal  # there is nothing to learn
                 continue
             rows, group = self._draw(rehearsal)
             count, choose = rehearsal.count_replays, None
@@ -96,7 +97,7 @@ class Mixer:
             elif rows.size:
                 count(rows)
             yield Rehearsal(
-                rehearsal.incoming,
+                incoming,
                 rehearsal.memory,
                 rehearsal.group_by,
                 rows,

@@ -102,6 +102,12 @@ def prediction_lines(
         width = scored.prediction.shape[1]
         names = list(map(str, range(width))) if outputs is None else outputs
         lines = _output_lines(scored, names)
+    withheld = scored.incoming.withheld
+    if withheld is not None:  # what is not said of a row is that it was learned as usual
+        lines = (
+            {**line, "withheld": True} if apart else line
+            for line, apart in zip(lines, withheld.tolist(), strict=True)
+        )
     return [dump_line({**by, **line}) for line in lines]
 
 

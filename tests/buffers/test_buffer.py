@@ -195,7 +195,7 @@ def test_unlabelled_and_held_out_rows_are_never_stored(kind: Any) -> None:
     assert buffer.seen == (labels == 1).sum()
     assert (buffer.buffer.t % 3 == 0).all()
     whole = rows(50)
-    held_out = replace(whole, held_out=True)
+    held_out = replace(whole, held_out="test")
     buffer.update(held_out)
     buffer.update(Batch.from_arrays(x[:5]))
     assert buffer.seen == (labels == 1).sum()

@@ -242,7 +242,7 @@ def test_mistakes() -> None:
 
 
 def test_held_out_rows_are_not_noted_on() -> None:
-    test = replace(next(stream([0, 4])), held_out=True)
+    test = replace(next(stream([0, 4])), held_out="test")
     with pytest.raises(ValueError, match="taken in already"):
         next(ReservoirSamplingBuffer(9)([test])).note("a", np.zeros((4, 1), np.float32))
 

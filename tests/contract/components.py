@@ -36,7 +36,7 @@ from streamreplay.buffers.selection import (
     HerdingSelectionStrategy,
     LossAwareSelectionStrategy,
 )
-from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.evaluation import Holdout, Prequential, Probe
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
@@ -336,7 +336,7 @@ def _mixed_goals(size: int, *, labels: bool = False) -> tuple[Rehearsal, ...]:
     buffer, mixer = ReservoirSamplingBuffer(10), Mixer(3, steps=2, seed=7)
     stream = list(_goals_of(size, labels=labels))
     known = stream[0].take(stream[0].y == 0)
-    stream.insert(len(stream) // 2, replace(known, held_out=True))
+    stream.insert(len(stream) // 2, replace(known, held_out="test"))
     records = []
     for record in mixer(buffer(stream)):
         memory = record.memory.take(np.arange(len(record.memory)))  # it changes at the next pull
@@ -365,7 +365,7 @@ def _scored_goals(size: int, *, labels: bool = False) -> tuple[Scored, ...]:
     test = Batch.concat(list(_goals_of(12, labels=labels)))
     test = test.take(test.y == 0).take(slice(0, 8))
     scored = []
-    for batch in Holdout(test, chunk=4)(_goals_of(size, labels=labels)):
+    for batch in Holdout(test, chunk=4)(_probe()(_goals_of(size, labels=labels))):
         n = len(batch)
         loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
         said: NDArray[Any] = rng.standard_normal((n, 2))
@@ -391,6 +391,16 @@ def _test_set() -> Batch:
 
 
 @cache
+def _probed(size: int, *, goals: bool = False) -> tuple[Batch, ...]:
+    """Withhold some rows, and ask for them now and then."""
+    return _read_only(_probe()(_goals_of(size) if goals else rows(size)))
+
+
+def _probe() -> Probe:
+    return Probe(0.4, max_size=6, every=10, chunk=4)
+
+
+@cache
 def _rehearsals(size: int) -> tuple[Rehearsal, ...]:
     """Put each batch beside the labelled ones of the 10 rows before it, and one held-out batch."""
     records = []
@@ -401,7 +411,7 @@ def _rehearsals(size: int) -> tuple[Rehearsal, ...]:
         records.append(next(buffer([batch])))
         past = Batch.concat([past, batch])
     middle = records[len(records) // 2]
-    held_out = replace(middle, incoming=replace(rows(size)[0], held_out=True))
+    held_out = replace(middle, incoming=replace(rows(size)[0], held_out="test"))
     records.insert(len(records) // 2, held_out)
     return _read_only(records)
 
@@ -416,7 +426,7 @@ def _scored(size: int) -> tuple[Scored, ...]:
     """Score the stream by lot, with rounds of held-out rows at the ends of experiences."""
     rng = np.random.default_rng(4)
     scored = []
-    for batch in Holdout(_test_set(), chunk=4)(rows(size)):
+    for batch in Holdout(_test_set(), chunk=4)(_probe()(rows(size))):
         n = len(batch)
         loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
         probability = rng.random(n).astype(np.float32)
@@ -600,6 +610,21 @@ STAGES: dict[str, StageCase] = {
     ),
     "prequential(1)": StageCase(
         lambda _: Prequential(report_every=1, window=1, fading=1.0), _scored, random=False
+    ),
+    "probe": StageCase(lambda _: Probe(0.4, max_size=9, budget=4.0), rows, random=False),
+    "probe(every)": StageCase(lambda _: _probe(), rows, random=False),
+    "probe(none)": StageCase(
+        lambda _: Probe(0.9, max_size=4, by="none", every=3), _goals_of, random=False
+    ),
+    "reservoir of the rest": StageCase(partial(ReservoirSamplingBuffer, 10), _probed),
+    "mlp on the rest": StageCase(
+        lambda seed: TorchLearner(mlp([4]), _ADAM, method="er-slda", seed=seed), _probed
+    ),
+    "noisy on the rest": StageCase(
+        lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), partial(_probed, goals=True)
+    ),
+    "river on the rest": StageCase(
+        lambda _: _river(linear_model.SoftmaxRegression()), _probed, random=False
     ),
     "holdout": StageCase(lambda _: Holdout(_test_set()), rows, random=False),
     "holdout(every)": StageCase(

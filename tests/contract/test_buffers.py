@@ -82,7 +82,7 @@ def check_nothing_incoming_is_in_memory(make: Make) -> None:
 def check_rows_without_label_and_held_out_rows_are_not_stored(make: Make) -> None:
     buffer = make(100, 0)
     before = plain(buffer.state_dict())
-    held_out = [replace(batch, held_out=True) for batch in rows()]
+    held_out = [replace(batch, held_out="test") for batch in rows()]
     assert len(list(buffer(held_out))) == len(held_out)
     buffer.update(replace(WHOLE, y=np.full(36, -1)))
     assert plain(buffer.state_dict()) == before

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay import evaluation
 from streamreplay.batch import Batch, Scored
-from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.evaluation import Holdout, Prequential, Probe
 
 LOG = Path(__file__).parents[2] / "docs" / "log.md"
 
@@ -44,13 +44,15 @@ def test_every_field_is_documented() -> None:
 
     def stream() -> Iterator[Scored]:
         one = np.ones(1, np.float32)
-        for each in Holdout(batch)([batch]):
+        for each in Holdout(batch)(Probe(0.999)([batch])):
             yield Scored(each, np.zeros(1, np.int64), one, one)
 
     records = [record for report in Prequential()(stream()) for record in report.metrics]
-    prequential, retention = records
+    prequential, probe, test = records
     assert fields(prequential) == documented("prequential")
-    assert fields(retention) == documented("retention")
+    assert (probe["sample"], test["sample"]) == ("probe", "test")
+    assert fields(probe) == documented("retention")
+    assert fields(probe) - fields(test) == {"probed", "withheld", "by_age"}
 
 
 @pytest.mark.parametrize(
@@ -64,17 +66,17 @@ def test_every_field_of_targets_is_documented(target: NDArray[Any], part: str) -
     batch = Batch.from_arrays([[0.0], [1.0]], target=target, task=3, experience=1)
 
     def stream() -> Iterator[Scored]:
-        for each in Holdout(batch)([batch]):
+        for each in Holdout(batch)(Probe(0.999)([batch])):
             yield Scored(each, target, np.ones(2, np.float32), np.ones(2, np.float32))
 
-    prequential, retention = [r for report in Prequential()(stream()) for r in report.metrics]
+    prequential, probe, test = [r for report in Prequential()(stream()) for r in report.metrics]
     rows = [line for line in section_of("prequential", part).splitlines() if line[:2] == "| "]
     named = {name for line in rows for name in re.findall(r"`(\w+)`", line)}
     common = documented("prequential") & set(prequential)
     found = {re.sub("_(window|fading)$", "", name) for name in fields(prequential)}
     assert found - common == named - common - {"window", "null"}
     told = set(re.findall(r"`(\w+)`", section_of("retention")))
-    assert set(retention) <= told
+    assert set(test) < set(probe) <= told
 
 
 @pytest.mark.parametrize("groups", [8, 9, 40])

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import dummy, metrics
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch, Report, Sample, Scored
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
 from streamreplay.stage import Pipeline
@@ -27,7 +27,7 @@ Record: TypeAlias = dict[str, Any]
 SETTINGS: dict[str, Any] = {"report_every": 7, "window": 5, "fading": 0.9}
 
 
-def scored(rows: Sequence[Row], start: int = 0, *, held_out: bool = False) -> Scored:
+def scored(rows: Sequence[Row], start: int = 0, *, held_out: Sample | None = None) -> Scored:
     """Build the `Scored` of some rows."""
     y, prediction, loss, task, experience = zip(*rows, strict=True) if rows else ((),) * 5
     batch = Batch.from_arrays(
@@ -38,7 +38,7 @@ def scored(rows: Sequence[Row], start: int = 0, *, held_out: bool = False) -> Sc
         experience=np.array(experience, np.int64),
     )
     if held_out:
-        batch = Batch(batch.x, batch.y, batch.t, batch.task, batch.experience, held_out=True)
+        batch = Batch(batch.x, batch.y, batch.t, batch.task, batch.experience, held_out=held_out)
     probability = np.full(len(rows), 0.5, np.float32)
     return Scored(batch, np.array(prediction, np.int64), probability, np.array(loss, np.float32))
 
@@ -394,7 +394,7 @@ def test_held_out_rows_change_no_prequential_score() -> None:
     plain = cut(rows, range(0, 30, 4))
     mixed = []
     for batch in plain:
-        mixed += [scored([(1, 0, 9.0, 3, 5)] * 3, held_out=True), batch]
+        mixed += [scored([(1, 0, 9.0, 3, 5)] * 3, held_out="test"), batch]
     reports = list(Prequential(**SETTINGS)(mixed))
     assert [report.scored for report in reports] == [*plain, None]
     got = [record for record in records(reports) if record["kind"] == "prequential"]

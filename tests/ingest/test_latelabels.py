@@ -70,7 +70,7 @@ def test_what_cannot_be_joined_passes_on_as_it_is() -> None:
     stage = LateLabels(5)
     full = Batch.from_arrays([[1.0]], [0], id=["new"])
     nameless = Batch.from_arrays([[1.0]], [0])
-    held_out = replace(bare("a"), held_out=True)
+    held_out = replace(bare("a"), held_out="test")
     empty = bare("a").take(slice(0, 0))
     batches = [full, nameless, held_out, empty]
     assert all(out is given for out, given in zip(stage(batches), batches, strict=True))

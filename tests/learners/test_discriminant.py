@@ -82,7 +82,7 @@ def test_a_class_of_one_row_has_no_covariance(labels: list[list[int]]) -> None:
         learner = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=features))
         records = rehearsals(labels * 2, k=0)
         learn(learner, records)
-        test = replace(records[0].incoming, held_out=True)
+        test = replace(records[0].incoming, held_out="test")
         (scored,) = learner([replace(records[0], incoming=test)])
         assert np.isfinite(scored.probability).all()
         assert np.isfinite(scored.loss).all()

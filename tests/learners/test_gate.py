@@ -142,7 +142,7 @@ def test_what_a_retrieval_asks_is_no_prediction_of_the_incoming_rows() -> None:
 def test_the_mean_features_of_a_module_go_with_it() -> None:
     """Held-out rows after `retrain` are predicted by means of the fresh module's features."""
     memory = stream()[-1].memory
-    test = replace(memory, held_out=True)
+    test = replace(memory, held_out="test")
     record = replace(stream()[-1], incoming=test, memory=memory)
     learner = TorchLearner(mlp([32]), sgd(), method="ncm")
     learn(learner, stream())

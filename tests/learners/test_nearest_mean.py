@@ -75,7 +75,7 @@ def test_held_out_rows_have_the_nearest_mean_of_memory(name: str) -> None:
     memory = records[-1].memory
     assert {-1, 0, 1, 3} == set(memory.y.tolist()), "rows without a label have no mean"
     x = np.random.default_rng(3).standard_normal((20, FEATURES)).astype(np.float32)
-    test = replace(Batch.from_arrays(x, np.arange(20) % 5), held_out=True)
+    test = replace(Batch.from_arrays(x, np.arange(20) % 5), held_out="test")
     (scored,) = learner([Rehearsal(test, memory)])
     features = [learner.features(rows).tolist() for rows in (memory.x, x)]
     answers, distances = by_hand(features[0], memory.y.tolist(), features[1])
@@ -94,7 +94,7 @@ def test_means_are_of_the_averaged_weights_where_those_predict() -> None:
         for ema in (None, 0.99)
     ]
     x = np.random.default_rng(3).standard_normal((20, FEATURES)).astype(np.float32)
-    test = replace(Batch.from_arrays(x, np.zeros(20, int)), held_out=True)
+    test = replace(Batch.from_arrays(x, np.zeros(20, int)), held_out="test")
     for learner in learners:
         learn(learner, stream())
         learn(learner, [Rehearsal(test, stream()[-1].memory)])
@@ -130,7 +130,7 @@ def test_when_means_are_taken_anew() -> None:
     assert taken == [1, 51]
     unlabelled = replace(records[53].incoming, y=np.full(2, -1))
     learn(learner, [replace(records[53], incoming=unlabelled)])
-    test = replace(records[53].incoming, held_out=True)
+    test = replace(records[53].incoming, held_out="test")
     learn(learner, [replace(records[53], incoming=test)] * 3)
     assert taken == [1, 51, 54], "once for a round of held-out rows"
     learn(learner, records[53:])

@@ -157,7 +157,7 @@ def test_held_out_rows_move_nothing(kind: str) -> None:
     state = plain(learner.state_dict())
     x = np.random.default_rng(7).standard_normal((6, FEATURES)).astype(np.float32)
     y = np.array([0, 2, 7, UNSEEN, UNSEEN + 1, 1])
-    test = replace(Batch.from_arrays(x, y), held_out=True)
+    test = replace(Batch.from_arrays(x, y), held_out="test")
     (scored,) = learner([Rehearsal(test, test, rows=np.array([[0, 1]]))])
     assert plain(learner.state_dict()) == state
     p = learner.predict_proba(x)
@@ -170,7 +170,7 @@ def test_held_out_rows_move_nothing(kind: str) -> None:
 def test_held_out_rows_ahead_of_the_stream_build_nothing() -> None:
     learner = TorchLearner(mlp([4]), sgd())
     state = plain(learner.state_dict())
-    test = replace(Batch.from_arrays(np.ones((2, FEATURES)), [UNSEEN, 1]), held_out=True)
+    test = replace(Batch.from_arrays(np.ones((2, FEATURES)), [UNSEEN, 1]), held_out="test")
     (scored,) = learner([test])
     assert scored.prediction.tolist() == [-1, -1]
     assert np.isnan(scored.probability).all()

@@ -94,7 +94,7 @@ def test_when_it_is_due() -> None:
     assert built == [1, 1, 1, 2, 2, 2]
     assert made[0].rows == []
     assert sorted(made[1].rows) == sorted(records[3].memory.x[:, 0].tolist() * 3)
-    test = replace(records[5].incoming, held_out=True)
+    test = replace(records[5].incoming, held_out="test")
     for _ in range(2):
         learn(learner, [replace(records[5], incoming=test)])
     assert len(made) == 3
@@ -151,7 +151,7 @@ def test_any_learner_can_begin_anew_from_memory(method: str) -> None:
     learner.retrain(rows, passes=30)
     hits = learner.predict_proba(rows.x).argmax(1) == rows.y
     assert hits[rows.y >= 0].mean() > 0.6
-    test = replace(rows, held_out=True)
+    test = replace(rows, held_out="test")
     before = learner.predict_proba(rows.x)
     (scored,) = learner([Rehearsal(test, rows)])
     assert scored.prediction.shape == rows.y.shape

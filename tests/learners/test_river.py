@@ -278,7 +278,7 @@ def test_losses_are_those_of_torch_learners() -> None:
 def test_held_out_and_unlabelled_rows_are_not_learned() -> None:
     diary = Diary()
     batch = Batch.from_arrays([[0.0]], [0])
-    held_out, blank = replace(batch, held_out=True), Batch.from_arrays([[0.0]])
+    held_out, blank = replace(batch, held_out="test"), Batch.from_arrays([[0.0]])
     scored = list(RiverLearner(diary)([held_out, blank, batch, held_out, blank]))
     assert len(diary.learned) == 1
     assert [int(each.prediction[0]) for each in scored] == [-1, -1, -1, 0, 0]

@@ -358,7 +358,7 @@ def test_a_state_of_another_kind_is_refused(labels: bool) -> None:
 
 
 def test_a_held_out_round_before_anything_decides_nothing() -> None:
-    held_out = replace(batch(), held_out=True)
+    held_out = replace(batch(), held_out="test")
     learner = TorchLearner(linear(), SGD_)
     before = plain(learner.state_dict())
     (scored,) = run(learner, [held_out])

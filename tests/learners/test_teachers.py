@@ -80,7 +80,7 @@ def test_predictions_are_the_hand_run_average_s(factory: Any, decay: float) -> N
         logits = module(torch.from_numpy(x)).masked_fill(~learner._net.known_tensor, -torch.inf)
         p = torch.softmax(logits, 1).detach().numpy()
         np.testing.assert_allclose(learner.predict_proba(x), p, atol=1e-5)
-        test = replace(Batch.from_arrays(x, [0, 0, 1, 1, 0]), held_out=True)
+        test = replace(Batch.from_arrays(x, [0, 0, 1, 1, 0]), held_out="test")
         (scored,) = learner([test])
         np.testing.assert_allclose(scored.probability, p.max(1), atol=1e-5)
 

@@ -155,7 +155,7 @@ def test_losses_are_as_scored() -> None:
     learner = trained(mlp([4]))
     asked = replace(ROWS, y=np.array([0, 1, 2, 5, 4, 40, -1]))
     found = learner.losses(asked)
-    (scored,) = learner([replace(asked, held_out=True)])
+    (scored,) = learner([replace(asked, held_out="test")])
     assert plain(found) == plain(scored.loss)
     assert found[5] == np.float32(LOSS_LIMIT)
     assert np.isnan(found[6])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal, Sample
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.groups import GroupIndex
@@ -19,7 +19,7 @@ from streamreplay.mixing import Mixer
 from streamreplay.stage import Stateful
 
 
-def rehearsal(*counts: int, incoming: int = 4, held_out: bool = False) -> Rehearsal:
+def rehearsal(*counts: int, incoming: int = 4, held_out: Sample | None = None) -> Rehearsal:
     """Memory of so many rows of class 10, 11, ..., in an order of its own."""
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)) + 10, counts))
     n = len(labels)
@@ -138,7 +138,7 @@ def test_uniform_draws_name_no_group() -> None:
 def test_held_out_batches_pass_through_and_move_nothing() -> None:
     mixer = Mixer(3, "class")
     before = copy.deepcopy(mixer.state_dict())
-    held_out = rehearsal(5, 5, held_out=True)
+    held_out = rehearsal(5, 5, held_out="test")
     assert [*mixer([held_out])] == [held_out]
     assert mixer.state_dict() == before
 

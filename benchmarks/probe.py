@@ -1,0 +1,124 @@
+"""Whether a probe tells what a test set would, and what it costs.
+
+First the default job with and without a probe, in turns. Then Split-Fashion-MNIST with and without
+replay: at every boundary, accuracy over the classes seen so far by the probe alone (2 % of the
+rows, which are not learned) and by the 10,000 test images. The data is not part of the project:
+give the folder with the four files (see accuracy.py); without it only the cost is measured.
+
+    python benchmarks/probe.py --fashion-mnist DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import interleave, machine, median, save, table
+
+from streamreplay import ArraySource, Pipeline, build, load_job
+
+JOBS = Path(__file__).parent / "jobs"
+SHARE = 0.02
+
+
+def agreement(folder: Path, seeds: int) -> dict[str, Any]:
+    """Print both figures at each boundary, and how far they are apart."""
+    rows, kept = [], {}
+    for name, settings in {"replay": [], "no replay": ["buffer.kind=none"]}.items():
+        pairs: list[list[tuple[float, float]]] = []  # by seed and boundary: probe, test
+        prequential = []
+        for seed in range(seeds):
+            records = _run(folder, [*settings, f"seed={seed}", f"source.split.seed={seed}"])
+            ends = [r for r in records if r["kind"] == "retention" and r["experience_end"]]
+            samples = [[r for r in ends if r["sample"] == s] for s in ("probe", "test")]
+            pairs.append(
+                [
+                    (probe["balanced_accuracy"], test["balanced_accuracy"])
+                    for probe, test in zip(*samples, strict=True)
+                ]
+            )
+            prequential.append([r for r in records if r["kind"] == "prequential"][-1]["accuracy"])
+        for boundary in range(len(pairs[0])):
+            at = [pair[boundary] for pair in pairs]
+            probe, test = (100 * statistics.mean(side) for side in zip(*at, strict=True))
+            apart = 100 * max(abs(a - b) for a, b in at)
+            rows.append([name, str(boundary + 1), f"{probe:.1f}", f"{test:.1f}", f"{apart:.1f}"])
+        mean = f"{100 * statistics.mean(prequential):.1f}"
+        rows.append([name, "prequential, at the end", mean, "", ""])
+        kept[name] = {"pairs": pairs, "prequential": prequential}
+    table(["job", "boundary", "probe", "test images", "most apart, any seed"], rows)
+    return kept
+
+
+def _run(folder: Path, settings: list[str]) -> list[dict[str, Any]]:
+    files = [
+        f"source.path={folder / 'train-images-idx3-ubyte.gz'}",
+        f"test.path={folder / 't10k-images-idx3-ubyte.gz'}",
+    ]
+    job = load_job(JOBS / "split_fashion_mnist.toml", [*files, *settings, f"probe.share={SHARE}"])
+    return [record for report in build(job) for record in report.metrics]
+
+
+def cost(rows: int, rounds: int) -> dict[str, Any]:
+    """Print the time of default jobs with and without a probe."""
+    rng = np.random.default_rng(0)
+    printed, kept = [], {}
+    for features in (54, 784):
+        y = rng.integers(0, 10, rows)
+        x = (
+            rng.standard_normal((rows, features), np.float32)
+            + rng.standard_normal((10, features), np.float32)[y]
+        )
+        cases = {
+            name: lambda overrides=overrides, x=x, y=y: _time(x, y, overrides)
+            for name, overrides in {
+                "without": [],
+                "with": [f"probe.share={SHARE}"],
+            }.items()
+        }
+        given = interleave(cases, rounds)
+        ratio = median([b / a for a, b in zip(given["without"], given["with"], strict=True)])
+        us = [f"{1e6 * median(given[name]) / rows:.1f}" for name in ("without", "with")]
+        printed.append([f"default job, {features} features", *us, f"{ratio:.3f}"])
+        kept[str(features)] = given
+    table([f"{rows:,} rows", "us a row", "with a probe", "ratio"], printed)
+    return kept
+
+
+def _time(x: np.ndarray, y: np.ndarray, overrides: list[str]) -> float:
+    made = build(load_job(None, ["source.path=-", "source.format=jsonl", *overrides]))
+    pipeline = Pipeline(None, **made.stages)
+    source = ArraySource(x, y, batch_size=32)
+    batches = iter(source)
+    for batch in islice(batches, 100):  # warm up
+        pipeline.step(batch)
+    start = time.process_time()
+    for batch in batches:
+        pipeline.step(batch)
+    pipeline.finish()
+    return time.process_time() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--fashion-mnist", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine())
+    kept: dict[str, Any] = {"cost": cost(options.rows, options.rounds)}
+    if options.fashion_mnist is not None:
+        kept["agreement"] = agreement(options.fashion_mnist, options.seeds)
+    save("probe", kept)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Rows of the stream that are predicted like all others, and never learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, Rehearsal, Scored
+from streamreplay.learners.outputs import Said
+
+__all__ = ["step_around"]
+
+
+def step_around(
+    rehearsal: Rehearsal,
+    step: Callable[[Rehearsal], Scored],
+    score: Callable[[Batch], Said],
+) -> Scored:
+    """Predict a whole batch, and learn from the rows of it that are not withheld.
+
+    Parameters
+    ----------
+    rehearsal : Rehearsal
+        Its incoming batch says which rows are withheld.
+    step : callable
+        Predicts a batch and then learns from it.
+    score : callable
+        Predicts rows and leaves no trace; it is asked first.
+    """
+    incoming = rehearsal.incoming
+    withheld = incoming.withheld
+    if withheld is None:
+        return step(rehearsal)
+    asked = score(replace(incoming.take(withheld), withheld=None))
+    if withheld.all():
+        return Scored(incoming, *asked)
+    scored = step(replace(rehearsal, incoming=incoming.learnable()))
+    learned = scored.prediction, scored.probability, scored.loss
+    columns = [_merge(withheld, *pair) for pair in zip(asked, learned, strict=True)]
+    return replace(
+        scored,
+        incoming=incoming,
+        prediction=columns[0],
+        probability=columns[1],
+        loss=columns[2],
+    )
+
+
+def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any]) -> NDArray[Any]:
+    """Put rows back in order: those where the mask is true, and the others."""
+    merged = np.empty((len(mask), *outside.shape[1:]), outside.dtype)
+    merged[mask], merged[~mask] = inside, outside
+    return merged
