@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from river import linear_model
 from torch.optim import SGD
@@ -132,6 +132,7 @@ def expected_sample(stream: Batch, share: float, size: int, by: str) -> list[int
     return sorted(kept)
 
 
+@example(places=[294], size=5, by="experience", asked=set())  # a share that could rise again
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(1, 299), max_size=12),
