@@ -379,6 +379,9 @@ class Scored:
         Training passes left out because the loss was not finite.
     throttled : int
         Memory rows that were drawn and left out to keep to a replay budget, over all passes.
+    square_sum : float32[n] or None
+        Of classes: the squares of all classes' probabilities, summed, which is what a row's Brier
+        score takes beside ``loss``; NaN in rows, and None in batches, where that is not known.
     """
 
     incoming: Batch
@@ -388,6 +391,7 @@ class Scored:
     replayed: int = 0
     skipped: int = 0
     throttled: int = 0
+    square_sum: NDArray[np.float32] | None = None  # [n]
 
     @property
     def objective(self) -> Objective:

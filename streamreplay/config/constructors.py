@@ -6,8 +6,10 @@ The text is Python's syntax, of which only constructor calls are understood; not
 from __future__ import annotations
 
 import ast
+import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +17,7 @@ from streamreplay.config.written import Written
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["construct_river"]
+__all__ = ["construct_detector", "construct_metric", "construct_river"]
 
 _KEY = "learner.river"
 _ALLOWED = (
@@ -56,26 +58,99 @@ def construct_river(text: str, seed: Seed) -> Any:
     Traceback (most recent call last):
     streamreplay.errors.ConfigError: learner.river, character 1: River has no class 'open'
     """
+    return _build(Written(_KEY, text.strip(), _ALLOWED), seed)
+
+
+def construct_detector(key: str, text: str, seed: Seed) -> Any:
+    """Make the drift detector of River that a text describes.
+
+    As `construct_river`; detectors are also found without their module (``ADWIN(delta=0.01)``,
+    ``DDM()``), and made without arguments where there are no parentheses.
+
+    Parameters
+    ----------
+    key : str
+        The job's key, for messages.
+    text : str
+    seed : int or numpy.random.SeedSequence
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, or River refuses the arguments.
+
+    Examples
+    --------
+    >>> construct_detector("drift[0].detector", "ADWIN(delta=0.01)", 0).delta
+    0.01
+    >>> type(construct_detector("drift[0].detector", "binary.DDM", 0)).__name__
+    'DDM'
+    """
+    return _build(Written(key, text.strip(), _ALLOWED), seed, ("drift", "drift.binary"))
+
+
+def construct_metric(key: str, text: str) -> Any:
+    """Make the metric of River that a text describes.
+
+    As `construct_detector`, with metrics (``MacroF1``, ``FBeta(beta=0.5)``).
+
+    Parameters
+    ----------
+    key : str
+        The job's key, for messages.
+    text : str
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, or River refuses the arguments.
+
+    Examples
+    --------
+    >>> construct_metric("evaluator.metrics", "FBeta(beta=0.5)").beta
+    0.5
+    >>> construct_metric("metrics", "MacroF")
+    Traceback (most recent call last):
+    streamreplay.errors.ConfigError: metrics, character 1: River has no class 'MacroF', did you ...
+    """
+    return _build(Written(key, text.strip(), _ALLOWED), 0, ("metrics", "metrics.multioutput"))
+
+
+def _build(written: Written, seed: Seed, within: Sequence[str] = ()) -> Any:
+    """Make what a text describes; with ``within``, names are also looked for in these modules."""
     try:
         import river.api  # noqa: PLC0415 - an extra
     except ImportError:
         raise ConfigError(
-            f"{_KEY}: River is not installed: pip install 'streamreplay[river]'"
+            f"{written.key}: River is not installed: pip install 'streamreplay[river]'"
         ) from None
-    written = Written(_KEY, text.strip(), _ALLOWED)
     tree = written.parse()
+    if within and isinstance(tree, ast.Name | ast.Attribute):
+        tree = ast.copy_location(ast.Call(tree, [], []), tree)
     try:
-        return _Builder(written, river.api, seed).build(tree)
+        return _Builder(written, river.api, seed, _shorter(river.api, within)).build(tree)
     except (ValueError, MemoryError, RecursionError) as error:  # too many parentheses
-        raise ConfigError(f"{_KEY}: cannot be read: {error}") from None
+        raise ConfigError(f"{written.key}: cannot be read: {error}") from None
+
+
+def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
+    """Return the path of each name in some modules."""
+    return {
+        name: [*module.split("."), name]
+        for module in within
+        for name in reduce(getattr, module.split("."), root).__all__
+    }
 
 
 class _Builder:
-    def __init__(self, written: Written, root: ModuleType, seed: Seed) -> None:
+    def __init__(
+        self, written: Written, root: ModuleType, seed: Seed, shorter: Mapping[str, list[str]]
+    ) -> None:
         self._shown = written.shown
         self._fault = written.fault
         self.root = root
         self.seed = seed
+        self.shorter = shorter
 
     def build(self, node: ast.expr) -> Any:
         """Make the object that a part of the text describes."""
@@ -155,11 +230,14 @@ class _Builder:
 
         path = self._path(node)
         parts = path[1:] if path[0] == "river" else path
+        parts = [*self.shorter.get(parts[0], parts[:1]), *parts[1:]] if parts else parts
         found: Any = self.root
         for part in parts:
             exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
-            if part not in exported:
-                raise self._fault(node, f"River has no class {'.'.join(path)!r}")
+            if part not in exported or not hasattr(found, part):
+                near = difflib.get_close_matches(part, [*exported, *self.shorter], 1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                raise self._fault(node, f"River has no class {'.'.join(path)!r}{hint}")
             found = getattr(found, part)
         # which leaves out what opens files and connections: data sets, readers, functions
         ours = isinstance(found, type) and found.__module__.startswith("river.")

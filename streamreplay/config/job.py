@@ -308,6 +308,8 @@ class Evaluator(_Section):
     """Rows in the sliding window."""
     fading: Annotated[float, Field(gt=0, le=1)] = 0.999
     """Fading factor of the faded accuracy."""
+    metrics: list[str] = []
+    """More scores, by River's metrics: names, or constructors such as "FBeta(beta=0.5)"."""
 
 
 class Test(_Section):

@@ -8,6 +8,7 @@ from typing import Any
 
 from streamreplay.branches import Branches
 from streamreplay.config.buffers import make_buffer
+from streamreplay.config.evaluator import make_evaluator
 from streamreplay.config.imports import blame
 from streamreplay.config.job import Job
 from streamreplay.config.job import Probe as ProbeSettings
@@ -15,7 +16,7 @@ from streamreplay.config.learners import make_learner
 from streamreplay.config.modules import make_backbone
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Prequential, Probe
+from streamreplay.evaluation import Probe
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Pipeline, Stage
@@ -115,11 +116,7 @@ def _chain(
         )
     stages["mixer"] = _mixer(job, candidates)
     stages["learner"] = learner
-    stages["evaluator"] = Prequential(
-        report_every=job.evaluator.report_every,
-        window=job.evaluator.window,
-        fading=job.evaluator.fading,
-    )
+    stages["evaluator"] = make_evaluator(job, source)
     return stages
 
 

@@ -25,6 +25,8 @@ class Rows:
     loss : float32[n]
     task : int64[n]
     target : float64[n, d] or bool[n, d] or None
+    probability, square_sum : float32[n] or None
+        Of classes.
     """
 
     y: NDArray[np.int64]
@@ -32,6 +34,8 @@ class Rows:
     loss: NDArray[np.float32]
     task: NDArray[np.int64]
     target: NDArray[Any] | None = None
+    probability: NDArray[np.float32] | None = None
+    square_sum: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -41,13 +45,13 @@ class Rows:
         known = self.y >= 0
         if known.all():
             return self
-        return Rows(
-            self.y[known],
-            self.prediction[known],
-            self.loss[known],
-            self.task[known],
-            None if self.target is None else self.target[known],
-        )
+        return self.take(known)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+        """Return the rows of a mask, bool[n], or of row numbers."""
+        columns: list[Any] = [getattr(self, name) for name in self.__slots__]
+        taken: list[Any] = [None if column is None else column[rows] for column in columns]
+        return Rows(*taken)
 
 
 class Pending:
@@ -61,7 +65,16 @@ class Pending:
         Rows of predictions, for the type and shape of one.
     """
 
-    __slots__ = ("loss", "prediction", "rows", "target", "task", "y")
+    __slots__ = (
+        "loss",
+        "prediction",
+        "probability",
+        "rows",
+        "square_sum",
+        "target",
+        "task",
+        "y",
+    )
 
     def __init__(self, size: int, prediction: NDArray[Any]) -> None:
         one, dtype = prediction.shape[1:], prediction.dtype
@@ -70,6 +83,8 @@ class Pending:
         self.loss = np.zeros(size, np.float32)
         self.task = np.zeros(size, np.int64)
         self.target = np.zeros((size, *one), dtype) if one else None
+        self.probability = None if one else np.zeros(size, np.float32)
+        self.square_sum = None if one else np.zeros(size, np.float32)
         self.rows = 0
 
     def append(self, scored: Scored, end: int) -> None:
@@ -80,6 +95,9 @@ class Pending:
         self.prediction[rows] = scored.prediction
         self.loss[rows] = scored.loss
         self.task[rows] = batch.task
+        if self.probability is not None and self.square_sum is not None:
+            self.probability[rows] = scored.probability
+            self.square_sum[rows] = np.nan if scored.square_sum is None else scored.square_sum
         if self.target is not None:
             self.target[rows] = 0 if batch.target is None else batch.target
         self.rows = end
@@ -93,32 +111,31 @@ class Pending:
         self.prediction[rows] = scored.prediction[part]
         self.loss[rows] = scored.loss[part]
         self.task[rows] = batch.task[part]
+        if self.probability is not None and self.square_sum is not None:
+            squares = scored.square_sum
+            self.probability[rows] = scored.probability[part]
+            self.square_sum[rows] = np.nan if squares is None else squares[part]
         if self.target is not None:
             self.target[rows] = 0 if batch.target is None else batch.target[part]
         self.rows = rows.stop
 
     def columns(self) -> Rows:
         """Return the pending rows, as views."""
-        n = self.rows
-        target = None if self.target is None else self.target[:n]
-        return Rows(self.y[:n], self.prediction[:n], self.loss[:n], self.task[:n], target)
+        columns: list[Any] = [getattr(self, name) for name in Rows.__slots__]
+        views: list[Any] = [None if column is None else column[: self.rows] for column in columns]
+        return Rows(*views)
 
     def state_dict(self) -> State:
         """Return the pending rows as they are."""
         rows = self.columns()
-        state: State = {
-            "y": rows.y.copy(),
-            "prediction": rows.prediction.copy(),
-            "loss": rows.loss.copy(),
-            "task": rows.task.copy(),
-        }
-        return state if rows.target is None else {**state, "target": rows.target.copy()}
+        columns = {name: getattr(rows, name) for name in rows.__slots__}
+        return {name: column.copy() for name, column in columns.items() if column is not None}
 
     def load_state_dict(self, state: State) -> None:
         """Take over pending rows."""
         self.rows = len(state["y"])
         rows = self.columns()
-        rows.y[:], rows.prediction[:] = state["y"], state["prediction"]
-        rows.loss[:], rows.task[:] = state["loss"], state["task"]
-        if rows.target is not None:
-            rows.target[:] = state["target"]
+        for name in rows.__slots__:
+            column = getattr(rows, name)
+            if column is not None:
+                column[:] = state[name]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored, objective_of
+from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.labelscores import LabelScores
+from streamreplay.evaluation.named import LabelNames, NamedMetrics, describe
 from streamreplay.evaluation.numberscores import NumberScores
 from streamreplay.evaluation.pending import Pending
 from streamreplay.evaluation.retention import Retention
@@ -50,12 +52,22 @@ class Prequential:
         Fading factor a of the faded accuracy, in (0, 1].
     by : sequence of {"class", "task", "experience"}
         Groups to give scores of. A stream of the single task (or experience) 0 gets no such entry.
+    metrics : sequence of river.metrics.base.Metric, or mapping
+        More scores, by River's metrics: each goes by its class's name, or by its key. They are not
+        updated themselves. See ``docs/metrics.md``.
+    label_names : sequence of str or int, or callable, optional
+        What ``pos_val`` of a metric may call a class by; by default classes go by index.
 
     Raises
     ------
+    ImportError
+        There are ``metrics``, and River is not installed.
+    TypeError
+        One of them is no metric of River.
     ValueError
-        A parameter is out of range; later, a batch that spans two experiences, or predictions of
-        another kind than those before.
+        A parameter is out of range, or one of the metrics has no single figure; later, a batch that
+        spans two experiences, predictions of another kind than those before, or a metric of
+        another kind.
 
     Notes
     -----
@@ -89,6 +101,8 @@ class Prequential:
         window: int = 1000,
         fading: float = 0.999,
         by: Sequence[GroupBy] = ("class", "task", "experience"),
+        metrics: Sequence[Any] | Mapping[str, Any] = (),
+        label_names: LabelNames = None,
     ) -> None:
         if report_every < 1:
             raise ValueError(f"report_every must be at least 1, got {report_every}")
@@ -109,6 +123,7 @@ class Prequential:
         self._skipped = 0
         self._withheld = 0
         self._entry: dict[int, float] = {}  # by experience: accuracy on its first batch
+        self._metrics, self._label_names = describe(metrics), label_names
         self._begin(np.empty(0, np.int64))
 
     def __call__(self, stream: Iterable[Scored]) -> Iterator[Report]:
@@ -143,9 +158,12 @@ class Prequential:
 
     def summary(self) -> dict[str, Any]:
         """Return the prequential record as of now, without writing it to the log."""
-        scores = copy.deepcopy(self._scores)
-        scores.fold(self._pending.columns(), self._experience or 0)
-        return self._record(scores)
+        scores, named = copy.deepcopy(self._scores), copy.deepcopy(self._named)
+        rows, experience = self._pending.columns(), self._experience or 0
+        scores.fold(rows, experience)
+        if named is not None:
+            named.fold(rows.labelled(), experience)
+        return self._record(scores, named)
 
     def state_dict(self) -> State:
         """Return settings, scores and the pending rows as they are."""
@@ -162,6 +180,7 @@ class Prequential:
             "withheld": self._withheld,
             "entry": save_scores(self._entry),
             "retention": {name: each.state_dict() for name, each in self._retentions.items()},
+            **({} if self._named is None else {"metrics": self._named.state_dict()}),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -173,7 +192,7 @@ class Prequential:
             It is of another window, fading factor or ``report_every``.
         """
         for name, live in self._settings().items():
-            expect(name, state[name], live)
+            expect(name, state.get(name), live)
         kind = {"objective": state.get("objective", "classes"), "outputs": state.get("outputs", 0)}
         if kind != self._kind():
             self._begin(_nothing(kind["objective"], int(kind["outputs"])))
@@ -185,6 +204,8 @@ class Prequential:
         self._withheld, self._entry = int(state["withheld"]), load_scores(state["entry"])
         for name, each in self._retentions.items():
             each.load_state_dict(state["retention"][name])
+        if self._named is not None:
+            self._named.load_state_dict(state["metrics"])
         self._set_limit()
 
     def _begin(self, prediction: NDArray[Any]) -> None:
@@ -205,6 +226,16 @@ class Prequential:
             "probe": Retention("probe", self._objective, outputs),
             "test": Retention("test", self._objective, outputs),
         }
+        self._named: NamedMetrics | None = None
+        if self._metrics:
+            self._named = NamedMetrics(
+                self._metrics,
+                self._objective,
+                window=self.window,
+                fading=Fading(self.fading, self._block),
+                outputs=max(outputs, 1),
+                label_names=self._label_names,
+            )
 
     @property
     def _open(self) -> bool:
@@ -226,7 +257,12 @@ class Prequential:
         return {"objective": self._objective, "outputs": math.prod(self._one) if self._one else 0}
 
     def _settings(self) -> State:
-        return {"report_every": self.report_every, "window": self.window, "fading": self.fading}
+        return {
+            "report_every": self.report_every,
+            "window": self.window,
+            "fading": self.fading,
+            "metric_names": [each.name for each in self._metrics],
+        }
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:
         """Take in an incoming batch; the first lines are all that most batches cost."""
@@ -255,6 +291,8 @@ class Prequential:
 
     def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
         """Return what falls due between the last batch and one of an experience."""
+        if self._named is not None and not self.position:
+            self._named.check()
         changed = self._experience is not None and experience != self._experience
         due = self._finish(end=changed)
         if experience != self._experience:
@@ -309,7 +347,10 @@ class Prequential:
                 self._fold()
 
     def _fold(self) -> None:
-        self._scores.fold(self._pending.columns(), self._experience or 0)
+        rows, experience = self._pending.columns(), self._experience or 0
+        self._scores.fold(rows, experience)
+        if self._named is not None:
+            self._named.fold(rows.labelled(), experience)
         self._folded += self._pending.rows
         self._pending.rows = 0
         self._set_limit()
@@ -321,19 +362,26 @@ class Prequential:
 
     def _write(self, *, end: bool) -> dict[str, Any]:
         self._fold()
-        record = self._record(self._scores, end=end)
+        record = self._record(self._scores, self._named, end=end)
         self._scores.mark()
         return record
 
     def _record(
-        self, scores: Scores | NumberScores | LabelScores, *, end: bool = False
+        self,
+        scores: Scores | NumberScores | LabelScores,
+        named: NamedMetrics | None,
+        *,
+        end: bool = False,
     ) -> dict[str, Any]:
+        found = scores.record(self.by)
+        if named is not None:
+            named.add_to(found)
         return {
             "kind": "prequential",
             "position": self.position,
             "experience": self._experience,
             "experience_end": end,
-            **scores.record(self.by),
+            **found,
             "replayed": self._replayed,
             "skipped": self._skipped,
         }

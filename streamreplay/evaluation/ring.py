@@ -42,6 +42,20 @@ class Ring:
         """Return a column in the ring's own order, which depends on row counts alone."""
         return self._columns[name][: min(self._rows, self._size)]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._columns)
+
+    def in_order(self, name: str) -> NDArray[Any]:
+        """Return a column from the oldest row to the newest."""
+        column = self[name]
+        return np.roll(column, -(self._rows % self._size), axis=0) if self._full else column
+
+    @property
+    def _full(self) -> bool:
+        return self._rows >= self._size
+
     def extend(self, **columns: NDArray[Any]) -> None:
         """Append rows, [n, ...] in each column."""
         n = len(next(iter(columns.values())))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.baselines import Majority, NoChange
+from streamreplay.evaluation.calibration import Calibration, brier_scores
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.tally import Tally, by_groups, ratio
@@ -44,6 +45,7 @@ class Scores:
         self._faded_hits, self._faded_rows = 0.0, 0.0
         self._fading = Fading(fading, block)
         self._window = Window(window, tracks=3)
+        self._calibration = Calibration(window)
         self._no_change, self._majority = NoChange(), Majority()
         self.groups: dict[GroupBy, Tally] = {
             "class": Tally(),
@@ -69,6 +71,9 @@ class Scores:
         losses = labelled.loss.astype(np.float64)
         self._window.extend(hits, losses)
         self._add_loss(losses)
+        if labelled.probability is not None and labelled.square_sum is not None:
+            brier = brier_scores(losses, labelled.square_sum)
+            self._calibration.fold(hits[0], labelled.probability, brier)
         self.groups["class"].add_groups(classes, hits[0])
         self.groups["task"].add(labelled.task, hits[0])
         self.groups["experience"].add_groups(one_group(experience, len(y)), hits[0])
@@ -83,19 +88,23 @@ class Scores:
         """Return the scores as of now, as ``docs/log.md`` describes them."""
         rows = self.rows
         model, no_change, majority = self._hits.tolist()
-        recent = self._window.accuracies()
+        recent, hits = self._window.rows, self._window.hits()
         return {
             "rows": rows,
             "unlabelled": self.unlabelled,
             "accuracy": ratio(model, rows),
-            "accuracy_window": recent[0],
+            "accuracy_window": ratio(hits[0], recent),
             "accuracy_fading": ratio(self._faded_hits, self._faded_rows),
             "loss": ratio(self._loss_sum, self._loss_rows),
             "loss_window": self._window.loss(),
             "kappa": self._kappa(rows, model),
-            "no_change": {"accuracy": ratio(no_change, rows), "accuracy_window": recent[1]},
-            "majority": {"accuracy": ratio(majority, rows), "accuracy_window": recent[2]},
-            **by_groups(self.groups, by, "accuracy"),
+            # (p0 - p') / (1 - p'), p' being no-change's accuracy, both times rows
+            "kappa_temporal": ratio(model - no_change, rows - no_change),
+            "kappa_temporal_window": ratio(hits[0] - hits[1], recent - hits[1]),
+            **self._calibration.scores(),
+            "no_change": _accuracies(no_change, rows, hits[1], recent),
+            "majority": _accuracies(majority, rows, hits[2], recent),
+            **self._by_groups(by),
         }
 
     def mark(self) -> None:
@@ -125,11 +134,12 @@ class Scores:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
-    def _parts(self) -> dict[str, Tally | Window | NoChange | Majority]:
+    def _parts(self) -> dict[str, Tally | Window | Calibration | NoChange | Majority]:
         return {
             **{f"by_{name}": tally for name, tally in self.groups.items()},
             "predicted": self._predicted,
             "window": self._window,
+            "calibration": self._calibration,
             "no_change": self._no_change,
             "majority": self._majority,
         }
@@ -145,12 +155,26 @@ class Scores:
         self._loss_sum += float(finite.sum())
         self._loss_rows += len(finite)
 
+    def _by_groups(self, by: Sequence[GroupBy]) -> dict[str, Any]:
+        found = by_groups(self.groups, by, "accuracy")
+        by_class = found.get("by_class", {})
+        predicted = self._predicted.rows(np.array(list(by_class), np.int64)).tolist()
+        for (label, scores), said in zip(by_class.items(), predicted, strict=True):
+            hits = self.groups["class"].hits(label)
+            scores["precision"] = ratio(hits, said)
+            scores["f1"] = ratio(2 * hits, scores["rows"] + said)
+        return found
+
     def _kappa(self, rows: int, hits: int) -> float | None:
         # (p0 - pe) / (1 - pe), both times rows squared: whole numbers, of any size, until the end
         by_class = self.groups["class"].state_dict()
         predicted = self._predicted.rows(by_class["ids"])
         chance = sum(map(mul, by_class["counts"][:, 0].tolist(), predicted.tolist()))
         return ratio(rows * hits - chance, rows * rows - chance)
+
+
+def _accuracies(hits: int, rows: int, recent_hits: int, recent: int) -> dict[str, float | None]:
+    return {"accuracy": ratio(hits, rows), "accuracy_window": ratio(recent_hits, recent)}
 
 
 def one_group(id: int, n: int) -> GroupIndex:

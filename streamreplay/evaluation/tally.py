@@ -74,6 +74,10 @@ class Tally:
         slots = [self._slot.get(key, -1) for key in ids.tolist()]
         return np.where(np.array(slots) < 0, 0, self._counts[slots, 0])
 
+    def hits(self, id: int) -> Any:
+        """Return the hits counted for an id that was seen."""
+        return self._counts[self._slot[id], 1].item()
+
     def mark(self) -> None:
         """Start the recent counts again."""
         self._counts[:, 2:] = self._counts[:, :2]

@@ -40,10 +40,15 @@ class Window:
         self._loss[: kept - split] = loss[split:]
         self._rows += n
 
-    def accuracies(self) -> list[float | None]:
-        """Return each track's share of hits."""
-        filled = min(self._rows, len(self._loss))
-        return [ratio(hits, filled) for hits in np.count_nonzero(self._hits, axis=1).tolist()]
+    @property
+    def rows(self) -> int:
+        """Rows in it."""
+        return min(self._rows, len(self._loss))
+
+    def hits(self) -> list[int]:
+        """Return each track's number of hits."""
+        found: list[int] = np.count_nonzero(self._hits, axis=1).tolist()
+        return found
 
     def loss(self) -> float | None:
         """Return the mean of the finite losses, in nats."""

@@ -15,8 +15,10 @@ from streamreplay.stage import State, expect
 
 __all__ = ["Outputs", "Said", "label_losses", "say_nothing", "squared_errors"]
 
-Said: TypeAlias = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
-"""``prediction``, ``probability`` and ``loss`` of a `Scored`."""
+Said: TypeAlias = tuple[
+    NDArray[Any], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None
+]
+"""``prediction``, ``probability``, ``loss`` and ``square_sum`` of a `Scored`."""
 
 
 class Outputs:
@@ -122,8 +124,9 @@ class Outputs:
         """Return what is predicted of a batch, and how far off that is."""
         predicted = self.predict(outputs)
         if self.objective == "labels":
-            return predicted >= 0.5, predicted, label_losses(batch, predicted)
-        return predicted, np.full(len(batch), np.nan, np.float32), squared_errors(batch, predicted)
+            return predicted >= 0.5, predicted, label_losses(batch, predicted), None
+        nothing = np.full(len(batch), np.nan, np.float32)
+        return predicted, nothing, squared_errors(batch, predicted), None
 
     def state_dict(self) -> State:
         """Return the scale of the targets."""
@@ -158,9 +161,9 @@ def say_nothing(batch: Batch, like: NDArray[Any]) -> Said:
     n, shape = len(batch), (len(batch), like.shape[1])
     if objective_of(like) == "labels":
         loss = np.where(batch.y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
-        return np.zeros(shape, np.bool_), np.full(shape, np.nan, np.float32), loss
+        return np.zeros(shape, np.bool_), np.full(shape, np.nan, np.float32), loss, None
     nothing = np.full(n, np.nan, np.float32)
-    return np.full(shape, np.nan), nothing, nothing
+    return np.full(shape, np.nan), nothing, nothing, None
 
 
 def squared_errors(batch: Batch, prediction: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import io
-import pickle
-import platform
-from importlib.metadata import version
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError
+from streamreplay.safepickle import SharingPickler, SharingUnpickler
 
-__all__ = ["Versions", "check_versions", "dump", "live_versions", "load"]
-
-Versions: TypeAlias = dict[str, str]
-
-_PROTOCOL = 5
-
-
-def live_versions() -> Versions:
-    """Return what a pickle of a River model depends on: River's version, and Python's x.y."""
-    return {
-        "river": version("river"),
-        "python": ".".join(platform.python_version_tuple()[:2]),
-    }
-
-
-def check_versions(saved: Versions) -> None:
-    """Refuse a pickle of other versions before it is opened.
-
-    Raises
-    ------
-    CheckpointError
-        They are not the live ones; the message says which to install.
-    """
-    for name, live in live_versions().items():
-        if saved.get(name) != live:
-            raise CheckpointError(
-                f"{name}: saved with {saved.get(name)}, this is {live}; a pickle is only loaded "
-                "by the version that wrote it"
-            )
+__all__ = ["dump", "load"]
 
 
 def dump(model: object) -> NDArray[np.uint8]:
@@ -58,7 +28,7 @@ def dump(model: object) -> NDArray[np.uint8]:
     """
     file = io.BytesIO()
     try:
-        _Pickler(file).dump(model)
+        SharingPickler(file).dump(model)
     except Exception as error:  # what a model holds may raise anything
         raise CheckpointError(
             f"model: cannot be pickled: {type(error).__name__}: {error}"
@@ -75,24 +45,8 @@ def load(pickled: NDArray[np.uint8]) -> Any:
         It cannot be read.
     """
     try:
-        return _Unpickler(io.BytesIO(pickled.tobytes())).load()
+        return SharingUnpickler(io.BytesIO(pickled.tobytes())).load()
     except Exception as error:
         raise CheckpointError(
             f"model: cannot be unpickled: {type(error).__name__}: {error}"
         ) from error
-
-
-class _Pickler(pickle.Pickler):
-    """Writes equal strings as one, through the door that pickle has for what lies elsewhere."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, _PROTOCOL)
-        self._strings: dict[str, str] = {}
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return self._strings.setdefault(obj, obj) if type(obj) is str else None
-
-
-class _Unpickler(pickle.Unpickler):
-    def persistent_load(self, pid: Any) -> Any:
-        return pid

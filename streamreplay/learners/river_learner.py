@@ -18,12 +18,13 @@ from streamreplay.batch import (
 )
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.outputs import Said, say_nothing
-from streamreplay.learners.pickled import check_versions, dump, live_versions, load
+from streamreplay.learners.pickled import dump, load
 from streamreplay.learners.river_model import RiverModel
 from streamreplay.learners.river_parts import FeatureName, LabelName, Row, as_rows, import_base
 from streamreplay.learners.river_targets import RiverTargets
 from streamreplay.learners.scores import LOSS_LIMIT, score_blindly
 from streamreplay.learners.withheld import step_around
+from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.stage import State, expect
 
 __all__ = ["FeatureNames", "LabelNames", "RiverLearner"]
@@ -243,18 +244,18 @@ class RiverLearner:
         if incoming.withheld is not None:
             return step_around(rehearsal, self._step, self._now)
         if not len(incoming) or (incoming.held_out and self._names is None):
-            return Scored(incoming, *self._blindly(incoming))  # such rows decide nothing
+            return _scored(incoming, self._blindly(incoming))  # such rows decide nothing
         self._check_target(incoming)
         rows = self._rows(incoming.x)
         scores = self._score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
-            return Scored(incoming, *scores)
+            return _scored(incoming, scores)
         self._pickled = None
         rows = [rows[i] for i in labelled.tolist()]
         replayed = self._learn(rows, incoming.take(labelled), rehearsal)
         self.batches += 1
-        return Scored(incoming, *scores, replayed)
+        return _scored(incoming, scores, replayed)
 
     def _learn(self, rows: list[Row], incoming: Batch, rehearsal: Rehearsal) -> int:
         """Take the training passes; return memory rows learned from."""
@@ -342,9 +343,9 @@ class RiverLearner:
         model = self._model
         if isinstance(model, RiverTargets):
             return model.score(batch, rows) if model.names else self._blindly(batch)
-        prediction, probability, loss = score_blindly(batch.y)
+        prediction, probability, loss, square_sum = score_blindly(batch.y)
         if not self._known:
-            return prediction, probability, loss
+            return prediction, probability, loss, square_sum
         for i, (label, (says, guess)) in enumerate(
             zip(batch.y.tolist(), model.ask(rows), strict=True)
         ):
@@ -356,8 +357,9 @@ class RiverLearner:
             if label in self._known:
                 p = says.get(label, 0.0)
                 loss[i] = 0.0 if p >= 1 else -np.log(p) if p > 0 else LOSS_LIMIT
+            square_sum[i] = sum(p * p for p in says.values())
         np.minimum(loss, np.float32(LOSS_LIMIT), out=loss)
-        return prediction, probability, loss
+        return prediction, probability, loss, square_sum
 
     def _rows(self, x: NDArray[Any]) -> list[Row]:
         if self._names is None:
@@ -370,6 +372,10 @@ class RiverLearner:
             live = f"[n, {', '.join(map(str, self._shape))}]"
             raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
         return as_rows(x, self._names)
+
+
+def _scored(incoming: Batch, said: Said, replayed: int = 0) -> Scored:
+    return Scored(incoming, *said[:3], replayed, square_sum=said[3])
 
 
 def _wrapped(model: Any, *, many: bool | None) -> RiverModel | RiverTargets:

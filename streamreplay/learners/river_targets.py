@@ -86,9 +86,10 @@ class RiverTargets:
         """Predict rows, one after the other, and say how far off that is."""
         if self.objective == "numbers":
             said = self._ask_numbers(rows)
-            return said, np.full(len(rows), np.nan, np.float32), squared_errors(batch, said)
+            nothing = np.full(len(rows), np.nan, np.float32)
+            return said, nothing, squared_errors(batch, said), None
         present, probability = self._ask_labels(rows)
-        return present, probability, label_losses(batch, np.nan_to_num(probability, nan=0.5))
+        return present, probability, label_losses(batch, np.nan_to_num(probability, nan=0.5)), None
 
     def teach(
         self,

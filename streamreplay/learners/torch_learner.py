@@ -410,7 +410,7 @@ class TorchLearner:
             return step_around(rehearsal, self._step, self._now)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
-                return Scored(incoming, *self._blindly(incoming))
+                return _scored(incoming, self._blindly(incoming))
             self._build(incoming)
         self._check_shape(incoming.x)
         if incoming.target is not None or self._outputs is not None:
@@ -446,7 +446,7 @@ class TorchLearner:
         if not incoming.held_out:
             return self._learn(rehearsal)
         with self._refreshed(rehearsal.memory):
-            return Scored(incoming, *self._score(incoming, self._predict(incoming.x)))
+            return _scored(incoming, self._score(incoming, self._predict(incoming.x)))
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
@@ -460,7 +460,7 @@ class TorchLearner:
             self._scaler.update(incoming.x)
             self._due += len(incoming)
             self.batches += 1
-        return Scored(incoming, *scores)
+        return _scored(incoming, scores)
 
     def _learn(self, rehearsal: Rehearsal) -> Scored:
         incoming, net, trainer = rehearsal.incoming, self._net, self._trainer
@@ -499,7 +499,7 @@ class TorchLearner:
             self._scaler.update(incoming.x)
         self._count_in(incoming, said)
         self.batches += 1
-        return Scored(incoming, *scores, replayed, skipped, throttled)
+        return Scored(incoming, *scores[:3], replayed, skipped, throttled, scores[3])
 
     def _meet_stored(self, rehearsal: Rehearsal) -> bool:
         """Meet classes of memory that no incoming row was of; tell whether there are any.
@@ -742,6 +742,10 @@ class TorchLearner:
                 yield
         finally:
             self._random.load_state_dict(before)
+
+
+def _scored(incoming: Batch, said: Said) -> Scored:
+    return Scored(incoming, *said[:3], square_sum=said[3])
 
 
 def _named(method: Method | str | None) -> Method:

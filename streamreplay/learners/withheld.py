@@ -35,18 +35,22 @@ def step_around(
     withheld = incoming.withheld
     if withheld is None:
         return step(rehearsal)
-    asked = score(replace(incoming.take(withheld), withheld=None))
+    said = score(replace(incoming.take(withheld), withheld=None))
+    asked, squares = said[:3], said[3]
     if withheld.all():
-        return Scored(incoming, *asked)
+        return Scored(incoming, *asked, square_sum=squares)
     scored = step(replace(rehearsal, incoming=incoming.learnable()))
     learned = scored.prediction, scored.probability, scored.loss
     columns = [_merge(withheld, *pair) for pair in zip(asked, learned, strict=True)]
+    if squares is not None and scored.square_sum is not None:
+        squares = _merge(withheld, squares, scored.square_sum)
     return replace(
         scored,
         incoming=incoming,
         prediction=columns[0],
         probability=columns[1],
         loss=columns[2],
+        square_sum=squares,
     )
 
 

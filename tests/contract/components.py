@@ -430,7 +430,9 @@ def _scored(size: int) -> tuple[Scored, ...]:
         n = len(batch)
         loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
         probability = rng.random(n).astype(np.float32)
-        scored.append(Scored(batch, rng.integers(0, CLASSES, n), probability, loss, n % 3))
+        squares = None if n % 4 == 3 else rng.random(n).astype(np.float32)
+        said = rng.integers(0, CLASSES, n)
+        scored.append(Scored(batch, said, probability, loss, n % 3, square_sum=squares))
     return _read_only(scored)
 
 

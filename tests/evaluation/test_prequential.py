@@ -39,8 +39,20 @@ def scored(rows: Sequence[Row], start: int = 0, *, held_out: Sample | None = Non
     )
     if held_out:
         batch = Batch(batch.x, batch.y, batch.t, batch.task, batch.experience, held_out=held_out)
-    probability = np.full(len(rows), 0.5, np.float32)
-    return Scored(batch, np.array(prediction, np.int64), probability, np.array(loss, np.float32))
+    probability, squares = np.array([said(row) for row in rows], np.float32).reshape(-1, 2).T
+    return Scored(
+        batch,
+        np.array(prediction, np.int64),
+        probability,
+        np.array(loss, np.float32),
+        square_sum=squares,
+    )
+
+
+def said(row: Row) -> tuple[float, float]:
+    """Make up a probability and a sum of squares for a row, exact in float32."""
+    place = (7 * row[0] + 3 * row[1] + int(16 * row[2] if row[2] < 9 else 5)) % 17
+    return math.nan if row[1] < 0 else place / 16, math.nan if place == 3 else place / 16
 
 
 def cut(rows: Sequence[Row], cuts: Sequence[int]) -> list[Scored]:
@@ -124,6 +136,12 @@ class Reference:
             "loss": finite_mean([row[2] for row in labelled]),
             "loss_window": finite_mean([row[2] for row in labelled[-self.window :]]),
             "kappa": None if p0 is None or pe == 1 else (p0 - pe) / (1 - pe),
+            "kappa_temporal": self.kappa_temporal(self.hits),
+            "kappa_temporal_window": self.kappa_temporal(recent),
+            "brier": self.brier(labelled),
+            "brier_window": self.brier(labelled[-self.window :]),
+            "ece": self.ece(labelled),
+            "ece_window": self.ece(labelled[-self.window :]),
             "no_change": {
                 "accuracy": share([hit[1] for hit in self.hits]),
                 "accuracy_window": share([hit[1] for hit in recent]),
@@ -137,10 +155,34 @@ class Reference:
             ids = sorted({int(row[column]) for row in labelled})
             if name == "by_class" or ids != [0]:
                 record[name] = {g: self.group(labelled, column, g) for g in ids}
+        for g, group in record["by_class"].items():
+            right = sum(row[0] == row[1] == g for row in labelled)
+            group["precision"] = right / predicted[g] if predicted[g] else None
+            group["f1"] = 2 * right / (group["rows"] + predicted[g])
         self.marked = n
         if end:
             self.ended = len(self.rows)
         return {**record, "replayed": 0, "skipped": 0}
+
+    def kappa_temporal(self, hits: Sequence[tuple[bool, bool, bool]]) -> float | None:
+        p0, p = share([hit[0] for hit in hits]), share([hit[1] for hit in hits])
+        return None if p0 is None or p is None or p == 1 else (p0 - p) / (1 - p)
+
+    def brier(self, rows: Sequence[Row]) -> float | None:
+        scores = [said(row)[1] - 2 * math.exp(-row[2]) + 1 for row in rows]
+        return finite_mean([max(score, 0.0) for score in scores if math.isfinite(score)])
+
+    def ece(self, rows: Sequence[Row]) -> float | None:
+        rows = [row for row in rows if row[1] >= 0]
+        error = 0.0
+        for b in range(15):
+            inside = [
+                (row[0] == row[1], said(row)[0])
+                for row in rows
+                if b / 15 < said(row)[0] <= (b + 1) / 15 or (b == 0 and said(row)[0] == 0)
+            ]
+            error += abs(sum(hit for hit, _ in inside) - sum(p for _, p in inside))
+        return error / len(rows) if rows else None
 
     def group(self, labelled: list[Row], column: int, group: int) -> Record:
         hits = [row[0] == row[1] for row in labelled if row[column] == group]
@@ -368,7 +410,14 @@ def test_no_known_class_is_wrong() -> None:
     (record,) = records(list(Prequential()([scored([(0, -1, 3.0, 0, 0), (0, 0, 1.0, 0, 0)])])))
     assert record["accuracy"] == 0.5
     assert record["by_class"] == {
-        0: {"rows": 2, "accuracy": 0.5, "rows_recent": 2, "accuracy_recent": 0.5}
+        0: {
+            "rows": 2,
+            "accuracy": 0.5,
+            "rows_recent": 2,
+            "accuracy_recent": 0.5,
+            "precision": 1.0,
+            "f1": 2 / 3,
+        }
     }
 
 

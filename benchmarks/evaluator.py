@@ -1,0 +1,254 @@
+"""What evaluation costs: against River's metrics row by row, and as a share of a run.
+
+Cost a row is taken on the same predictions, made up beforehand: ours in batches of 64 with records
+at default settings (all built-in scores, and ten metrics by name: of all rows, of the window, with
+fading weights, by experience), River's ten metrics told of each row and asked at the same rows,
+each with a confusion matrix of its own and all on one. The share is the evaluator's time on a run's
+predictions over the time of that run. One torch thread.
+
+With --elec2 FILE.csv.gz (the stream is not part of the project), the figures of ten metrics are
+compared with those of River's progressive validation on it, digit by digit.
+
+    python benchmarks/evaluator.py [--rounds 5] [--rows 50000] [--elec2 FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import interleave, machine, median, save, table
+from river import evaluate, metrics, naive_bayes, preprocessing
+
+from streamreplay import (
+    ArraySource,
+    Batch,
+    Mixer,
+    Pipeline,
+    Prequential,
+    ReservoirSamplingBuffer,
+    RiverLearner,
+    TorchLearner,
+    linear,
+    mlp,
+)
+from streamreplay.batch import Scored
+
+BATCH = 64
+EVERY = 1000
+TEN = (
+    "BalancedAccuracy", "CohenKappa", "F1", "GeometricMean", "MCC", "MacroF1", "MacroPrecision",
+    "MicroF1", "Recall", "WeightedF1",
+)  # fmt: skip
+
+
+def ten() -> list[Any]:
+    return [getattr(metrics, name)() for name in TEN]
+
+
+def predictions(rows: int, classes: int, size: int = BATCH) -> list[Scored]:
+    """Make up predictions that are right three times in four."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, classes, rows)
+    said = np.where(rng.random(rows) < 0.75, y, rng.integers(0, classes, rows))
+    p = rng.uniform(0.5, 1, rows).astype(np.float32)
+    loss = rng.exponential(size=rows).astype(np.float32)
+    found = []
+    for start in range(0, rows, size):
+        part = slice(start, start + size)
+        batch = Batch.from_arrays(np.zeros((len(y[part]), 1)), y[part], start=start)
+        found.append(Scored(batch, said[part], p[part], loss[part], square_sum=p[part]))
+    return found
+
+
+def ours(scored: list[Scored], given: Callable[[], list[Any]]) -> float:
+    """Return our seconds a row."""
+    evaluator = Prequential(metrics=given())
+    start = time.perf_counter()
+    rows = sum(len(report) for report in evaluator(scored))
+    return (time.perf_counter() - start) / rows
+
+
+def rivers(scored: list[Scored], *, shared: bool) -> float:
+    """Return River's seconds a row."""
+    matrix = metrics.ConfusionMatrix()
+    own = [getattr(metrics, name)(**({"cm": matrix} if shared else {})) for name in TEN]
+    pairs = [
+        pair
+        for each in scored
+        for pair in zip(each.incoming.y.tolist(), each.prediction.tolist(), strict=True)
+    ]
+    start = time.perf_counter()
+    for row, (y, said) in enumerate(pairs, 1):
+        if shared:
+            matrix.update(y, said)
+        else:
+            for metric in own:
+                metric.update(y, said)
+        if row % EVERY == 0:
+            for metric in own:
+                metric.get()
+    return (time.perf_counter() - start) / len(pairs)
+
+
+def bayes() -> Any:
+    return preprocessing.StandardScaler() | naive_bayes.GaussianNB()
+
+
+def torch_run(factory: Any, x: Any, y: Any) -> Pipeline:
+    """Replay as many rows as come in."""
+    return Pipeline(
+        ArraySource(x, y, batch_size=BATCH),
+        buffer=ReservoirSamplingBuffer(1000),
+        mixer=Mixer(BATCH, replacement=True),
+        learner=TorchLearner(factory, partial(torch.optim.SGD, lr=0.05), threads=1),
+    )
+
+
+def river_run(x: Any, y: Any, size: int = BATCH) -> Pipeline:
+    source = ArraySource(x, y, batch_size=size)
+    names = lambda: source.labels.names  # noqa: E731
+    return Pipeline(source, learner=RiverLearner(bayes(), many=False, label_names=names))
+
+
+def share(pipeline: Iterable[Any], given: Callable[[], list[Any]]) -> float:
+    """Return the evaluator's share of a run's time."""
+    scored: list[Scored] = []
+    start = time.perf_counter()
+    scored.extend(pipeline)
+    run = time.perf_counter() - start
+    start = time.perf_counter()
+    list(Prequential(metrics=given())(scored))
+    own = time.perf_counter() - start
+    return own / (own + run)
+
+
+def costs(rows: int, rounds: int) -> dict[str, Any]:
+    """Compare what a row costs."""
+    kept: dict[str, Any] = {}
+    lines = []
+    for classes in (2, 10):
+        scored = predictions(rows, classes)
+        given = interleave(
+            {
+                "ours, default": lambda scored=scored: ours(scored, list),
+                "ours, default and ten": lambda scored=scored: ours(scored, ten),
+                "River, ten": lambda scored=scored: rivers(scored, shared=False),
+                "River, ten on one matrix": lambda scored=scored: rivers(scored, shared=True),
+            },
+            rounds,
+        )
+        default, all_ours, river, shared = (median(times) * 1e6 for times in given.values())
+        lines.append(
+            [
+                str(classes),
+                *(f"{value:.2f}" for value in (default, all_ours, river, shared)),
+                f"{river / (all_ours - default):.0f}x",
+                f"{river / all_ours:.0f}x",
+            ]
+        )
+        kept[f"{classes} classes"] = given
+    header = [
+        "classes", "ours, default, us/row", "and ten metrics", "River's ten", "on one matrix",
+        "the ten alone", "all of ours",
+    ]  # fmt: skip
+    table(header, lines)
+    return kept
+
+
+def shares(rows: int, rounds: int) -> dict[str, Any]:
+    """Say what part of a run evaluation takes."""
+    rng = np.random.default_rng(0)
+    x = rng.random((rows, 54), dtype=np.float32)
+    y = np.where(x[:, 0] + 0.3 * rng.random(rows) > 0.65, 1, 0)
+    given = interleave(
+        {
+            f"{name}{asked}": lambda make=make, of=of: share(make(x, y), of)
+            for name, make in {
+                "mlp (256, 256)": partial(torch_run, mlp((256, 256))),
+                "linear": partial(torch_run, linear()),
+                "River's GaussianNB": river_run,
+            }.items()
+            for asked, of in ((", default", list), (", and ten metrics", ten))
+        },
+        rounds,
+    )
+    table(
+        ["learner, records", "share of the run"],
+        [[name, f"{100 * median(shares):.1f} %"] for name, shares in given.items()],
+    )
+    return given
+
+
+def compare_on(path: Path) -> dict[str, Any]:
+    """Compare all figures on a real stream of two classes, the last column."""
+    with gzip.open(path, "rt", newline="") as file:
+        _, *lines = csv.reader(file)
+    x = np.array([row[:-1] for row in lines], np.float32)
+    y = np.array([int(row[-1] == lines[0][-1]) for row in lines])
+    stream: list[Any] = [
+        (dict(enumerate(row)), label) for row, label in zip(x.tolist(), y.tolist(), strict=True)
+    ]
+    kept: dict[str, Any] = {}
+    for size in (1, BATCH):
+        told = metrics.base.Metrics(ten())
+        pipeline = river_run(x, y, size)
+        source: Any = pipeline.source
+        evaluator = Prequential(
+            metrics=ten(), label_names=lambda source=source: source.labels.names
+        )
+        scored = list(pipeline)
+        reports = list(evaluator(scored))
+        if size == 1:
+            evaluate.progressive_val_score(stream, bayes(), told)
+        else:
+            tell(told, scored, source.labels.names)
+        figures = reports[-1].metrics[-1]["metrics"]
+        kept[f"batches of {size}"] = {
+            name: (figures[name], metric.get()) for name, metric in zip(TEN, told, strict=True)
+        }
+    table(
+        ["", *(f"{who}, {size}" for size in kept for who in ("ours", "River"))],
+        [[name, *(str(v) for pairs in kept.values() for v in pairs[name])] for name in TEN],
+    )
+    pairs = [pair for figures in kept.values() for pair in figures.values()]
+    print(f"{sum(one == other for one, other in pairs)} of {len(pairs)} are the same in all digits")
+    return kept
+
+
+def tell(told: Any, scored: list[Scored], names: list[Any]) -> None:
+    """Tell River's metrics of the same predictions, before each batch is learned."""
+    for each in scored:
+        for y, said in zip(each.incoming.y.tolist(), each.prediction.tolist(), strict=True):
+            if said >= 0:
+                told.update(names[y], names[said])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--elec2", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    ours(predictions(2000, 2), ten)  # imports and first-call work are nobody's speed
+    print(machine())
+    kept = costs(options.rows, options.rounds)
+    print()
+    kept["shares"] = shares(min(options.rows, 20_000), options.rounds)
+    if options.elec2:
+        print()
+        kept["figures"] = compare_on(options.elec2)
+    save("evaluator", kept)
+
+
+if __name__ == "__main__":
+    main()

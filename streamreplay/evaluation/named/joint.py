@@ -1,0 +1,125 @@
+"""How often each label met each prediction."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.groups import GroupIndex
+from streamreplay.stage import State
+
+__all__ = ["Cells", "Joint", "pair", "unpair"]
+
+Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Labels int64[m], predictions int64[m] and how often they met, float64[m]."""
+
+
+class Joint:
+    """Counts of pairs of label and prediction; memory grows with the pairs that there are.
+
+    Counts are float64, exact up to 2**53 rows; weights make them inexact. Pairs are in the order in
+    which the stream first showed them: that in which River, told of each row, would meet classes,
+    and by which it adds up.
+
+    Examples
+    --------
+    >>> joint = Joint()
+    >>> joint.add(pair(np.array([2, 0, 2]), np.array([1, 0, 1])))
+    >>> [column.tolist() for column in joint.cells()], joint.rows
+    ([[2, 0], [1, 0], [2.0, 1.0]], 3.0)
+    """
+
+    def __init__(self) -> None:
+        self._slot: dict[int, int] = {}  # by code of a pair, in order of first sight
+        self._y = np.zeros(4, np.int64)
+        self._prediction = np.zeros(4, np.int64)
+        self._counts = np.zeros(4)
+
+    @property
+    def rows(self) -> float:
+        """Rows counted."""
+        return float(self._counts.sum())
+
+    def add(self, codes: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> None:
+        """Count rows, [n], by the codes of their pairs."""
+        if len(codes):
+            self.add_groups(GroupIndex.of(codes), weights)
+
+    def add_groups(self, index: GroupIndex, weights: NDArray[np.float64] | None = None) -> None:
+        """Count rows whose codes are indexed already."""
+        sums: NDArray[Any] = index.counts
+        if weights is not None:
+            sums = np.add.reduceat(weights[index.order], index.starts)
+        first = np.argsort(index.order[index.starts])
+        slots = self._slots(index.ids[first])
+        self._counts[slots] += sums[first]
+
+    def decay(self, factor: float) -> None:
+        """Multiply all counts so far."""
+        self._counts *= factor
+
+    def cells(self) -> Cells:
+        """Return all pairs in order of first sight, as views."""
+        n = len(self._slot)
+        return self._y[:n], self._prediction[:n], self._counts[:n]
+
+    def state_dict(self) -> State:
+        """Return codes, int64[m], and counts, float64[m]."""
+        return {
+            "codes": np.array(list(self._slot), np.int64),
+            "counts": self._counts[: len(self._slot)].copy(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self._slot.clear()
+        self._counts[:] = 0
+        slots = self._slots(np.asarray(state["codes"]))
+        self._counts[slots] = state["counts"]
+
+    def _slots(self, codes: NDArray[np.int64]) -> list[int]:
+        slot, known = self._slot, len(self._slot)
+        slots = [slot.setdefault(code, len(slot)) for code in codes.tolist()]
+        n = len(slot)
+        if n > len(self._counts):
+            room = max(n, 2 * len(self._counts)) - len(self._counts)
+            self._y = np.pad(self._y, (0, room))
+            self._prediction = np.pad(self._prediction, (0, room))
+            self._counts = np.pad(self._counts, (0, room))
+        if n > known:
+            new = np.array(list(slot)[known:], np.int64)
+            self._y[known:n], self._prediction[known:n] = unpair(new)
+        return slots
+
+
+def pair(y: NDArray[np.int64], prediction: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a code for each pair of indices below 2**31: small for small ones, none twice.
+
+    That is Szudzik's pairing: of 256 classes, all codes are below 2**16.
+
+    Examples
+    --------
+    >>> pair(np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0])).tolist()
+    [0, 1, 2, 3, 6]
+    """
+    codes: NDArray[np.int64] = np.where(
+        y >= prediction, y * y + y + prediction, prediction * prediction + y
+    )
+    return codes
+
+
+def unpair(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs that have these codes.
+
+    Examples
+    --------
+    >>> [column.tolist() for column in unpair(np.array([0, 1, 2, 3, 6]))]
+    [[0, 0, 1, 1, 2], [0, 1, 0, 1, 0]]
+    """
+    root = np.sqrt(codes.astype(np.float64)).astype(np.int64)
+    root -= root * root > codes  # what rounding may have added
+    rest = codes - root * root
+    first = rest < root
+    return np.where(first, rest, root), np.where(first, root, rest - root)
