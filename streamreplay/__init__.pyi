@@ -33,10 +33,11 @@ from .errors import (
     SourceError,
     StreamReplayError,
 )
-from .evaluation import Holdout, Prequential, Probe
+from .evaluation import Detector, DriftMonitor, Holdout, Prequential, Probe
 from .ingest import (
     ArraySource,
     CsvSource,
+    Experiences,
     JsonlSource,
     Labels,
     LateLabels,
@@ -81,10 +82,13 @@ __all__ = [
     "CosineLinear",
     "CsvSource",
     "DecayedReservoirBuffer",
+    "Detector",
     "DivergenceError",
+    "DriftMonitor",
     "ExemplarsBuffer",
     "ExemplarsSelectionStrategy",
     "ExperienceBalancedBuffer",
+    "Experiences",
     "GSSGreedySelectionStrategy",
     "GroupBalancedDataLoader",
     "GroupBalancedInfiniteDataLoader",

@@ -22,6 +22,7 @@ PAGES = {
     "docs/levers.md": 3,
     "docs/models.md": 4,
     "docs/comparing.md": 3,
+    "docs/drift.md": 3,
     "docs/targets.md": 4,
     "docs/methods.md": 5,
     "docs/retention.md": 2,

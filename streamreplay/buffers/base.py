@@ -109,6 +109,7 @@ class ExemplarsBuffer:
         if policy.announced is not None and policy.announced < 1:
             raise ValueError(f"the number of groups must be at least 1, got {policy.announced}")
         self._policy = policy
+        self._built = {"max_size": max_size, "max_bytes": max_bytes}
         self._expiry: Expiry | None = None
         if ttl is not None:
             limit, by_time = parse_span("ttl", ttl)
@@ -154,6 +155,11 @@ class ExemplarsBuffer:
     def max_size(self) -> int:
         """Capacity in rows; 0 until the first row if it was given in bytes."""
         return self._store.max_size
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Capacity in bytes; None where it is in rows."""
+        return self._store.max_bytes
 
     @property
     def seen(self) -> int:
@@ -367,6 +373,7 @@ class ExemplarsBuffer:
         return {
             "max_size": self.max_size,
             "max_bytes": self._store.max_bytes,
+            "built": dict(self._built),
             "by": self.by,
             "sample": rng_state(self._rng),
             "turn": self._turn,
@@ -380,6 +387,8 @@ class ExemplarsBuffer:
     def load_state_dict(self, state: State) -> None:
         """Take over a state saved from a buffer of the same capacity and policy.
 
+        If both were built with one capacity, this one is resized as the saved one had been.
+
         Raises
         ------
         CheckpointError
@@ -392,6 +401,8 @@ class ExemplarsBuffer:
             raise CheckpointError(f"{error.args[0]}: is not in the state") from None
 
     def _load(self, state: State) -> None:
+        if state.get("built") == self._built:
+            self._resize_as(state)
         expect("max_bytes", state["max_bytes"], self._store.max_bytes)
         if self._store.max_bytes is None:
             expect("max_size", state["max_size"], self.max_size)
@@ -403,7 +414,13 @@ class ExemplarsBuffer:
         if self._expiry is not None:
             self._expiry.load_state_dict(state["expiry"])
         self._turn = int(state["turn"])
+        self._built = dict(state.get("built") or self._built)
         self._pending = None
+
+    def _resize_as(self, state: State) -> None:
+        self._store.max_bytes = state["max_bytes"]
+        if state["max_bytes"] is None and state["max_size"] != self.max_size:
+            self._reservoir.resize(int(state["max_size"]))
 
     def _commit(self) -> None:
         pending, self._pending = self._pending, None

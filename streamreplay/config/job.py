@@ -22,7 +22,9 @@ from pydantic import (
 __all__ = [
     "Backbone",
     "Buffer",
+    "Drift",
     "Evaluator",
+    "Experiences",
     "Job",
     "Learner",
     "Mixer",
@@ -103,6 +105,18 @@ class Source(_Section):
     max_line_bytes: Positive = 1 << 20
     """Longer lines are dead letters."""
     split: Split | None = None
+
+
+class Experiences(_Section):
+    """Where one experience ends and the next begins, if the stream does not say so."""
+
+    by: Literal["count", "time", "drift"] = "drift"
+    """count (every `rows` rows), time (every `seconds` of event time), or drift (when a [[drift]]
+    says new_experience, which goes with the other two as well)."""
+    rows: Positive | None = None
+    """count: rows of an experience; it ends at the next end of a batch."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """time: seconds of event time of an experience."""
 
 
 class Backbone(_Section):
@@ -312,6 +326,26 @@ class Evaluator(_Section):
     """More scores, by River's metrics: names, or constructors such as "FBeta(beta=0.5)"."""
 
 
+class Drift(_Section):
+    """What is watched for drift, and what a drift does: see docs/drift.md."""
+
+    detector: str = "ADWIN()"
+    """A detector of River, as it is constructed: ADWIN(delta=0.002), KSWIN(), PageHinkley(), DDM(),
+    EDDM(), HDDMA(), HDDMW(), FHDDM()."""
+    on: str = "error"
+    """error, loss, feature:NAME (or its index), label:NAME (the share of a class), or features and
+    labels: a detector for each of them."""
+    name: Annotated[str, AfterValidator(_check_name)] | None = None
+    """What the log calls it; by default its detector and `on`, as adwin-error."""
+    actions: list[str] = []
+    """What a drift does: new_experience, replay(2.0, rows=5000), lr(0.5, rows=5000), shrink(0.5),
+    forget(1000), restart_schedule, checkpoint."""
+    warning_actions: list[str] = []
+    """What a warning does, of detectors that give one."""
+    cooldown: Count = 0
+    """Rows after a drift in which nothing more is reported."""
+
+
 class Test(_Section):
     """Rows that are never learned, to test retention on: a file, or a share of the source."""
 
@@ -384,12 +418,15 @@ class Job(_Section):
     seed: Seed = 0
     """Everything random derives from it."""
     source: Source = Source()
+    experiences: Experiences | None = None
     backbone: Backbone | None = None
     buffer: Buffer = Buffer()
     mixer: Mixer = Mixer()
     learner: OneOrSeveral = Learner()
     """One learner, or an array of them that learn side by side from the same rows."""
     evaluator: Evaluator = Evaluator()
+    drift: list[Drift] = []
+    """An array of what is watched for drift."""
     test: Test | None = None
     probe: Probe | None = None
     run: Run = Run()

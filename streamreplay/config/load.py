@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from streamreplay.config.job import Job, NamedLearner
-from streamreplay.config.several import find_learner, inherit
+from streamreplay.config.several import find_learner, find_monitor, inherit
 from streamreplay.errors import ConfigError
 
 __all__ = ["known_keys", "load_job", "section_of"]
@@ -38,7 +38,8 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
     overrides : sequence of str
         ``section.key=value``, the value in TOML, or a bare string where it is not TOML. Later ones
         win. Paths in them are relative to the working directory. Of several learners one is named
-        by its place or its name: ``learner.0.lr=0.1``, ``learner.small.lr=0.1``.
+        by its place or its name: ``learner.0.lr=0.1``, ``learner.small.lr=0.1``; so is a
+        ``[[drift]]``.
 
     Raises
     ------
@@ -107,9 +108,11 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
         raise ConfigError(f"command line: a setting is section.key=value, got {override!r}")
     value, node, within = _value(text), tree, keys
     place = find_learner(tree, keys, grow=grow)
+    if place is None:
+        place = find_monitor(tree, keys)
     if place is not None:
-        node, within = tree["learner"][place], keys[2:]
-        keys = ("learner", str(place), *within)
+        node, within = tree[keys[0]][place], keys[2:]
+        keys = (keys[0], str(place), *within)
     for key in within[:-1]:
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
@@ -209,7 +212,8 @@ def _nearest(loc: tuple[str | int, ...]) -> str:
     }
     near = difflib.get_close_matches(last, sorted(siblings), 1)
     if not near:
-        by_leaf = {key.rpartition(".")[2]: key for key in keys}
+        # the name of a [[drift]] is not what is meant elsewhere
+        by_leaf = {key.rpartition(".")[2]: key for key in keys if key != "drift.name"}
         near = [by_leaf[leaf] for leaf in difflib.get_close_matches(last, sorted(by_leaf), 1)]
     return f", did you mean {near[0]}?" if near else ""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamreplay.branches import Branches
+from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.config.buffers import make_buffer
 from streamreplay.config.evaluator import make_evaluator
 from streamreplay.config.imports import blame
@@ -14,9 +15,11 @@ from streamreplay.config.job import Job
 from streamreplay.config.job import Probe as ProbeSettings
 from streamreplay.config.learners import make_learner
 from streamreplay.config.modules import make_backbone
+from streamreplay.config.monitors import Parts, make_experiences, make_monitor
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Probe
+from streamreplay.ingest import Experiences
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Pipeline, Stage
@@ -33,11 +36,11 @@ def build(
 ) -> Pipeline:
     """Open a job's source and put its stages behind it.
 
-    The stages are ``probe``, ``holdout``, ``backbone`` (if the job has them), ``buffer`` (of no
-    capacity if its kind is none), ``mixer``, ``learner`` and ``evaluator``. With several learners
-    they are ``probe``, ``holdout``, ``backbone``, ``buffer`` (if all share it) and ``learners``:
-    `Branches`, with the others for each learner. Each part has the seed that it has alone. What the
-    stream calls its classes is in ``pipeline.source.labels``.
+    The stages are ``experiences``, ``probe``, ``holdout``, ``backbone`` (if the job has them),
+    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner``, ``evaluator`` and
+    ``drift`` (if the job has any). With several learners they are the same up to ``buffer`` (if all
+    share it) and ``learners``: `Branches`, with the others for each learner. Each part has the seed
+    that it has alone. What the stream calls its classes is in ``pipeline.source.labels``.
 
     Parameters
     ----------
@@ -67,6 +70,9 @@ def build(
     """
     source, test = open_inputs(job, on_dead=on_dead, stop=stop)
     stages: dict[str, Stage[Any, Any]] = {}
+    experiences = make_experiences(job)
+    if experiences is not None:
+        stages["experiences"] = experiences
     if job.probe is not None:
         stages["probe"] = _probe(job.probe)
     if job.test is not None and test is not None:
@@ -79,19 +85,26 @@ def build(
         branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
         stages["learners"] = Branches(branches)
     else:
-        stages |= _chain(job, source, trusted=trusted)
+        stages |= _chain(job, source, experiences, trusted=trusted)
     return Pipeline(source, **stages)
 
 
 def _branch(job: Job, name: str, source: Any, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
     try:
-        return _chain(job.alone(name), source, trusted=trusted, shares=job.buffer.shared)
+        shares = job.buffer.shared
+        return _chain(job.alone(name), source, None, trusted=trusted, shares=shares, alone=False)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error.__cause__
 
 
 def _chain(
-    job: Job, source: Any, *, trusted: bool, shares: bool = False
+    job: Job,
+    source: Any,
+    experiences: Experiences | None,
+    *,
+    trusted: bool,
+    shares: bool = False,
+    alone: bool = True,
 ) -> dict[str, Stage[Any, Any]]:
     """Make what there is for each learner; no buffer if it shares one."""
     from streamreplay.config.methods import (  # noqa: PLC0415 - slow: imports torch
@@ -100,6 +113,7 @@ def _chain(
     )
 
     stages: dict[str, Stage[Any, Any]] = {}
+    own: ExemplarsBuffer | None = None
     if job.only_learner.river is None:
         job = with_method(job)
     seed = spawn_seed(job.seed, "learner")
@@ -108,15 +122,18 @@ def _chain(
     chooses = method is not None and method.retrieve is not None
     buffer, candidates = replay_settings(job, chooses=chooses)
     if not shares:
-        stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
+        own = stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
     elif buffer != job.buffer:
         raise ConfigError(
             f"learner.method: {job.only_learner.method} has a buffer of its own, and goes without "
             "buffer.shared"
         )
-    stages["mixer"] = _mixer(job, candidates)
+    mixer = stages["mixer"] = _mixer(job, candidates)
     stages["learner"] = learner
     stages["evaluator"] = make_evaluator(job, source)
+    monitor = make_monitor(job, Parts(experiences, own, mixer, learner, alone), source)
+    if monitor is not None:
+        stages["drift"] = monitor
     return stages
 
 

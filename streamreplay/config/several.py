@@ -1,4 +1,4 @@
-"""Several learners in a job file: an array of tables, which take after the job's sections."""
+"""Arrays of tables in a job file: several learners, which take after the job's sections, drift."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streamreplay.config.buffers import EITHER, GOES_WITH
 from streamreplay.config.job import Buffer
 from streamreplay.errors import ConfigError
 
-__all__ = ["find_learner", "inherit"]
+__all__ = ["find_learner", "find_monitor", "inherit"]
 
 _EXCLUDES = (*EITHER, ("max_size", "max_bytes"))
 
@@ -60,6 +60,44 @@ def find_learner(tree: dict[str, Any], keys: tuple[str, ...], *, grow: bool) -> 
         tree["learner"] = [*learners, {}]
     elif not isinstance(learners[place], dict):
         raise ConfigError(f"command line: {setting}: learner[{place}] is not a section")
+    return place
+
+
+def find_monitor(tree: dict[str, Any], keys: tuple[str, ...]) -> int | None:
+    """Return which ``[[drift]]`` a setting is about; None if it is about something else.
+
+    It is named by its place, 0 for the first, or by its name; the place after the last makes a new
+    one.
+
+    Raises
+    ------
+    ConfigError
+        There is no such one.
+
+    Examples
+    --------
+    >>> tree = {"drift": [{"name": "slow"}]}
+    >>> [find_monitor(tree, ("drift", key, "on")) for key in ("0", "slow", "1")]
+    [0, 0, 1]
+    """
+    if keys[0] != "drift":
+        return None
+    setting, monitors = ".".join(keys), tree.setdefault("drift", [])
+    if not isinstance(monitors, list) or len(keys) != 3:
+        raise ConfigError(
+            f"command line: {setting}: drift is an array [[drift]]: name one by its place or its "
+            "name, and its key, as drift.0.on"
+        )
+    names = [each.get("name") if isinstance(each, dict) else None for each in monitors]
+    place = int(keys[1]) if keys[1].isdecimal() else -1
+    if keys[1] in names:
+        place = names.index(keys[1])
+    if not 0 <= place <= len(monitors):
+        raise ConfigError(f"command line: {setting}: there is no [[drift]] {keys[1]!r}")
+    if place == len(monitors):
+        monitors.append({})
+    elif not isinstance(monitors[place], dict):
+        raise ConfigError(f"command line: {setting}: drift[{place}] is not a section")
     return place
 
 

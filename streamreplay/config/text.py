@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import tomli_w
 from pydantic import BaseModel
@@ -73,6 +73,9 @@ _EXAMPLES = {
     "learner.replay_rows_per_second": "10_000.0",
     "learner.huber": "1.0",
     "learner.river": "'forest.ARFClassifier(n_models=10, seed=1)'",
+    "experiences.rows": "10_000",
+    "experiences.seconds": "86_400.0",
+    "drift.name": '"adwin-error"',
     "test.path": '"test.jsonl"',
     "test.share": "0.1",
     "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',
@@ -127,10 +130,12 @@ def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
         if section is None:
             own += _line(prefix + name, field, off=off)
             continue
-        hidden = off or field.default is None
+        array = get_origin(field.annotation) is list
+        hidden = off or array or field.default is None
+        header = f"[[{prefix}{name}]]" if array else f"[{prefix}{name}]"
         title = inspect.cleandoc(section.__doc__ or "").replace("\n\n", "\n")
         said = textwrap.indent(title, "# ")
-        inner += f"\n{said}\n{'# ' if hidden else ''}[{prefix}{name}]\n"
+        inner += f"\n{said}\n{'# ' if hidden else ''}{header}\n"
         inner += _section(section, f"{prefix}{name}.", off=hidden)
     return own + inner
 

@@ -1,7 +1,9 @@
-"""What a model knew when, and what it forgot: prequential scores and retention."""
+"""What a model knew when, what it forgot, and where the stream drifted."""
 
+from streamreplay.evaluation.drift import DriftMonitor
 from streamreplay.evaluation.holdout import Holdout
 from streamreplay.evaluation.prequential import Prequential
 from streamreplay.evaluation.probe import Probe
+from streamreplay.evaluation.watches import Detector
 
-__all__ = ["Holdout", "Prequential", "Probe"]
+__all__ = ["Detector", "DriftMonitor", "Holdout", "Prequential", "Probe"]

@@ -4,6 +4,7 @@ from streamreplay.ingest.arrays import ArraySource
 from streamreplay.ingest.coded import Coded
 from streamreplay.ingest.csvfile import CsvSource
 from streamreplay.ingest.deadletters import DeadLetters
+from streamreplay.ingest.experiences import Experiences
 from streamreplay.ingest.idx import open_idx
 from streamreplay.ingest.jsonl import JsonlSource
 from streamreplay.ingest.labels import Labels, Name
@@ -17,6 +18,7 @@ __all__ = [
     "Coded",
     "CsvSource",
     "DeadLetters",
+    "Experiences",
     "JsonlSource",
     "Labels",
     "LateLabels",

@@ -24,6 +24,7 @@ __all__ = [
     "cosine",
     "inverse_sqrt",
     "inverse_time",
+    "set_rate",
     "warmup",
 ]
 
@@ -226,8 +227,14 @@ class Scheduler:
         """Count steps from here."""
         self.steps = 0
 
-    def set(self, optimizer: Optimizer) -> None:
+    def set(self, optimizer: Optimizer, boost: float = 1.0) -> None:
         """Set what the next training step takes.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+        boost : float
+            What the learning rate is multiplied with beside the schedule.
 
         Raises
         ------
@@ -242,7 +249,7 @@ class Scheduler:
             )
         for group in optimizer.param_groups:
             for name in self._names:
-                _set(group, name, factor)
+                _set(group, name, factor * boost if name == "lr" else factor)
 
     def stepped(self) -> None:
         """Count a training step that was taken."""
@@ -270,6 +277,22 @@ class Scheduler:
 
     def _ask_schedule(self) -> float:
         return float(self._schedule(self.steps))
+
+
+def set_rate(optimizer: Optimizer, factor: float) -> None:
+    """Multiply the learning rate that an optimizer was built with, where there is no schedule.
+
+    Examples
+    --------
+    >>> import torch
+    >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    >>> set_rate(optimizer, 0.5)
+    >>> set_rate(optimizer, 0.5)
+    >>> optimizer.param_groups[0]["lr"]
+    0.25
+    """
+    for group in optimizer.param_groups:
+        _set(group, "lr", factor)
 
 
 def _set(group: dict[str, Any], name: str, factor: float) -> None:

@@ -352,6 +352,28 @@ class TorchLearner:
         if self._trainer.scheduler is not None:
             self._trainer.scheduler.restart()
 
+    @property
+    def scheduled(self) -> bool:
+        """Tell whether there is a schedule of the learning rate."""
+        return self._trainer.scheduler is not None
+
+    def scale_lr(self, factor: float, rows: int | None = None) -> None:
+        """Multiply the learning rate from the next batch on, beside what a schedule does.
+
+        Parameters
+        ----------
+        factor : float
+        rows : int, optional
+            For so many rows of the stream, to the end of the batch in which they are used up; a
+            later call replaces what is left of them. None: for good, times what was there before.
+
+        Raises
+        ------
+        ValueError
+            ``factor`` is not above 0 and finite, or ``rows`` is below 1.
+        """
+        self._trainer.boost.set(factor, rows)
+
     def state_dict(self) -> State:
         """Return weights, optimizer, scaler, the classes known and the random state.
 
@@ -459,6 +481,7 @@ class TorchLearner:
                 self._outputs.meet(incoming)
             self._scaler.update(incoming.x)
             self._due += len(incoming)
+            self._trainer.boost.passed(len(incoming))
             self.batches += 1
         return _scored(incoming, scores)
 
@@ -498,6 +521,7 @@ class TorchLearner:
         if not first:
             self._scaler.update(incoming.x)
         self._count_in(incoming, said)
+        trainer.boost.passed(n)
         self.batches += 1
         return Scored(incoming, *scores[:3], replayed, skipped, throttled, scores[3])
 

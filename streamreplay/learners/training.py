@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Rehearsal, describe_array
+from streamreplay.boost import Boost
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.augment import Augmentation
 from streamreplay.learners.fastpath import FastPath
@@ -19,7 +20,7 @@ from streamreplay.learners.methods import Method
 from streamreplay.learners.network import Network, describe_tensor
 from streamreplay.learners.outputs import Outputs
 from streamreplay.learners.projection import project
-from streamreplay.learners.schedules import Schedule, Scheduler
+from streamreplay.learners.schedules import Schedule, Scheduler, set_rate
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.step import Loss, Step
 from streamreplay.learners.teachers import Average, Snapshot
@@ -136,6 +137,8 @@ class Trainer:
                 weight_decay=training.schedule_weight_decay,
                 restart=training.schedule_restarts,
             )
+        self.boost = Boost()
+        """What the learning rate is multiplied with beside the schedule."""
         self.outputs: Outputs | None = None
         """What outputs stand for, where they are no classes."""
         self._rows = 0  # labelled rows learned from
@@ -261,6 +264,7 @@ class Trainer:
             "average": None if self.average is None else self.average.state_dict(),
             "snapshot": None if self.snapshot is None else self.snapshot.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "boost": self.boost.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -272,6 +276,7 @@ class Trainer:
                 part.load_state_dict(state[name], live)  # type: ignore[union-attr]
         if _given("scheduler", state["scheduler"], self.scheduler):
             self.scheduler.load_state_dict(state["scheduler"])  # type: ignore[union-attr]
+        self.boost.load_state_dict(state.get("boost") or Boost().state_dict())
 
     # -- what may be a user's own function; a job goes by their names --------------
 
@@ -392,9 +397,7 @@ class Trainer:
             self._project(references)
         if self._training.clip_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(net.parameters, self._training.clip_grad_norm)
-        if self.scheduler is not None:
-            self.scheduler.set(net.optimizer)
-            self.scheduler.stepped()
+        self._set_rate()
         if fast is None:
             net.optimizer.step()
         else:
@@ -402,6 +405,14 @@ class Trainer:
         if self.average is not None:
             self.average.update(net.module)
         return True
+
+    def _set_rate(self) -> None:
+        """Set the learning rate of the step that comes now."""
+        if self.scheduler is not None:
+            self.scheduler.set(self._net.optimizer, self.boost.factor)
+            self.scheduler.stepped()
+        elif self.boost.used:
+            set_rate(self._net.optimizer, self.boost.factor)
 
     @property
     def _looks_at_gradients(self) -> bool:

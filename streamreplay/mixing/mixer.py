@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Rehearsal
+from streamreplay.boost import Boost
 from streamreplay.draws import draw_balanced
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
 from streamreplay.stage import State, expect
@@ -82,6 +83,42 @@ class Mixer:
         self.candidates = candidates
         self._rng = make_rng(seed)
         self._turn = 0  # odd rows dealt so far: whose turn the next one is
+        self._boost = Boost()
+
+    def boost(self, factor: float, rows: int | None = None) -> None:
+        """Draw so many times ``batch_size_mem`` rows for a pass, from the next batch on.
+
+        Rounded to whole rows, and never more than there are without replacement. Candidates are
+        multiplied as well.
+
+        Parameters
+        ----------
+        factor : float
+        rows : int, optional
+            For so many rows of the stream, to the end of the batch in which they are used up; a
+            later call replaces what is left of them. None: for good, times what was there before.
+
+        Raises
+        ------
+        ValueError
+            ``factor`` is not above 0 and finite, or ``rows`` is below 1.
+
+        Examples
+        --------
+        >>> mixer = Mixer(10)
+        >>> mixer.boost(2.0, rows=5000)
+        >>> mixer.drawn
+        20
+        """
+        self._boost.set(factor, rows)
+
+    @property
+    def drawn(self) -> int:
+        """Rows for each pass of the next batch: ``batch_size_mem``, unless it is boosted."""
+        return self._times(self.batch_size_mem)
+
+    def _times(self, rows: int) -> int:
+        return round(rows * self._boost.factor) if self._boost.used else rows
 
     def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
         """Add to each rehearsal which rows of memory to learn from."""
@@ -93,9 +130,10 @@ class Mixer:
             rows, group = self._draw(rehearsal)
             count, choose = rehearsal.count_replays, None
             if self.candidates is not None:
-                choose = self.batch_size_mem  # who chooses counts
+                choose = self.drawn  # who chooses counts
             elif rows.size:
                 count(rows)
+            self._boost.passed(len(rehearsal.incoming))
             yield Rehearsal(
                 incoming,
                 rehearsal.memory,
@@ -108,7 +146,7 @@ class Mixer:
             )
 
     def _draw(self, rehearsal: Rehearsal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        n, k = len(rehearsal.memory), self.candidates or self.batch_size_mem
+        n, k = len(rehearsal.memory), self._times(self.candidates or self.batch_size_mem)
         if not self.replacement:
             k = min(k, n)
         if not (n and k):
@@ -137,6 +175,7 @@ class Mixer:
             "candidates": self.candidates,
             "rng": rng_state(self._rng),
             "turn": self._turn,
+            "boost": self._boost.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -146,3 +185,4 @@ class Mixer:
         expect("candidates", state.get("candidates"), self.candidates)
         load_rng_state("rng", self._rng, state["rng"])
         self._turn = int(state["turn"])
+        self._boost.load_state_dict(state.get("boost") or Boost().state_dict())

@@ -12,6 +12,7 @@ from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build, fault_of_user_code
 from streamreplay.errors import ConfigError
 from streamreplay.run.clock import Clock
+from streamreplay.run.drifts import asks_to_save, count_drifts, drift_message
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
@@ -172,7 +173,7 @@ class _Run:
             report = self.pipeline.step(batch)
             self.clock.learned(report)
             self._write(report)
-            if self.pipeline.position // every > before // every:
+            if self.pipeline.position // every > before // every or asks_to_save(report):
                 self._save(finished=False)
             self.clock.written()
         if self.signals.requested():
@@ -189,6 +190,7 @@ class _Run:
             lines = report_lines(report, labels, outputs)
             if folder is not None and folder.predictions is not None:
                 folder.predictions.write(lines)
+        self._tell_drifts(report)
         metrics = [metrics_line(record, labels, outputs) for record in report.metrics]
         if metrics:
             self._log_metrics(report, b"".join(metrics))
@@ -197,6 +199,11 @@ class _Run:
             self.output.write(out)
         buffered = None if self.buffer is None else len(self.buffer)
         self.progress.show(self.pipeline.position, self._headlines(), buffered)
+
+    def _tell_drifts(self, report: Report) -> None:
+        for record in report.metrics:
+            if record["kind"] == "drift" and not self.options.quiet:
+                self.progress.say(drift_message(record))
 
     def _log_metrics(self, report: Report, lines: bytes) -> None:
         for record in report.metrics:
@@ -283,6 +290,8 @@ class _Run:
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
         else:
             parts += [f"{name} {value:.4f}" for name, value in self._headlines().items()]
+        if self.job.drift:
+            parts.append(f"{count_drifts(self.pipeline)} drifts")
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")

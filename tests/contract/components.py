@@ -14,11 +14,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from river import drift as river_drift
 from river import forest, linear_model, multioutput, preprocessing
 from torch import nn
 from torch.optim import SGD, Adam
 
-from streamreplay.batch import Batch, GroupBy, Rehearsal, Scored
+from streamreplay.batch import Batch, GroupBy, Rehearsal, Report, Scored
 from streamreplay.branches import Branches
 from streamreplay.buffers import (
     ClassBalancedBuffer,
@@ -36,10 +37,11 @@ from streamreplay.buffers.selection import (
     HerdingSelectionStrategy,
     LossAwareSelectionStrategy,
 )
-from streamreplay.evaluation import Holdout, Prequential, Probe
+from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential, Probe
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
+    Experiences,
     JsonlSource,
     LateLabels,
     hold_out,
@@ -73,11 +75,13 @@ __all__ = [
     "rows",
 ]
 
+drift: Any = river_drift  # its constructors have no types
+
 ROWS = 23  # a prime: no batch size divides it
 CLASSES = 4
 FEATURES = 3
 
-_Record = TypeVar("_Record", Batch, Rehearsal, Scored)
+_Record = TypeVar("_Record", Batch, Rehearsal, Scored, Report)
 
 
 class AnyStage(Protocol):
@@ -376,6 +380,23 @@ def _scored_goals(size: int, *, labels: bool = False) -> tuple[Scored, ...]:
 
 
 @cache
+def _reports_of_goals(size: int, *, labels: bool = False) -> tuple[Report, ...]:
+    return _read_only(Prequential(report_every=7)(_scored_goals(size, labels=labels)))
+
+
+@cache
+def _timed(size: int) -> tuple[Batch, ...]:
+    """Give rows times that run on unevenly, with some missing and some late."""
+    batches = []
+    for batch in rows(size):
+        time = (batch.t**1.3).astype(np.float64)
+        time[batch.t % 5 == 2] = np.nan
+        time[batch.t % 11 == 0] -= 6
+        batches.append(replace(batch, time=time))
+    return _read_only(batches)
+
+
+@cache
 def _labelled_late(size: int) -> tuple[Batch, ...]:
     """Show an experience without labels, then its labels without features, then another one."""
     n = 12 // size
@@ -436,6 +457,29 @@ def _scored(size: int) -> tuple[Scored, ...]:
     return _read_only(scored)
 
 
+@cache
+def _reports(size: int) -> tuple[Report, ...]:
+    """Report on such a stream, with records at other rows than where anything drifts."""
+    return _read_only(Prequential(report_every=7)(_scored(size)))
+
+
+def _monitor(*, labels: bool = False) -> DriftMonitor:
+    """Watch with detectors that are so quick to judge that each fires a few times in 36 rows."""
+    kswin = drift.KSWIN(alpha=0.5, window_size=6, stat_size=3, seed=1)
+    named = [
+        Detector(drift.ADWIN(clock=1, min_window_length=2, grace_period=3, delta=0.9), "loss"),
+        Detector(drift.binary.DDM(3, 0.5, 1.0), cooldown=2),
+        Detector(drift.PageHinkley(2, threshold=0.5), "features", actions={"look": _look}),
+        Detector(kswin, "feature:1", warning_actions={}),
+        Detector(drift.binary.HDDMW(0.9, 0.95), "labels"),
+    ]
+    return DriftMonitor(named[3:] if labels else named)
+
+
+def _look(record: dict[str, Any]) -> None:
+    assert record["actions"] == ["look"]
+
+
 def _read_only(records: Iterable[_Record]) -> tuple[_Record, ...]:
     """Make any attempt to write to a record an error."""
     frozen = tuple(records)
@@ -447,7 +491,7 @@ def _read_only(records: Iterable[_Record]) -> tuple[_Record, ...]:
 def _freeze(part: Any) -> None:
     if isinstance(part, np.ndarray):
         part.flags.writeable = False
-    elif isinstance(part, Batch | Rehearsal | Scored):
+    elif isinstance(part, Batch | Rehearsal | Scored | Report):
         for field in fields(part):
             _freeze(getattr(part, field.name))
 
@@ -628,6 +672,13 @@ STAGES: dict[str, StageCase] = {
     "river on the rest": StageCase(
         lambda _: _river(linear_model.SoftmaxRegression()), _probed, random=False
     ),
+    "drift": StageCase(lambda _: _monitor(), _reports, random=False),
+    "drift(labels)": StageCase(
+        lambda _: _monitor(labels=True), partial(_reports_of_goals, labels=True), random=False
+    ),
+    "experiences": StageCase(lambda _: Experiences(), rows, random=False),
+    "experiences(rows)": StageCase(lambda _: Experiences(rows=7), rows, random=False),
+    "experiences(seconds)": StageCase(lambda _: Experiences(seconds=2.5), _timed, random=False),
     "holdout": StageCase(lambda _: Holdout(_test_set()), rows, random=False),
     "holdout(every)": StageCase(
         lambda _: Holdout(_test_set(), every=5, chunk=4), rows, random=False

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from river import drift as river_drift
 from torch import nn
 from torch.optim import SGD, Adam
 
@@ -19,15 +20,19 @@ from streamreplay.branches import Branches
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
 from streamreplay.errors import CheckpointError
-from streamreplay.evaluation import Holdout, Prequential
-from streamreplay.ingest import ArraySource
+from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential
+from streamreplay.ingest import ArraySource, Experiences
 from streamreplay.learners import TorchLearner, linear, mlp
+from streamreplay.learners.schedules import inverse_sqrt
+from streamreplay.learners.training import Training
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline, Source
 from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash
 from tests.contract.replays import REPLAYS, MethodCase
+
+drift: Any = river_drift  # its constructors have no types
 
 Make = Callable[[Path, int], Pipeline]
 """Given a folder for its source's file, and a seed."""
@@ -121,6 +126,45 @@ def _several(folder: Path, seed: int, *, shared: bool) -> Pipeline:
     )
 
 
+def _drifting(folder: Path, seed: int) -> Pipeline:
+    """Drifts all the time, and each changes every other stage."""
+    source = SOURCES["arrays"]
+    experiences = Experiences(rows=11)
+    buffer = ClassBalancedBuffer(20, seed)
+    mixer = Mixer(3, steps=2, seed=seed)
+    training = Training(schedule=inverse_sqrt(20))
+    learner = TorchLearner(_noisy, partial(Adam, lr=0.01), training=training, seed=seed)
+    plain = TorchLearner(_noisy, partial(SGD, lr=0.01), seed=seed)
+    actions: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "begin": lambda _: experiences.begin(),
+        "replay": lambda _: mixer.boost(1.5, rows=5),
+        "lr": lambda _: plain.scale_lr(0.5, rows=5),
+        "lr for good": lambda _: learner.scale_lr(0.9),
+        "shrink": lambda _: buffer.resize(buffer.max_size - 1),
+        "forget": lambda record: buffer.forget(where=lambda b: b.t < record["position"] - 9),
+        "restart": lambda _: learner.restart_schedule(),
+    }
+    ddm = Detector(drift.binary.DDM(3, 0.5, 1.0), warning_actions=actions)
+    ph = Detector(drift.PageHinkley(2, threshold=0.5), "feature:0", actions=actions, cooldown=3)
+    return Pipeline(
+        source(folder, 3),
+        experiences=experiences,
+        holdout=Holdout(_test(source(folder, 3)), every=8, chunk=5),
+        buffer=buffer,
+        mixer=mixer,
+        learners=Branches(
+            {
+                "scheduled": {"learner": learner, "evaluator": Prequential(report_every=6)},
+                "plain": {
+                    "learner": plain,
+                    "evaluator": Prequential(report_every=4),
+                    "drift": DriftMonitor([ddm, ph]),
+                },
+            }
+        ),
+    )
+
+
 def _replayed(case: MethodCase, folder: Path, seed: int) -> Pipeline:
     """Late classes, experiences, held-out rows, two passes, memory that is full half-way."""
     return Pipeline(
@@ -147,6 +191,7 @@ PIPELINES: dict[str, Make] = {
     "numbers": partial(_goals, "goals"),
     "labels": partial(_goals, "goals.jsonl"),
     "without replay": _plain,
+    "drifting": _drifting,
     "several": partial(_several, shared=False),
     "several(shared)": partial(_several, shared=True),
     **{name: partial(_replayed, case) for name, case in REPLAYS.items()},

@@ -1,0 +1,40 @@
+"""What the command does and says where the stream drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streamreplay.batch import Report
+from streamreplay.stage import Pipeline
+
+__all__ = ["asks_to_save", "count_drifts", "drift_message"]
+
+
+def asks_to_save(report: Report) -> bool:
+    """Tell whether a drift of this batch is to be followed by a checkpoint."""
+    return any("checkpoint" in record.get("actions", ()) for record in report.metrics)
+
+
+def count_drifts(pipeline: Pipeline) -> int:
+    """Return the drifts since the stream began, of all learners."""
+    learners: Any = pipeline.stages.get("learners")
+    chains: list[Mapping[str, Any]] = [pipeline.stages]
+    if learners is not None:
+        chains = list(learners.branches.values())
+    return sum(stages["drift"].drifts for stages in chains if "drift" in stages)
+
+
+def drift_message(record: Mapping[str, Any]) -> str:
+    """Write a record of kind ``drift`` for people.
+
+    Examples
+    --------
+    >>> record = {"level": "drift", "position": 10240, "name": "adwin-error", "on": "error"}
+    >>> drift_message(record | {"actions": ["replay(2.0, rows=5000)", "checkpoint"]})
+    'drift at row 10,240 (adwin-error): replay(2.0, rows=5000), checkpoint'
+    """
+    learner = f"{record['learner']}, " if "learner" in record else ""
+    on = "" if record["name"].endswith(record["on"]) else f", {record['on']}"
+    done = f": {', '.join(record['actions'])}" if record["actions"] else ""
+    return f"{record['level']} at row {record['position']:,} ({learner}{record['name']}{on}){done}"
