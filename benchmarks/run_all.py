@@ -28,6 +28,7 @@ def main() -> None:
         ["ingest.py"],
         ["memory.py"],
         ["disk.py"],
+        ["report.py"],
         ["kills.py"],
         accuracy,
     ]

@@ -26,6 +26,7 @@ PAGES = {
     "docs/targets.md": 4,
     "docs/methods.md": 5,
     "docs/retention.md": 2,
+    "docs/reading.md": 3,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 

@@ -11,6 +11,7 @@ import typer
 
 from streamreplay import __version__
 from streamreplay.commands.demo import demo
+from streamreplay.commands.report import report
 
 __all__ = ["app"]
 
@@ -171,4 +172,5 @@ def schema() -> None:
     typer.echo(json.dumps(job_schema(), indent=2))
 
 
+app.command()(report)
 app.command()(demo)

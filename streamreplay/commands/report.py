@@ -1,0 +1,60 @@
+"""``streamreplay report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamreplay.errors import StreamReplayError
+
+__all__ = ["report"]
+
+
+def report(
+    *,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are overlaid.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the page is written.")
+    ] = Path("report.html"),
+    png: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG as well.")
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each chart as SVG as well.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="By default the runs' names.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Write a page on what runs knew when, what they forgot, what was replayed, what it cost."""
+    from rich.console import Console  # noqa: PLC0415 - slow
+
+    try:
+        from streamreplay.reading.report import (  # noqa: PLC0415 - slow
+            make_report,
+            write_page,
+            write_pictures,
+        )
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise StreamReplayError(
+            "report: matplotlib is missing, pip install 'streamreplay[plot]'"
+        ) from None
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("reading") as status:
+        made = make_report(runs, title, status.update)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_page(made, out, status.update)
+        for folder, form in ((png, "png"), (svg, "svg")):
+            if folder is not None:
+                status.update(f"writing {form.upper()} files")
+                count = len(write_pictures(made, folder, form))
+                console.print(f"{count} {form.upper()} files in {folder}", highlight=False)
+    console.print(f"{len(made.charts)} charts of {len(made.runs)} run(s)", highlight=False)
+    typer.echo(out)

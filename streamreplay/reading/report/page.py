@@ -1,0 +1,86 @@
+"""A report as one HTML file that needs nothing else, and its pictures as files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from streamreplay.reading.report.chart import Chart
+from streamreplay.reading.report.drawing import inline_svg, save_png, save_svg
+from streamreplay.reading.report.sections import Report
+
+__all__ = ["render_page", "write_page", "write_pictures"]
+
+
+def render_page(report: Report, progress: Callable[[str], None] = lambda _: None) -> str:
+    """Return the page's HTML.
+
+    Parameters
+    ----------
+    report : Report
+    progress : callable
+        Is told which chart is being drawn.
+    """
+
+    def svg(chart: Chart, *, narrow: bool) -> Markup:
+        if not narrow:
+            progress(f"drawing: {chart.title}")
+        return Markup(inline_svg(chart, narrow=narrow))  # noqa: S704 - ours, text in it is escaped
+
+    environment = Environment(
+        loader=PackageLoader("streamreplay.reading.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["code"] = _code
+    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    page = environment.get_template("page.html.j2")
+    return page.render(report=report, svg=svg, css=Markup(css)) + "\n"  # noqa: S704 - as above
+
+
+def _code(text: str) -> Markup:
+    """Set what is between backticks as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def write_page(
+    report: Report, path: Path, progress: Callable[[str], None] = lambda _: None
+) -> None:
+    """Write the page, whole or not at all."""
+    html = render_page(report, progress)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(html, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_pictures(report: Report, folder: Path, form: str) -> list[Path]:
+    """Write each chart into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    report : Report
+    folder : Path
+    form : {"png", "svg"}
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save = {"png": save_png, "svg": save_svg}[form]
+    paths = []
+    for chart in report.charts:
+        path = folder / f"{chart.name}.{form}"
+        save(chart, path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from streamreplay.errors import RunFolderError
+from streamreplay.reading.report import make_report, write_pictures
+from streamreplay.reading.report.chart import PAGE, PAPER
+from streamreplay.reading.report.drawing import inline_svg
+from streamreplay.reading.report.page import render_page
+from tests.reading.made import Made, write_run
+
+EVIL = '<script>alert("1")</script>&amp;$x_1$'
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """The elements of a page; it fails where they are not nested."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    made = Made(("a", "b", "c", EVIL))
+    run = made.write(tmp_path_factory.mktemp("runs") / "run & <b>", job="seed = 0\n")
+    return render_page(make_report([run]))
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    page = Page(html)
+    links = [a.get("href") or "" for tag in ("a", "link", "use", "image") for a in page.all(tag)]
+    links += [a.get("src") or "" for tag in ("img", "script", "iframe") for a in page.all(tag)]
+    assert links
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not page.all("script")
+    assert not re.findall(r"@import|url\((?!#)", html)
+
+
+def test_names_cannot_do_anything(html: str) -> None:
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert EVIL in Page(html).text
+    assert "run & <b>" in Page(html).text
+
+
+def test_ids_are_unique_and_links_lead_to_them(html: str) -> None:
+    page = Page(html)
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(set(ids)) == len(ids)
+    used = set(re.findall(r"url\(#([^)]+)\)", html))
+    used |= {str(a["href"])[1:] for t in ("a", "use") for a in page.all(t) if a.get("href", "x")}
+    assert used <= set(ids)
+    assert len(used) > 20
+
+
+def test_it_can_be_read_without_seeing_it(html: str) -> None:
+    page = Page(html)
+    images = [a for _, a in page.elements if a.get("role") == "img"]
+    assert len(images) == len(page.all("figure")) == 14
+    assert all(len(a.get("aria-label") or "") > 30 for a in images)
+    assert all(a.get("scope") in ("col", "row") for a in page.all("th"))
+    assert len(page.all("figcaption")) == len(page.all("details")) == len(images)
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert page.all("html")[0]["lang"] == "en"
+
+
+def test_all_sections_are_there(html: str) -> None:
+    ids = [a.get("id") for a in Page(html).all("section")]
+    parts = ("predictions", "retention", "drift", "replay", "probabilities", "cost")
+    assert ids == ["summary", *parts]
+    figures = {str(a.get("id")) for a in Page(html).all("figure")}
+    assert {f"chart-{name}" for name in ("matrix", "ages", "buffer", "stages")} <= figures
+
+
+def test_colours_are_those_of_the_theme(html: str) -> None:
+    assert not [colour for colour in PAGE.values() if colour in html]
+    css = (Path(render_page.__code__.co_filename).with_name("page.css")).read_text()
+    defined = set(re.findall(r"--([a-z0-9]+):", css))
+    assert set(re.findall(r"var\(--([a-z0-9]+)\)", html)) <= defined
+
+
+def themes() -> list[dict[str, str]]:
+    css = (Path(render_page.__code__.co_filename).with_name("page.css")).read_text()
+    found = [
+        dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    ]
+    return [*found, dict(PAPER)]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours (WCAG 2.2)."""
+
+    def light(colour: str) -> float:
+        parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", themes(), ids=["light", "dark", "paper"])
+def test_colours_can_be_told_from_the_page(theme: dict[str, str]) -> None:
+    for part, colour in theme.items():
+        if part in ("text", "soft", "link"):
+            for ground in ("page", "raised", "marked"):
+                assert contrast(colour, theme.get(ground, theme["page"])) >= 4.5, (part, ground)
+        if part.startswith("series"):
+            assert contrast(colour, theme["page"]) >= 3, part
+
+
+def test_pages_are_the_same_each_time(tmp_path: Path) -> None:
+    kinds = {"probe": False, "drifts": False, "buffer": False}
+    report = make_report([write_run(tmp_path / "run", Made().records(**kinds))])
+    assert render_page(report) == render_page(report)
+
+
+def test_what_is_missing_is_said_and_left_out(tmp_path: Path) -> None:
+    records = [
+        {"kind": "prequential", "position": 100, "experience": 0, "rows": 100, "accuracy": 0.5}
+    ]
+    report = make_report([write_run(tmp_path / "run", records)])
+    page = Page(render_page(report))
+    assert "No probe and no test set: what was forgotten is not known. Run with" in page.text
+    assert "Nobody watched for drift" in page.text
+    assert "nothing was replayed" in page.text
+    assert "what the run cost is not known" in page.text
+    assert "probabilities" not in {a.get("id") for a in page.all("section")}
+
+
+@pytest.mark.parametrize("score", ["numbers", "labels"])
+def test_other_targets_have_a_page_too(tmp_path: Path, score: str) -> None:
+    main, kept = {"numbers": ("mae", "mae"), "labels": ("exact_match", "f1_micro")}[score]
+    records: list[dict[str, Any]] = []
+    for position in (100, 200):
+        head = {"position": position, "experience_end": True, "rows": position}
+        value = {main: 0.5, f"{main}_window": 0.4, f"{main}_fading": 0.4}
+        records.append(
+            {**head, "kind": "prequential", "experience": position // 200, **value, "replayed": 9}
+            | {"no_change": {main: 0.3, f"{main}_window": 0.2}}
+        )
+        by = {str(i): {"rows": 50, kept: 0.1 * (i + 1)} for i in range(2)}
+        after = {"after_experience": position // 200, "forgetting": None}
+        records.append({**head, "kind": "retention", **after, kept: 0.6, "by_experience": by})
+    report = make_report([write_run(tmp_path / "run", records)])
+    names = [chart.name for chart in report.charts]
+    assert names == ["predictions", "retention", "matrix", "replay-share"]
+    assert ("F1" if score == "labels" else "mean absolute error") in render_page(report)
+
+
+def test_targets_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
+    one = Made().write(tmp_path / "one")
+    record = {"kind": "prequential", "position": 9, "experience": 0, "rows": 9, "mae": 1.0}
+    other = write_run(tmp_path / "other", [record])
+    with pytest.raises(RunFolderError, match=r"other: predicts numbers, but .*one predicts cl"):
+        make_report([one, other])
+
+
+def test_many_classes_experiences_and_runs_fit(tmp_path: Path) -> None:
+    made = Made([f"class {i}" for i in range(120)], rows=100, every=50)
+    runs = [
+        made.write(tmp_path / f"run{i}", job=f'seed = {i}\n[buffer]\nkind = "{i}"\n')
+        for i in range(6)
+    ]
+    report = make_report(runs)
+    charts = {chart.name: chart for chart in report.charts}
+    assert {"classes-3", "retention-classes-3", "matrix-3", "buffer-3"} < set(charts)
+    assert not [name for name in charts if name.endswith("-4")]
+    table = charts["retention-classes"].table
+    assert table is not None
+    assert len(table.rows) == 40
+    assert "drawn of the first 4 only" in " ".join(report.sections[1].missing)
+    for name in ("predictions", "retention-classes", "classes-at-end", "matrix", "buffer"):
+        assert "<path" in inline_svg(charts[name], narrow=True)
+
+
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    records = Made(("a", "b", "$\\frac$", "_d")).records(test=False, drifts=False)
+    report = make_report([write_run(tmp_path / "run", records)])
+    pictures = write_pictures(report, tmp_path / "deep" / "png", "png")
+    assert [path.stem for path in pictures] == [chart.name for chart in report.charts]
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.width == 1520
+            assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 20
+    for path in write_pictures(report, tmp_path / "svg", "svg"):
+        svg = path.read_text()
+        assert "var(--" not in svg
+        assert PAPER["page"] in svg
+        assert svg.count("<path") >= 5
