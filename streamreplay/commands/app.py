@@ -11,6 +11,7 @@ import typer
 
 from streamreplay import __version__
 from streamreplay.commands.demo import demo
+from streamreplay.commands.reading import compare, tail
 from streamreplay.commands.report import report
 
 __all__ = ["app"]
@@ -173,4 +174,6 @@ def schema() -> None:
 
 
 app.command()(report)
+app.command()(compare)
+app.command()(tail)
 app.command()(demo)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streamreplay.reading.columns import Floats
-from streamreplay.reading.intervals import t_quantile
+from streamreplay.reading.intervals import LEVEL, t_quantile
 from streamreplay.reading.trace import Trace
 
 __all__ = ["Case", "Curve", "curve", "differences", "make_cases"]
@@ -133,7 +133,7 @@ def curve(case: Case, read: Callable[[Trace], tuple[Floats, Floats] | None]) -> 
         return Curve(*found[0])
     values = np.stack([np.interp(x, *each) for each in found])
     n = len(values)
-    half = t_quantile(n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    half = t_quantile((1 + LEVEL) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
     mean: Floats = values.mean(axis=0)
     return Curve(x, mean, mean - half, mean + half)
 

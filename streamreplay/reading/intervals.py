@@ -1,96 +1,160 @@
-"""Means over a few runs, and how far they may be off."""
+"""Means with Student's intervals: of independent runs, and of dependent rows by resampling."""
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
-__all__ = ["Interval", "difference", "mean_interval", "t_quantile"]
+import numpy as np
 
-# 97.5 % quantiles of Student's t with 1, 2, ... 30 degrees of freedom
-_T = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-    *(2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423),
-)
+from streamreplay.reading.bootstrap import Units, choose_blocks, resampled_means
+
+__all__ = [
+    "LEVEL",
+    "Estimate",
+    "average",
+    "difference",
+    "mean_of_runs",
+    "mean_of_stream",
+    "t_quantile",
+]
+
+LEVEL = 0.95
+"""How often such an interval holds what it is about."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % interval.
+class Estimate:
+    """A mean, and how sure it is.
 
     Attributes
     ----------
-    mean : float
-    half : float or None
-        Half the interval's width; None for one value, which says nothing about its spread.
-    n : int
-        How many values.
+    value : float
+    error : float
+        Its standard error.
+    freedom : float
+        Degrees of freedom of the error.
     """
 
-    mean: float
-    half: float | None
-    n: int
+    value: float
+    error: float
+    freedom: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of the 95 % interval.
+
+        Examples
+        --------
+        >>> low, high = Estimate(1.0, 0.5, 10).interval
+        >>> round(low, 3), round(high, 3)
+        (-0.114, 2.114)
+        """
+        reach = t_quantile((1 + LEVEL) / 2, self.freedom) * self.error
+        return self.value - reach, self.value + reach
 
 
-def t_quantile(freedom: float) -> float:
-    """Return the 97.5 % quantile of Student's t.
+def mean_of_runs(values: Sequence[float]) -> Estimate:
+    """Estimate a mean from independent values, such as scores of runs that differ in their seed.
 
-    From the table up to 30 degrees of freedom, its logarithm between them along 1 / freedom, which
-    is at most 3 % off; beyond, by the expansion of Cornish and Fisher around the normal quantile
-    (Abramowitz and Stegun 26.7.5).
+    Raises
+    ------
+    ValueError
+        There are fewer than two.
 
     Examples
     --------
-    >>> round(t_quantile(4), 4), round(t_quantile(100), 4)
-    (2.7764, 1.984)
+    >>> mean_of_runs([0.5, 1.0])
+    Estimate(value=0.75, error=0.25, freedom=1)
     """
-    if freedom < 1:
-        raise ValueError(f"freedom must be at least 1, got {freedom}")
-    if freedom <= len(_T):
-        low = int(freedom)
-        if freedom == low:
-            return _T[low - 1]
-        share = (1 / low - 1 / freedom) / (1 / low - 1 / (low + 1))
-        return float(_T[low - 1] ** (1 - share) * _T[low] ** share)
-    z = statistics.NormalDist().inv_cdf(0.975)
-    first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + first / freedom + second / freedom**2
-
-
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Return the mean of independent values with its 95 % interval by Student's t.
-
-    Examples
-    --------
-    >>> found = mean_interval([1.0, 2.0, 3.0])
-    >>> found.mean, round(found.half, 4), found.n
-    (2.0, 2.4842, 3)
-    """
-    n, mean = len(values), statistics.fmean(values)
+    n = len(values)
     if n < 2:
-        return Interval(mean, None, n)
-    return Interval(mean, t_quantile(n - 1) * statistics.stdev(values) / sqrt(n), n)
+        raise ValueError(f"values must be at least 2, got {n}")
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return Estimate(mean, math.sqrt(variance / n), n - 1)
 
 
-def difference(values: Sequence[float], base: Sequence[float]) -> Interval:
-    """Return by how much the mean of some values is above that of others, by Welch's t.
+def mean_of_stream(
+    units: Units, resamples: int, rng: np.random.Generator
+) -> tuple[Estimate, float, bool]:
+    """Estimate a mean of dependent rows, by the stationary bootstrap.
+
+    The error is the deviation of the resampled means, and its degrees of freedom are one less than
+    there are blocks: with few of them the interval widens as it does with few independent values.
+
+    Returns
+    -------
+    estimate : Estimate
+    length : float
+        Mean length of the blocks, in units.
+    far : bool
+        Whether dependence reaches further than could be seen: the interval is too short then.
+    """
+    blocks = choose_blocks(units)
+    means = resampled_means(units, blocks.length, resamples, rng)
+    freedom = max(blocks.number - 1, 1.0)
+    error = float(means.std()) * math.sqrt((freedom + 1) / freedom)
+    return Estimate(units.mean, error, freedom), blocks.length, blocks.far
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """Estimate the mean of what several independent estimates are about.
 
     Examples
     --------
-    >>> difference([3.0], [1.0])
-    Interval(mean=2.0, half=None, n=1)
+    >>> average([Estimate(0.75, 0.1, 4), Estimate(0.25, 0.1, 4)])
+    Estimate(value=0.5, error=0.07071067811865477, freedom=8.0)
     """
-    mean, n = statistics.fmean(values) - statistics.fmean(base), min(len(values), len(base))
-    if n < 2:
-        return Interval(mean, None, n)
-    parts = [statistics.variance(each) / len(each) for each in (values, base)]
-    total = sum(parts)
-    if total == 0:
-        return Interval(mean, 0.0, n)
-    freedom = total**2 / sum(
-        part**2 / (len(each) - 1) for part, each in zip(parts, (values, base), strict=True)
-    )
-    return Interval(mean, t_quantile(freedom) * sqrt(total), n)
+    n = len(estimates)
+    value = math.fsum(each.value for each in estimates) / n
+    variance = math.fsum(each.error**2 for each in estimates)
+    return Estimate(value, math.sqrt(variance) / n, _freedom(estimates))
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Estimate by how much one is above another that is independent of it, as Welch does.
+
+    Examples
+    --------
+    >>> difference(Estimate(0.75, 0.1, 4), Estimate(0.25, 0.1, 4))
+    Estimate(value=0.5, error=0.14142135623730953, freedom=8.0)
+    """
+    error = math.sqrt(one.error**2 + other.error**2)
+    return Estimate(one.value - other.value, error, _freedom([one, other]))
+
+
+def _freedom(estimates: Sequence[Estimate]) -> float:
+    """Return the degrees of freedom of a sum: Welch (1947), eq. 28; they need not be whole."""
+    variances = [each.error**2 for each in estimates]
+    spread = sum(v**2 / each.freedom for v, each in zip(variances, estimates, strict=True))
+    return sum(variances) ** 2 / spread if spread else sum(each.freedom for each in estimates)
+
+
+def t_quantile(share: float, freedom: float) -> float:
+    """Return what a variable of Student's distribution is below with a probability above 1/2.
+
+    Parameters
+    ----------
+    share : float
+        From 0.5 to below 1.
+    freedom : float
+        At least 1.
+
+    Examples
+    --------
+    >>> round(t_quantile(0.975, 1), 3), round(t_quantile(0.975, 30), 3)
+    (12.706, 2.042)
+    """
+    # with x = sqrt(freedom) tan(angle) the density is cos(angle)^(freedom - 1) times a constant
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        angle = (low + high) / 2
+        at = angle / 2 * (_NODES + 1)
+        area = angle / 2 * float(_WEIGHTS @ np.cos(at) ** (freedom - 1))
+        low, high = (angle, high) if 0.5 + scale * area < share else (low, angle)
+    return math.sqrt(freedom) * math.tan(low)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from streamreplay.run.folder import RunFolder
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
 from streamreplay.run.records import headline, metrics_line, report_lines
+from streamreplay.run.resuming import how_to_resume
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.tables import aligned, compare
 
@@ -275,11 +275,7 @@ class _Run:
     def _how_to_resume(self) -> str:
         if self.options.out is None:
             return "nothing was saved, as there is no --out"
-        trust = "--trust " if any(each.river for each in self.job.learners) else ""
-        command = f"streamreplay run --resume {trust}--out {shlex.quote(str(self.options.out))}"
-        if self.job.source.path != "-":
-            return f"resume with: {command}"
-        return f"resume with: {command} (same input again, or --continue and what comes next)"
+        return how_to_resume(self.job, self.options.out)
 
     def _summary(self) -> str:
         rows = self.pipeline.position - self.clock.first

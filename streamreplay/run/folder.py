@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from streamreplay.checkpoint import Checkpoint, fsync_folder, latest_checkpoint, save_checkpoint
 from streamreplay.config import Job, load_job, to_toml
+from streamreplay.config.flat import flatten
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.run.logs import EventLog, JsonLines
 from streamreplay.stage import State
@@ -20,6 +21,7 @@ JOB_FILE = "job.toml"
 _METRICS, _PREDICTIONS, _DEAD = "metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl"
 _CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events.log", ".lock"
 _OURS = (JOB_FILE, _METRICS, _PREDICTIONS, _DEAD, _CHECKPOINTS, _TIMINGS, _EVENTS)
+_PATIENCE = 0.1  # seconds: who only asks whether a run is going on holds the lock for a moment
 _FREE = ("run",)  # sections that may change from one start to the next
 
 
@@ -65,7 +67,7 @@ class RunFolder:
         self._lock = FileLock(path / _LOCK)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_PATIENCE, poll_interval=0.02)
         except Timeout:
             raise RunFolderError(f"{path}: another process is running here") from None
         except OSError as error:
@@ -177,20 +179,10 @@ class RunFolder:
 
 
 def _compare(saved: Job, given: Job, place: Path) -> None:
-    before, now = (_flat(job.model_dump(exclude=set(_FREE))) for job in (saved, given))
+    before, now = (flatten(job.model_dump(exclude=set(_FREE))) for job in (saved, given))
     for key in dict.fromkeys([*before, *now]):
         if before.get(key) != now.get(key):
             raise ConfigError(
                 f"{key}: {place} was started with {before.get(key)!r}, got {now.get(key)!r}; "
                 "a run is resumed as it was started"
             )
-
-
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(tree, dict):
-        parts = {f"{path}.{key}" if path else key: value for key, value in tree.items()}
-    elif isinstance(tree, list) and any(isinstance(each, dict) for each in tree):
-        parts = {f"{path}[{place}]": each for place, each in enumerate(tree)}
-    else:
-        return {path: tree}
-    return {key: value for part, each in parts.items() for key, value in _flat(each, part).items()}

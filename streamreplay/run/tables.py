@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["LastRecords", "Row", "aligned", "compare"]
+__all__ = ["COLUMNS", "LastRecords", "Row", "aligned", "compare"]
 
 Row: TypeAlias = tuple[str, ...]
 
 LastRecords: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """By learner, then by kind: the last record of the log."""
 
-_COLUMNS = (  # kind of record, field, heading
+COLUMNS = (
     ("prequential", "accuracy", "accuracy"),
     ("prequential", "accuracy_window", "in window"),
     ("prequential", "kappa", "kappa"),
@@ -28,6 +28,7 @@ _COLUMNS = (  # kind of record, field, heading
     ("retention", "forgetting", "forgetting"),
     ("prequential", "replayed", "replayed"),
 )
+"""Kind of record, field and heading of what sums a learner up."""
 
 
 def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
@@ -56,7 +57,7 @@ def compare(last: LastRecords) -> tuple[Row, list[Row]]:
     (('learner', 'accuracy'), [('a', '0.5000'), ('b', '0.7500')])
     """
     header, columns = ["learner"], [list(last)]
-    for kind, field, heading in _COLUMNS:
+    for kind, field, heading in COLUMNS:
         values = [records.get(kind, {}).get(field) for records in last.values()]
         if any(value is not None for value in values):
             header.append(heading)

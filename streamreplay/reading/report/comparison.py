@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from streamreplay.reading.cases import Case, differences
 from streamreplay.reading.facts import Facts, facts_of
-from streamreplay.reading.intervals import Interval, difference, mean_interval
+from streamreplay.reading.means import Interval, difference, mean_interval
 from streamreplay.reading.report.chart import Table
 from streamreplay.reading.report.words import Sentence
 from streamreplay.reading.scores import SCORES, Score, number, percent, points

@@ -8,7 +8,7 @@ import numpy as np
 
 from streamreplay.reading.cases import Case, curve
 from streamreplay.reading.columns import Floats, Groups
-from streamreplay.reading.intervals import mean_interval
+from streamreplay.reading.means import mean_interval
 from streamreplay.reading.report.areas import names_axis
 from streamreplay.reading.report.chart import MARKERS, Canvas, Chart, Section, Table
 from streamreplay.reading.report.maps import age_chart, class_map, experience_map, matrix_chart
