@@ -11,15 +11,17 @@
 #   make peers            .venv-peers: the project's environment and the libraries it is compared with
 #   make bench-peers      the comparisons with those (see benchmarks/peers/)
 #   make test-avalanche   the tests of streamreplay.compat.avalanche, which need Avalanche
+#   make test-mlflow      the tests of the MLflow sink with MLflow's own server (0.9 GB in .venv-mlflow)
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS ?= .venv-peers
+MLFLOW ?= .venv-mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche
+.PHONY: help install demo test check format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -84,5 +86,16 @@ bench-peers: peers
 test-avalanche: peers-avalanche
 	$(PEERS)/bin/python -m pytest tests/compat $(PYTEST_ARGS)
 
+# MLflow's server asks for other versions of what $(VENV) has: an environment of its own.
+$(MLFLOW)/.installed:
+	$(PYTHON) -m venv --clear $(MLFLOW)
+	$(MLFLOW)/bin/python -m pip install --quiet 'mlflow==3.17.2'
+	@touch $@
+
+mlflow: $(MLFLOW)/.installed
+
+test-mlflow: install mlflow
+	MLFLOW_SERVER=$(CURDIR)/$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/run/test_sinks.py $(PYTEST_ARGS)
+
 clean:
-	rm -rf $(VENV) $(PEERS) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(MLFLOW) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -33,7 +33,7 @@ from .errors import (
     SourceError,
     StreamReplayError,
 )
-from .evaluation import Detector, DriftMonitor, Holdout, Prequential, Probe
+from .evaluation import Detector, DriftMonitor, Holdout, Inventory, Prequential, Probe
 from .ingest import (
     ArraySource,
     CsvSource,
@@ -94,6 +94,7 @@ __all__ = [
     "GroupBalancedInfiniteDataLoader",
     "HerdingSelectionStrategy",
     "Holdout",
+    "Inventory",
     "Job",
     "JsonlSource",
     "Labels",

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, final
 
 from streamreplay.batch import Batch, Rehearsal, Report
 from streamreplay.errors import CheckpointError, StreamReplayError
-from streamreplay.stage import Chain, Stage, State, expect, load_parts, save_parts
+from streamreplay.stage import Chain, Meter, Stage, State, expect, load_parts, save_parts
 
 __all__ = ["Branches"]
 
@@ -75,6 +75,7 @@ class Branches:
         self.branches = {branch: dict(stages) for branch, stages in branches.items()}
         self.failed: str | None = None
         """The branch that raised last."""
+        self._meter: Meter | None = None
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """Return the stages of a branch by its name."""
@@ -82,12 +83,16 @@ class Branches:
 
     def __call__(self, stream: Iterable[Batch | Rehearsal]) -> Iterator[Report]:
         """Yield a report for each incoming batch, and one more at the end of the stream."""
-        chains = {name: Chain(*stages.values()) for name, stages in self.branches.items()}
+        chains = {branch: self._chain(branch) for branch in self.branches}
         for record in stream:
             reports = self._each(chains, lambda chain: chain.push(record))  # noqa: B023 - at once
             if reports:
                 yield _join({name: [report] for name, report in reports.items()})
         yield _join(self._each(chains, lambda chain: list(chain(iter(())))))
+
+    def measure(self, meter: Meter | None) -> None:
+        """Have each stage measured from the next iteration on, as BRANCH.STAGE; None: no longer."""
+        self._meter = meter
 
     def state_dict(self) -> State:
         """Return the state of every stage, by branch and name."""
@@ -110,6 +115,10 @@ class Branches:
                 load_parts(stages, states[branch])
             except CheckpointError as error:
                 raise type(error)(f"{branch}.{error}") from None
+
+    def _chain(self, branch: str) -> Chain:
+        named = {f"{branch}.{name}": stage for name, stage in self.branches[branch].items()}
+        return Chain(named, self._meter)
 
     def _each(self, chains: Mapping[str, Chain], run: Callable[[Chain], Any]) -> dict[str, Any]:
         """Run every chain, and return what each gave, if it gave anything."""

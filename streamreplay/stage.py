@@ -10,6 +10,8 @@ from streamreplay.errors import CheckpointError
 
 __all__ = [
     "Chain",
+    "Measured",
+    "Meter",
     "Pipeline",
     "Source",
     "Stage",
@@ -71,6 +73,21 @@ class Stage(Protocol[In_contra, Out_co]):
         """Yield one record for each record of the stream, in order."""
 
 
+class Meter(Protocol):
+    """Measures what stages do, record by record."""
+
+    def measured(self, name: str, stream: Iterator[Any], /) -> Iterator[Any]:
+        """Yield what a stage yields, unchanged."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A stage made of stages, each of which can be measured."""
+
+    def measure(self, meter: Meter | None) -> None:
+        """Have each stage measured from the next iteration on; None: no longer."""
+
+
 class Chain:
     """Stages one behind the other, run over a stream or given one record at a time.
 
@@ -78,11 +95,14 @@ class Chain:
 
     Parameters
     ----------
-    *stages : Stage
+    stages : mapping of str to Stage
+    meter : Meter, optional
+        Given the output of each stage by its name.
     """
 
-    def __init__(self, *stages: Stage[Any, Any]) -> None:
+    def __init__(self, stages: Mapping[str, Stage[Any, Any]], meter: Meter | None = None) -> None:
         self._stages = stages
+        self._meter = meter
         self._feed = _Feed()
         self._running: Iterator[Any] | None = None
 
@@ -106,8 +126,10 @@ class Chain:
             raise
 
     def _over(self, stream: Iterable[Any]) -> Iterator[Any]:
-        for stage in self._stages:
+        for name, stage in self._stages.items():
             stream = stage(stream)
+            if self._meter is not None:
+                stream = self._meter.measured(name, iter(stream))
         return iter(stream)
 
 
@@ -154,7 +176,8 @@ class Pipeline:
         self.stages = stages
         self.position = 0
         """Rows of the stream taken in so far."""
-        self._chain = Chain(*stages.values())
+        self._meter: Meter | None = None
+        self._chain = Chain(stages)
 
     def __getitem__(self, name: str) -> Any:
         """Return a stage by its name."""
@@ -214,7 +237,18 @@ class Pipeline:
             raise CheckpointError(f"saved stages: {saved}; this pipeline has: {', '.join(parts)}")
         load_parts(parts, state)
         self.position = int(state["position"])
-        self._chain = Chain(*self.stages.values())
+        self._chain = Chain(self.stages, self._meter)
+
+    def measure(self, meter: Meter | None) -> None:
+        """Have every stage measured from the next batch on, those inside `Branches` too.
+
+        What comes out does not change. None: no longer.
+        """
+        self._meter = meter
+        for stage in self.stages.values():
+            if isinstance(stage, Measured):
+                stage.measure(meter)
+        self._chain = Chain(self.stages, meter)
 
     def _counted(self, source: Iterable[Batch]) -> Iterator[Batch]:
         for batch in source:

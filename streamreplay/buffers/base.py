@@ -362,9 +362,16 @@ class ExemplarsBuffer:
         self._reservoir.delete(slots)
         return len(slots)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what is stored, in numbers; see `streamreplay.buffers.description`."""
-        described = describe_state(self.state_dict())
+    def describe(self, position: int | None = None) -> dict[str, Any]:
+        """Return what is stored, in numbers; see `streamreplay.buffers.description`.
+
+        Parameters
+        ----------
+        position : int, optional
+            Rows of the stream so far, from which ages count; by default the newest stored row is
+            the last.
+        """
+        described = describe_state(self.state_dict(), position)
         return {**described, "nbytes": self.nbytes}
 
     def state_dict(self) -> State:

@@ -3,7 +3,9 @@
 from streamreplay.checkpoint.folder import (
     Checkpoint,
     Manifest,
+    checkpoint_path,
     fsync_folder,
+    kept_positions,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
@@ -12,7 +14,9 @@ from streamreplay.checkpoint.folder import (
 __all__ = [
     "Checkpoint",
     "Manifest",
+    "checkpoint_path",
     "fsync_folder",
+    "kept_positions",
     "latest_checkpoint",
     "load_checkpoint",
     "save_checkpoint",

@@ -36,7 +36,9 @@ from streamreplay.stage import State
 __all__ = [
     "Checkpoint",
     "Manifest",
+    "checkpoint_path",
     "fsync_folder",
+    "kept_positions",
     "latest_checkpoint",
     "load_checkpoint",
     "save_checkpoint",
@@ -104,7 +106,7 @@ def save_checkpoint(
     if keep < 1:
         raise ValueError(f"keep must be at least 1, got {keep}")
     folder = Path(folder)
-    final = folder / f"ckpt-{position:012d}"
+    final = checkpoint_path(folder, position)
     temporary = folder / f".tmp-{os.getpid()}-{final.name}"
     columns: Columns = {}
     tree = encode(state, "", columns)
@@ -165,6 +167,16 @@ def latest_checkpoint(folder: str | PathLike[str]) -> Checkpoint | None:
     if skipped:
         raise CorruptCheckpointError(f"no checkpoint is whole: {'; '.join(skipped)}")
     return None
+
+
+def checkpoint_path(folder: Path, position: int) -> Path:
+    """Return where the checkpoint of a position is, or would be."""
+    return folder / f"ckpt-{position:012d}"
+
+
+def kept_positions(folder: Path) -> list[int]:
+    """Return the positions of the checkpoints that are there, whole or not, newest first."""
+    return list(dict.fromkeys(_position(path) for path in _candidates(folder)))
 
 
 def fsync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from streamreplay import __version__
 from streamreplay.commands.demo import demo
+from streamreplay.commands.export import export
 from streamreplay.commands.reading import compare, tail
 from streamreplay.commands.report import report
 
@@ -166,8 +167,16 @@ def init(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON schema of a job file."""
+def schema(
+    *,
+    log: Annotated[bool, typer.Option("--log", help="Of the lines of the logs instead.")] = False,
+) -> None:
+    """Print the JSON schema of a job file, or of the logs."""
+    if log:
+        from streamreplay.run.logschema import log_schema  # noqa: PLC0415 - slow
+
+        typer.echo(json.dumps(log_schema(), indent=2))
+        return
     from streamreplay.config import job_schema  # noqa: PLC0415 - slow
 
     typer.echo(json.dumps(job_schema(), indent=2))
@@ -177,3 +186,4 @@ app.command()(report)
 app.command()(compare)
 app.command()(tail)
 app.command()(demo)
+app.command()(export)

@@ -324,6 +324,8 @@ class Evaluator(_Section):
     """Fading factor of the faded accuracy."""
     metrics: list[str] = []
     """More scores, by River's metrics: names, or constructors such as "FBeta(beta=0.5)"."""
+    buffer: bool = True
+    """Log what the buffer holds beside the scores."""
 
 
 class Drift(_Section):
@@ -399,6 +401,16 @@ class Run(_Section):
     """Stop after so many rows; 0: at the end of the stream."""
     strict: bool = False
     """Stop at the first record that cannot be read, instead of putting it aside."""
+    log_max_bytes: Count = 0
+    """Begin a new file of a log before it grows beyond so many bytes; 0: never."""
+    log_keep: Count = 0
+    """How many finished files of each log to keep, and those that a checkpoint needs; 0: all."""
+    tensorboard: bool | str = False
+    """Write metrics for TensorBoard too: true for a folder in the run folder, or a path."""
+    mlflow: str | None = None
+    """Send metrics to MLflow too: the URI of its tracking server."""
+    mlflow_experiment: str = "streamreplay"
+    """MLflow's experiment that the run is in."""
 
 
 def _form(learner: Any) -> str:

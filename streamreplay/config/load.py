@@ -25,6 +25,7 @@ _PATHS = (
     ("buffer", "storage"),
     ("test", "path"),
     ("test", "labels_path"),
+    ("run", "tensorboard"),
 )
 
 

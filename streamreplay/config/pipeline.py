@@ -18,7 +18,7 @@ from streamreplay.config.modules import make_backbone
 from streamreplay.config.monitors import Parts, make_experiences, make_monitor
 from streamreplay.config.sources import make_holdout, open_inputs
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Probe
+from streamreplay.evaluation import Inventory, Probe
 from streamreplay.ingest import Experiences
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import spawn_seed
@@ -37,9 +37,10 @@ def build(
     """Open a job's source and put its stages behind it.
 
     The stages are ``experiences``, ``probe``, ``holdout``, ``backbone`` (if the job has them),
-    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner``, ``evaluator`` and
-    ``drift`` (if the job has any). With several learners they are the same up to ``buffer`` (if all
-    share it) and ``learners``: `Branches`, with the others for each learner. Each part has the seed
+    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner``, ``evaluator``,
+    ``drift`` (if the job has any) and ``inventory`` (if the log is to say what is stored). With
+    several learners they are the same up to ``buffer`` (if all share it), ``learners``: `Branches`,
+    with the others for each learner, and ``inventory`` of a shared buffer. Each part has the seed
     that it has alone. What the stream calls its classes is in ``pipeline.source.labels``.
 
     Parameters
@@ -84,6 +85,8 @@ def build(
             stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
         branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
         stages["learners"] = Branches(branches)
+        if job.buffer.shared:
+            stages |= _inventory(job, stages["buffer"], job.buffer.kind)
     else:
         stages |= _chain(job, source, experiences, trusted=trusted)
     return Pipeline(source, **stages)
@@ -134,6 +137,8 @@ def _chain(
     monitor = make_monitor(job, Parts(experiences, own, mixer, learner, alone), source)
     if monitor is not None:
         stages["drift"] = monitor
+    if own is not None:
+        stages |= _inventory(job, own, buffer.kind)
     return stages
 
 
@@ -146,6 +151,13 @@ def _probe(settings: ProbeSettings) -> Probe:
         budget=settings.budget,
         seed=settings.seed,
     )
+
+
+def _inventory(job: Job, buffer: Any, kind: str) -> dict[str, Stage[Any, Any]]:
+    """Make what logs the contents of a buffer, if there is one and the job wants it."""
+    if not job.evaluator.buffer or kind == "none":
+        return {}
+    return {"inventory": Inventory(buffer.describe)}
 
 
 def _mixer(job: Job, candidates: int | None) -> Mixer:

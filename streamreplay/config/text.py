@@ -77,6 +77,7 @@ _EXAMPLES = {
     "experiences.seconds": "86_400.0",
     "drift.name": '"adwin-error"',
     "test.path": '"test.jsonl"',
+    "run.mlflow": '"http://localhost:5000"',
     "test.share": "0.1",
     "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',
 }

@@ -16,8 +16,8 @@ from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.log import read_job
 from streamreplay.reading.present import Present
 from streamreplay.reading.view import View
-from streamreplay.run.resuming import how_to_resume
 from streamreplay.run.signals import StopSignals
+from streamreplay.run.summary import how_to_resume
 
 __all__ = ["show_once", "tail_run"]
 

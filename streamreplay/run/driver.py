@@ -13,12 +13,14 @@ from streamreplay.errors import ConfigError
 from streamreplay.run.clock import Clock
 from streamreplay.run.drifts import asks_to_save, count_drifts, drift_message
 from streamreplay.run.folder import RunFolder
+from streamreplay.run.jsonlines import Mark
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import headline, metrics_line, report_lines
-from streamreplay.run.resuming import how_to_resume
+from streamreplay.run.records import headline, metrics_line, named_record, report_lines
 from streamreplay.run.signals import StopSignals
-from streamreplay.run.tables import aligned, compare
+from streamreplay.run.sinks import Sinks, open_sinks
+from streamreplay.run.summary import how_to_resume, listed
+from streamreplay.run.tables import SCORES, aligned, compare
 
 __all__ = ["Options", "run_job"]
 
@@ -98,7 +100,9 @@ class _Run:
         self.early_dead: list[bytes] = []  # of a source that is read whole before the run begins
         self.last: dict[str, dict[str, dict[str, Any]]] = {}  # records, by learner and kind
         self.was_finished = False
-        self.sizes_before: dict[str, int] = {}
+        self.resumed_at: int | None = None  # -1: from the start, by lack of a checkpoint
+        self.sinks = Sinks((), self._tell)
+        self.ends_before: dict[str, Mark] = {}
         self.pipeline = build(
             job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
         )
@@ -111,9 +115,14 @@ class _Run:
     def run(self) -> int:
         self._restore()
         self.clock = Clock(self.pipeline.position)
+        if self.folder is not None:
+            self.pipeline.measure(self.clock.stages)
+        out = None if self.folder is None else self.folder.path
+        self.sinks = open_sinks(self.job, out, self.resumed_at, self._tell)
         try:
             ended = self._learn()
         except OutputClosed:
+            self.sinks.outcome = "stopped"
             self._save(finished=False)
             self._note("standard output was closed by its reader")
             return 0
@@ -123,6 +132,7 @@ class _Run:
             if (fault := fault_of_user_code(self.job, error, failed)) is not None:
                 raise fault from error
             raise
+        self.sinks.outcome = "finished" if ended else "stopped"
         if ended:
             self._end()
         else:
@@ -130,6 +140,7 @@ class _Run:
         return 0 if ended else self.signals.exit_code
 
     def close(self) -> None:
+        self.sinks.close()
         self.progress.close()
         if self.folder is not None:
             self.folder.close()
@@ -138,6 +149,7 @@ class _Run:
         if self.folder is None:
             return
         checkpoint = self.folder.latest() if self.options.resume else None
+        self.resumed_at = -1 if self.options.resume else None
         if checkpoint is None:
             self.folder.cut_logs({})
             self.folder.dead_letters.write(b"".join(self.early_dead))
@@ -154,8 +166,9 @@ class _Run:
             self.source.continue_from_here = True
         self.pipeline.load_state_dict(checkpoint.state["pipeline"])
         self.folder.cut_logs(checkpoint.state["logs"])
+        self.resumed_at = self.pipeline.position
         self.was_finished = bool(checkpoint.state["finished"])
-        self.sizes_before = self.folder.sizes()
+        self.ends_before = self.folder.ends()
         self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
 
     def _learn(self) -> bool:
@@ -194,6 +207,8 @@ class _Run:
         metrics = [metrics_line(record, labels, outputs) for record in report.metrics]
         if metrics:
             self._log_metrics(report, b"".join(metrics))
+            if self.sinks:
+                self.sinks.write([named_record(r, labels, outputs) for r in report.metrics])
         out = {"predictions": lines, "metrics": b"".join(metrics)}.get(emit)
         if out:
             self.output.write(out)
@@ -207,11 +222,11 @@ class _Run:
 
     def _log_metrics(self, report: Report, lines: bytes) -> None:
         for record in report.metrics:
-            self.last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
+            if record["kind"] in SCORES:
+                self.last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
         if self.folder is not None:
             self.folder.metrics.write(lines)
-            timings = [self.clock.lap(self.pipeline.position)] * len(report.metrics)
-            self.folder.timings.write(b"".join(map(dump_line, timings)))
+            self.folder.timings.write(dump_line(self.clock.lap(self.pipeline.position)))
             self.folder.flush()
 
     def _headlines(self) -> dict[str, float]:
@@ -224,9 +239,9 @@ class _Run:
         if found is None:
             return
         left_out = getattr(self.source, "left_out", None)
-        message = f"features: {_listed(found)}"
+        message = f"features: {listed(found)}"
         if left_out:
-            message += f"; left out: {_listed(left_out)}"
+            message += f"; left out: {listed(left_out)}"
         self._note(message)
         if left_out and not self.options.quiet:
             self.progress.say(message)
@@ -248,7 +263,7 @@ class _Run:
 
     def _end(self) -> None:
         nothing_new = self.pipeline.position == self.clock.first and (
-            self.folder is None or self.folder.sizes() == self.sizes_before
+            self.folder is None or self.folder.ends() == self.ends_before
         )
         if self.was_finished and nothing_new:
             message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
@@ -270,12 +285,8 @@ class _Run:
     def _stop(self) -> None:
         self._save(finished=False)
         name = self.signals.received.name if self.signals.received else "signal"
-        self._tell(f"stopped by {name} at row {self.pipeline.position:,}; {self._how_to_resume()}")
-
-    def _how_to_resume(self) -> str:
-        if self.options.out is None:
-            return "nothing was saved, as there is no --out"
-        return how_to_resume(self.job, self.options.out)
+        how = how_to_resume(self.job, self.options.out)
+        self._tell(f"stopped by {name} at row {self.pipeline.position:,}; {how}")
 
     def _summary(self) -> str:
         rows = self.pipeline.position - self.clock.first
@@ -307,9 +318,3 @@ class _Run:
     def _note(self, message: str) -> None:
         if self.folder is not None:
             self.folder.events.write(message)
-
-
-def _listed(names: list[str]) -> str:
-    """Write the first names; a stream can have thousands."""
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more

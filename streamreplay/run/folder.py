@@ -8,11 +8,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from streamreplay.checkpoint import Checkpoint, fsync_folder, latest_checkpoint, save_checkpoint
+from streamreplay.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    fsync_folder,
+    kept_positions,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from streamreplay.config import Job, load_job, to_toml
 from streamreplay.config.flat import flatten
-from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.run.logs import EventLog, JsonLines
+from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
+from streamreplay.run.jsonlines import JsonLines, Mark
+from streamreplay.run.logs import EventLog, rotated_files
 from streamreplay.stage import State
 
 __all__ = ["JOB_FILE", "RunFolder", "choose_job"]
@@ -73,6 +82,7 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from None
         self._opened: list[JsonLines | EventLog] = []
+        self._known: dict[int, dict[str, Mark]] = {}  # where logs ended, by checkpoint
         try:
             self._check(resume=resume)
             self._write_job()
@@ -98,9 +108,9 @@ class RunFolder:
 
     def _is_blank(self) -> bool:
         """Whether nothing of the run that was started here would be lost."""
-        logs = (self.path / name for name in (_METRICS, _PREDICTIONS, _DEAD))
+        logs = [self.path / name for name in (_METRICS, _PREDICTIONS, _DEAD)]
         return not any((self.path / _CHECKPOINTS).glob("ckpt-*")) and not any(
-            log.exists() and log.stat().st_size for log in logs
+            rotated_files(log) or (log.exists() and log.stat().st_size) for log in logs
         )
 
     def _write_job(self) -> None:
@@ -128,7 +138,7 @@ class RunFolder:
         self._opened.append(self.events)
 
     def _open(self, name: str) -> JsonLines:
-        log = JsonLines(self.path / name)
+        log = JsonLines(self.path / name, self.job.run.log_max_bytes)
         self._opened.append(log)
         return log
 
@@ -142,16 +152,16 @@ class RunFolder:
         """Read the newest whole checkpoint, if there is any."""
         return latest_checkpoint(self.path / _CHECKPOINTS)
 
-    def cut_logs(self, sizes: dict[str, int]) -> None:
-        """Take all logs back to their sizes at a checkpoint."""
-        if _PREDICTIONS in sizes and self.predictions is None:
+    def cut_logs(self, ends: dict[str, Any]) -> None:
+        """Take all logs back to where they ended at a checkpoint."""
+        if _PREDICTIONS in ends and self.predictions is None:
             self.predictions = self._open(_PREDICTIONS)  # go on: a log has no gaps
         for name, log in self._logs.items():
-            log.cut(sizes.get(name, 0))
+            log.cut(_mark(ends.get(name)))
 
-    def sizes(self) -> dict[str, int]:
-        """Return the present size of each log."""
-        return {name: log.size for name, log in self._logs.items()}
+    def ends(self) -> dict[str, Mark]:
+        """Return where each log ends at present."""
+        return {name: log.end for name, log in self._logs.items()}
 
     def flush(self) -> None:
         """Let a reader of the logs see what was written."""
@@ -159,10 +169,11 @@ class RunFolder:
             log.flush()
 
     def save(self, pipeline: State, *, position: int, finished: bool) -> None:
-        """Bring the logs to the disk, then write a checkpoint that knows their sizes."""
-        sizes = {name: log.sync() for name, log in self._logs.items()}
+        """Bring the logs to the disk, then write a checkpoint that knows where they end."""
+        ends = {name: log.sync() for name, log in self._logs.items()}
         self.timings.flush()
-        state: dict[str, Any] = {"pipeline": pipeline, "logs": sizes, "finished": finished}
+        logs = {name: mark._asdict() for name, mark in ends.items()}
+        state: dict[str, Any] = {"pipeline": pipeline, "logs": logs, "finished": finished}
         save_checkpoint(
             self.path / _CHECKPOINTS,
             state,
@@ -170,12 +181,49 @@ class RunFolder:
             keep=self.job.run.keep_checkpoints,
         )
         self.events.write(f"checkpoint at row {position}")
+        self._known[position] = ends
+        self._drop_old_logs()
+
+    def _drop_old_logs(self) -> None:
+        """Delete finished files of logs beyond those to keep, but none that a checkpoint needs.
+
+        A run that goes on from a checkpoint ends with the files that it would have had, so the ones
+        to keep are counted back from each.
+        """
+        keep = self.job.run.log_keep
+        if not keep:
+            return
+        kept = kept_positions(self.path / _CHECKPOINTS)
+        self._known = {
+            position: self._known[position] if position in self._known else self._read(position)
+            for position in kept
+        }
+        for name, log in self._logs.items():
+            log.drop(
+                min(each[name].rotated for each in self._known.values() if name in each) - keep
+            )
+        self.timings.drop(self.timings.end.rotated - keep)
+
+    def _read(self, position: int) -> dict[str, Mark]:
+        """Return where logs ended at a checkpoint that another process made."""
+        try:
+            state, _ = load_checkpoint(checkpoint_path(self.path / _CHECKPOINTS, position))
+        except CheckpointError:
+            return {}  # nobody can go on from it
+        return {name: _mark(end) for name, end in state["logs"].items()}
 
     def close(self) -> None:
         """Close all files and let go of the lock."""
         for log in self._opened:
             log.close()
         self._lock.release()
+
+
+def _mark(saved: Any) -> Mark:
+    """Read where a log ended, as a checkpoint has it: before there were limits, a size."""
+    if isinstance(saved, dict):
+        return Mark(**saved)
+    return Mark(0, saved or 0)
 
 
 def _compare(saved: Job, given: Job, place: Path) -> None:

@@ -17,8 +17,9 @@ from rich.table import Table
 from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
+from streamreplay.run.logs import log_lines
 from streamreplay.run.records import class_names
-from streamreplay.run.tables import Row, aligned, compare
+from streamreplay.run.tables import SCORES, Row, aligned, compare
 from streamreplay.stage import State
 
 __all__ = ["inspect_path", "print_report"]
@@ -100,15 +101,16 @@ def _parameters(learner: State) -> dict[str, list[int]]:
 
 
 def _last_scores(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the last record of each kind of a run folder's log, by learner; "" if there is one."""
-    log = path / "metrics.jsonl"
+    """Return the last record of each kind of score, by learner; "" if there is one."""
+    newest: dict[bytes, bytes] = {}
+    for line in log_lines(path, "metrics"):
+        start, _, _ = line.partition(b',"position":')  # the learner, the kind: not parsed for each
+        newest[start] = line
     last: dict[str, dict[str, Any]] = {}
-    if log.exists():
-        with log.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"\n"):
-                    record = orjson.loads(line)
-                    last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
+    for line in newest.values():
+        record = orjson.loads(line)
+        if record["kind"] in SCORES:
+            last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
     return last
 
 

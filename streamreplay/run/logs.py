@@ -1,19 +1,28 @@
-"""Files of JSON lines that can be cut back to where they were at a checkpoint."""
+"""What a run writes beside its checkpoints: lines of JSON, events, standard output."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from streamreplay.errors import RunFolderError, StreamReplayError
+from streamreplay.errors import StreamReplayError
 
-__all__ = ["EventLog", "JsonLines", "OutputClosed", "StandardOutput", "dump_line"]
+__all__ = [
+    "EventLog",
+    "OutputClosed",
+    "StandardOutput",
+    "dump_line",
+    "log_lines",
+    "log_segments",
+    "rotated_files",
+]
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
@@ -23,76 +32,38 @@ def dump_line(record: dict[str, Any]) -> bytes:
     return orjson.dumps(record, option=_OPTIONS)
 
 
-class JsonLines:
-    """A log that grows at its end only.
+def rotated_files(active: Path) -> dict[int, Path]:
+    """Return the files that a log has been continued in another one after, by their numbers.
+
+    They are beside it, as ``metrics.000001.jsonl`` is beside ``metrics.jsonl``.
+    """
+    name = re.compile(rf"{re.escape(active.stem)}\.(\d{{6,}}){re.escape(active.suffix)}")
+    found = {
+        int(match[1]): path
+        for path in active.parent.glob(f"{active.stem}.*{active.suffix}")
+        if (match := name.fullmatch(path.name))
+    }
+    return dict(sorted(found.items()))
+
+
+def log_segments(folder: Path, name: str) -> list[Path]:
+    """Return the files of a log of a run folder, the oldest lines first.
 
     Parameters
     ----------
-    path : Path
-        Made if it is not there.
-
-    Raises
-    ------
-    RunFolderError
-        From any method: the disk refuses.
-
-    Attributes
-    ----------
-    size : int
-        Bytes written, be they in the file yet or not.
+    folder : Path
+    name : str
+        Such as ``metrics``.
     """
+    active = folder / f"{name}.jsonl"
+    return [*rotated_files(active).values(), *([active] if active.exists() else [])]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._named_errors():
-            self._file = path.open("ab")
-            self.size = path.stat().st_size
 
-    def write(self, lines: bytes) -> None:
-        """Append whole lines."""
-        with self._named_errors():
-            self.size += self._file.write(lines)
-
-    def flush(self) -> None:
-        """Show what was written to other processes."""
-        with self._named_errors():
-            self._file.flush()
-
-    def sync(self) -> int:
-        """Bring everything to the disk, and return the size."""
-        with self._named_errors():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        return self.size
-
-    def cut(self, size: int) -> None:
-        """Drop everything after the first ``size`` bytes.
-
-        Raises
-        ------
-        RunFolderError
-            The log is shorter than that.
-        """
-        if size > self.size:
-            raise RunFolderError(
-                f"{self.path}: has {self.size} bytes, the checkpoint was made at {size}"
-            )
-        with self._named_errors():
-            self._file.flush()
-            self._file.truncate(size)
-        self.size = size
-
-    def close(self) -> None:
-        """Flush and close; what a full disk does not take was not promised by a checkpoint."""
-        with suppress(OSError):
-            self._file.close()
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise RunFolderError(f"{self.path}: cannot be written: {error.strerror}") from error
+def log_lines(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield the lines of a log, without one at the end that was not finished."""
+    for path in log_segments(folder, name):
+        with path.open("rb") as lines:
+            yield from (line for line in lines if line.endswith(b"\n"))
 
 
 class EventLog:

@@ -9,8 +9,17 @@ from typing import Any, Protocol
 
 from streamreplay.batch import Batch, Report, Scored
 from streamreplay.run.logs import dump_line
+from streamreplay.run.logschema import VERSION
 
-__all__ = ["Names", "class_names", "headline", "metrics_line", "prediction_lines", "report_lines"]
+__all__ = [
+    "Names",
+    "class_names",
+    "headline",
+    "metrics_line",
+    "named_record",
+    "prediction_lines",
+    "report_lines",
+]
 
 
 class Names(Protocol):
@@ -22,15 +31,31 @@ class Names(Protocol):
 
 
 def metrics_line(
-    record: dict[str, Any], labels: Names, outputs: Sequence[str] | None = None
+    record: Mapping[str, Any], labels: Names, outputs: Sequence[str] | None = None
 ) -> bytes:
-    """Write a log record; classes, and outputs in place of classes, go by name, not by index."""
+    """Write a log record as a line of metrics.jsonl."""
+    return dump_line(named_record(record, labels, outputs))
+
+
+def named_record(
+    record: Mapping[str, Any], labels: Names, outputs: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return a log record as the log has it.
+
+    The version of the log's format is behind its kind; classes, and outputs in place of classes, go
+    by name, not by index.
+    """
+    named: dict[str, Any] = {}
+    for key, value in record.items():
+        named[key] = value
+        if key == "kind":
+            named["v"] = VERSION
     if "by_class" in record:
-        record = {**record, "by_class": class_names(record["by_class"], labels.names)}
+        named["by_class"] = class_names(record["by_class"], labels.names)
     for key in ("by_output", "by_label"):
         if key in record and outputs is not None:
-            record = {**record, key: class_names(record[key], outputs)}
-    return dump_line(record)
+            named[key] = class_names(record[key], outputs)
+    return named
 
 
 def headline(record: Mapping[str, Any]) -> tuple[str, float] | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["COLUMNS", "LastRecords", "Row", "aligned", "compare"]
+__all__ = ["COLUMNS", "SCORES", "LastRecords", "Row", "aligned", "compare"]
+
+SCORES = ("prequential", "retention")
+"""Kinds of records that say how good a learner is."""
 
 Row: TypeAlias = tuple[str, ...]
 

@@ -15,7 +15,7 @@ import pytest
 from streamreplay.commands import main
 
 CLI = Path(__file__).parents[2] / "cli.py"
-CLOCK = {"timings.jsonl", "events.log", ".lock"}
+CLOCK = ("timings.", "events.log", ".lock")
 
 
 class Cli:
@@ -100,7 +100,7 @@ class Cli:
         return {
             str(path.relative_to(folder)): path.read_bytes()
             for path in files
-            if path.is_file() and path.name not in CLOCK
+            if path.is_file() and not path.name.startswith(CLOCK)
         }
 
     @staticmethod

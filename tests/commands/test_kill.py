@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamreplay import data_path
+from streamreplay.run.logs import rotated_files
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Cli
@@ -32,13 +33,13 @@ def kill_and_resume(
     whole = cli("run", *args, *EMIT, "-o", "whole", "--quiet")
     assert whole.returncode == 0, whole.stderr
     expected = cli.contents(cli.folder / "whole")
-    total = len(expected["predictions.jsonl"])
+    total = size_of(cli.folder / "whole")
     rng = random.Random(seed)  # noqa: S311 - a test's dice
-    log, killed = cli.folder / "out" / "predictions.jsonl", 0
+    out, killed = cli.folder / "out", 0
     for size in sorted(rng.randrange(total) for _ in range(kills)):
         again = ("run", *args, *EMIT, "-o", "out", *resume)
         process = cli.start(*again, stdout=subprocess.DEVNULL)
-        cli.wait_for(lambda: process.poll() is not None or size_of(log) > size)  # noqa: B023
+        cli.wait_for(lambda: process.poll() is not None or size_of(out) > size)  # noqa: B023
         process.kill()
         process.communicate()
         killed += process.returncode == -9
@@ -48,8 +49,27 @@ def kill_and_resume(
     return killed
 
 
-def size_of(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1
+def size_of(folder: Path) -> int:
+    """Return how long the log of predictions is, with what was dropped of it as far as is known."""
+    active, limit = folder / "predictions.jsonl", 20_000
+    return max(rotated_files(active), default=0) * limit + stat_size(active)
+
+
+def stat_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # just now, as a new one begins
+        return -1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [0, 2])
+def test_kill_where_logs_are_cut_into_files(cli: Cli, keep: int) -> None:
+    files = ("--set", "run.log_max_bytes=20000", "--set", f"run.log_keep={keep}")
+    kill_and_resume(cli, ("-s", cli.jsonl(4000), *SMALL, *files), kills=4, seed=keep)
+    numbers = rotated_files(cli.folder / "out" / "predictions.jsonl")
+    assert len(numbers) > 2
+    assert (len(numbers) < max(numbers)) == (keep > 0)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -26,6 +26,7 @@ def test_source_alone_is_enough(cli: Cli, in_process: Run) -> None:
     code, out, err = in_process("run", "-s", cli.jsonl(2500))
     assert code == 0
     records = lines(out)
+    records = [record for record in records if record["kind"] == "prequential"]
     assert [r["position"] for r in records][:2] == [1000, 2000]
     last = records[-1]
     assert last["accuracy"] > 0.6  # type: ignore[operator]
@@ -92,9 +93,15 @@ def test_the_run_folder(cli: Cli, in_process: Run) -> None:
     dead = lines((folder / "dead_letters.jsonl").read_text())
     assert [letter["line"] for letter in dead] == [*range(51, 1201, 97)]
     metrics = lines((folder / "metrics.jsonl").read_text())
-    assert [record["position"] for record in metrics] == [1000, 1188]
+    found = [(record["kind"], record["position"]) for record in metrics]
+    scores, stored = "prequential", "buffer"
+    assert found == [(scores, 1000), (stored, 1024), (scores, 1188), (stored, 1188)]
     timings = lines((folder / "timings.jsonl").read_text())
     assert [record["position"] for record in timings] == [1024, 1188]
+    for record in timings:
+        stages: Any = record["stages"]
+        assert [*stages] == ["source", "buffer", "mixer", "learner", "evaluator", "inventory"]
+        assert 0 < sum(stage["share"] for stage in stages.values()) < 1.01
     assert timings[0]["resident_bytes"] > 1e6  # type: ignore[operator]
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert names == ["ckpt-000000000512", "ckpt-000000001024", "ckpt-000000001188"]
@@ -153,7 +160,7 @@ def test_a_limit_can_be_raised(cli: Cli, in_process: Run) -> None:
     assert "320 rows" in err
     assert in_process("run", "--resume", "-o", "out", "--limit", 0)[0] == 0
     predicted = [cli.contents(cli.folder / name) for name in ("whole", "out")]
-    last = [lines(each["metrics.jsonl"].decode())[-1]["accuracy"] for each in predicted]
+    last = [lines(each["metrics.jsonl"].decode())[-2]["accuracy"] for each in predicted]
     assert last[0] == last[1]
 
 
@@ -412,3 +419,27 @@ def test_a_job_in_a_folder_and_a_source_beside_it(cli: Cli, in_process: Run) -> 
     (cli.folder / "jobs" / "job.toml").write_text("[source]\npath = 'rows.csv'\n")
     assert in_process("run", "jobs/job.toml", "-q", "-o", "out", *SMALL)[0] == 0
     assert Path(tomllib.loads((cli.folder / "out/job.toml").read_text())["source"]["path"]).exists()
+
+
+def test_export(cli: Cli, in_process: Run) -> None:
+    in_process("run", "-s", cli.csv(100), "-o", "out", *SMALL, "--quiet")
+    code, out, err = in_process("export", "out")
+    assert (code, out) == (0, "")
+    assert err.splitlines()[0] == "out/export/prequential.parquet: 1 rows"
+    names = sorted(path.name for path in (cli.folder / "out" / "export").iterdir())
+    kinds = ["buffer", "groups", "prequential", "timings"]
+    assert names == [f"{kind}.parquet" for kind in kinds]
+    assert in_process("export", "out", "--to", "tables", "--format", "csv")[0] == 0
+    assert (cli.folder / "tables" / "groups.csv").read_text().startswith("kind,position,learner,by")
+    code, _, err = in_process("export", "nowhere")
+    assert code == 1
+    assert err == "streamreplay: error: nowhere: is no run folder: there are no logs here\n"
+    assert in_process("run", "--resume", "-o", "out", "-q")[0] == 0  # a folder more is no matter
+
+
+def test_the_schema_of_the_logs(in_process: Run) -> None:
+    code, out, _ = in_process("schema", "--log")
+    assert code == 0
+    schema = json.loads(out)
+    assert {"metrics", "predictions", "dead_letters", "timings", "drift"} < set(schema["$defs"])
+    assert "metrics" not in json.loads(in_process("schema")[1])["$defs"]

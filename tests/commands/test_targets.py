@@ -105,8 +105,10 @@ def test_numbers(in_process: Run, cli: Cli, job: str) -> None:
     else:
         assert set(later["prediction"]) == set(later["target"]) == {"price", "size"}
     metrics = read((cli.folder / "out" / "metrics.jsonl").read_text())
-    assert [m["position"] for m in metrics] == [100, 200, 300, 400, 500, 588]
-    last = metrics[-1]
+    scores = [m for m in metrics if m["kind"] == "prequential"]
+    assert [m["position"] for m in scores] == [100, 200, 300, 400, 500, 588]
+    assert not any("by_class" in m for m in metrics)
+    last = scores[-1]
     assert (last["unlabelled"], last["unpredicted"]) == (30, 9)
     assert last["r2"] > 0.5
     assert last["mae"] < last["mean"]["mae"] < last["no_change"]["mae"]
@@ -129,7 +131,7 @@ def test_labels(in_process: Run, cli: Cli, job: str) -> None:
     assert last["correct"] == (last["prediction"] == last["label"])
     if job == "listed":
         assert (lines[7]["label"], lines[7]["correct"]) == (None, None)
-    *_, record = read((cli.folder / "out" / "metrics.jsonl").read_text())
+    *_, record, _ = read((cli.folder / "out" / "metrics.jsonl").read_text())
     assert list(record["by_label"]) == names
     assert record["f1_micro"] > record["majority"]["f1_micro"]
     assert "exact match " in err
@@ -184,7 +186,7 @@ def test_a_regressor_of_river(in_process: Run, cli: Cli) -> None:
     args = ("run", "river.toml", "--set", model, *window, "--batch-size", "1", "--quiet")
     code, out, err = in_process(*args)
     assert code == 0, err
-    *_, last = read(out)
+    *_, last, _ = read(out)
     assert last["r2_window"] > 0.9
     code, _, err = in_process(*args, "--set", "source.weight=w")
     assert (code, "TargetStandardScaler takes no weights of rows" in err) == (1, True)

@@ -37,7 +37,7 @@ from streamreplay.buffers.selection import (
     HerdingSelectionStrategy,
     LossAwareSelectionStrategy,
 )
-from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential, Probe
+from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Inventory, Prequential, Probe
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
@@ -526,7 +526,8 @@ def _river(model: Any) -> RiverLearner:
 
 def _branches(seed: int, *, shared: bool) -> Branches:
     """Compare a noisy module with a forest, which report at other rows."""
-    own = {} if shared else {"buffer": ClassBalancedBuffer(8, seed)}
+    buffer = ClassBalancedBuffer(8, seed)
+    own = {} if shared else {"buffer": buffer}
     return Branches(
         {
             "noisy": {
@@ -534,6 +535,7 @@ def _branches(seed: int, *, shared: bool) -> Branches:
                 "mixer": Mixer(4, seed=seed),
                 "learner": TorchLearner(_noisy, _ADAM, seed=seed),
                 "evaluator": Prequential(report_every=7, window=9),
+                **({} if shared else {"inventory": Inventory(buffer.describe)}),
             },
             "river": {
                 "learner": _river(forest.AMFClassifier(n_estimators=2, seed=seed)),

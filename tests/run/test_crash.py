@@ -14,7 +14,8 @@ from streamreplay.checkpoint import latest_checkpoint
 from streamreplay.config import load_job
 from streamreplay.run import Options, choose_job, run_job
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.logs import JsonLines
+from streamreplay.run.jsonlines import JsonLines
+from streamreplay.run.logs import rotated_files
 
 SETTINGS = [
     "learner.hidden=[4]",
@@ -48,7 +49,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in paths
-        if path.name != "timings.jsonl"
+        if not path.name.startswith("timings.")
     }
 
 
@@ -61,7 +62,15 @@ def crashing(method: Callable[..., Any], left: Iterator[int]) -> Callable[..., A
     return call
 
 
-@pytest.mark.parametrize("extra", [[], ["test.share=0.2", "source.split.n_experiences=3"]])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [],
+        ["test.share=0.2", "source.split.n_experiences=3"],
+        ["run.log_max_bytes=4000"],
+        ["run.log_max_bytes=1500", "run.log_keep=2"],
+    ],
+)
 def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]) -> None:
     overrides = [f"source.path={stream(tmp_path)}", *SETTINGS, *extra]
     job = load_job(None, overrides)
@@ -70,7 +79,10 @@ def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: 
     latest = latest_checkpoint(tmp_path / "whole" / "checkpoints")
     assert latest is not None
     assert latest.state["finished"]
-    assert expected["dead_letters.jsonl"].count(b"\n") == 15
+    assert sum(log.count(b"\n") for name, log in expected.items() if "dead" in name) == 15
+    numbers = rotated_files(tmp_path / "whole" / "predictions.jsonl")
+    assert ("run.log_keep=2" in extra) == (2 < len(numbers) < max(numbers, default=0))
+    assert ("run.log_max_bytes=4000" in extra) == (0 < len(numbers) == max(numbers, default=0))
     out = tmp_path / "out"
     rng = np.random.default_rng(1)
     crashes = 0

@@ -58,15 +58,15 @@ def test_npz_split_by_class_and_tested_by_experience(tmp_path: Path) -> None:
     assert set(retention[-1]["accuracy_by_experience"]) == {0, 1}
     assert set(retention[-1]["by_class"]) == {0, 1, 2, 3}
     assert set(retention[0]["by_class"]) == {0, 1}  # the stream has shown two
-    assert set(records[-2]["by_task"]) == {0, 1}
+    assert set(records[-3]["by_task"]) == {0, 1}
 
 
 def test_held_out_rows_are_not_learned_from(tmp_path: Path) -> None:
     path = npz(tmp_path / "rows.npz")
     records = metrics(f"source.path={path}", "test.share=0.25", "test.first=40")
     assert records[0]["position"] == 70
-    assert records[-1]["kind"] == "retention"
-    assert records[-1]["rows"] == 10
+    assert [record["kind"] for record in records[-2:]] == ["retention", "buffer"]
+    assert records[-2]["rows"] == 10
 
 
 def test_a_test_file_of_lines(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_test_file_has_the_features_of_the_source_in_their_order(tmp_path: Pat
         metrics(*overrides)
     with pytest.raises(ConfigError, match=message):
         metrics(*overrides, "source.split.n_experiences=2")
-    assert metrics(*overrides, "source.features=['a', 'b']")[-1]["rows"] == 9
+    assert metrics(*overrides, "source.features=['a', 'b']")[-2]["rows"] == 9
 
 
 def test_standard_input_is_not_read_twice() -> None:

@@ -14,40 +14,13 @@ import numpy as np
 import pytest
 
 from streamreplay.batch import Batch, Report, Scored
-from streamreplay.errors import RunFolderError, StreamReplayError
+from streamreplay.errors import StreamReplayError
 from streamreplay.ingest import Labels
 from streamreplay.run.clock import Clock
-from streamreplay.run.logs import EventLog, JsonLines, OutputClosed, StandardOutput, dump_line
+from streamreplay.run.logs import EventLog, OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
 from streamreplay.run.records import metrics_line, prediction_lines
 from streamreplay.run.signals import StopSignals
-
-
-def test_a_log_knows_its_size_and_can_be_cut(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    log = JsonLines(path)
-    log.write(b"one\n")
-    assert (log.size, log.sync(), path.read_bytes()) == (4, 4, b"one\n")
-    log.write(b"two\n")
-    log.cut(4)
-    log.write(b"three\n")
-    log.close()
-    assert path.read_bytes() == b"one\nthree\n"
-    again = JsonLines(path)
-    assert again.size == 10
-    with pytest.raises(
-        RunFolderError, match=r"log.jsonl: has 10 bytes, the checkpoint was made at 11"
-    ):
-        again.cut(11)
-    again.close()
-
-
-def test_a_full_disk_is_named() -> None:
-    log = JsonLines(Path("/dev/full"))
-    log.write(b"one\n")
-    with pytest.raises(RunFolderError, match=r"/dev/full: cannot be written: No space left"):
-        log.sync()
-    log.close()
 
 
 def test_events_carry_the_time(tmp_path: Path) -> None:
@@ -109,6 +82,7 @@ def test_records_name_their_classes() -> None:
     line = json.loads(metrics_line(record, Labels(["cat", 7])))
     assert line == {
         "kind": "prequential",
+        "v": 1,
         "by_class": {"7": {"rows": 3}, "cat": {"rows": 1}},
         "by_task": {"5": 1},
     }

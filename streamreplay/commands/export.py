@@ -1,0 +1,27 @@
+"""``streamreplay export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["export"]
+
+
+def export(
+    *,
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR")],
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="By default RUN_DIR/export.")
+    ] = None,
+    format: Annotated[
+        Literal["parquet", "csv"], typer.Option("--format", help="Of the files.")
+    ] = "parquet",
+) -> None:
+    """Write the logs of a run as tables: a file for each kind of line."""
+    from streamreplay.run.export import export_logs  # noqa: PLC0415 - slow
+
+    for path, rows in export_logs(run, to or run / "export", format).items():
+        typer.echo(f"{path}: {rows:,} rows", err=True)

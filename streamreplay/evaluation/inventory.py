@@ -1,0 +1,79 @@
+"""What a buffer holds, written down beside the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from streamreplay.batch import Report
+
+__all__ = ["Inventory"]
+
+_FACTS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")
+
+
+class Inventory:
+    """Put a record of what is stored behind the scores of a report.
+
+    A stage `Report` -> `Report` behind the evaluator. Each report that has a ``prequential`` record
+    gets one of kind ``buffer``, the last: what is stored once the report's whole batch was taken
+    in. All fields are described in ``docs/log.md``. It has no state.
+
+    Parameters
+    ----------
+    describe : callable
+        Given the rows of the stream so far, returns what is stored in numbers:
+        `ExemplarsBuffer.describe`.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> from torch.optim import SGD
+    >>> from streamreplay import ArraySource, Mixer, Pipeline, Prequential
+    >>> from streamreplay import ReservoirSamplingBuffer, TorchLearner, linear
+    >>> buffer = ReservoirSamplingBuffer(10)
+    >>> pipeline = Pipeline(
+    ...     ArraySource([[0.0], [1.0]] * 50, [0, 1] * 50, batch_size=20),
+    ...     buffer=buffer,
+    ...     mixer=Mixer(10),
+    ...     learner=TorchLearner(linear(), partial(SGD, lr=0.1)),
+    ...     evaluator=Prequential(report_every=50),
+    ...     inventory=Inventory(buffer.describe),
+    ... )
+    >>> records = [record for report in pipeline for record in report.metrics]
+    >>> [(r["kind"], r["position"], r["rows"]) for r in records[:2]]
+    [('prequential', 50, 50), ('buffer', 60, 10)]
+    """
+
+    def __init__(self, describe: Callable[[int], Mapping[str, Any]]) -> None:
+        self._describe = describe
+
+    def __call__(self, stream: Iterable[Report]) -> Iterator[Report]:
+        """Yield every report, some with one more record."""
+        for report in stream:
+            if any(record["kind"] == "prequential" for record in report.metrics):
+                yield replace(report, metrics=(*report.metrics, self._record(report)))
+            else:
+                yield report
+
+    def _record(self, report: Report) -> dict[str, Any]:
+        position = max(int(record["position"]) for record in report.metrics)
+        if report.scored is not None and len(report):
+            position = max(position, int(report.scored.incoming.t[-1]) + 1)
+        said = self._describe(position)
+        of_classes = any("by_class" in record for record in report.metrics)
+        return {
+            "kind": "buffer",
+            "position": position,
+            **{name: said[name] for name in _FACTS},
+            **({"by_class": said["by_class"]} if of_classes else {}),
+            **{by: said[by] for by in ("by_task", "by_experience") if _tells(said[by])},
+            "ages": said["age"],
+            "replays": said["replayed"],
+        }
+
+
+def _tells(groups: Mapping[int, Any]) -> bool:
+    """Whether there is another group than 0: else there is nothing to tell apart."""
+    return any(group != 0 for group in groups)

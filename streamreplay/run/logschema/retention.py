@@ -1,0 +1,144 @@
+"""Lines of metrics.jsonl about rows that are kept out of training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from streamreplay.run.logschema.base import Id, Line, Record, Rows, Share, Signed, absent
+from streamreplay.run.logschema.prequential import NumberScores
+
+__all__ = [
+    "LabelTotals",
+    "Retained",
+    "Retention",
+    "RetentionClasses",
+    "RetentionLabels",
+    "RetentionNumbers",
+    "StabilityGap",
+]
+
+
+class Retained(Line):
+    """Rows of a group that are kept out of training, and how many are predicted right."""
+
+    rows: Rows
+    """Such rows of the group."""
+    accuracy: Share | None
+    """Share of them predicted right."""
+
+
+class StabilityGap(Line):
+    """The drop behind the last boundary between experiences (De Lange et al. 2023)."""
+
+    since: Rows
+    """Position of the boundary."""
+    before: Share
+    """Accuracy on the older experiences' rows at the boundary."""
+    depth: float
+    """`before`, less the lowest accuracy on them since; at least 0."""
+    recovered_after: Rows | None
+    """Rows from the boundary to the first round as good as `before`; null while there is none."""
+
+
+class Retention(Record):
+    """What every such line has."""
+
+    kind: Literal["retention"]
+    after_experience: Id | None
+    """Experience of the last row."""
+    experience_end: bool
+    """True if it, or the stream, had ended; false for a round in between."""
+    sample: Literal["test", "probe"] = absent()
+    """Whether rows are of a prepared test set, or rows of the stream that a probe keeps back."""
+    rows: Rows
+    """Rows kept out of training that were predicted in this round."""
+    forgetting: float | None
+    """Mean over earlier experiences of how far the score is below its best."""
+    backward_transfer: float | None
+    """Mean over earlier experiences of how the score has changed since each ended."""
+    forward_transfer: float | None = absent()
+    """Mean over experiences of how far the score before learning them was above chance."""
+
+
+class RetentionClasses(Retention):
+    """Where one of several classes is predicted."""
+
+    accuracy: Share
+    """Share of all rows predicted right; those of a class not seen yet are wrong."""
+    balanced_accuracy: Share | None = absent()
+    """Mean of the accuracies of the classes seen."""
+    average_accuracy: Share | None
+    """Mean accuracy over the experiences learned so far."""
+    class_forgetting: Signed | None
+    """Mean over classes of how far accuracy is below its best in any earlier round."""
+    area: Share | None = absent()
+    """Mean of the retention accuracy over the stream so far."""
+    min_accuracy: Share | None = absent()
+    """Mean over earlier experiences of the lowest accuracy since each ended."""
+    stability_gap: StabilityGap | None = absent()
+    """The drop behind the last boundary."""
+    accuracy_by_experience: dict[str, Share]
+    """Accuracy on the rows of each experience."""
+    by_class: dict[str, Retained]
+    """Rows and accuracy of each class that the stream has shown."""
+    by_age: dict[str, Retained] = absent()
+    """Rows and accuracy by age: by the most rows since; of a probe only."""
+    probed: Rows = absent()
+    """Predictions of probe rows so far; of a probe only."""
+    withheld: Rows = absent()
+    """Rows kept out of learning so far; of a probe only."""
+
+
+class RetentionNumbers(Retention):
+    """Where numbers are predicted."""
+
+    mae: float | None
+    """Mean absolute error, in the target's unit."""
+    mse: float | None
+    """Mean squared error."""
+    rmse: float | None
+    """Its square root."""
+    r2: float | None
+    """1 less squared error over the targets' spread, at most 1."""
+    average_mae: float | None
+    """Mean over the experiences learned so far."""
+    by_experience: dict[str, NumberScores]
+    """The four scores of each experience."""
+    probed: Rows = absent()
+    """Predictions of probe rows so far; of a probe only."""
+    withheld: Rows = absent()
+    """Rows kept out of learning so far; of a probe only."""
+
+
+class LabelTotals(Line):
+    """Scores of any number of labels a row."""
+
+    exact_match: Share | None
+    """Share of rows right in every label."""
+    hamming_loss: Share | None
+    """Share of wrong cells, of all rows and labels."""
+    f1_micro: Share | None
+    """F1 over all cells."""
+    f1_macro: Share | None
+    """Mean of F1 over labels."""
+
+
+class RetentionLabels(Retention):
+    """Where each row has any number of labels."""
+
+    exact_match: Share | None
+    """Share of rows right in every label."""
+    hamming_loss: Share | None
+    """Share of wrong cells, of all rows and labels."""
+    f1_micro: Share | None
+    """F1 over all cells."""
+    f1_macro: Share | None
+    """Mean of F1 over labels."""
+    average_f1_micro: Share | None
+    """Mean over the experiences learned so far."""
+    by_experience: dict[str, LabelTotals]
+    """The four scores of each experience."""
+    probed: Rows = absent()
+    """Predictions of probe rows so far; of a probe only."""
+    withheld: Rows = absent()
+    """Rows kept out of learning so far; of a probe only."""

@@ -1,0 +1,5 @@
+"""Where log records go beside the run folder: TensorBoard, MLflow."""
+
+from streamreplay.run.sinks.group import Sinks, open_sinks
+
+__all__ = ["Sinks", "open_sinks"]
