@@ -58,6 +58,7 @@ bench-accuracy: install
 	$(BIN)/python benchmarks/methods.py $(if $(FASHION_MNIST),--fashion-mnist $(FASHION_MNIST))
 	$(BIN)/python benchmarks/streams.py $(if $(COVTYPE),--covtype $(COVTYPE)) $(if $(INSECTS),--insects $(INSECTS)) $(if $(ELEC2),--elec2 $(ELEC2))
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/drift.py
 
 # A second environment on top of the first: it sees all of $(VENV), so torch is not installed twice,
 # and what only the comparisons need stays out of $(VENV).

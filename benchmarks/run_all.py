@@ -25,6 +25,7 @@ def main() -> None:
         ["loaders.py"],
         ["pipeline.py"],
         ["steps.py"],
+        ["evaluator.py"],
         ["ingest.py"],
         ["memory.py"],
         ["disk.py"],

@@ -27,6 +27,7 @@ PAGES = {
     "docs/methods.md": 5,
     "docs/retention.md": 2,
     "docs/reading.md": 3,
+    "docs/metrics.md": 2,
 }  # and how many Python blocks it has at least
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 

@@ -53,6 +53,7 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
     replayed = beside.get("replayed", none)
     end = int(t.max(initial=-1)) + 1 if position is None else position
     ages = end - 1 - t
+    together = _groups(np.zeros(len(t), np.int64), np.array([0]), ages, replayed)
     return {
         "rows": len(t),
         "max_size": state["max_size"],
@@ -61,7 +62,7 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
         "uniform_since": state["uniform_since"],
         "nbytes": sum(column.nbytes for column in (*columns.values(), *beside.values())),
         **{
-            f"by_{by}": _composition(columns.get(name, none), ages, replayed)
+            f"by_{by}": _composition(columns.get(name, none), ages, replayed, together)
             for by, name in GROUP_COLUMNS.items()
         },
         "age": _ages(ages),
@@ -70,22 +71,38 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
 
 
 def _composition(
-    ids: NDArray[np.int64], ages: NDArray[np.int64], replayed: NDArray[np.uint32]
+    ids: NDArray[np.int64],
+    ages: NDArray[np.int64],
+    replayed: NDArray[np.uint32],
+    together: list[dict[str, Any]],
 ) -> dict[int, dict[str, Any]]:
+    """Describe each group, given what there is to say of all rows together."""
     if not len(ids):
         return {}
     groups, places = _numbered(ids)
+    alone = len(groups) == 1
+    said = [*map(dict, together)] if alone else _groups(places, groups, ages, replayed)
+    return dict(zip(groups.tolist(), said, strict=True))
+
+
+def _groups(
+    places: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    ages: NDArray[np.int64],
+    replayed: NDArray[np.uint32],
+) -> list[dict[str, Any]]:
+    """Describe each of some groups, given which of them each row is of."""
+    if not len(places):
+        return []
     rows, replays = np.zeros(len(groups), np.int64), np.zeros(len(groups))
-    for block in _blocks(len(ids)):
+    for block in _blocks(len(places)):
         rows += np.bincount(places[block], minlength=len(groups))
         replays += np.bincount(places[block], replayed[block], len(groups))
     medians = _ranked(places, ages, rows, np.stack([(rows - 1) // 2, rows // 2])).mean(axis=0)
-    return {
-        group: {"rows": n, "median_age": median, "replayed": int(times)}
-        for group, n, median, times in zip(
-            groups.tolist(), rows.tolist(), medians.tolist(), replays.tolist(), strict=True
-        )
-    }
+    return [
+        {"rows": n, "median_age": median, "replayed": int(times)}
+        for n, median, times in zip(rows.tolist(), medians.tolist(), replays.tolist(), strict=True)
+    ]
 
 
 def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

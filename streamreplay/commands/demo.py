@@ -47,8 +47,9 @@ def demo(
     else:
         console.print(f"picture:     {picture}", highlight=False, soft_wrap=True)
     console.print(f"run folders: {runs[0].folder.parent}", highlight=False, soft_wrap=True)
-    console.print(
-        f"look inside: streamreplay inspect {shlex.quote(str(runs[-1].folder))}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    folders = [shlex.quote(str(run.folder)) for run in runs]
+    for what, command in (
+        ("look inside", f"inspect {folders[-1]}"),
+        ("as a page", f"report {' '.join(folders[:2])}"),
+    ):
+        console.print(f"{what + ':':12} streamreplay {command}", highlight=False, soft_wrap=True)

@@ -135,10 +135,12 @@ def _build(written: Written, seed: Seed, within: Sequence[str] = ()) -> Any:
 
 def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
     """Return the path of each name in some modules."""
+    modules = {path: reduce(getattr, path.split("."), root) for path in within}
     return {
-        name: [*module.split("."), name]
-        for module in within
-        for name in reduce(getattr, module.split("."), root).__all__
+        name: [*path.split("."), name]
+        for path, module in modules.items()
+        for name in module.__all__
+        if hasattr(module, name)  # River exports a name or two that it does not have
     }
 
 
@@ -235,7 +237,7 @@ class _Builder:
         for part in parts:
             exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
             if part not in exported or not hasattr(found, part):
-                near = difflib.get_close_matches(part, [*exported, *self.shorter], 1)
+                near = difflib.get_close_matches(part, {*exported, *self.shorter} - {part}, 1)
                 hint = f", did you mean {near[0]}?" if near else ""
                 raise self._fault(node, f"River has no class {'.'.join(path)!r}{hint}")
             found = getattr(found, part)

@@ -147,7 +147,7 @@ def make_holdout(
     >>> test = ArraySource([[2.0], [3.0], [4.0]], ["b", "a", "b"])
     >>> stage = make_holdout(test, source)
     >>> [(len(batch), batch.held_out) for batch in stage(source)]
-    [(1, False), (3, True), (1, False), (3, True)]
+    [(1, None), (3, 'test'), (1, None), (3, 'test')]
     """
     if isinstance(source, ArraySource) and (of_class := _experience_of_class(source)) is not None:
         test = _in_experiences(test, of_class)

@@ -58,14 +58,13 @@ class Calibration:
         """Take in rows, [n]: whether right, how probable it was said to be, and `brier_scores`."""
         self._window.extend(hit=hits, probability=probability, brier=brier)
         self._bins += _binned(hits, probability)
-        known = brier[np.isfinite(brier)]
+        known = _finite(brier)
         self._brier_sum += float(known.sum())
         self._brier_rows += len(known)
 
     def scores(self) -> dict[str, float | None]:
         """Return both scores of all rows and of the window; None where no row has one."""
-        brier = self._window["brier"]
-        brier = brier[np.isfinite(brier)]
+        brier = _finite(self._window["brier"])
         return {
             "brier": ratio(self._brier_sum, self._brier_rows),
             "brier_window": ratio(float(brier.sum()), len(brier)),
@@ -104,12 +103,23 @@ def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> 
     return np.maximum(scores, 0)  # float32 may round a perfect one to below; NaN stays
 
 
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]
+
+
 def _binned(hits: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.float64]:
     known = np.isfinite(probability)
-    p = probability[known].astype(np.float64)
-    place = np.clip(np.ceil(p * _BINS) - 1, 0, _BINS - 1).astype(np.int64)
-    columns = (None, hits[known], p)
-    return np.stack([np.bincount(place, column, _BINS) for column in columns])
+    if not known.all():
+        hits, probability = hits[known], probability[known]
+    p = probability.astype(np.float64)
+    # the upper edge belongs to a bin, so does 0 to the first
+    place = np.minimum(np.maximum(np.ceil(p * _BINS).astype(np.intp) - 1, 0), _BINS - 1)
+    bins = np.empty((3, _BINS))
+    bins[0] = np.bincount(place, None, _BINS)
+    bins[1] = np.bincount(place[hits], None, _BINS)
+    bins[2] = np.bincount(place, p, _BINS)
+    return bins
 
 
 def _error(bins: NDArray[np.float64]) -> float | None:

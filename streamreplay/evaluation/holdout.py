@@ -55,7 +55,7 @@ class Holdout:
     >>> rows = [Batch.from_arrays([[0.0]], [0]), Batch.from_arrays([[1.0]], [1], experience=1)]
     >>> test = Batch.from_arrays([[0.5], [0.6]], [0, 1], experience=[0, 1])
     >>> [(b.held_out, b.y.tolist()) for b in Holdout(test)(rows)]
-    [(False, [0]), (True, [0, 1]), (False, [1]), (True, [0, 1])]
+    [(None, [0]), ('test', [0, 1]), (None, [1]), ('test', [0, 1])]
     """
 
     def __init__(

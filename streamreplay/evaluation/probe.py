@@ -69,7 +69,7 @@ class Probe:
     >>> stream = [Batch.from_arrays([[float(i)]] * 8, [i % 2] * 8, start=8 * i) for i in range(9)]
     >>> probe = Probe(0.25, every=40)
     >>> [(b.held_out or "stream", len(b)) for b in probe(stream)][4:7]
-    [('stream', 8), ('probe', 12), ('stream', 8)]
+    [('stream', 8), ('probe', 9), ('stream', 8)]
     """
 
     def __init__(

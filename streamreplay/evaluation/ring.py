@@ -49,12 +49,10 @@ class Ring:
 
     def in_order(self, name: str) -> NDArray[Any]:
         """Return a column from the oldest row to the newest."""
-        column = self[name]
-        return np.roll(column, -(self._rows % self._size), axis=0) if self._full else column
-
-    @property
-    def _full(self) -> bool:
-        return self._rows >= self._size
+        column, oldest = self[name], self._rows % self._size
+        if self._rows < self._size or not oldest:
+            return column
+        return np.concatenate([column[oldest:], column[:oldest]])
 
     def extend(self, **columns: NDArray[Any]) -> None:
         """Append rows, [n, ...] in each column."""

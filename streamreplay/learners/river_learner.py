@@ -61,7 +61,7 @@ class RiverLearner:
         Whether the drawn rows of memory are learned as well. False is one pass over incoming rows.
     feature_names : sequence of str or int, or callable, optional
         What River calls the features; by default, and where their number is another than that of
-        a row's features, their positions: 0, 1, ...
+        a row's features, their positions: "0", "1", ...
     label_names : sequence of str or int, or callable, optional
         What River calls the classes, or the targets of a row, by index; by default their indices.
         Names of features and classes can matter: forests of River give another figure if they are
@@ -366,7 +366,7 @@ class RiverLearner:
             width = int(np.prod(x.shape[1:]))
             given = self._given_names
             names = list((given() if callable(given) else given) or ())
-            self._names = names if len(names) == width else list(range(width))
+            self._names = names if len(names) == width else [str(i) for i in range(width)]
             self._shape = x.shape[1:]
         if x.shape[1:] != self._shape:
             live = f"[n, {', '.join(map(str, self._shape))}]"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from streamreplay.reading.columns import Floats
-from streamreplay.reading.intervals import LEVEL, t_quantile
+from streamreplay.reading.estimates import LEVEL, t_quantile
 from streamreplay.reading.trace import Trace
 
 __all__ = ["Case", "Curve", "curve", "differences", "make_cases"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.bootstrap import Units
-from streamreplay.reading.intervals import (
+from streamreplay.reading.estimates import (
     Estimate,
     average,
     difference,

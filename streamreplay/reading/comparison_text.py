@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from streamreplay.reading.comparing import Comparison, Difference
-from streamreplay.reading.intervals import LEVEL, mean_of_runs
+from streamreplay.reading.estimates import LEVEL, mean_of_runs
 from streamreplay.reading.members import Group
 from streamreplay.reading.sparkline import printable
 from streamreplay.reading.wording import statements
@@ -14,7 +14,11 @@ from streamreplay.run.tables import COLUMNS, Row, aligned
 
 __all__ = ["comparison_lines", "comparison_object"]
 
-_COLUMNS = (("prequential", "rows", "rows"), *COLUMNS)
+_COLUMNS = (
+    ("prequential", "rows", "rows"),
+    *COLUMNS,
+    ("retention", "class_forgetting", "class forgetting"),
+)
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:

@@ -17,6 +17,7 @@ import orjson
 
 from streamreplay.config import Job, load_job
 from streamreplay.errors import RunFolderError
+from streamreplay.run.logs import log_segments, rotated_files
 
 __all__ = [
     "VERSION",
@@ -74,8 +75,7 @@ def segments(run: Path, name: str = "metrics") -> list[Path]:
     list of Path
         Those that exist.
     """
-    active = run / f"{name}.jsonl"
-    return [*(path for _, path in _numbered(run, name)), *([active] if active.exists() else [])]
+    return log_segments(run, name)
 
 
 def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:
@@ -206,7 +206,7 @@ def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
     still on the lines that come last, and they are not read a second time under the new name.
     """
     active = _open(run / f"{name}.jsonl")
-    full = [path for _, path in _numbered(run, name)]
+    full = [*rotated_files(run / f"{name}.jsonl").values()]
     if active is not None:
         full = [path for path in full if not is_file(active, path)]
     return full, active
@@ -223,15 +223,6 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[NumberedLine]:
     for number, line in enumerate(file, 1):
         if line.endswith(b"\n"):
             yield path, number, line
-
-
-def _numbered(run: Path, name: str) -> list[tuple[int, Path]]:
-    found = []
-    for path in run.glob(f"{name}.*.jsonl"):
-        middle = path.name.removeprefix(f"{name}.").removesuffix(".jsonl")
-        if middle.isascii() and middle.isdigit():
-            found.append((int(middle), path))
-    return sorted(found)
 
 
 def _open(path: Path) -> BinaryIO | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamreplay.reading import intervals
+from streamreplay.reading import estimates
 
 __all__ = ["Interval", "difference", "mean_interval"]
 
@@ -40,7 +40,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     """
     if len(values) < 2:
         return Interval(math.fsum(values), None, len(values))
-    return _around(intervals.mean_of_runs(values), len(values))
+    return _around(estimates.mean_of_runs(values), len(values))
 
 
 def difference(values: Sequence[float], base: Sequence[float]) -> Interval:
@@ -55,10 +55,10 @@ def difference(values: Sequence[float], base: Sequence[float]) -> Interval:
     if n < 2:
         mean = math.fsum(values) / len(values) - math.fsum(base) / len(base)
         return Interval(mean, None, n)
-    pair = intervals.mean_of_runs(values), intervals.mean_of_runs(base)
-    return _around(intervals.difference(*pair), n)
+    pair = estimates.mean_of_runs(values), estimates.mean_of_runs(base)
+    return _around(estimates.difference(*pair), n)
 
 
-def _around(estimate: intervals.Estimate, n: int) -> Interval:
+def _around(estimate: estimates.Estimate, n: int) -> Interval:
     low, high = estimate.interval
     return Interval(estimate.value, (high - low) / 2, n)

@@ -100,7 +100,7 @@ class View:
         yield room
 
     def _spark(self, values: Sequence[float], *, is_share: bool = True) -> Text:
-        width = max(10, min(40, self._width - 40))
+        width = max(10, min(40, self._width - 52))
         span = 0.05 if is_share else 0.0
         drawn = sparkline(values, width, span=span, blocks=self._blocks)
         return Text(drawn, style="cyan")
@@ -145,6 +145,8 @@ class View:
                 f"at row {record['position']:,}",
                 f"{printable(record['name'])} ({record['detector']} on {printable(record['on'])})",
             ]
+            if "learner" in record:
+                parts.insert(0, printable(record["learner"]))
             yield from self._line("drift", [*parts, *([f"-> {actions}"] if actions else [])])
 
     def _buffers(self) -> Iterator[Text]:
@@ -152,8 +154,9 @@ class View:
         own = {name: each.buffer for name, each in self._present.learners.items() if each.buffer}
         for name, record in ({"": shared} if shared else own).items():
             parts = [f"{record['rows']:,} of {record['max_size']:,} rows"]
-            groups = record.get("by_class") or {}
-            parts.append(f"{len(groups)} classes" if len(groups) != 1 else "1 class")
+            groups = record.get("by_class") or {}  # absent where numbers are predicted
+            if groups:
+                parts.append(f"{len(groups)} class{'es' if len(groups) > 1 else ''}")
             rows = sorted(groups.items(), key=lambda pair: -pair[1]["rows"])
             parts += [f"{printable(key)}: {group['rows']:,}" for key, group in rows[:_TOP]]
             yield from self._line("buffer", ([printable(name)] if name else []) + parts)

@@ -68,6 +68,11 @@ class Clock:
         """Note that what came out of it has been written."""
         self._mark = time.perf_counter()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no batch has come since the last lap."""
+        return not self._latencies
+
     def lap(self, position: int) -> dict[str, Any]:
         """Return a line of ``timings.jsonl`` for the rows since the last one.
 

@@ -226,7 +226,8 @@ class _Run:
                 self.last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
         if self.folder is not None:
             self.folder.metrics.write(lines)
-            self.folder.timings.write(dump_line(self.clock.lap(self.pipeline.position)))
+            if not self.clock.idle:  # as at the end, if nothing came behind the last records
+                self.folder.timings.write(dump_line(self.clock.lap(self.pipeline.position)))
             self.folder.flush()
 
     def _headlines(self) -> dict[str, float]:

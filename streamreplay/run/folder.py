@@ -199,9 +199,8 @@ class RunFolder:
             for position in kept
         }
         for name, log in self._logs.items():
-            log.drop(
-                min(each[name].rotated for each in self._known.values() if name in each) - keep
-            )
+            oldest = min(ends[name] for ends in self._known.values() if name in ends)
+            log.drop(oldest.rotated - keep)
         self.timings.drop(self.timings.end.rotated - keep)
 
     def _read(self, position: int) -> dict[str, Mark]:

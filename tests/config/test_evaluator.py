@@ -37,7 +37,7 @@ def last(made: Job) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for report in build(made):
         for record in report.metrics:
-            found = record
+            found = record if record["kind"] == "prequential" else found
     return found
 
 

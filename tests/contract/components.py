@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Protocol, TypeVar
@@ -442,6 +443,12 @@ def _mixed(size: int) -> tuple[Rehearsal, ...]:
     return _read_only(Mixer(3, steps=2, seed=7)(_rehearsals(size)))
 
 
+def _metrics() -> list[Any]:
+    """Make one metric of River for each way in which they are fed."""
+    kinds: Any = import_module("river.metrics")
+    return [kinds.CohenKappa(), kinds.F1(), kinds.ROCAUC(), kinds.LogLoss(), kinds.RollingROCAUC()]
+
+
 @cache
 def _scored(size: int) -> tuple[Scored, ...]:
     """Score the stream by lot, with rounds of held-out rows at the ends of experiences."""
@@ -647,6 +654,9 @@ STAGES: dict[str, StageCase] = {
     "branches(shared)": StageCase(partial(_branches, shared=True), _rehearsals),
     "prequential": StageCase(
         lambda _: Prequential(report_every=7, window=9), _scored, random=False
+    ),
+    "prequential(metrics)": StageCase(
+        lambda _: Prequential(report_every=7, window=9, metrics=_metrics()), _scored, random=False
     ),
     "prequential(numbers)": StageCase(
         lambda _: Prequential(report_every=7, window=9), _scored_goals, random=False

@@ -184,11 +184,15 @@ def test_every_metric_of_probabilities_gives_rivers_figure(size: int) -> None:
         check_views(record, rows_before(stream, record["position"]), PROBABLE)
 
 
-def test_many_thresholds() -> None:
-    stream = batches(260, 20)
-    evaluator = Prequential(metrics=[metrics.ROCAUC(n_thresholds=40)])
+@pytest.mark.parametrize("thresholds", [3, 40])
+def test_any_number_of_thresholds(thresholds: int) -> None:
+    def put_some_on_the_threshold(columns: dict[str, NDArray[Any]]) -> None:
+        columns["probability"][10:80] = 0.5
+
+    stream = batches(260, 20, prepare=put_some_on_the_threshold)
+    evaluator = Prequential(metrics=[metrics.ROCAUC(n_thresholds=thresholds)])
     (*_, record) = records(evaluator(stream))
-    want = fed_by_row(metrics.ROCAUC(n_thresholds=40), rows_before(stream, 260))
+    want = fed_by_row(metrics.ROCAUC(n_thresholds=thresholds), rows_before(stream, 260))
     assert record["metrics"]["ROCAUC"] == want
 
 
@@ -452,6 +456,16 @@ def test_resumes_exactly_at_every_cut_and_twice(kind: str) -> None:
             evaluator.load_state_dict(state)
     assert [*got, next(evaluator([])).metrics] == whole
     assert flat(evaluator.state_dict()) == flat(unbroken.state_dict())
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_state_replaces_all_that_was_there(kind: str) -> None:
+    stream, named = STREAMS[kind]
+    first, used = (Prequential(**SETTINGS, metrics=named) for _ in range(2))
+    whole = [report.metrics for report in first(stream(20))]
+    list(used(stream(20)[5:]))
+    used.load_state_dict(Prequential(**SETTINGS, metrics=named).state_dict())
+    assert [report.metrics for report in used(stream(20))] == whole
 
 
 def flat(tree: Any) -> Any:

@@ -288,7 +288,7 @@ def test_features_without_names_have_positions() -> None:
     diary = Diary()
     learner = RiverLearner(diary, feature_names=lambda: ["image"])
     list(learner([Batch.from_arrays(np.ones((1, 2, 2), np.uint8), [0])]))
-    assert learner.feature_names == [0, 1, 2, 3]
+    assert learner.feature_names == ["0", "1", "2", "3"]
     message = r"^x: this learner has learned from \[n, 2, 2\], got uint8\[1, 4\]$"
     with pytest.raises(ValueError, match=message):
         list(learner([Batch.from_arrays(np.ones((1, 4), np.uint8), [0])]))
@@ -403,6 +403,15 @@ class TestState:
 def test_many_needs_a_model_that_has_it() -> None:
     with pytest.raises(TypeError, match=r"^many: not all of KNNClassifier has learn_many$"):
         RiverLearner(neighbors.KNNClassifier(), many=True)
+
+
+def test_rows_without_names_are_learned_many_at_once() -> None:
+    """What learns many rows makes frames, whose columns must be named by strings."""
+    model: Any = preprocessing.StandardScaler()
+    model |= linear_model.LogisticRegression()
+    batches = stream(size=6)
+    assert len(list(RiverLearner(model, many=True)(batches))) == len(batches)
+    assert set(model["StandardScaler"].means) == {"0", "1"}
 
 
 def test_many_rows_at_once() -> None:

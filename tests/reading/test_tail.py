@@ -105,6 +105,10 @@ def test_several_learners_have_a_line_each(tmp_path: Path) -> None:
     assert line(text, "buffer") == "er  9 of 1,000 rows  1 class  cat: 9"
     dump(run / "metrics.jsonl", [buffer(1000, {"cat": 7})], append=True)
     assert line(shown(run), "buffer") == "7 of 1,000 rows  1 class  cat: 7"
+    without = {key: value for key, value in buffer(1000, {"": 8}).items() if key != "by_class"}
+    dump(run / "metrics.jsonl", [without, {"learner": "er", **drift(990)}], append=True)
+    assert line(shown(run), "buffer") == "8 of 1,000 rows"
+    assert line(shown(run), "drift").startswith("er  drift  at row 990")
 
 
 def test_numbers_are_shown_by_their_errors(tmp_path: Path) -> None:

@@ -26,14 +26,21 @@ COMMON = [
     "run.emit=none",
 ]
 TESTED = ["test.share=0.2", "test.every=70", "source.experience=experience"]
+PROBED = ["probe.share=0.2", "probe.every=50"]
+WATCHED = ["drift.0.on=feature:a", "drift.0.detector=PageHinkley(threshold=1)"]
 JOBS = {
     "classes": ["source.label=y"],
     "classes, tested": ["source.label=y", *TESTED],
+    "classes, probed": ["source.label=y", *TESTED, *PROBED, "evaluator.metrics=['MacroF1', 'MCC']"],
+    "classes, watched": ["source.label=y", *WATCHED],
     "nothing stored": ["source.label=y", "buffer.max_size=0"],
     "number": ["source.target=price"],
-    "numbers, tested": ["source.target=['price', 'size']", *TESTED],
+    "numbers, tested": ["source.target=['price', 'size']", *TESTED, *PROBED],
     "labels": ["source.label=tags", "source.multilabel=['red', 'big']"],
-    "labels, tested": ["source.label=tags", "source.multilabel=['red', 'big']", *TESTED],
+    "labels, tested": [
+        *("source.label=tags", "source.multilabel=['red', 'big']"),
+        *(*TESTED, *PROBED),
+    ],
     "several": ["source.label=y", *TESTED, "learner=[{}, {}]", "learner.1.module=linear"],
     "several, shared": ["source.label=y", "learner=[{}, {}]", "buffer.shared=true"],
 }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.checkpoint import latest_checkpoint
+from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.config import load_job
 from streamreplay.run import Options, choose_job, run_job
 from streamreplay.run.folder import RunFolder
@@ -121,3 +121,25 @@ def test_predictions_go_on_once_they_were_begun(tmp_path: Path) -> None:
     run_job(later, Options(out, resume=True, quiet=True))
     lines = (out / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["position"] for line in lines] == list(range(600))
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_what_an_older_checkpoint_needs_is_kept(tmp_path: Path, damaged: int) -> None:
+    """Go on from the last, or the one before it, though logs have been deleted since."""
+    overrides = [f"source.path={stream(tmp_path)}", *SETTINGS]
+    overrides += ["run.log_max_bytes=1500", "run.log_keep=1"]
+    out = tmp_path / "out"
+    assert run_job(load_job(None, overrides), Options(out, quiet=True)) == 0
+    expected = contents(out)
+    first, *_ = folders = sorted((out / "checkpoints").iterdir())
+    newest = folders[-damaged:]
+    oldest = load_checkpoint(first)[0]["logs"]["predictions.jsonl"]["rotated"]
+    for path in newest:
+        (path / "state.json").write_bytes(b"{}")
+    numbers = rotated_files(out / "predictions.jsonl")
+    assert [*numbers] == [*range(oldest, max(numbers) + 1)]
+    assert oldest > 1
+    assert (
+        run_job(choose_job(None, [], out, resume=True), Options(out, resume=True, quiet=True)) == 0
+    )
+    assert contents(out) == expected

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,21 @@ def test_every_number_of_the_logs_is_in_the_tables(
 
 def test_columns_have_the_types_of_the_format(runs: dict[str, Path], tmp_path: Path) -> None:
     """Also where a run has nothing but nulls in one."""
-    export_logs(runs["classes, tested"], tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in LOGS:  # of each kind the first, in which there is no earlier round, ...
+        firsts = {
+            line.get("kind"): line for line in reversed(lines_of(runs["classes, tested"], name))
+        }
+        lines = firsts.values() if name == "metrics" else lines_of(runs["classes, tested"], name)
+        (run / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tmp_path = tmp_path / "to"
+    export_logs(run, tmp_path)
     types = {
         path.stem: {field.name: str(field.type) for field in parquet.read_schema(path)}
         for path in tmp_path.iterdir()
     }
+    assert rows_of(tmp_path / "retention.parquet")[0]["forgetting"] is None
     assert types["retention"]["forgetting"] == "double"
     assert types["prequential"]["position"] == "int64"
     assert types["prequential"]["experience_end"] == "bool"
@@ -148,6 +159,18 @@ def test_a_log_in_several_files_is_one_table(runs: dict[str, Path], tmp_path: Pa
     for name in ("prequential", "buffer", "groups"):
         cut, whole = (rows_of(tmp_path / each / f"{name}.parquet") for each in ("cut", "whole"))
         assert cut == whole
+
+
+def test_a_log_that_grows_is_read_as_it_was(tmp_path: Path) -> None:
+    active = tmp_path / "metrics.jsonl"
+    active.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
+    with ExitStack() as stack:
+        log = export._Snapshot(stack, tmp_path, "metrics")
+        assert [line["a"] for line in log] == [1, 2]
+        with active.open("ab") as file:
+            file.write(b':3}\n{"a":4}\n')
+        active.rename(tmp_path / "metrics.000001.jsonl")
+        assert [line["a"] for line in log] == [1, 2]
 
 
 def test_columns_that_come_late(tmp_path: Path) -> None:

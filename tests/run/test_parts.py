@@ -162,7 +162,9 @@ def test_the_clock_measures_each_interval_alone() -> None:
     clock.learned(Report(Scored(batch, np.zeros(1, np.int64), nothing, nothing, 5, throttled=3)))
     clock.learned(Report(None))
     clock.written()
+    assert not clock.idle
     first = clock.lap(164)
+    assert clock.idle
     assert (first["replayed"], first["throttled"]) == (5, 3)
     assert first["position"] == 164
     assert first["rows_per_s"] > 0

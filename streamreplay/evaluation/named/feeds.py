@@ -22,9 +22,12 @@ def parts_of(
 ) -> Iterator[tuple[GroupBy, int, NDArray[np.int64] | None]]:
     """Yield the groups that rows of one experience are in, and which rows; None for all."""
     yield "experience", experience, None
+    if not len(task) or (task == task[0]).all():  # no need to sort
+        yield from (("task", group, None) for group in task[:1].tolist())
+        return
     index = GroupIndex.of(task)
     for place, group in enumerate(index.ids.tolist()):
-        yield "task", group, None if len(index) == 1 else index.rows(place)
+        yield "task", group, index.rows(place)
 
 
 def fed(named: Named, rows: Rows) -> NDArray[np.bool_]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State
 
-__all__ = ["Cells", "Joint", "pair", "unpair"]
+__all__ = ["Cells", "Joint", "counted", "pair", "unpair"]
+
+_ROOM = 128  # pairs, at first
 
 Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """Labels int64[m], predictions int64[m] and how often they met, float64[m]."""
@@ -33,28 +35,23 @@ class Joint:
 
     def __init__(self) -> None:
         self._slot: dict[int, int] = {}  # by code of a pair, in order of first sight
-        self._y = np.zeros(4, np.int64)
-        self._prediction = np.zeros(4, np.int64)
-        self._counts = np.zeros(4)
+        self._y = np.zeros(_ROOM, np.int64)
+        self._prediction = np.zeros(_ROOM, np.int64)
+        self._counts = np.zeros(_ROOM)
 
     @property
     def rows(self) -> float:
         """Rows counted."""
         return float(self._counts.sum())
 
-    def add(self, codes: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> None:
+    def add(self, codes: NDArray[np.int64]) -> None:
         """Count rows, [n], by the codes of their pairs."""
-        if len(codes):
-            self.add_groups(GroupIndex.of(codes), weights)
+        self.add_pairs(*counted(codes))
 
-    def add_groups(self, index: GroupIndex, weights: NDArray[np.float64] | None = None) -> None:
-        """Count rows whose codes are indexed already."""
-        sums: NDArray[Any] = index.counts
-        if weights is not None:
-            sums = np.add.reduceat(weights[index.order], index.starts)
-        first = np.argsort(index.order[index.starts])
-        slots = self._slots(index.ids[first])
-        self._counts[slots] += sums[first]
+    def add_pairs(self, codes: list[int], sums: NDArray[Any]) -> None:
+        """Count different pairs, [g], each several times."""
+        slots = self._slots(codes)
+        self._counts[slots] += sums
 
     def decay(self, factor: float) -> None:
         """Multiply all counts so far."""
@@ -76,12 +73,12 @@ class Joint:
         """Take over a state."""
         self._slot.clear()
         self._counts[:] = 0
-        slots = self._slots(np.asarray(state["codes"]))
+        slots = self._slots(state["codes"].tolist())
         self._counts[slots] = state["counts"]
 
-    def _slots(self, codes: NDArray[np.int64]) -> list[int]:
+    def _slots(self, codes: list[int]) -> list[int]:
         slot, known = self._slot, len(self._slot)
-        slots = [slot.setdefault(code, len(slot)) for code in codes.tolist()]
+        slots = [slot.setdefault(code, len(slot)) for code in codes]
         n = len(slot)
         if n > len(self._counts):
             room = max(n, 2 * len(self._counts)) - len(self._counts)
@@ -92,6 +89,27 @@ class Joint:
             new = np.array(list(slot)[known:], np.int64)
             self._y[known:n], self._prediction[known:n] = unpair(new)
         return slots
+
+
+def counted(
+    codes: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+) -> tuple[list[int], NDArray[Any]]:
+    """Return the different codes in order of first sight, and their rows or summed weights.
+
+    Examples
+    --------
+    >>> codes, counts = counted(np.array([7, 3, 7]))
+    >>> codes, counts.tolist()
+    ([7, 3], [2, 1])
+    """
+    if not len(codes):
+        return [], np.zeros(0)
+    index = GroupIndex.of(codes)
+    sums: NDArray[Any] = index.counts
+    if weights is not None:
+        sums = np.add.reduceat(weights[index.order], index.starts)
+    first = np.argsort(index.order[index.starts])
+    return index.ids[first].tolist(), sums[first]
 
 
 def pair(y: NDArray[np.int64], prediction: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,11 +10,10 @@ import numpy as np
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.named.feeds import parts_of
-from streamreplay.evaluation.named.joint import Cells, Joint, pair
+from streamreplay.evaluation.named.joint import Cells, Joint, counted, pair
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.ring import Ring
-from streamreplay.groups import GroupIndex
 from streamreplay.stage import State
 
 __all__ = ["MatrixMetrics"]
@@ -49,18 +48,20 @@ class MatrixMetrics:
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in labelled rows of one experience."""
         said = rows.prediction >= 0
-        codes = np.where(said, pair(rows.y, np.maximum(rows.prediction, 0)), -1)
+        codes, task = pair(rows.y, np.maximum(rows.prediction, 0)), rows.task
+        if not said.all():
+            codes[~said] = -1
         self._window.extend(code=codes)
-        codes, task = codes[said], rows.task[said]
+        codes, task = codes[said], task[said]
         if not len(codes):
             return
-        index = GroupIndex.of(codes)
-        self._total.add_groups(index)
+        pairs = counted(codes)
+        self._total.add_pairs(*pairs)
         self._faded.decay(self._fading.decay(len(codes)))
-        self._faded.add_groups(index, self._fading.weights(len(codes)))
+        self._faded.add_pairs(*counted(codes, self._fading.weights(len(codes))))
         for by, group, part in parts_of(task, experience):
             joint = self._groups[by].setdefault(group, Joint())
-            joint.add_groups(index if part is None else GroupIndex.of(codes[part]))
+            joint.add_pairs(*(pairs if part is None else counted(codes[part])))
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
         """Return each metric of all rows, of the window, and with fading weights."""

@@ -60,6 +60,7 @@ class NamedMetrics:
             label_names() if callable(label_names) else label_names
         )
         self._classes: set[int] = set()  # at most three, if a metric is of two
+        self._of_two = any(each.feed == "score" for each in named)
         fit = [each for each in named if each.objective == objective]
         ways: dict[Way, list[Named]] = {}
         for each in fit:
@@ -95,7 +96,7 @@ class NamedMetrics:
         """Take in labelled rows of one experience."""
         if not len(rows):
             return
-        if self._objective == "classes" and len(self._classes) < 3:
+        if self._of_two and len(self._classes) < 3:
             self._classes.update(rows.y.tolist(), rows.prediction.tolist())
             self._classes = set(sorted(self._classes - {-1})[:3])
         for family in self._families.values():

@@ -104,6 +104,8 @@ def draw_stack(canvas: Canvas, axes: Any, x: Floats, parts: Sequence[tuple[str, 
     """Draw shares on top of one another, each named at its right edge where there is room."""
     colours = [canvas.series(place) for place in range(len(parts))]
     values = np.nan_to_num(np.stack([part for _, part in parts]))
+    if len(x) == 1:  # one moment alone is drawn as if it had been so from the start
+        x, values = np.array([0.0, x[0]]), np.repeat(values, 2, axis=1)
     hatches = ["", "////", "....", "\\\\\\\\"]
     high = canvas.figure.get_figheight() * 72 * 0.65  # points, about
     room = 10 / high * max(float(values[:, -1].sum()), 1e-12)

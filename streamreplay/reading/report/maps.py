@@ -36,8 +36,8 @@ def class_map(rounds: Rounds, case: Case, cases: Sequence[Case], place: int) -> 
     if found is None or len(found.ids) < 2:
         return None
     title = case_title("Retention by class", case, cases)
-    blank = "blank before the stream had shown it"
-    return _map_chart("retention-classes", title, ("class", blank), found, "accuracy", place)
+    what = ("class", f"blank before the stream had shown it. {_of(rounds)}")
+    return _map_chart("retention-classes", title, what, found, "accuracy", place)
 
 
 def experience_map(rounds: Rounds, case: Case, cases: Sequence[Case], place: int) -> Chart | None:
@@ -53,7 +53,7 @@ def experience_map(rounds: Rounds, case: Case, cases: Sequence[Case], place: int
     blank = "blank before the stream had shown it"
     if rounds.sample == "test":
         blank = "before the stream had shown it, it could not be known"
-    what = ("experience", blank)
+    what = ("experience", f"{blank}. {_of(rounds)}")
     return _map_chart("retention-experiences", title, what, found, name, place, score)
 
 
@@ -94,13 +94,17 @@ def _map_chart(
         f"{name}-{place}" if place else name,
         title,
         f"Each row is {'a' if what == 'class' else 'an'} {what}. A colour is what was known of it "
-        f"at the round where the colour ends; {blank}. On the right: in the last round."
+        f"at the round where the colour ends; {blank} On the right: in the last round."
         + (f" The {len(names)} that lost most, of {len(names) + left_out:,}." if left_out else ""),
         f"Heat map of retention by {what}. In the last round: {worst}.",
         draw,
         height=max(1.5, 0.75 + 0.2 * len(names)),
         table=Table((what, "best", "last"), rows),
     )
+
+
+def _of(rounds: Rounds) -> str:
+    return f"Rows are of the {'test set' if rounds.sample == 'test' else rounds.sample}."
 
 
 def _best(values: Floats, *, share: bool) -> Floats:
@@ -181,7 +185,8 @@ def matrix_chart(rounds: Rounds, case: Case, cases: Sequence[Case], place: int) 
         f"matrix-{place}" if place else "matrix",
         case_title("The matrix R[i, j]", case, cases),
         f"Each row: {name} on the held-out rows of all experiences when one had ended. Below the "
-        "outlined diagonal is what was retained, above it what was known beforehand.",
+        f"outlined diagonal is what was retained, above it what was known beforehand. "
+        f"{_of(rounds)}",
         f"Heat map of {name}, {len(matrix.after)} by {len(matrix.of)} experiences; its numbers are "
         "in the table below.",
         draw,

@@ -101,7 +101,7 @@ def _score_chart(cases: Sequence[Case]) -> Chart | None:
 
     ends = "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
     marks = " Vertical lines: ends of experiences." if first.ends[:-1] else ""
-    marks += " Dashed with a triangle: detected drifts." if first.drifts else ""
+    marks += " Triangles: detected drifts." if first.drifts else ""
     window = first.job.get("evaluator", {}).get("window", 1000)
     return Chart(
         "predictions",

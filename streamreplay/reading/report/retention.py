@@ -231,8 +231,14 @@ def _figures(cases: Sequence[Case]) -> Table | None:
         cells = [_cell(case, name, share=score.share) for case in cases]
         if any(cell != "-" for cell in cells):
             rows.append((what, *cells))
-    header = [case.label for case in cases] if len(cases) > 1 else ["at the end"]
+    header = [_heading(case, alone=len(cases) == 1) for case in cases]
     return Table(("figure", *header), rows) if rows else None
+
+
+def _heading(case: Case, *, alone: bool) -> str:
+    rounds = main_rounds(case.first)
+    sample = "" if rounds is None else _SAMPLES.get(rounds.sample, rounds.sample)
+    return f"{sample}, at the end" if alone else f"{case.label}, {sample}".removesuffix(", ")
 
 
 def _cell(case: Case, name: str, *, share: bool) -> str:

@@ -17,7 +17,6 @@ Tone: TypeAlias = Literal["plain", "warning"]
 _MISLEADS = 0.10  # how far prequential accuracy may be above what is retained before it is said
 _FELL = 0.05  # how far a class has to fall to be named
 _NAMED = 3  # classes that are named
-_SAMPLES = {"test": "test set", "probe": "probe"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _retention(facts: Facts) -> Iterator[Sentence]:
         score = facts.score
         value = percent(first.score) if score.share else number(first.score)
         text = (
-            f"On {first.rows:,} rows that it never learned ({_SAMPLES.get(first.sample)}), the "
+            f"On {first.rows:,} rows that it never learned ({_sample(first)}), the "
             f"model's {score.retained_title} is {value} at the end"
         )
         if score.name == "accuracy" and first.known is not None:
@@ -133,6 +132,10 @@ def _retention(facts: Facts) -> Iterator[Sentence]:
     yield from _lost(first)
     if len(facts.retained) > 1:
         yield from _agreement(facts.retained[0], facts.retained[1])
+
+
+def _sample(retained: Retained) -> str:
+    return "test set" if retained.sample == "test" else retained.sample
 
 
 def _lost(retained: Retained) -> Iterator[Sentence]:
@@ -161,9 +164,9 @@ def _lost(retained: Retained) -> Iterator[Sentence]:
 def _agreement(one: Retained, other: Retained) -> Iterator[Sentence]:
     if one.score is not None and other.score is not None and one.last.get("by_class"):
         yield Sentence(
-            f"The {_SAMPLES.get(other.sample)} ({other.rows:,} rows) says {percent(other.score)}: "
+            f"The {_sample(other)} ({other.rows:,} rows) says {percent(other.score)}: "
             f"{points(abs(other.score - one.score))[1:]} points from the "
-            f"{_SAMPLES.get(one.sample)}."
+            f"{_sample(one)}."
         )
 
 

@@ -35,6 +35,8 @@ class Prediction(Line):
     """Position of the row in the stream, 0 for the first."""
     id: Name | None
     """The stream's own name of the row; null where it has none."""
+    withheld: bool = absent()
+    """True, and there only, if the row was kept from being learned as one of the probe."""
 
 
 class ClassPrediction(Prediction):

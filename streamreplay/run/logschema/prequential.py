@@ -9,6 +9,7 @@ from streamreplay.run.logschema.base import Id, Line, Nats, Record, Rows, Share,
 __all__ = [
     "Baseline",
     "ClassGroup",
+    "ClassScores",
     "LabelBaseline",
     "LabelGroup",
     "LabelScores",
@@ -46,6 +47,15 @@ class ClassGroup(Line):
     """By name, the metrics that the job asks for; absent without any, and by class."""
 
 
+class ClassScores(ClassGroup):
+    """Scores of one class, of rows that are of it and of rows predicted as it."""
+
+    precision: Share | None
+    """Share of the rows predicted as it that are of it."""
+    f1: Share | None
+    """2 hits / (rows of it + rows predicted as it)."""
+
+
 class Prequential(Record):
     """What every such line has."""
 
@@ -81,23 +91,23 @@ class PrequentialClasses(Prequential):
     """The same over the last `window` labelled rows."""
     kappa: float | None
     """Cohen's kappa, at most 1; null where chance alone is always right."""
-    kappa_temporal: float | None = absent()
+    kappa_temporal: float | None
     """Accuracy compared with that of repeating the last label, at most 1."""
-    kappa_temporal_window: float | None = absent()
+    kappa_temporal_window: float | None
     """The same over the last `window` labelled rows."""
-    brier: float | None = absent()
+    brier: float | None
     """Mean squared distance of the probability from what was right."""
-    brier_window: float | None = absent()
+    brier_window: float | None
     """The same over the last `window` labelled rows."""
-    ece: Share | None = absent()
+    ece: Share | None
     """Expected calibration error: how far probabilities are from the share that was right."""
-    ece_window: Share | None = absent()
+    ece_window: Share | None
     """The same over the last `window` labelled rows."""
     no_change: Baseline
     """Repeating the last label; wrong before there is one."""
     majority: Baseline
     """The most frequent class so far; wrong before there is one."""
-    by_class: dict[str, ClassGroup] = absent()
+    by_class: dict[str, ClassScores] = absent()
     """Scores of the rows of each class, by its name."""
     by_task: dict[str, ClassGroup] = absent()
     """The same by task; absent while the only task is 0."""

@@ -8,6 +8,8 @@ from streamreplay.run.logschema.base import Id, Line, Record, Rows, Share, Signe
 from streamreplay.run.logschema.prequential import NumberScores
 
 __all__ = [
+    "AgedLabels",
+    "AgedNumbers",
     "LabelTotals",
     "Retained",
     "Retention",
@@ -32,7 +34,7 @@ class StabilityGap(Line):
 
     since: Rows
     """Position of the boundary."""
-    before: Share
+    before: float
     """Accuracy on the older experiences' rows at the boundary."""
     depth: float
     """`before`, less the lowest accuracy on them since; at least 0."""
@@ -48,7 +50,7 @@ class Retention(Record):
     """Experience of the last row."""
     experience_end: bool
     """True if it, or the stream, had ended; false for a round in between."""
-    sample: Literal["test", "probe"] = absent()
+    sample: Literal["test", "probe"]
     """Whether rows are of a prepared test set, or rows of the stream that a probe keeps back."""
     rows: Rows
     """Rows kept out of training that were predicted in this round."""
@@ -56,8 +58,16 @@ class Retention(Record):
     """Mean over earlier experiences of how far the score is below its best."""
     backward_transfer: float | None
     """Mean over earlier experiences of how the score has changed since each ended."""
-    forward_transfer: float | None = absent()
-    """Mean over experiences of how far the score before learning them was above chance."""
+    forward_transfer: float | None
+    """Mean over experiences, but for the first, of the score just before each was learned."""
+    stability_gap: StabilityGap | None
+    """What the older experiences went through since the last boundary."""
+    area: float | None
+    """Mean of the score over the stream so far: the area under its curve over its width."""
+    probed: Rows = absent()
+    """Probe rows predicted in all rounds so far; of a probe only."""
+    withheld: Rows = absent()
+    """Rows of the stream kept from being learned so far; of a probe only."""
 
 
 class RetentionClasses(Retention):
@@ -65,28 +75,27 @@ class RetentionClasses(Retention):
 
     accuracy: Share
     """Share of all rows predicted right; those of a class not seen yet are wrong."""
-    balanced_accuracy: Share | None = absent()
+    balanced_accuracy: Share | None
     """Mean of the accuracies of the classes seen."""
     average_accuracy: Share | None
     """Mean accuracy over the experiences learned so far."""
     class_forgetting: Signed | None
     """Mean over classes of how far accuracy is below its best in any earlier round."""
-    area: Share | None = absent()
-    """Mean of the retention accuracy over the stream so far."""
-    min_accuracy: Share | None = absent()
+    min_accuracy: Share | None
     """Mean over earlier experiences of the lowest accuracy since each ended."""
-    stability_gap: StabilityGap | None = absent()
-    """The drop behind the last boundary."""
     accuracy_by_experience: dict[str, Share]
     """Accuracy on the rows of each experience."""
     by_class: dict[str, Retained]
     """Rows and accuracy of each class that the stream has shown."""
     by_age: dict[str, Retained] = absent()
     """Rows and accuracy by age: by the most rows since; of a probe only."""
-    probed: Rows = absent()
-    """Predictions of probe rows so far; of a probe only."""
-    withheld: Rows = absent()
-    """Rows kept out of learning so far; of a probe only."""
+
+
+class AgedNumbers(NumberScores):
+    """Errors in rows of one class of age."""
+
+    rows: Rows
+    """Such rows for which the model had a number."""
 
 
 class RetentionNumbers(Retention):
@@ -102,12 +111,12 @@ class RetentionNumbers(Retention):
     """1 less squared error over the targets' spread, at most 1."""
     average_mae: float | None
     """Mean over the experiences learned so far."""
+    max_mae: float | None
+    """Mean over earlier experiences of the highest error since each ended."""
     by_experience: dict[str, NumberScores]
     """The four scores of each experience."""
-    probed: Rows = absent()
-    """Predictions of probe rows so far; of a probe only."""
-    withheld: Rows = absent()
-    """Rows kept out of learning so far; of a probe only."""
+    by_age: dict[str, AgedNumbers] = absent()
+    """Rows and the four scores by age; of a probe only."""
 
 
 class LabelTotals(Line):
@@ -123,6 +132,13 @@ class LabelTotals(Line):
     """Mean of F1 over labels."""
 
 
+class AgedLabels(LabelTotals):
+    """Scores of rows of one class of age."""
+
+    rows: Rows
+    """Such rows."""
+
+
 class RetentionLabels(Retention):
     """Where each row has any number of labels."""
 
@@ -136,9 +152,9 @@ class RetentionLabels(Retention):
     """Mean of F1 over labels."""
     average_f1_micro: Share | None
     """Mean over the experiences learned so far."""
+    min_f1_micro: Share | None
+    """Mean over earlier experiences of the lowest score since each ended."""
     by_experience: dict[str, LabelTotals]
     """The four scores of each experience."""
-    probed: Rows = absent()
-    """Predictions of probe rows so far; of a probe only."""
-    withheld: Rows = absent()
-    """Rows kept out of learning so far; of a probe only."""
+    by_age: dict[str, AgedLabels] = absent()
+    """Rows and the four scores by age; of a probe only."""

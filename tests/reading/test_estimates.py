@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from streamreplay.reading.intervals import (
+from streamreplay.reading.estimates import (
     Estimate,
     average,
     difference,
