@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -39,7 +40,7 @@ from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.training import OnDivergence, Trainer, Training
 from streamreplay.learners.views import gradients_at_outputs, watching
-from streamreplay.learners.withheld import step_around
+from streamreplay.learners.withheld import in_order, step_around
 from streamreplay.randomness import Seed
 from streamreplay.stage import State, Stateful, expect
 
@@ -428,7 +429,12 @@ class TorchLearner:
         if not len(incoming):
             nothing = np.empty(0, np.float32)
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
-        if incoming.withheld is not None:
+        withheld = incoming.withheld
+        if withheld is not None and (
+            withheld.all() or not self._net.built or self.method.retrain is not None
+        ):
+            if withheld.all():
+                self._trainer.boost.passed(len(incoming))
             return step_around(rehearsal, self._step, self._now)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
@@ -486,25 +492,20 @@ class TorchLearner:
         return _scored(incoming, scores)
 
     def _learn(self, rehearsal: Rehearsal) -> Scored:
-        incoming, net, trainer = rehearsal.incoming, self._net, self._trainer
+        whole, trainer = rehearsal.incoming, self._trainer
+        if whole.withheld is not None:
+            rehearsal = replace(rehearsal, incoming=whole.learnable())
+        incoming = rehearsal.incoming
         first = not self._scaler.count
         if first:
             self._scaler.update(incoming.x)
-        n, top = len(incoming), int(incoming.y.max())
+        top = int(incoming.y.max())
         budget, throttled = (self._budget if top >= 0 else None), 0
         if budget is not None:
             rehearsal, throttled = budget.allow(rehearsal)
-        self._staging.make_room(n + rehearsal.rows.shape[1], net.feature_shape)
-        self._staging.put(0, incoming.x, incoming.y)
-        # the training pass predicts as well, as long as it is the same function of the old weights
-        joint = net.plain and 0 <= top < net.width and not self._predicts_apart
-        logits = trainer.forward(rehearsal, rehearsal.rows[0]) if joint else None
-        if logits is None:
-            told = self._tell_apart(incoming, rehearsal.memory)
-        else:
-            told = self._masked(logits[:n].detach())
-        raw, said = self._combine(incoming.x, told)
-        scores = self._score(incoming, raw)
+        logits, told = self._forward(rehearsal, whole)
+        raw, said = self._combine(whole.x, told)
+        scores = self._score(whole, raw)
         if logits is None and budget is not None:
             budget.begin()
         replayed = skipped = 0
@@ -520,10 +521,37 @@ class TorchLearner:
             budget.done()
         if not first:
             self._scaler.update(incoming.x)
-        self._count_in(incoming, said)
-        trainer.boost.passed(n)
+        self._count_in(incoming, _of_learned(said, whole.withheld))
+        trainer.boost.passed(len(whole))
         self.batches += 1
-        return Scored(incoming, *scores[:3], replayed, skipped, throttled, scores[3])
+        return Scored(whole, *scores[:3], replayed, skipped, throttled, scores[3])
+
+    def _forward(
+        self, rehearsal: Rehearsal, whole: Batch
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Put the rows to learn in their place, and run the module on the batch.
+
+        Returns the logits of the first training pass if it predicts as well, as it does as long as
+        it is the same function of the old weights; and what the module says of the whole batch.
+        """
+        incoming, net, mask = rehearsal.incoming, self._net, whole.withheld
+        top = int(incoming.y.max())
+        if not net.plain or not 0 <= top < net.width or self._predicts_apart:
+            told = self._tell_apart(whole, rehearsal.memory)
+            self._stage(rehearsal)
+            return None, told
+        apart = None if mask is None else self._tell(whole.x[mask])  # before others take the place
+        self._stage(rehearsal)
+        logits = self._trainer.forward(rehearsal, rehearsal.rows[0])
+        told = self._masked(logits[: len(incoming)].detach())
+        return logits, told if mask is None or apart is None else in_order(mask, apart, told)
+
+    def _stage(self, rehearsal: Rehearsal) -> None:
+        """Put incoming rows where the first training pass finds them."""
+        incoming = rehearsal.incoming
+        n = len(incoming) + rehearsal.rows.shape[1]
+        self._staging.make_room(n, self._net.feature_shape)
+        self._staging.put(0, incoming.x, incoming.y)
 
     def _meet_stored(self, rehearsal: Rehearsal) -> bool:
         """Meet classes of memory that no incoming row was of; tell whether there are any.
@@ -575,10 +603,7 @@ class TorchLearner:
 
     def _tell_apart(self, incoming: Batch, memory: Batch) -> torch.Tensor:
         self._find_means(memory, at_once=False)
-        told = self._tell(incoming.x)
-        if self._nearest is not None:
-            self._staging.put(0, incoming.x, incoming.y)  # rows of memory were staged since
-        return told
+        return self._tell(incoming.x)
 
     @property
     def _quiet(self) -> bool:
@@ -770,6 +795,14 @@ class TorchLearner:
 
 def _scored(incoming: Batch, said: Said) -> Scored:
     return Scored(incoming, *said[:3], square_sum=said[3])
+
+
+def _of_learned(said: _Opinions | None, mask: NDArray[np.bool_] | None) -> _Opinions | None:
+    """Return what was said of the rows that are not withheld."""
+    if said is None or mask is None:
+        return said
+    kept = torch.from_numpy(~mask)
+    return said[0][kept], said[1][kept], said[2][kept]
 
 
 def _named(method: Method | str | None) -> Method:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Rehearsal, Scored
 from streamreplay.learners.outputs import Said
 
-__all__ = ["step_around"]
+__all__ = ["in_order", "step_around"]
 
 
 def step_around(
@@ -52,6 +53,20 @@ def step_around(
         loss=columns[2],
         square_sum=squares,
     )
+
+
+def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
+    """Put rows back in order: those where the mask is true, and the others.
+
+    Examples
+    --------
+    >>> in_order(np.array([False, True]), torch.tensor([1]), torch.tensor([0]))
+    tensor([0, 1])
+    """
+    within = torch.tensor(mask)
+    merged = outside.new_empty((len(mask), *outside.shape[1:]))
+    merged[within], merged[~within] = inside, outside
+    return merged
 
 
 def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any]) -> NDArray[Any]:

@@ -125,6 +125,8 @@ class Mixer:
         for rehearsal in stream:
             incoming = rehearsal.incoming
             if incoming.held_out or (incoming.withheld is not None and incoming.withheld.all()):
+                if not incoming.held_out:
+                    self._boost.passed(len(incoming))
                 yield rehearsal  # there is nothing to learn
                 continue
             rows, group = self._draw(rehearsal)
