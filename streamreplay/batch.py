@@ -301,7 +301,8 @@ class Rehearsal:
     Attributes
     ----------
     incoming : Batch
-        New rows: nothing in `memory` is one of them.
+        New rows: nothing in `memory` is one of them. A learner predicts them all, and learns from
+        ``incoming.learnable()``.
     memory : Batch
         Every stored row, as views that hold until the stage is pulled again.
     group_by : callable
@@ -336,6 +337,8 @@ class Rehearsal:
     def mixed(self, step: int = 0) -> tuple[Batch, NDArray[np.bool_], NDArray[np.int64]]:
         """Join the rows of pass ``step``, incoming ones first, and tell where each is from.
 
+        Withheld rows are left out: they are not to be learned.
+
         Returns
         -------
         batch : Batch
@@ -349,9 +352,10 @@ class Rehearsal:
         ValueError
             Incoming and stored rows do not have the same columns.
         """
-        n, k = len(self.incoming), self.rows.shape[1]
+        incoming = self.incoming.learnable()
+        n, k = len(incoming), self.rows.shape[1]
         return (
-            Batch.concat([self.incoming, self.drawn(step)]),
+            Batch.concat([incoming, self.drawn(step)]),
             np.arange(n + k) >= n,
             np.concatenate([np.full(n, -1), self.group[step]]),
         )

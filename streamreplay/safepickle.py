@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import pickle
 import platform
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from types import FunctionType, MethodType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,21 +179,39 @@ class _SafePickler(SharingPickler):
                 return NotImplemented
 
 
-class _SafeUnpickler(pickle.Unpickler):
+_Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - see below
+
+
+class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
+    """Reads what `_SafePickler` writes.
+
+    Python's own unpickler in Python, as each of its instructions can be held to a rule there: what
+    is called is a class or a `_Marker`; items go into built-in containers alone; a state goes to an
+    instance, and names none of the attributes by which Python finds out how to treat it.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
+
     def __init__(self, file: io.BytesIO, allowed: Collection[str]) -> None:
         super().__init__(file)
         self._allowed = frozenset(allowed)
-        self._bounds: list[_Bound] = []
+        self._bounds: list[tuple[_Bound, Any, str]] = []
+        self._markers = {
+            name: _Marker(make)
+            for name, make in (("_array", _array), ("_number", _number), ("_bound", self._hold))
+        }
 
     def load(self) -> Any:
         found = super().load()
-        for bound in self._bounds:  # only now: while loading, nothing but classes can be called
-            bound.bind()
+        for bound, owner, name in self._bounds:  # only now: while loading, only classes are called
+            kept = vars(owner)
+            for key in [key for key, value in kept.items() if value is bound]:
+                kept[key] = getattr(owner, name)
         return found
 
     def find_class(self, module: str, name: str, /) -> Any:
-        if module == __name__ and name in ("_array", "_bound", "_number"):
-            return {"_array": _array, "_bound": self._hold, "_number": _number}[name]
+        if module == __name__ and name in self._markers:
+            return self._markers[name]
         path = f"{module}.{name}"
         if not (path in _PLAIN or self._allows(path)):
             raise pickle.UnpicklingError(f"{path} is not allowed")
@@ -214,20 +234,94 @@ class _SafeUnpickler(pickle.Unpickler):
         found = getattr(kind, name, None) if type(name) is str else None
         if not isinstance(found, FunctionType) or not self._allows(f"{found.__module__}.{name}"):
             raise pickle.UnpicklingError(f"{kind.__name__} has no method {name!r} of its own")
-        self._bounds.append(_Bound(owner, name))
-        return self._bounds[-1]
+        bound = _Bound()
+        self._bounds.append((bound, owner, name))
+        return bound
+
+    def _check_build(self) -> None:
+        inst, state = self.stack[-2:]
+        if isinstance(inst, type | _Marker | _Bound):
+            raise pickle.UnpicklingError(f"a state is given to a {type(inst).__name__}")
+        if isinstance(inst, partial) and not (
+            isinstance(state, tuple) and state and isinstance(state[0], type)
+        ):
+            raise pickle.UnpicklingError("a partial is of something else than a class")
+        for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
+            if isinstance(part, dict):
+                for key in part:
+                    if not isinstance(key, str) or key.startswith("__"):
+                        raise pickle.UnpicklingError(f"a state names {key!r}")
+
+
+def _rule(opcode: bytes, name: str, check: Callable[[_SafeUnpickler], None]) -> None:
+    """Hold an instruction to a rule before it is followed."""
+    follow = getattr(_Unpickler, name)
+
+    def checked(self: _SafeUnpickler) -> None:
+        check(self)
+        follow(self)
+
+    _SafeUnpickler.dispatch[opcode[0]] = checked
+
+
+def _called(place: int) -> Callable[[_SafeUnpickler], None]:
+    def check(self: _SafeUnpickler) -> None:
+        if not isinstance(self.stack[place], type | _Marker):
+            raise pickle.UnpicklingError(f"a {type(self.stack[place]).__name__} is called")
+
+    return check
+
+
+def _filled(kinds: tuple[type, ...], place: int | None) -> Callable[[_SafeUnpickler], None]:
+    def check(self: _SafeUnpickler) -> None:
+        target = self.metastack[-1][-1] if place is None else self.stack[place]
+        if not isinstance(target, kinds):
+            raise pickle.UnpicklingError(f"items are put into a {type(target).__name__}")
+
+    return check
+
+
+def _refuse(_: _SafeUnpickler) -> None:
+    raise pickle.UnpicklingError("an instruction of old pickles")
+
+
+for _opcode, _name, _check in (
+    (pickle.REDUCE, "load_reduce", _called(-2)),
+    (pickle.NEWOBJ, "load_newobj", _called(-2)),
+    (pickle.NEWOBJ_EX, "load_newobj_ex", _called(-3)),
+    (pickle.BUILD, "load_build", _SafeUnpickler._check_build),  # noqa: SLF001 - ours
+    (pickle.APPEND, "load_append", _filled((list, deque), -2)),
+    (pickle.APPENDS, "load_appends", _filled((list, deque), None)),
+    (pickle.SETITEM, "load_setitem", _filled((dict,), -3)),
+    (pickle.SETITEMS, "load_setitems", _filled((dict,), None)),
+    (pickle.ADDITEMS, "load_additems", _filled((set,), None)),
+    *((code, "load_mark", _refuse) for code in (pickle.OBJ, pickle.INST)),
+    *((code, "load_mark", _refuse) for code in (pickle.EXT1, pickle.EXT2, pickle.EXT4)),
+):
+    _rule(_opcode, _name, _check)
+
+
+class _Marker:
+    """Stands for a function that a pickle may call; takes no attribute."""
+
+    __slots__ = ("_make",)
+
+    _make: Callable[..., Any]
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_make", make)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise pickle.UnpicklingError("a state is given to a function")
+
+    def __call__(self, *args: Any) -> Any:
+        return self._make(*args)
 
 
 class _Bound:
     """Stands for a method of an object where that object keeps it; cannot be called."""
 
-    def __init__(self, owner: Any, name: str) -> None:
-        self._owner, self._name = owner, name
-
-    def bind(self) -> None:
-        kept = vars(self._owner)
-        for key in [key for key, value in kept.items() if value is self]:
-            kept[key] = getattr(self._owner, self._name)
+    __slots__ = ()
 
 
 def _array(dtype: str, shape: tuple[int, ...], data: bytes) -> NDArray[Any]:

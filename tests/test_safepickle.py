@@ -102,6 +102,20 @@ def test_a_random_state() -> None:
     assert [back.random(), back.gauss(0, 1)] == [drawn.random(), drawn.gauss(0, 1)]
 
 
+def _text(text: str) -> bytes:
+    return pickle.BINUNICODE + len(text).to_bytes(4, "little") + text.encode()
+
+
+def _state(**parts: bytes) -> bytes:
+    """Give what is on the stack a dict for its state."""
+    return b"}" + b"".join(_text(key) + part + b"s" for key, part in parts.items()) + b"b"
+
+
+_METRICS = b"criver.metrics.base\nMetrics\n"
+_ARRAY = b"cstreamreplay.safepickle\n_array\n"
+_MEAN = b"cstreamreplay.safepickle\n_bound\n" + pickle.dumps(stats.Mean(), 2)[2:-1]
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         "name",
@@ -167,8 +181,43 @@ class TestRefused:
         # _bound(mean, "update")(1.0): what the first call gives is not callable yet
         mean = pickle.dumps(stats.Mean(), 2)[:-1]
         pickled = b"cstreamreplay.safepickle\n_bound\n(" + mean + b"S'update'\ntR(F1.0\ntR."
-        with pytest.raises(CheckpointError, match="'_Bound' object is not callable"):
+        with pytest.raises(CheckpointError, match="a _Bound is called"):
             load(np.frombuffer(pickled, "u1"), ["river.stats"])
+
+    @pytest.mark.parametrize(
+        ("pickled", "message"),
+        [
+            (_METRICS + _state(_call=b"N"), "a state is given to a ABCMeta"),
+            (_ARRAY + b"}b", "a state is given to a _Marker"),
+            (_ARRAY + b"N}\x86b", "a state is given to a _Marker"),
+            (_MEAN + _text("update") + b"\x86R}b", "a state is given to a _Bound"),
+            (_METRICS + b")\x81" + _state(__class__=_METRICS), "a state names '__class__'"),
+            (_METRICS + b")\x81N" + _state(__call__=b"N")[:-1] + b"\x86b", "names '__call__'"),
+            (_METRICS + b")\x81}(K\x01K\x02ub", "a state names 1"),
+            (_METRICS + b")\x81)R", "a Metrics is called"),
+            (b"cfunctools\npartial\n(cbuiltins\nlist\ntR)R", "a partial is called"),
+            (
+                b"cfunctools\npartial\n(cbuiltins\nlist\ntR(" + _ARRAY + b")}Ntb",
+                "a partial is of something else than a class",
+            ),
+            (b"cfunctools\npartial\n(cbuiltins\nlist\ntR)\x81", "a partial is called"),
+            (b"cfunctools\npartial\n(cbuiltins\nlist\ntR)}\x92", "a partial is called"),
+            (_METRICS + b")\x81Na", "items are put into a Metrics"),
+            (_METRICS + b")\x81(Ne", "items are put into a Metrics"),
+            (_METRICS + b")\x81NNs", "items are put into a Metrics"),
+            (_METRICS + b")\x81(NNu", "items are put into a Metrics"),
+            (_METRICS + b")\x81(N\x90", "items are put into a Metrics"),
+            (b"(" + _METRICS + b"o", "an instruction of old pickles"),
+            (b"(ibuiltins\nlist\n", "an instruction of old pickles"),
+            (b"\x82\x01", "an instruction of old pickles"),
+        ],
+    )
+    def test_no_instruction_is_turned_against_what_is_allowed(
+        self, pickled: bytes, message: str
+    ) -> None:
+        given = np.frombuffer(b"\x80\x05" + pickled + b".", "u1")
+        with pytest.raises(CheckpointError, match=f"^cannot be loaded: .*{message}"):
+            load(given, ["river.stats", "river.metrics"])
 
     @pytest.mark.parametrize("name", ["no_such", "__class__", "n"])
     def test_a_method_must_be_one(self, name: str) -> None:

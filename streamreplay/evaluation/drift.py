@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, final
 
 from streamreplay.batch import Report, Scored
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.evaluation.signals import Names, Signals
+from streamreplay.evaluation.signals import MOST, Names, Signals
 from streamreplay.evaluation.watches import Detector, Level, Record, Watch
 from streamreplay.stage import State, expect
 
@@ -82,7 +82,7 @@ class DriftMonitor:
         """Warnings reported so far."""
         self._signals = Signals(feature_names, label_names)
         self._position = 0  # rows of the stream so far
-        self._known = 0  # classes met so far
+        self._known: set[int] = set()  # classes that had a row, of those that are looked at
         self._watches: list[dict[str, Watch]] = [{} for _ in detectors]  # by what they look at
         self._quiet = [dict[str, int]() for _ in detectors]  # by level: position it ends at
 
@@ -110,7 +110,12 @@ class DriftMonitor:
             for place, each in enumerate(self.detectors)
         }
         counts = {"drifts": self.drifts, "warnings": self.warnings}
-        return {"position": self._position, "known": self._known, **counts, "monitors": monitors}
+        return {
+            "position": self._position,
+            "known": sorted(self._known),
+            **counts,
+            "monitors": monitors,
+        }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same detectors.
@@ -126,7 +131,7 @@ class DriftMonitor:
                 self._load(place, state["monitors"][each.name])
             except CheckpointError as error:
                 raise CheckpointError(f"{each.name}.{error}") from None
-        self._position, self._known = int(state["position"]), int(state["known"])
+        self._position, self._known = int(state["position"]), set(state["known"])
         self.drifts, self.warnings = int(state["drifts"]), int(state["warnings"])
 
     def _load(self, place: int, state: State) -> None:
@@ -155,7 +160,7 @@ class DriftMonitor:
                 found.append(record)
         self._position += len(batch)
         if batch.target is None:
-            self._known = max(self._known, int(batch.y.max()) + 1)
+            self._known |= {y for y in batch.y.tolist() if 0 <= y < MOST}
         return found
 
     def _ask(self, place: int, scored: Scored) -> Iterator[_Alarm]:

@@ -24,16 +24,20 @@ def hash_values(values: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
     16294208416658607535
     """
     start = np.uint64((seed + 1) * int(_GOLDEN) % 2**64)
-    return _mix(np.asarray(values).astype(np.uint64) * _GOLDEN + start)
+    hashed = _mix(np.asarray(values).astype(np.uint64) * _GOLDEN + start)
+    return hashed if not seed else _mix(hashed ^ start)  # or a seed would be a shift of the values
 
 
 def hash_rows(id: NDArray[Any] | None, t: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
-    """Hash rows by their ids, int64[n] or str[n]; by their positions where they have none."""
+    """Hash rows by their ids, int64[n] or str[n]; by their positions where they have none.
+
+    An integer and its text are one id: which of them a column has may depend on its other rows. -1
+    and "" stand for rows without one.
+    """
     if id is None:
         return hash_values(t, seed)
-    if id.dtype.kind != "U":
-        return hash_values(id, seed)
-    return np.where(id == "", hash_values(t, seed), _hash_strings(id, seed))
+    names = id if id.dtype.kind == "U" else np.where(id == -1, "", id.astype(str))
+    return np.where(names == "", hash_values(t, seed), _hash_strings(names, seed))
 
 
 def _hash_strings(values: NDArray[np.str_], seed: int) -> NDArray[np.uint64]:

@@ -34,7 +34,8 @@ class Probe:
     A round comes when an experience has ended; soon after that at growing distances (as old
     knowledge often drops for a while there); then each `distance` rows; and at the end of the
     stream. No more than ``budget`` probe rows are predicted for each row of the stream: a round
-    that would cost more is left out, and so is one of fewer than 100 rows, but for those at ends.
+    that would cost more is left out, but for the one at the end of the stream; so is one of fewer
+    than 100 rows, but for those at ends of experiences.
 
     Parameters
     ----------
@@ -246,6 +247,10 @@ class Probe:
         parts = self._drawn if self._sample is None else [self._sample, *self._drawn]
         rows, keys = Batch.concat(parts), np.concatenate([self._keys, *self._drawn_keys])
         self._drawn, self._drawn_keys = [], []
+        _, last = np.unique(keys[::-1], return_index=True)
+        if len(last) < len(keys):  # of rows that came again under their id only the newest stays
+            newest = np.sort(len(keys) - 1 - last)
+            rows, keys = rows.take(newest), keys[newest]
         if len(rows) > self.max_size or self._quota < self.max_size:
             kept = self._choose(rows, keys)
             rows, keys = rows.take(kept), keys[kept]

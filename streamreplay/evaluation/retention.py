@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from streamreplay.stage import State
 
 __all__ = ["Retention"]
 
-_LEAST = 20  # rows of a class in a probe before it is compared: the best of few rows is luck
+_LEAST = 20  # rows of a class or experience in a probe before it is compared: few rows are luck
+_MOST = 200  # rows of R that are kept: a stream can have experiences without end
 
 
 class Retention:
@@ -45,7 +46,8 @@ class Retention:
         self._round = make_round(objective, outputs)
         self._row = -1  # t of the last row of the round
         self._probed = 0  # rows ever predicted
-        self._matrix: dict[int, dict[int, float]] = {}  # R, rows in order of first end
+        self._matrix: dict[int, dict[int, float]] = {}  # R, the last rows, in order of first end
+        self._ended: dict[int, float] = {}  # R[j, j] of all that have ended, in that order
         self._best: dict[int, float] = {}  # by test experience, over all ends so far: sign * score
         self._class_best: dict[int, float] = {}  # by class, over all rounds since it was seen
         self._ahead: dict[int, float] = {}  # by experience: its score before it began
@@ -107,8 +109,8 @@ class Retention:
             Of experiences that have begun: the score of their first rows, for a sample that has
             none of their rows before.
         """
-        name = self._round.name
-        scores, total = self._round.by_experience(), self._round.total()
+        name, least = self._round.name, _LEAST if self.sample == "probe" else 1
+        scores, total = self._round.by_experience(least), self._round.total()
         details = self._round.details(seen)
         worst, gap = self._stability.look(position, experience, scores, end=end)
         learned = self._learn(experience, scores) if end and experience is not None else {}
@@ -145,6 +147,7 @@ class Retention:
             "row": self._row,
             "probed": self._probed,
             "matrix": {"rows": rows, "columns": columns, "values": values},
+            "ended": save_scores(self._ended),
             "best": save_scores(self._best),
             "class_best": save_scores(self._class_best),
             "ahead": save_scores(self._ahead),
@@ -163,6 +166,7 @@ class Retention:
             i: {j: value for j, value in zip(columns, row, strict=True) if not isnan(value)}
             for i, row in zip(rows, values, strict=True)
         }
+        self._ended = load_scores(state["ended"])
         self._best = load_scores(state["best"])
         self._class_best = load_scores(state["class_best"])
         self._ahead = load_scores(state["ahead"])
@@ -172,24 +176,27 @@ class Retention:
     def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
         sign = self._round.sign
         self._matrix[i] = scores
-        learned = [j for j in scores if j in self._matrix]
+        if len(self._matrix) > _MOST:
+            del self._matrix[next(iter(self._matrix))]
+        self._ended[i] = scores.get(i, nan)
+        learned = [j for j in scores if j in self._ended]
         earlier = [j for j in learned if j != i]
         skill = {j: sign * score for j, score in scores.items()}  # more of it is better
         means = {
             "average": mean_of([scores[j] for j in learned]),
             "forgetting": mean_of([self._best[j] - skill[j] for j in earlier if j in self._best]),
             "backward_transfer": mean_of(
-                [skill[j] - sign * self._matrix[j][j] for j in earlier if j in self._matrix[j]]
+                [skill[j] - sign * self._ended[j] for j in earlier if not isnan(self._ended[j])]
             ),
         }
         # until an experience ends, its latest score at the end of another is that before it began
-        self._ahead |= {j: score for j, score in scores.items() if j not in self._matrix}
+        self._ahead |= {j: score for j, score in scores.items() if j not in self._ended}
         _raise_to(self._best, skill)
         return means
 
     def _look_ahead(self, ahead: Mapping[int, float]) -> float | None:
         """Return the mean score of the experiences, but for the first, before each was learned."""
-        return mean_of([ahead[j] for j in list(self._matrix)[1:] if j in ahead])
+        return mean_of([ahead[j] for j in list(self._ended)[1:] if j in ahead])
 
     def _forget(self, by_class: dict[int, dict[str, Any]]) -> float | None:
         least = _LEAST if self.sample == "probe" else 1

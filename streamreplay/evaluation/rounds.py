@@ -44,8 +44,8 @@ class Round(Protocol):
     def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
         """Tally some rows, labelled ones only, by their age in rows as well if it is given."""
 
-    def by_experience(self) -> dict[int, float]:
-        """Return what experiences are compared by, where it is defined; ids ascending."""
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return what experiences of so many rows are compared by, where defined; ids ascending."""
 
     def total(self) -> dict[str, Any]:
         """Return rows and scores over all."""
@@ -92,9 +92,10 @@ class ClassRound:
         if ages is not None:
             self._ages.add(age_limits(ages[labelled]), hits)
 
-    def by_experience(self) -> dict[int, float]:
-        """Return the accuracy of each experience."""
-        return {j: scores["accuracy"] for j, scores in self._experiences.scores().items()}
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return the accuracy of each experience of so many rows."""
+        found = self._experiences.scores().items()
+        return {j: scores["accuracy"] for j, scores in found if scores["rows"] >= least}
 
     def total(self) -> dict[str, Any]:
         """Return rows and accuracy over all."""
@@ -162,9 +163,10 @@ class _SumsRound:
                 each = sums.setdefault(j, self._make())
                 _add(each, batch.target[rows], scored.prediction[rows])
 
-    def by_experience(self) -> dict[int, float]:
-        """Return the score of each experience that is compared."""
-        found = {j: sums.scores()[self.name] for j, sums in sorted(self._experiences.items())}
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return the score of each experience of so many rows."""
+        enough = ((j, s) for j, s in sorted(self._experiences.items()) if s.rows >= least)
+        found = {j: sums.scores()[self.name] for j, sums in enough}
         return {j: score for j, score in found.items() if score is not None}
 
     def total(self) -> dict[str, Any]:

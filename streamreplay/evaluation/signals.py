@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
@@ -86,15 +86,15 @@ class Signals:
         self._feature_names = feature_names or _nameless
         self._label_names = label_names or _nameless
 
-    def read(self, on: str, scored: Scored, known: int) -> Iterator[Part]:
+    def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[Part]:
         """Yield what one signal is in a batch: several parts of features and labels.
 
         Parameters
         ----------
         on : str
         scored : Scored
-        known : int
-            Classes met before this batch: with label indices below it.
+        known : collection of int
+            Classes that had a row before this batch, by label index.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class Signals:
             raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
         return [column]
 
-    def _labels(self, name: str, batch: Batch, known: int) -> Iterator[Part]:
+    def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[Part]:
         target, names = batch.target, _shown(self._label_names())
         rows = np.flatnonzero(batch.y >= 0)
         if target is not None:
@@ -146,13 +146,12 @@ class Signals:
         if name:
             yield Part(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
             return
-        for label in range(min(MOST, max(known, int(y.max(initial=-1)) + 1))):
+        for label in sorted({*known, *y[y < MOST].tolist()}):
             hits = (y == label).astype(np.int64)
             # a class is looked at from its first row on
-            first = 0 if label < known else int(hits.argmax())
-            if label < known or hits.any():
-                said = names[label] if names else label
-                yield Part(f"label:{said}", rows[first:], hits[first:])
+            first = 0 if label in known else int(hits.argmax())
+            said = names[label] if label < len(names) else label
+            yield Part(f"label:{said}", rows[first:], hits[first:])
 
     def _of_targets(
         self,

@@ -90,8 +90,7 @@ class Stability:
         """Begin to watch what comes behind a boundary."""
         self._since, self._lowest, self._recovered = position, None, None
         self._before = {j: skill[j] for j in (*self._before, ended) if j in skill}
-        if ended in skill:
-            self._worst[ended] = skill[ended]
+        self._worst.pop(ended, None)  # its lowest is looked for from here on
 
     def state_dict(self) -> State:
         """Return what is compared with."""

@@ -161,7 +161,10 @@ class Watch:
         """
         check_versions(state["versions"])
         live = self._detector
-        loaded = load(state["detector"], (type(live).__module__, *_PARTS))
+        own = type(live).__module__
+        if not own.startswith("river."):  # a detector of one's own: nothing else of its module
+            own = f"{own}.{type(live).__qualname__}"
+        loaded = load(state["detector"], (own, *_PARTS))
         if type(loaded) is not type(live):
             raise CheckpointError(
                 f"detector: saved {type(loaded).__name__}, this pipeline has {type(live).__name__}"

@@ -429,13 +429,8 @@ class TorchLearner:
         if not len(incoming):
             nothing = np.empty(0, np.float32)
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
-        withheld = incoming.withheld
-        if withheld is not None and (
-            withheld.all() or not self._net.built or self.method.retrain is not None
-        ):
-            if withheld.all():
-                self._trainer.boost.passed(len(incoming))
-            return step_around(rehearsal, self._step, self._now)
+        if incoming.withheld is not None and not self._net.built:
+            return step_around(rehearsal, self._step, self._blindly)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return _scored(incoming, self._blindly(incoming))
@@ -447,14 +442,6 @@ class TorchLearner:
             return self._work(rehearsal)
         with self._ambience():
             return self._work(rehearsal)
-
-    def _now(self, batch: Batch) -> Said:
-        """Score a batch as an incoming one would be, without a trace."""
-        if not self._net.built:
-            return self._blindly(batch)
-        self._check_shape(batch.x)
-        with self._asking():
-            return self._score(batch, self._predict(batch.x))
 
     def _build(self, rows: Batch) -> None:
         """Make a module for such rows, and at the first time what predicts beside it."""
@@ -471,6 +458,10 @@ class TorchLearner:
         incoming = rehearsal.incoming
         if self.method.retrain is not None:
             return self._work_from_memory(rehearsal, self.method.retrain)
+        if incoming.withheld is not None and incoming.withheld.all():
+            self._trainer.boost.passed(len(incoming))
+            told = self._tell_apart(incoming, rehearsal.memory)
+            return _scored(incoming, self._score(incoming, self._combine(incoming.x, told)[0]))
         if not incoming.held_out:
             return self._learn(rehearsal)
         with self._refreshed(rehearsal.memory):
@@ -483,9 +474,11 @@ class TorchLearner:
             self.retrain(memory, passes)
         scores = self._score(incoming, self._predict(incoming.x))
         if not incoming.held_out:
+            learnable = incoming.learnable()
             if self._outputs is not None:
-                self._outputs.meet(incoming)
-            self._scaler.update(incoming.x)
+                self._outputs.meet(learnable)
+            if len(learnable):
+                self._scaler.update(learnable.x)
             self._due += len(incoming)
             self._trainer.boost.passed(len(incoming))
             self.batches += 1

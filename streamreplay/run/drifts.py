@@ -13,7 +13,8 @@ __all__ = ["asks_to_save", "count_drifts", "drift_message"]
 
 def asks_to_save(report: Report) -> bool:
     """Tell whether a drift of this batch is to be followed by a checkpoint."""
-    return any("checkpoint" in record.get("actions", ()) for record in report.metrics)
+    asked = (action for record in report.metrics for action in record.get("actions", ()))
+    return any(action.partition("(")[0].strip() == "checkpoint" for action in asked)
 
 
 def count_drifts(pipeline: Pipeline) -> int:

@@ -36,7 +36,9 @@ def mix(z: int) -> int:
 
 def key(value: int, seed: int = 0) -> int:
     """Hash an integer, with Python's own."""
-    return mix((value + seed + 1) * 0x9E3779B97F4A7C15 % FULL)
+    golden = 0x9E3779B97F4A7C15
+    hashed = mix((value + seed + 1) * golden % FULL)
+    return mix(hashed ^ (seed + 1) * golden % FULL) if seed else hashed
 
 
 def cut(batch: Batch, places: Sequence[int]) -> list[Batch]:
@@ -94,6 +96,34 @@ def test_rows_are_found_by_id_wherever_they_stand_and_else_by_position() -> None
     blank = Batch.from_arrays(np.zeros((2000, 1)), [0] * 2000, id=[""] * 2000)
     want = [t for t in range(2000) if key(t) < 0.1 * FULL]
     assert withheld([*Probe(0.1)([nameless])]) == withheld([*Probe(0.1)([blank])]) == want
+
+
+def test_an_integer_and_its_text_are_one_id() -> None:
+    ids, t = np.arange(-1, 500), np.arange(501)
+    numbers, texts = hash_rows(ids, t), hash_rows(np.where(ids < 0, "", ids.astype(str)), t)
+    assert numbers.tolist() == texts.tolist()
+    assert numbers[0] == hash_values(t)[0]  # -1 is no id
+    nameless = Batch.from_arrays(np.zeros((1000, 1)), [0] * 1000, id=[-1] * 1000)
+    assert 50 < len(withheld([*Probe(0.1)([nameless])])) < 150
+
+
+def test_another_seed_is_no_shift() -> None:
+    first, other = (hash_values(np.arange(1000), seed) for seed in (0, 1))
+    assert not set(first.tolist()) & set(other.tolist())
+
+
+def test_of_rows_that_come_again_the_newest_is_asked_for() -> None:
+    ids = np.tile(np.arange(200), 5)
+    stream = Batch.from_arrays(np.arange(1000)[:, None], [0] * 1000, id=ids)
+    probe = Probe(0.3, max_size=500)
+    list(probe(cut(stream, range(0, 1000, 70))))
+    assert probe.sample is not None
+    assert len(set((probe.sample.t % 200).tolist())) == len(probe.sample)
+    assert probe.sample.t.min() >= 800
+    small = Probe(0.3, max_size=20)
+    list(small(cut(stream, range(0, 1000, 70))))
+    assert small.sample is not None
+    assert len(set((small.sample.t % 200).tolist())) == len(small.sample) == 20
 
 
 def test_the_share_is_kept_and_another_seed_draws_others() -> None:
@@ -322,6 +352,43 @@ def test_withheld_rows_are_predicted_as_the_others_are() -> None:
     assert np.allclose(plain.probability, scored.probability, atol=1e-6)
     assert np.allclose(plain.loss, scored.loss, atol=1e-6)
     assert scored.incoming is marked
+
+
+@pytest.mark.parametrize("method", ["gdumb", "ncm", "er-slda", "er"])
+@pytest.mark.parametrize("size", [1, 10])
+def test_withheld_rows_are_told_by_the_model_that_tells_the_others(method: str, size: int) -> None:
+    """Asked before what a step does before it predicts, they would be told by an older one."""
+    stream = rows(600)
+    learner = TorchLearner(mlp([8]), lambda p: SGD(p, lr=0.1), method=method, seed=1)
+    pipeline = Pipeline(
+        cut(stream, range(0, 600, size)),
+        probe=Probe(0.3, every=150),
+        buffer=ReservoirSamplingBuffer(60, 1),
+        mixer=Mixer(5, seed=1),
+        learner=learner,
+        evaluator=Prequential(),
+    )
+    hits: dict[bool, list[bool]] = {True: [], False: []}
+    for report in pipeline:
+        if report.scored is None or report.scored.incoming.t[0] < 200:
+            continue
+        batch = report.scored.incoming
+        mask = np.zeros(len(batch), bool) if batch.withheld is None else batch.withheld
+        for apart, right in zip(mask, report.scored.prediction == batch.y, strict=True):
+            hits[bool(apart)].append(bool(right))
+    assert abs(np.mean(hits[True]) - np.mean(hits[False])) < 0.15
+
+
+def test_joining_a_rehearsal_leaves_withheld_rows_out() -> None:
+    batch = rows(6)
+    object.__setattr__(batch, "withheld", np.arange(6) % 2 == 0)
+    memory = rows(9)
+    joined, is_memory, group = Rehearsal(
+        batch, memory, rows=np.array([[1, 2]]), group=np.array([[-1, -1]])
+    ).mixed()
+    assert joined.t.tolist() == [1, 3, 5, 1, 2]
+    assert is_memory.tolist() == [False] * 3 + [True] * 2
+    assert len(group) == 5
 
 
 def test_a_batch_that_is_withheld_whole_is_only_predicted() -> None:

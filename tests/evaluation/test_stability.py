@@ -38,8 +38,8 @@ def reference(rounds: list[Round], sign: int) -> list[tuple[float | None, Any]]:
             last_end = max(k for k in ends if rounds[k][1] == j)
             values = [
                 rounds[k][2][j]
-                for k in range(last_end, place + 1)
-                if j in rounds[k][2] and (k == last_end or rounds[k][1] != j)
+                for k in range(last_end + 1, place + 1)
+                if j in rounds[k][2] and rounds[k][1] != j
             ]
             worst.append(min(values) if sign > 0 else max(values))
         boundary = ends[-1]

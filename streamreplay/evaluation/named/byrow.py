@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
+from streamreplay.errors import CheckpointError
 from streamreplay.evaluation.named.feeds import fed, parts_of, values_of
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of, mean_figure
 from streamreplay.evaluation.pending import Rows
@@ -89,7 +90,12 @@ class RowMetrics:
         check_versions(state["versions"])
         own = {type(each.metric) for each in self._named}
         allowed = [*_ALLOWED, *(f"{kind.__module__}.{kind.__qualname__}" for kind in own)]
-        self._total, self._groups = load(state["metrics"], allowed)
+        loaded = load(state["metrics"], allowed)
+        if not isinstance(loaded, tuple) or len(loaded) != 2:
+            raise CheckpointError(
+                f"metrics: saved a {type(loaded).__name__}, not totals and groups"
+            )
+        self._total, self._groups = loaded
         self._window.load_state_dict(state["window"])
 
     def _nothing(self) -> _Metrics:
