@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+OPTIONS = ("fashion-mnist", "covtype")
 
 
 def main() -> None:
-    accuracy = ["accuracy.py"]
-    for option in ("fashion-mnist", "covtype"):
-        value = os.environ.get(option.upper().replace("-", "_"))
-        if value:
-            accuracy += [f"--{option}", value]
+    given = {name: os.environ.get(name.upper().replace("-", "_")) for name in OPTIONS}
+    fashion, covtype = ([f"--{name}", value] if value else [] for name, value in given.items())
+    accuracy = ["accuracy.py", *fashion, *covtype]
     commands = [
         ["buffers.py"],
         ["loaders.py"],
@@ -30,6 +29,7 @@ def main() -> None:
         ["memory.py"],
         ["disk.py"],
         ["report.py"],
+        ["probe.py", *fashion],
         ["kills.py"],
         accuracy,
     ]

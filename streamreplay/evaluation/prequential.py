@@ -151,7 +151,8 @@ class Prequential:
         R[i, j] is the accuracy on held-out rows of experience j when experience i had just ended
         (of numbers the mean absolute error, of labels F1).
         Rows are in order of first end; an experience that came again has its latest end here.
-        NaN where j was not tested then. Of the test set, or without one of the probe.
+        NaN where j was not tested then. The last 200 rows are kept; of the test set, or without one
+        of the probe.
         """
         test, probe = self._retentions["test"].matrix, self._retentions["probe"].matrix
         return test if len(test[0]) else probe

@@ -118,7 +118,13 @@ class Backbone:
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
         """Yield each batch with its features in place of its rows."""
         for batch in stream:
-            yield replace(batch, x=self.features(batch.x))
+            if not batch.held_out or self._module is None or self._plain:
+                yield replace(batch, x=self.features(batch.x))
+                continue
+            before = self._random.state_dict()  # being tested leaves no trace
+            features = self.features(batch.x)
+            self._random.load_state_dict(before)
+            yield replace(batch, x=features)
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return the features of rows [n, *feature]: float32[n, d].

@@ -304,6 +304,20 @@ def test_each_class_is_looked_at_from_its_first_row_on() -> None:
     assert len(fed("labels", many)) == 100
 
 
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_classes_are_looked_at_from_their_first_row_on_at_any_cut(size: int) -> None:
+    """Also where their indices do not come in order."""
+    y = np.array([2] * 40 + [0, 2, 1, 2] * 10)
+    stream = [
+        said(np.zeros((len(part), 1)), part, part) for part in np.split(y, range(size, 80, size))
+    ]
+    want = {
+        f"label:{k}": [(row + 1, float(y[row] == k)) for row in range(int((y == k).argmax()), 80)]
+        for k in range(3)
+    }
+    assert fed("labels", stream) == want
+
+
 def test_labels_of_which_a_row_has_several() -> None:
     labels = np.array([[True, False], [True, True], [False, False], [True, True]])
     stream = [said(X, [0, 0, 0, -1], labels, target=labels)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamreplay.batch import Batch, Scored
+from streamreplay.evaluation.retention import Retention
 from streamreplay.evaluation.stability import Curve, Stability
 from tests.evaluation.test_retention import MATRIX, answers, records, replay
 
@@ -132,6 +135,44 @@ def test_forward_transfer_is_of_what_came_before_an_experience_began() -> None:
     # where it comes again nothing changes: it was learned by then
     again, _ = replay([0, 1, 0, 1], [*helped, helped[0]])
     assert [r["forward_transfer"] for r in again] == [None, 0.4, 0.4, 0.4]
+
+
+def test_a_stream_of_many_experiences_keeps_the_last_rows_of_the_matrix() -> None:
+    retention, n = Retention("test"), 260
+    forgetting = []
+    for i in range(n):
+        j = np.arange(i + 1)
+        batch = Batch.from_arrays(np.zeros((i + 1, 1)), j, experience=j)
+        right = np.where(j % 2 == i % 2, j, -1)  # every other one is forgotten, in turn
+        ones = np.ones(i + 1, np.float32)
+        retention.add(Scored(replace(batch, held_out="test"), right, ones, ones), 10 * i)
+        record = retention.close(10 * (i + 1), i, end=True, seen=lambda _: True)
+        forgetting.append(record["forgetting"])
+        assert len(retention.matrix[0]) <= 200
+    ids, columns, _ = retention.matrix
+    assert ids.tolist() == list(range(60, n))
+    assert columns[0] == 0
+    earlier = np.arange(n - 1)
+    assert forgetting[-1] == pytest.approx(np.mean(earlier % 2 != (n - 1) % 2))
+    again = Retention("test")
+    again.load_state_dict(retention.state_dict())
+    assert again.state_dict()["ended"]["ids"].tolist() == list(range(n))
+
+
+def test_few_rows_of_a_probe_are_not_compared() -> None:
+    def forgetting(rows: int) -> Any:
+        retention, record = Retention("probe"), dict[str, Any]()
+        for i in range(2):
+            j = np.repeat(np.arange(i + 1), rows)
+            batch = Batch.from_arrays(np.zeros((len(j), 1)), j, experience=j)
+            ones = np.ones(len(j), np.float32)
+            right = np.where(j == i, j, -1)
+            retention.add(Scored(replace(batch, held_out="probe"), right, ones, ones), 1000)
+            record = retention.close(1000, i, end=True, seen=lambda _: True)
+        return record["forgetting"], record["class_forgetting"]
+
+    assert forgetting(19) == (None, None)
+    assert forgetting(20) == (1.0, 1.0)
 
 
 def test_answers_are_what_the_matrix_says() -> None:
