@@ -165,8 +165,7 @@ class View:
         score = self._present.learners[""].score if not self._present.several else {}
         replayed, rows = score.get("replayed"), score.get("position", 0)
         if replayed is not None and rows:
-            share = replayed / (replayed + rows)
-            parts = [f"{replayed:,} rows", f"{share:.0%} of what was learned"]
+            parts = [f"{replayed:,} rows", f"{replayed / rows:.2f} for each row that came"]
             yield from self._line("replay", parts)
         timing = self._present.timing
         if timing:

@@ -81,7 +81,7 @@ def test_everything_is_shown(tmp_path: Path) -> None:
     assert [each.split()[4] for each in last] == ["350", "340", "330"]
     assert "drift  at row 350  errors (ADWIN on error)  -> new_experience, replay(2)" in last[0]
     assert line(text, "buffer") == "100 of 1,000 rows  3 classes  dog: 50  cat: 30  emu: 20"
-    assert line(text, "replay ") == "2,000 rows  67% of what was learned"
+    assert line(text, "replay ") == "2,000 rows  2.00 for each row that came"
     assert line(text, "batch") == (
         "p50 3.2 ms  p99 9.8 ms  learner 62%  source 12%  buffer 6%  memory 512 MiB"
     )
