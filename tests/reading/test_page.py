@@ -184,6 +184,14 @@ def test_other_targets_have_a_page_too(tmp_path: Path, score: str) -> None:
     assert ("F1" if score == "labels" else "mean absolute error") in render_page(report)
 
 
+def test_stages_of_several_learners_are_drawn(tmp_path: Path) -> None:
+    made = Made(learner="x")
+    run = write_run(tmp_path / "run", made.records(), timings=made.timings())
+    (chart,) = [each for each in make_report([run]).charts if each.name == "stages"]
+    assert chart.table is not None
+    assert ("x.learner", "60.0\xa0%", "2.4") in chart.table.rows
+
+
 def test_targets_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
     one = Made().write(tmp_path / "one")
     record = {"kind": "prequential", "position": 9, "experience": 0, "rows": 9, "mae": 1.0}
