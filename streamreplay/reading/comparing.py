@@ -54,6 +54,8 @@ class Difference:
         How many of them there are.
     far : bool
         Whether dependence reaches further than could be seen.
+    units : int
+        Rows or stretches between records that were compared; of the one with fewer if not paired.
     verdict : str
         Of the other, on this stream.
     seeds : Estimate or None
@@ -71,6 +73,7 @@ class Difference:
     length: float
     blocks: float
     far: bool
+    units: int
     verdict: Verdict
     seeds: Estimate | None
 
@@ -176,6 +179,7 @@ class _Test:
             length=tested.length,
             blocks=tested.blocks,
             far=tested.far,
+            units=tested.units,
             verdict=verdict,
             seeds=self._over_seeds(),
         )
@@ -200,6 +204,7 @@ class _Test:
             max(mean.length for mean in means),
             min(mean.blocks for mean in means),
             any(mean.far for mean in means),
+            min(mean.units for mean in means),
         )
 
     def _mean(self, units: Units) -> _Tested:
@@ -208,7 +213,8 @@ class _Test:
             raise RunFolderError(f"{names}: no rows were scored in both")
         estimate, length, far = mean_of_stream(units, self._resamples, self._rng)
         rows = int(units.rows.sum())
-        return _Tested(estimate, rows, length * rows / len(units), len(units) / length, far)
+        n = len(units)
+        return _Tested(estimate, rows, length * rows / n, n / length, far, n)
 
     def _over_seeds(self) -> Estimate | None:
         one, other = (
@@ -228,6 +234,7 @@ class _Tested:
     length: float
     blocks: float
     far: bool
+    units: int
 
 
 def _outcomes(members: Sequence[Member]) -> list[Outcomes]:

@@ -32,7 +32,7 @@ def test_a_run_is_reported(cli: Cli) -> None:
 
 def test_a_run_of_several_learners_is_reported(cli: Cli) -> None:
     cli.jsonl(400, broken=False)
-    text = '[evaluator]\nreport_every = 100\n'
+    text = "[evaluator]\nreport_every = 100\n"
     for name in ("small", "linear"):
         text += f'[[learner]]\nname = "{name}"\nmodule = "linear"\n'
     (cli.folder / "two.toml").write_text(text)

@@ -96,7 +96,7 @@ def test_few_rows_give_no_verdict(tmp_path: Path) -> None:
     assert found.interval is None
     said = text(comparison)
     assert "No verdict on other against one" in said
-    assert "and 20 are needed" in said
+    assert "there are only 18 rows to compare, and 20 are needed" in said
 
 
 def test_two_halves_give_no_verdict(tmp_path: Path) -> None:
@@ -281,6 +281,52 @@ def test_forgetting_that_prequential_scores_reward_is_said(tmp_path: Path) -> No
     assert [line.split() for line in said.splitlines() if line.startswith("retained ")] == [
         ["retained", "0.7500", "0.2500", "-0.5000"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "rows", "samples", "said"),
+    [
+        ((0.75, 0.25), 100, ("probe", "probe"), True),
+        ((0.50, 0.40), 100, ("probe", "probe"), False),  # 2 errors: 0.14
+        ((0.50, 0.40), 1000, ("probe", "probe"), True),
+        ((0.75, 0.25), 100, ("probe", "test"), False),
+    ],
+)
+def test_what_is_retained_is_said_where_it_is_clear(
+    tmp_path: Path,
+    kept: tuple[float, float],
+    rows: int,
+    samples: tuple[str, str],
+    said: bool,
+) -> None:
+    runs = [
+        make_run(tmp_path / name, {"": hits}, LABELS) for name, hits in (("er", BAD), ("no", GOOD))
+    ]
+    for run, share, sample in zip(runs, kept, samples, strict=True):
+        record = {**retention(4000, {"0": share}, sample=sample), "rows": rows}
+        dump(run / "metrics.jsonl", [record], append=True)
+    assert ("of what was never learned" in text(compare_runs(runs, resamples=500))) == said
+
+
+def test_retained_errors_need_several_seeds(tmp_path: Path) -> None:
+    def run(name: str, seed: int, error: float, kept: float) -> Path:
+        folder = tmp_path / f"{name}-s{seed}"
+        folder.mkdir()
+        (folder / "job.toml").write_text(JOB.format(seed, error))
+        score = {"kind": "prequential", "unlabelled": 0, "no_change": {}, "mean": {}}
+        records = [
+            {**score, "position": n, "rows": n, "mae": error + 0.01 * seed}
+            for n in range(10, 600, 10)
+        ]
+        last = {"kind": "retention", "position": 590, "sample": "test", "rows": 100}
+        dump(folder / "metrics.jsonl", [*records, {**last, "mae": kept + 0.01 * seed}])
+        return folder
+
+    one = [run("one", seed, 1.0, 1.0) for seed in range(3)]
+    other = [run("other", seed, 0.5, 2.0) for seed in range(3)]
+    said = "But of what was never learned other has +1.00 in mean absolute error at the end"
+    assert said in text(compare_runs([*one, *other], resamples=500))
+    assert "never learned" not in text(compare_runs([one[0], other[0]], resamples=500))
 
 
 def test_numbers_are_compared_by_their_absolute_error(tmp_path: Path) -> None:

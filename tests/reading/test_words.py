@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamreplay.reading.cases import make_cases
+from streamreplay.reading.cases import Case, make_cases
 from streamreplay.reading.report.comparison import compare_cases, scores_table
 from streamreplay.reading.report.words import Sentence, sum_up
 from streamreplay.reading.trace import read_traces
@@ -169,6 +169,45 @@ def test_runs_are_ranked_and_a_wrong_impression_is_said(tmp_path: Path) -> None:
     place = table.header.index("retained: accuracy")
     cells = [row[place].replace("\xa0", " ") for row in table.rows]
     assert cells == ["47.5 % ± 0.0", "85.5 % ± 0.0\n+38.0 ± 0.0"]
+
+
+def test_no_best_is_named_where_all_are_equal(tmp_path: Path) -> None:
+    job = 'seed = 0\n[buffer]\nkind = "{}"\n'
+
+    def cases(*accuracies: float) -> list[Case]:
+        runs = [
+            Made(accuracy=accuracy, kept=0.5).write(
+                tmp_path / f"{len(accuracies)}-{i}-{accuracy}", job=job.format(i)
+            )
+            for i, accuracy in enumerate(accuracies)
+        ]
+        return make_cases([trace for run in runs for trace in read_traces(run)])
+
+    found = text(compare_cases(cases(0.9, 0.9)))
+    assert found == (
+        "Accuracy as rows came: all have 90.0 %. Retained accuracy at the end: all have 67.5 %."
+    )
+    found = text(compare_cases(cases(0.9, 0.8, 0.7)))
+    assert "least good 3-2-0.7 with 70.0 %" in found
+    assert "Whether such a difference may be chance, `streamreplay compare` tells." in found
+
+
+def test_differences_of_errors_have_intervals(tmp_path: Path) -> None:
+    runs = []
+    for kind, base in (("none", 1.0), ("reservoir", 0.5)):
+        for seed in range(3):
+            record = {
+                **{"kind": "prequential", "position": 100, "experience": 0, "rows": 100},
+                **{"mae": base + 0.1 * seed, "mae_window": 0.1 + 0.2, "replayed": 0},
+            }
+            job = f'seed = {seed}\n[buffer]\nkind = "{kind}"\n'
+            runs.append(write_run(tmp_path / f"{kind}-{seed}", [record], job=job))
+    table = scores_table(make_cases([trace for run in runs for trace in read_traces(run)]))
+    cells = [row[1] for row in table.rows]
+    # three values 0.1 apart: 4.303 * 0.1 / sqrt(3) = 0.248; Welch 2.776 * 0.1 * sqrt(2 / 3)
+    assert cells == ["1.1 ± 0.25", "0.6 ± 0.25\n−0.5 ± 0.23"]
+    place = table.header.index("in the last window")
+    assert [row[place] for row in table.rows] == ["0.3 ± 0", "0.3 ± 0\n+0 ± 0"]
 
 
 def test_runs_of_other_lengths_are_said(tmp_path: Path) -> None:
