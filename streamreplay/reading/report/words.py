@@ -193,7 +193,9 @@ def _drifts(trace: Trace) -> Iterator[Sentence]:
         return
     exact = trace.n_drifts == len(trace.drifts)
     if not exact:
-        yield Sentence(f"Drift detectors fired {trace.n_drifts:,} times.", "warning")
+        yield Sentence(
+            f"Drift detectors fired {trace.n_drifts:,} times, warnings among them.", "warning"
+        )
         return
     if found:
         places = [f"{each['position']:,}" for each in found[:_NAMED]]
