@@ -70,6 +70,12 @@ def test_the_worst_classes_are_named(tmp_path: Path) -> None:
     assert "On average over earlier classes, the model is 34.5 points below its best." in found
 
 
+def test_the_best_round_is_found_among_many(tmp_path: Path) -> None:
+    rounds = [retention(i, {"a": 1.0 if i == 502 else 0.5}) for i in range(1, 1001)]
+    found = text(said(tmp_path, [Made().prequential(1000), *rounds]))
+    assert "Most was forgotten of class a (from 100 % to 50.0 %)." in found
+
+
 def test_without_held_out_rows_forgetting_is_not_known(tmp_path: Path) -> None:
     found = said(tmp_path, Made().records(test=False, probe=False))
     assert "What was forgotten is not known" in warnings(found)
@@ -197,15 +203,20 @@ def test_differences_of_errors_have_intervals(tmp_path: Path) -> None:
     for kind, base in (("none", 1.0), ("reservoir", 0.5)):
         for seed in range(3):
             record = {
-                **{"kind": "prequential", "position": 100, "experience": 0, "rows": 100},
-                **{"mae": base + 0.1 * seed, "mae_window": 0.1 + 0.2, "replayed": 0},
+                "kind": "prequential",
+                "position": 100,
+                "experience": 0,
+                "rows": 100,
+                "mae": base + 0.1 * seed,
+                "mae_window": 0.1 + 0.2,
+                "replayed": 0,
             }
             job = f'seed = {seed}\n[buffer]\nkind = "{kind}"\n'
             runs.append(write_run(tmp_path / f"{kind}-{seed}", [record], job=job))
     table = scores_table(make_cases([trace for run in runs for trace in read_traces(run)]))
     cells = [row[1] for row in table.rows]
     # three values 0.1 apart: 4.303 * 0.1 / sqrt(3) = 0.248; Welch 2.776 * 0.1 * sqrt(2 / 3)
-    assert cells == ["1.1 ± 0.25", "0.6 ± 0.25\n−0.5 ± 0.23"]
+    assert cells == ["1.1 ± 0.25", "0.6 ± 0.25\n\N{MINUS SIGN}0.5 ± 0.23"]
     place = table.header.index("in the last window")
     assert [row[place] for row in table.rows] == ["0.3 ± 0", "0.3 ± 0\n+0 ± 0"]
 
