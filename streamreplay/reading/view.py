@@ -127,11 +127,10 @@ class View:
             yield from self._line(_SAMPLES.get(sample, sample), [first, spark, *others, where])
 
     def _classes(self, learner: LearnerState) -> Iterator[Text]:
-        for each in learner.retained.values():
-            if found := each.forgotten():
-                parts = [f"{printable(name)} -{fall:.2f}" for name, fall in found[:_TOP]]
-                yield from self._line("forgotten", parts)
-                break
+        kept = learner.by_class
+        if kept is not None and (found := kept.forgotten()):
+            parts = [f"{printable(name)} -{fall:.2f}" for name, fall in found[:_TOP]]
+            yield from self._line("forgotten", parts)
         weakest = learner.weakest()
         if len(weakest) > 1:
             parts = [f"{printable(name)} {accuracy:.2f}" for name, accuracy in weakest[:_TOP]]

@@ -92,6 +92,23 @@ def test_a_baseline_that_is_better_is_marked(tmp_path: Path) -> None:
     assert line(shown(run), "  baselines") == "no change 0.2500, better  majority 0.5000, better"
 
 
+def test_classes_are_told_by_the_test_set_if_there_is_one(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"": HITS}, LABELS)
+    rounds = [
+        retention(position, {"cat": cat, "dog": dog}, sample=sample)
+        for position, sample, cat, dog in (
+            (100, "probe", 1.0, 1.0),
+            (100, "test", 0.9, 0.8),
+            (900, "probe", 0.1, 0.2),
+            (900, "test", 0.6, 0.7),
+        )
+    ]
+    dump(run / "metrics.jsonl", rounds, append=True)
+    text = shown(run)
+    assert line(text, "forgotten") == "cat -0.30  dog -0.10"
+    assert line(text, "weakest") == "cat 0.60  dog 0.70"
+
+
 def test_several_learners_have_a_line_each(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"er": HITS, "none": ~HITS}, LABELS)
     kept = [retention(1000, {"cat": 0.75}, learner="er", sample="test")]
