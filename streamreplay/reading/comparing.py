@@ -161,7 +161,9 @@ class _Test:
     def difference(self) -> Difference:
         found = _outcomes([*self._one, *self._other])
         aligned = align(found)
-        tested = self._unpaired(found) if aligned is None else self._paired(aligned)
+        gains = None if aligned is None else self._gains(aligned)
+        paired = gains is not None and len(gains) > 0
+        tested = self._mean(gains) if gains is not None and paired else self._unpaired(found)
         value, low, high = tested.estimate.value, *tested.estimate.interval
         verdict: Verdict = "no difference"
         if tested.far or tested.blocks < FEWEST_BLOCKS:
@@ -171,7 +173,7 @@ class _Test:
         return Difference(
             one=self._one,
             other=self._other,
-            paired=aligned is not None,
+            paired=paired,
             data=found[0].data,
             rows=tested.rows,
             value=value,
@@ -184,14 +186,15 @@ class _Test:
             seeds=self._over_seeds(),
         )
 
-    def _paired(self, aligned: Sequence[Outcomes]) -> _Tested:
+    def _gains(self, aligned: Sequence[Outcomes]) -> Units:
+        """Return differences step by step; none where nothing was scored between two records."""
         cut = any(each.cut for each in aligned)
         steps = [each.steps(cut=cut) for each in aligned]
         rows = np.min([each.rows for each in steps], axis=0)  # scored of all
         sums = [_scaled(each, rows) for each in steps]
         n = len(self._one.members)
         gain = np.mean(sums[n:], axis=0) - np.mean(sums[:n], axis=0)
-        return self._mean(Units(gain[rows > 0], rows[rows > 0]))
+        return Units(gain[rows > 0], rows[rows > 0])
 
     def _unpaired(self, found: Sequence[Outcomes]) -> _Tested:
         steps = [each.steps() for each in found]

@@ -185,6 +185,22 @@ def test_logs_whose_oldest_part_is_gone_count_what_is_left(tmp_path: Path) -> No
     assert found.value == pytest.approx(GOOD[1000:].mean() - BAD[1000:].mean())
 
 
+def test_one_record_in_common_with_a_log_that_was_cut_is_no_pair(tmp_path: Path) -> None:
+    one, other = (
+        make_run(tmp_path / name, {"": hits}, LABELS, every=every, predictions=False)
+        for name, hits, every in (("one", BAD, 20), ("other", GOOD, 21))
+    )
+    lines = (one / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (one / "metrics.000002.jsonl").write_bytes(b"".join(lines[190:]))  # 3,820 to 4,000
+    (one / "metrics.jsonl").unlink()
+    lines = (other / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (other / "metrics.jsonl").write_bytes(b"".join(lines[:182]))  # to 3,822: 3,820 is no multiple
+    dump(other / "metrics.jsonl", [prequential(3840, GOOD, LABELS)], append=True)
+    (found,) = compare_runs([one, other], resamples=500).differences
+    assert not found.paired
+    assert found.rows == 180
+
+
 def test_unlabelled_rows_are_left_out(tmp_path: Path) -> None:
     runs = [
         make_run(tmp_path / name, {"": hits}, LABELS) for name, hits in (("a", BAD), ("b", GOOD))
