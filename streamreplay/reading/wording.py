@@ -9,6 +9,7 @@ from typing import Any
 from streamreplay.reading.comparing import FEWEST_BLOCKS, Comparison, Difference
 from streamreplay.reading.estimates import difference, mean_of_runs
 from streamreplay.reading.outcomes import METRICS
+from streamreplay.reading.sparkline import printable
 
 __all__ = ["statements"]
 
@@ -24,7 +25,8 @@ def statements(comparison: Comparison) -> Iterator[str]:
             low, high = each.seeds.interval
             told = "" if low > 0 or high < 0 else ": over seeds, no difference can be told"
             yield (
-                f"Over seeds ({n} of {each.other.name}, {m} of {each.one.name}): "
+                f"Over seeds ({n} of {printable(each.other.name)}, {m} of "
+                f"{printable(each.one.name)}): "
                 f"{words.signed(each.seeds.value)} at the end "
                 f"({words.interval(each.seeds.interval)}, Welch){told}."
             )
@@ -42,7 +44,8 @@ def _what_is_retained(each: Difference, metric: str) -> Iterator[str]:
         told = each.verdict in ("better", "worse")
         why = ": a score of what comes now rewards forgetting" if told else ""
         yield (
-            f"But of what was never learned {each.other.name} has {words.signed(other - one)} at "
+            f"But of what was never learned {printable(each.other.name)} has "
+            f"{words.signed(other - one)} at "
             f"the end{why}."
         )
 
@@ -93,7 +96,7 @@ def _cautions(comparison: Comparison) -> Iterator[str]:
 
 
 def _statement(each: Difference, comparison: Comparison) -> str:
-    one, other = each.one.name, each.other.name
+    one, other = printable(each.one.name), printable(each.other.name)
     words = _Words(comparison.metric, each.interval)
     if each.verdict == "no verdict":
         return (

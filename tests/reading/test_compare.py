@@ -415,6 +415,9 @@ def test_labels_of_any_kind_tell_streams_apart(tmp_path: Path) -> None:
         [None, 2],
         [{"a": 1}, 2],
         [2, 1],
+        [-1, 2],
+        [-2, 2],
+        [True, 2],
     ]
     found = [
         read_predictions(run(str(i), labels), "exact_match")[""] for i, labels in enumerate(streams)
@@ -467,6 +470,22 @@ def test_names_tell_runs_apart(tmp_path: Path) -> None:
         make_run(tmp_path / name / "out", {"": GOOD[:300]}, LABELS[:300]) for name in ("a", "b")
     ]
     assert [group.name for group in compare_runs(runs).groups] == ["a/out", "b/out"]
+
+
+def test_names_cannot_talk_to_the_terminal(tmp_path: Path) -> None:
+    bad = "a\x1b[31m"
+    runs = [
+        make_run(
+            tmp_path / name, {"": hits}, LABELS, job=f"seed = {i}\n[learner]\nlr = 0.{i + 1}\n"
+        )
+        for i, (name, hits) in enumerate([(bad, BAD), ("b", GOOD), ("c", EQUAL)])
+    ]
+    for chosen in (runs[:2], runs):
+        said = text(compare_runs(chosen, resamples=100))
+        assert '"a\\u001b[31m"' in said
+        assert all(line.isprintable() for line in said.splitlines())
+    (runs[0] / "job.toml").unlink()
+    assert '\nsettings that cannot be read: "a' in text(compare_runs(runs, resamples=100))
 
 
 def test_every_metric_says_how_it_is_called() -> None:
