@@ -79,6 +79,8 @@ def test_mistakes_are_told_in_one_line(in_process: Command, tmp_path: Path) -> N
         assert (code, out) == (1, "")
         assert err.startswith(f"streamreplay: error: {message}"), err
         assert err.count("\n") == 1
+    message = "streamreplay: error: --out: must be a file, empty is a folder\n"
+    assert in_process("report", "none", "-o", "empty") == (1, "", message)
     assert in_process("report")[0] == 2
     assert not (tmp_path / "report.html").exists()
 
