@@ -34,6 +34,8 @@ def report(
     """Write a page on what runs knew when, what they forgot, what was replayed, what it cost."""
     from rich.console import Console  # noqa: PLC0415 - slow
 
+    if out.is_dir():
+        raise StreamReplayError(f"--out: must be a file, {out} is a folder")
     try:
         from streamreplay.reading.report import (  # noqa: PLC0415 - slow
             make_report,

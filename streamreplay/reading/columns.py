@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,12 +33,15 @@ class Groups:
         NaN where a record has nothing of a group.
     left_out : int
         Groups that are not among these, as there are too many.
+    most : dict of str to float64[groups]
+        The greatest value in any record, also in those that are left out of `fields`.
     """
 
     ids: list[str]
     position: Floats
     fields: dict[str, Floats]
     left_out: int = 0
+    most: dict[str, Floats] = field(default_factory=dict)
 
     def between(self, field: str) -> tuple[Floats, Floats]:
         """Return the rows of each group between two records, and the mean of a score over them.
@@ -127,10 +130,10 @@ def groups(records: Sequence[Mapping[str, Any]], key: str) -> Groups | None:
     >>> found.ids, found.fields["rows"]
     (['cat'], array([[4.]]))
     """
-    told = [record for record in records if record.get(key)]
-    if not told:
+    every = [record for record in records if record.get(key)]
+    if not every:
         return None
-    told = [told[place] for place in pick(len(told), _MOST_POINTS)]
+    told = [every[place] for place in pick(len(every), _MOST_POINTS)]
     ids = list(dict.fromkeys(name for record in told for name in record[key]))
     last = told[-1][key]
     if len(ids) > _MOST_GROUPS:
@@ -147,7 +150,23 @@ def groups(records: Sequence[Mapping[str, Any]], key: str) -> Groups | None:
                     if field not in fields:
                         fields[field] = np.full((len(told), len(ids)), np.nan)
                     fields[field][n, place[name]] = number
-    return Groups(ids, np.array([float(each["position"]) for each in told]), fields, left_out)
+    position = np.array([float(each["position"]) for each in told])
+    return Groups(ids, position, fields, left_out, _greatest(every, key, place))
+
+
+def _greatest(
+    records: Sequence[Mapping[str, Any]], key: str, place: Mapping[str, int]
+) -> dict[str, Floats]:
+    most: dict[str, Floats] = {}
+    for record in records:
+        for name, value in record[key].items():
+            if name in place:
+                for field_name, number in _fields(value):
+                    if field_name not in most:
+                        most[field_name] = np.full(len(place), np.nan)
+                    known = most[field_name]
+                    known[place[name]] = np.fmax(known[place[name]], number)
+    return most
 
 
 def _fields(value: Any) -> Iterator[tuple[str, float]]:

@@ -54,6 +54,8 @@ class Difference:
         How many of them there are.
     far : bool
         Whether dependence reaches further than could be seen.
+    units : int
+        Rows or stretches between records that were compared; of the one with fewer if not paired.
     verdict : str
         Of the other, on this stream.
     seeds : Estimate or None
@@ -71,6 +73,7 @@ class Difference:
     length: float
     blocks: float
     far: bool
+    units: int
     verdict: Verdict
     seeds: Estimate | None
 
@@ -158,7 +161,9 @@ class _Test:
     def difference(self) -> Difference:
         found = _outcomes([*self._one, *self._other])
         aligned = align(found)
-        tested = self._unpaired(found) if aligned is None else self._paired(aligned)
+        gains = None if aligned is None else self._gains(aligned)
+        paired = gains is not None and len(gains) > 0
+        tested = self._mean(gains) if gains is not None and paired else self._unpaired(found)
         value, low, high = tested.estimate.value, *tested.estimate.interval
         verdict: Verdict = "no difference"
         if tested.far or tested.blocks < FEWEST_BLOCKS:
@@ -168,7 +173,7 @@ class _Test:
         return Difference(
             one=self._one,
             other=self._other,
-            paired=aligned is not None,
+            paired=paired,
             data=found[0].data,
             rows=tested.rows,
             value=value,
@@ -176,18 +181,20 @@ class _Test:
             length=tested.length,
             blocks=tested.blocks,
             far=tested.far,
+            units=tested.units,
             verdict=verdict,
             seeds=self._over_seeds(),
         )
 
-    def _paired(self, aligned: Sequence[Outcomes]) -> _Tested:
+    def _gains(self, aligned: Sequence[Outcomes]) -> Units:
+        """Return differences step by step; none where nothing was scored between two records."""
         cut = any(each.cut for each in aligned)
         steps = [each.steps(cut=cut) for each in aligned]
         rows = np.min([each.rows for each in steps], axis=0)  # scored of all
         sums = [_scaled(each, rows) for each in steps]
         n = len(self._one.members)
         gain = np.mean(sums[n:], axis=0) - np.mean(sums[:n], axis=0)
-        return self._mean(Units(gain[rows > 0], rows[rows > 0]))
+        return Units(gain[rows > 0], rows[rows > 0])
 
     def _unpaired(self, found: Sequence[Outcomes]) -> _Tested:
         steps = [each.steps() for each in found]
@@ -200,6 +207,7 @@ class _Test:
             max(mean.length for mean in means),
             min(mean.blocks for mean in means),
             any(mean.far for mean in means),
+            min(mean.units for mean in means),
         )
 
     def _mean(self, units: Units) -> _Tested:
@@ -208,7 +216,8 @@ class _Test:
             raise RunFolderError(f"{names}: no rows were scored in both")
         estimate, length, far = mean_of_stream(units, self._resamples, self._rng)
         rows = int(units.rows.sum())
-        return _Tested(estimate, rows, length * rows / len(units), len(units) / length, far)
+        n = len(units)
+        return _Tested(estimate, rows, length * rows / n, n / length, far, n)
 
     def _over_seeds(self) -> Estimate | None:
         one, other = (
@@ -228,6 +237,7 @@ class _Tested:
     length: float
     blocks: float
     far: bool
+    units: int
 
 
 def _outcomes(members: Sequence[Member]) -> list[Outcomes]:

@@ -31,7 +31,7 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 def _side_by_side(groups: Sequence[Group]) -> Iterator[str]:
     columns = [*_scores(groups)]
-    names = [group.title for group in groups]
+    names = [printable(group.title) for group in groups]
     if len(groups) == 2:  # a line for each score leaves room for long names
         rows = [(title, *map(_written, found), _change(*found)) for title, found in columns]
         yield from aligned(("", *names, "difference"), rows)
@@ -117,8 +117,8 @@ def _settings(comparison: Comparison) -> Iterator[str]:
     if comparison.settings:
         yield "\nsettings that differ"
         rows = [(key, *map(_setting, values)) for key, values in comparison.settings.items()]
-        yield from aligned(("", *(group.name for group in comparison.groups)), rows)
-    unread = [m.name for group in comparison.groups for m in group if m.job is None]
+        yield from aligned(("", *(printable(group.name) for group in comparison.groups)), rows)
+    unread = [printable(m.name) for group in comparison.groups for m in group if m.job is None]
     if unread:
         yield f"\nsettings that cannot be read: {', '.join(unread)}"
 

@@ -138,12 +138,12 @@ def _retained(rounds: Rounds, score: Score) -> Retained:
 def _lost(groups: Groups | None, name: str) -> list[Lost]:
     if groups is None or name not in groups.fields:
         return []
-    values = groups.fields[name]
-    found = []
-    for place, group in enumerate(groups.ids):
-        known = values[:, place][np.isfinite(values[:, place])]
-        if len(known) and np.isfinite(values[-1, place]) and known.max() > values[-1, place]:
-            found.append(Lost(group, float(known.max()), float(values[-1, place])))
+    last, most = groups.fields[name][-1], groups.most[name]
+    found = [
+        Lost(group, float(best), float(now))
+        for group, best, now in zip(groups.ids, most, last, strict=True)
+        if np.isfinite(now) and best > now
+    ]
     return sorted(found, key=lambda each: each.now - each.best)
 
 

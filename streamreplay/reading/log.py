@@ -23,6 +23,7 @@ __all__ = [
     "VERSION",
     "NumberedLine",
     "check_run",
+    "is_cut",
     "is_file",
     "kind_of",
     "number_lines",
@@ -76,6 +77,19 @@ def segments(run: Path, name: str = "metrics") -> list[Path]:
         Those that exist.
     """
     return log_segments(run, name)
+
+
+def is_cut(run: Path, name: str = "metrics") -> bool:
+    """Tell whether the oldest files of a log are gone: the first that is left has a number above 1.
+
+    Parameters
+    ----------
+    run : Path
+    name : str
+        Which log.
+    """
+    files = segments(run, name)
+    return bool(files) and files[0].name not in (f"{name}.jsonl", f"{name}.000001.jsonl")
 
 
 def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import Any
 from streamreplay.config import Job
 from streamreplay.config.flat import flatten
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.reading.log import read_job, read_records, segments
+from streamreplay.reading.log import is_cut, read_job, read_records, segments
 from streamreplay.reading.outcomes import METRICS, Outcomes, RunningTotals, read_predictions
 
 __all__ = ["Group", "Member", "group_members", "read_members"]
@@ -160,8 +160,7 @@ def _read_scores(
     """Return the last records by learner and kind, and the totals by learner."""
     last: dict[str, dict[str, dict[str, Any]]] = {}
     totals: dict[str, RunningTotals] = {}
-    files = segments(run)
-    cut = bool(files) and files[0].name not in ("metrics.jsonl", "metrics.000001.jsonl")
+    cut = is_cut(run)
     for record in read_records(run, kinds=("prequential", "retention")):
         learner, kind = record.get("learner", ""), record["kind"]
         if kind == "prequential":
@@ -190,9 +189,9 @@ def _rate(run: Path) -> float | None:
     if not segments(run, "timings"):
         return None
     rows = seconds = 0.0
-    before = 0
+    before = None if is_cut(run, "timings") else 0  # the first line that is left is about what?
     for line in read_records(run, name="timings"):
-        if line["position"] > before and line["rows_per_s"]:
+        if before is not None and line["position"] > before and line["rows_per_s"]:
             rows += line["position"] - before
             seconds += (line["position"] - before) / line["rows_per_s"]
         before = line["position"]

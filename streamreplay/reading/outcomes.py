@@ -228,10 +228,8 @@ def _by_learner(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]
 
 
 def _hash(label: Any) -> int:
-    try:
-        return hash(label)
-    except TypeError:  # several labels or numbers
-        return hash(orjson.dumps(label, option=orjson.OPT_SORT_KEYS))
+    # not of the label itself: 1 and True, or -1 and -2, have the same hash
+    return hash(orjson.dumps(label, option=orjson.OPT_SORT_KEYS))
 
 
 def _parsed(lines: Iterable[NumberedLine]) -> Iterator[list[dict[str, Any]]]:

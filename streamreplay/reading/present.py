@@ -93,14 +93,19 @@ class LearnerState:
         """The field that sums its scores up."""
         return next((name for name in HEADLINES if name in self.score), HEADLINES[0])
 
+    @property
+    def by_class(self) -> Retained | None:
+        """The rows that are never learned to tell classes by: the test set's before the probe's."""
+        samples = sorted(self.retained, key=lambda sample: sample != "test")
+        return next((self.retained[s] for s in samples if any(self.retained[s].by_class())), None)
+
     def weakest(self) -> list[tuple[str, float]]:
         """Return classes and their accuracy, the lowest first.
 
         On rows that are never learned, else on the rows that came last.
         """
-        for each in self.retained.values():
-            if found := [*each.by_class()]:
-                return sorted(found, key=lambda pair: pair[1])
+        if self.by_class is not None:
+            return sorted(self.by_class.by_class(), key=lambda pair: pair[1])
         groups: Mapping[str, Any] = self.score.get("by_class", {})
         recent = [
             (name, group["accuracy_recent"])

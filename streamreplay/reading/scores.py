@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["SCORES", "Score", "and_list", "compact", "number", "percent", "points", "size"]
+__all__ = ["SCORES", "Score", "and_list", "compact", "number", "percent", "points", "size", "tick"]
 
 _SPACE = "\N{NO-BREAK SPACE}"
+_LEAST = 1e-4  # per cent that are told from 0
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -73,15 +74,28 @@ def percent(value: float) -> str:
 
     Examples
     --------
-    >>> percent(0.97123), percent(0.99997), percent(1.0)
-    ('97.1\xa0%', '99.99\xa0%', '100\xa0%')
+    >>> percent(0.97123), percent(0.99997), percent(1.0), percent(0.0004)
+    ('97.1\xa0%', '99.99\xa0%', '100\xa0%', '0.04\xa0%')
     """
     scaled = 100 * value
     text = f"{scaled:.1f}"
     if text == "100.0" and value < 1:
         text = f"{math.floor(scaled * 100) / 100:.2f}"
+    if text in ("0.0", "-0.0") and abs(scaled) >= _LEAST:
+        text = f"{scaled:.{math.ceil(-math.log10(abs(scaled)))}f}".rstrip("0")
     text = text.removesuffix(".0") if text in ("100.0", "0.0", "-0.0") else text
     return f"{text.removeprefix('-') if text == '-0' else text.replace('-', _MINUS)}{_SPACE}%"
+
+
+def tick(value: float) -> str:
+    r"""Write a share beside an axis.
+
+    Examples
+    --------
+    >>> tick(0.25), tick(0.125), tick(0.0004)
+    ('25\xa0%', '12.5\xa0%', '0.04\xa0%')
+    """
+    return percent(value).replace(f".0{_SPACE}", _SPACE)
 
 
 def points(value: float) -> str:

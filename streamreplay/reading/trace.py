@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from streamreplay.errors import RunFolderError
 from streamreplay.reading.columns import Columns, Groups, Matrix, columns, groups, matrix
-from streamreplay.reading.log import segments
+from streamreplay.reading.log import is_cut, segments
 from streamreplay.reading.thinning import MOST, StreamKey, thin_log
 from streamreplay.reading.timing import timing_columns
 
@@ -154,7 +154,10 @@ def read_traces(run: Path, most: int = MOST) -> list[Trace]:
         )
     timings: list[dict[str, Any]] = []
     if segments(run, "timings"):
+        cut = is_cut(run, "timings")
         timings = _records(thin_log(run, "timings", most), None, "timings")
+        if cut:  # there is no telling since when the first line that is left counts
+            timings = timings[1:]
     job, clock = _read_job(run), timing_columns(timings)
     return [_trace(run, learner, streams, job, clock) for learner in learners]
 

@@ -127,11 +127,10 @@ class View:
             yield from self._line(_SAMPLES.get(sample, sample), [first, spark, *others, where])
 
     def _classes(self, learner: LearnerState) -> Iterator[Text]:
-        for each in learner.retained.values():
-            if found := each.forgotten():
-                parts = [f"{printable(name)} -{fall:.2f}" for name, fall in found[:_TOP]]
-                yield from self._line("forgotten", parts)
-                break
+        kept = learner.by_class
+        if kept is not None and (found := kept.forgotten()):
+            parts = [f"{printable(name)} -{fall:.2f}" for name, fall in found[:_TOP]]
+            yield from self._line("forgotten", parts)
         weakest = learner.weakest()
         if len(weakest) > 1:
             parts = [f"{printable(name)} {accuracy:.2f}" for name, accuracy in weakest[:_TOP]]
@@ -165,8 +164,7 @@ class View:
         score = self._present.learners[""].score if not self._present.several else {}
         replayed, rows = score.get("replayed"), score.get("position", 0)
         if replayed is not None and rows:
-            share = replayed / (replayed + rows)
-            parts = [f"{replayed:,} rows", f"{share:.0%} of what was learned"]
+            parts = [f"{replayed:,} rows", f"{replayed / rows:.2f} for each row that came"]
             yield from self._line("replay", parts)
         timing = self._present.timing
         if timing:

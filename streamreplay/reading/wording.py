@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from streamreplay.reading.comparing import FEWEST_BLOCKS, Comparison, Difference
+from streamreplay.reading.estimates import difference, mean_of_runs
 from streamreplay.reading.outcomes import METRICS
+from streamreplay.reading.sparkline import printable
 
 __all__ = ["statements"]
 
@@ -22,7 +25,8 @@ def statements(comparison: Comparison) -> Iterator[str]:
             low, high = each.seeds.interval
             told = "" if low > 0 or high < 0 else ": over seeds, no difference can be told"
             yield (
-                f"Over seeds ({n} of {each.other.name}, {m} of {each.one.name}): "
+                f"Over seeds ({n} of {printable(each.other.name)}, {m} of "
+                f"{printable(each.one.name)}): "
                 f"{words.signed(each.seeds.value)} at the end "
                 f"({words.interval(each.seeds.interval)}, Welch){told}."
             )
@@ -31,19 +35,44 @@ def statements(comparison: Comparison) -> Iterator[str]:
 
 def _what_is_retained(each: Difference, metric: str) -> Iterator[str]:
     """Yield a sentence where scores of what comes now and of what was retained disagree."""
-    kept = [
-        [value for value in group.values("retention", metric) if value is not None]
-        for group in (each.one, each.other)
-    ]
+    kept = [_known(group.values("retention", metric)) for group in (each.one, each.other)]
     if not all(kept):
         return
     one, other = (sum(values) / len(values) for values in kept)
-    if (other - one) * each.value < 0:
+    if (other - one) * each.value < 0 and _is_clear(each, metric):
         words = _Words(metric, None)
+        told = each.verdict in ("better", "worse")
+        why = ": a score of what comes now rewards forgetting" if told else ""
         yield (
-            f"But of what was never learned {each.other.name} has {words.signed(other - one)} at "
-            "the end: a score of what comes now rewards forgetting."
+            f"But of what was never learned {printable(each.other.name)} has "
+            f"{words.signed(other - one)} at "
+            f"the end{why}."
         )
+
+
+def _is_clear(each: Difference, metric: str) -> bool:
+    """Tell whether retained scores are of the same sample and more apart than chance would do."""
+    groups = (each.one, each.other)
+    if len({sample for group in groups for sample in group.values("retention", "sample")}) > 1:
+        return False
+    kept = [_known(group.values("retention", metric)) for group in groups]
+    seeded = min(map(len, kept)) > 1
+    if seeded:
+        low, high = difference(mean_of_runs(kept[1]), mean_of_runs(kept[0])).interval
+        if low <= 0 <= high:
+            return False
+    if not METRICS[metric].counts:
+        return seeded  # nothing else tells how much errors vary
+    one, other = (sum(values) / len(values) for values in kept)
+    # members of a group are asked for the same rows: more seeds are not more rows
+    n, m = (min(_known(group.values("retention", "rows")), default=0) for group in groups)
+    if not n or not m:
+        return False
+    return bool(abs(other - one) > 2 * math.sqrt(one * (1 - one) / n + other * (1 - other) / m))
+
+
+def _known(values: Sequence[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
 
 
 def _cautions(comparison: Comparison) -> Iterator[str]:
@@ -67,7 +96,7 @@ def _cautions(comparison: Comparison) -> Iterator[str]:
 
 
 def _statement(each: Difference, comparison: Comparison) -> str:
-    one, other = each.one.name, each.other.name
+    one, other = printable(each.one.name), printable(each.other.name)
     words = _Words(comparison.metric, each.interval)
     if each.verdict == "no verdict":
         return (
@@ -89,6 +118,9 @@ def _statement(each: Difference, comparison: Comparison) -> str:
 
 
 def _why(each: Difference) -> str:
+    if each.units < FEWEST_BLOCKS:
+        what = "rows" if each.data == "predictions" else "stretches between records"
+        return f"there are only {each.units} {what} to compare, and {FEWEST_BLOCKS} are needed"
     if each.far:
         return (
             "how they differ changes so slowly along the stream that no stretch of it can be taken "

@@ -30,6 +30,23 @@ def test_a_run_is_reported(cli: Cli) -> None:
     assert f"{count} charts of 1 run" in done.stderr
 
 
+def test_a_run_of_several_learners_is_reported(cli: Cli) -> None:
+    cli.jsonl(400, broken=False)
+    text = "[evaluator]\nreport_every = 100\n"
+    for name in ("small", "linear"):
+        text += f'[[learner]]\nname = "{name}"\nmodule = "linear"\n'
+    (cli.folder / "two.toml").write_text(text)
+    ran = cli(
+        *("run", "two.toml", "-s", "rows.jsonl", "--out", "out", "--emit", "none", "-q"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    done = cli("report", "out", "-q")
+    assert done.returncode == 0, done.stderr
+    html = (cli.folder / "report.html").read_text()
+    assert "small.learner" in html
+    assert "linear.learner" in html
+
+
 def test_it_says_nothing_when_quiet_and_makes_the_folder(
     in_process: Command, tmp_path: Path
 ) -> None:
@@ -62,6 +79,8 @@ def test_mistakes_are_told_in_one_line(in_process: Command, tmp_path: Path) -> N
         assert (code, out) == (1, "")
         assert err.startswith(f"streamreplay: error: {message}"), err
         assert err.count("\n") == 1
+    message = "streamreplay: error: --out: must be a file, empty is a folder\n"
+    assert in_process("report", "none", "-o", "empty") == (1, "", message)
     assert in_process("report")[0] == 2
     assert not (tmp_path / "report.html").exists()
 

@@ -240,7 +240,14 @@ class Made:
 
     def timings(self) -> list[dict[str, Any]]:
         """Make the lines of timings.jsonl: 1,000 rows a second."""
-        stages = {"source": 0.1, "buffer": 0.1, "mixer": 0.05, "learner": 0.6, "evaluator": 0.1}
+        own = f"{self.head['learner']}." if self.head else ""
+        stages = {
+            "source": 0.1,
+            f"{own}buffer": 0.1,
+            f"{own}mixer": 0.05,
+            f"{own}learner": 0.6,
+            "evaluator": 0.1,
+        }
         return [
             {
                 "position": position,

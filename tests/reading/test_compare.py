@@ -96,7 +96,7 @@ def test_few_rows_give_no_verdict(tmp_path: Path) -> None:
     assert found.interval is None
     said = text(comparison)
     assert "No verdict on other against one" in said
-    assert "and 20 are needed" in said
+    assert "there are only 18 rows to compare, and 20 are needed" in said
 
 
 def test_two_halves_give_no_verdict(tmp_path: Path) -> None:
@@ -183,6 +183,22 @@ def test_logs_whose_oldest_part_is_gone_count_what_is_left(tmp_path: Path) -> No
     (found,) = compare_runs(runs, resamples=500).differences
     assert found.rows == 3000
     assert found.value == pytest.approx(GOOD[1000:].mean() - BAD[1000:].mean())
+
+
+def test_one_record_in_common_with_a_log_that_was_cut_is_no_pair(tmp_path: Path) -> None:
+    one, other = (
+        make_run(tmp_path / name, {"": hits}, LABELS, every=every, predictions=False)
+        for name, hits, every in (("one", BAD, 20), ("other", GOOD, 21))
+    )
+    lines = (one / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (one / "metrics.000002.jsonl").write_bytes(b"".join(lines[190:]))  # 3,820 to 4,000
+    (one / "metrics.jsonl").unlink()
+    lines = (other / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (other / "metrics.jsonl").write_bytes(b"".join(lines[:182]))  # to 3,822: 3,820 is no multiple
+    dump(other / "metrics.jsonl", [prequential(3840, GOOD, LABELS)], append=True)
+    (found,) = compare_runs([one, other], resamples=500).differences
+    assert not found.paired
+    assert found.rows == 180
 
 
 def test_unlabelled_rows_are_left_out(tmp_path: Path) -> None:
@@ -283,6 +299,52 @@ def test_forgetting_that_prequential_scores_reward_is_said(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("kept", "rows", "samples", "said"),
+    [
+        ((0.75, 0.25), 100, ("probe", "probe"), True),
+        ((0.50, 0.40), 100, ("probe", "probe"), False),  # 2 errors: 0.14
+        ((0.50, 0.40), 1000, ("probe", "probe"), True),
+        ((0.75, 0.25), 100, ("probe", "test"), False),
+    ],
+)
+def test_what_is_retained_is_said_where_it_is_clear(
+    tmp_path: Path,
+    kept: tuple[float, float],
+    rows: int,
+    samples: tuple[str, str],
+    said: bool,
+) -> None:
+    runs = [
+        make_run(tmp_path / name, {"": hits}, LABELS) for name, hits in (("er", BAD), ("no", GOOD))
+    ]
+    for run, share, sample in zip(runs, kept, samples, strict=True):
+        record = {**retention(4000, {"0": share}, sample=sample), "rows": rows}
+        dump(run / "metrics.jsonl", [record], append=True)
+    assert ("of what was never learned" in text(compare_runs(runs, resamples=500))) == said
+
+
+def test_retained_errors_need_several_seeds(tmp_path: Path) -> None:
+    def run(name: str, seed: int, error: float, kept: float) -> Path:
+        folder = tmp_path / f"{name}-s{seed}"
+        folder.mkdir()
+        (folder / "job.toml").write_text(JOB.format(seed, error))
+        score = {"kind": "prequential", "unlabelled": 0, "no_change": {}, "mean": {}}
+        records = [
+            {**score, "position": n, "rows": n, "mae": error + 0.01 * seed}
+            for n in range(10, 600, 10)
+        ]
+        last = {"kind": "retention", "position": 590, "sample": "test", "rows": 100}
+        dump(folder / "metrics.jsonl", [*records, {**last, "mae": kept + 0.01 * seed}])
+        return folder
+
+    one = [run("one", seed, 1.0, 1.0) for seed in range(3)]
+    other = [run("other", seed, 0.5, 2.0) for seed in range(3)]
+    said = "But of what was never learned other has +1.00 in mean absolute error at the end"
+    assert said in text(compare_runs([*one, *other], resamples=500))
+    assert "never learned" not in text(compare_runs([one[0], other[0]], resamples=500))
+
+
 def test_numbers_are_compared_by_their_absolute_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     target = rng.normal(size=2000)
@@ -353,6 +415,9 @@ def test_labels_of_any_kind_tell_streams_apart(tmp_path: Path) -> None:
         [None, 2],
         [{"a": 1}, 2],
         [2, 1],
+        [-1, 2],
+        [-2, 2],
+        [True, 2],
     ]
     found = [
         read_predictions(run(str(i), labels), "exact_match")[""] for i, labels in enumerate(streams)
@@ -405,6 +470,22 @@ def test_names_tell_runs_apart(tmp_path: Path) -> None:
         make_run(tmp_path / name / "out", {"": GOOD[:300]}, LABELS[:300]) for name in ("a", "b")
     ]
     assert [group.name for group in compare_runs(runs).groups] == ["a/out", "b/out"]
+
+
+def test_names_cannot_talk_to_the_terminal(tmp_path: Path) -> None:
+    bad = "a\x1b[31m"
+    runs = [
+        make_run(
+            tmp_path / name, {"": hits}, LABELS, job=f"seed = {i}\n[learner]\nlr = 0.{i + 1}\n"
+        )
+        for i, (name, hits) in enumerate([(bad, BAD), ("b", GOOD), ("c", EQUAL)])
+    ]
+    for chosen in (runs[:2], runs):
+        said = text(compare_runs(chosen, resamples=100))
+        assert '"a\\u001b[31m"' in said
+        assert all(line.isprintable() for line in said.splitlines())
+    (runs[0] / "job.toml").unlink()
+    assert '\nsettings that cannot be read: "a' in text(compare_runs(runs, resamples=100))
 
 
 def test_every_metric_says_how_it_is_called() -> None:

@@ -184,6 +184,28 @@ def test_other_targets_have_a_page_too(tmp_path: Path, score: str) -> None:
     assert ("F1" if score == "labels" else "mean absolute error") in render_page(report)
 
 
+def test_drifts_are_counted_run_by_run(tmp_path: Path) -> None:
+    watched = 'seed = 0\n[[drift]]\ndetector = "ADWIN"\n'
+    runs = [
+        Made([*"abcdef"]).write(tmp_path / "a", job=watched),
+        Made().write(tmp_path / "b", job=watched, drifts=False),
+        Made().write(tmp_path / "c", drifts=False),
+        Made().write(tmp_path / "d", job=watched + "a = 1\n"),
+    ]
+    text = Page(render_page(make_report(runs))).text
+    assert (
+        "a: 2 drifts, 2 warnings; b: nothing found; c: not watched; d: 1 drift, 1 warning. They"
+    ) in text
+
+
+def test_stages_of_several_learners_are_drawn(tmp_path: Path) -> None:
+    made = Made(learner="x")
+    run = write_run(tmp_path / "run", made.records(), timings=made.timings())
+    (chart,) = [each for each in make_report([run]).charts if each.name == "stages"]
+    assert chart.table is not None
+    assert ("x.learner", "60.0\xa0%", "2.4") in chart.table.rows
+
+
 def test_targets_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
     one = Made().write(tmp_path / "one")
     record = {"kind": "prequential", "position": 9, "experience": 0, "rows": 9, "mae": 1.0}

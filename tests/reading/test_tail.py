@@ -81,7 +81,7 @@ def test_everything_is_shown(tmp_path: Path) -> None:
     assert [each.split()[4] for each in last] == ["350", "340", "330"]
     assert "drift  at row 350  errors (ADWIN on error)  -> new_experience, replay(2)" in last[0]
     assert line(text, "buffer") == "100 of 1,000 rows  3 classes  dog: 50  cat: 30  emu: 20"
-    assert line(text, "replay ") == "2,000 rows  67% of what was learned"
+    assert line(text, "replay ") == "2,000 rows  2.00 for each row that came"
     assert line(text, "batch") == (
         "p50 3.2 ms  p99 9.8 ms  learner 62%  source 12%  buffer 6%  memory 512 MiB"
     )
@@ -90,6 +90,23 @@ def test_everything_is_shown(tmp_path: Path) -> None:
 def test_a_baseline_that_is_better_is_marked(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"": HITS & False}, LABELS)
     assert line(shown(run), "  baselines") == "no change 0.2500, better  majority 0.5000, better"
+
+
+def test_classes_are_told_by_the_test_set_if_there_is_one(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"": HITS}, LABELS)
+    rounds = [
+        retention(position, {"cat": cat, "dog": dog}, sample=sample)
+        for position, sample, cat, dog in (
+            (100, "probe", 1.0, 1.0),
+            (100, "test", 0.9, 0.8),
+            (900, "probe", 0.1, 0.2),
+            (900, "test", 0.6, 0.7),
+        )
+    ]
+    dump(run / "metrics.jsonl", rounds, append=True)
+    text = shown(run)
+    assert line(text, "forgotten") == "cat -0.30  dog -0.10"
+    assert line(text, "weakest") == "cat 0.60  dog 0.70"
 
 
 def test_several_learners_have_a_line_each(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.errors import RunFolderError
+from streamreplay.reading.members import read_members
 from streamreplay.reading.thinning import Thinned, thin_log
 from streamreplay.reading.timing import timing_columns
 from streamreplay.reading.trace import read_traces
@@ -129,6 +130,24 @@ def test_a_second_line_at_one_row_is_time_without_rows(tmp_path: Path) -> None:
         log.write(b'{"position":100,"elapsed_s":3.0,"rows_per_s":0.0}\n')
     timings = read_traces(run)[0].timings
     assert timings["rows_per_s"].tolist() == [pytest.approx(100 / 3)]
+
+
+def test_the_first_line_of_a_log_that_was_cut_counts_no_rows(tmp_path: Path) -> None:
+    made = Made()
+    clock = [
+        {**each, "position": 10**6 + each["position"], "rows_per_s": 1.0 if i == 0 else 1000.0}
+        for i, each in enumerate(made.timings())
+    ]
+    run = write_run(tmp_path / "run", made.records(), timings=clock)
+    other = Made().write(tmp_path / "other")
+    (run / "timings.jsonl").rename(run / "timings.000009.jsonl")
+    timings = read_traces(run)[0].timings
+    assert timings["#rows"].sum() == made.last - made.every
+    assert timings["rows_per_s"].tolist() == [pytest.approx(1000)]
+    rates = [m.rows_per_s for m in read_members([run, other], None)[0]]
+    assert rates == [pytest.approx(1000), pytest.approx(1000)]
+    (run / "timings.000009.jsonl").rename(run / "timings.000001.jsonl")
+    assert read_traces(run)[0].timings["#rows"].sum() == 10**6 + made.last
 
 
 def test_a_run_that_was_taken_up_begins_its_clock_anew() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamreplay.reading.cases import make_cases
+from streamreplay.reading.cases import Case, make_cases
 from streamreplay.reading.report.comparison import compare_cases, scores_table
 from streamreplay.reading.report.words import Sentence, sum_up
 from streamreplay.reading.trace import read_traces
@@ -70,6 +70,12 @@ def test_the_worst_classes_are_named(tmp_path: Path) -> None:
     assert "On average over earlier classes, the model is 34.5 points below its best." in found
 
 
+def test_the_best_round_is_found_among_many(tmp_path: Path) -> None:
+    rounds = [retention(i, {"a": 1.0 if i == 502 else 0.5}) for i in range(1, 1001)]
+    found = text(said(tmp_path, [Made().prequential(1000), *rounds]))
+    assert "Most was forgotten of class a (from 100 % to 50.0 %)." in found
+
+
 def test_without_held_out_rows_forgetting_is_not_known(tmp_path: Path) -> None:
     found = said(tmp_path, Made().records(test=False, probe=False))
     assert "What was forgotten is not known" in warnings(found)
@@ -118,7 +124,8 @@ def test_what_replay_and_the_run_cost_is_said(tmp_path: Path) -> None:
     found = text(said(tmp_path, made.records(), timings=made.timings()))
     assert "12,000 rows of memory were learned again, 3 for each row that came." in found
     assert (
-        "It went through 1,000 rows a second, with a 99th percentile of 9 ms for a batch, in 300 MB"
+        "It went through 1,000 rows a second, with a 99th percentile of typically 9 ms for a "
+        "batch, in 300 MB"
     ) in found
     none = [{**each, "replayed": 0} for each in made.records() if each["kind"] == "prequential"]
     assert "Nothing was replayed." in text(said(tmp_path / "none", none))
@@ -169,6 +176,50 @@ def test_runs_are_ranked_and_a_wrong_impression_is_said(tmp_path: Path) -> None:
     place = table.header.index("retained: accuracy")
     cells = [row[place].replace("\xa0", " ") for row in table.rows]
     assert cells == ["47.5 % ± 0.0", "85.5 % ± 0.0\n+38.0 ± 0.0"]
+
+
+def test_no_best_is_named_where_all_are_equal(tmp_path: Path) -> None:
+    job = 'seed = 0\n[buffer]\nkind = "{}"\n'
+
+    def cases(*accuracies: float) -> list[Case]:
+        runs = [
+            Made(accuracy=accuracy, kept=0.5).write(
+                tmp_path / f"{len(accuracies)}-{i}-{accuracy}", job=job.format(i)
+            )
+            for i, accuracy in enumerate(accuracies)
+        ]
+        return make_cases([trace for run in runs for trace in read_traces(run)])
+
+    found = text(compare_cases(cases(0.9, 0.9)))
+    assert found == (
+        "Accuracy as rows came: all have 90.0 %. Retained accuracy at the end: all have 67.5 %."
+    )
+    found = text(compare_cases(cases(0.9, 0.8, 0.7)))
+    assert "least good 3-2-0.7 with 70.0 %" in found
+    assert "Whether such a difference may be chance, `streamreplay compare` tells." in found
+
+
+def test_differences_of_errors_have_intervals(tmp_path: Path) -> None:
+    runs = []
+    for kind, base in (("none", 1.0), ("reservoir", 0.5)):
+        for seed in range(3):
+            record = {
+                "kind": "prequential",
+                "position": 100,
+                "experience": 0,
+                "rows": 100,
+                "mae": base + 0.1 * seed,
+                "mae_window": 0.1 + 0.2,
+                "replayed": 0,
+            }
+            job = f'seed = {seed}\n[buffer]\nkind = "{kind}"\n'
+            runs.append(write_run(tmp_path / f"{kind}-{seed}", [record], job=job))
+    table = scores_table(make_cases([trace for run in runs for trace in read_traces(run)]))
+    cells = [row[1] for row in table.rows]
+    # three values 0.1 apart: 4.303 * 0.1 / sqrt(3) = 0.248; Welch 2.776 * 0.1 * sqrt(2 / 3)
+    assert cells == ["1.1 ± 0.25", "0.6 ± 0.25\n\N{MINUS SIGN}0.5 ± 0.23"]
+    place = table.header.index("in the last window")
+    assert [row[place] for row in table.rows] == ["0.3 ± 0", "0.3 ± 0\n+0 ± 0"]
 
 
 def test_runs_of_other_lengths_are_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from streamreplay.reading.columns import Floats
 from streamreplay.reading.report.chart import Canvas
 from streamreplay.reading.report.plots import cut, legend, rows_axis
-from streamreplay.reading.scores import percent
+from streamreplay.reading.scores import tick
 
 __all__ = ["Map", "colour_bar", "colours", "draw_map", "draw_stack", "names_axis"]
 
@@ -87,7 +87,7 @@ def colour_bar(canvas: Canvas, axes: Any, image: Any, *, share: bool = True) -> 
     )
     bar.outline.set_visible(False)
     if share:
-        bar.ax.xaxis.set_major_formatter(lambda value, _: percent(value).replace(".0", ""))
+        bar.ax.xaxis.set_major_formatter(lambda value, _: tick(value))
         bar.set_ticks([0, 0.5, 1])
 
 

@@ -68,10 +68,8 @@ def _column(
 
 def _written(found: Interval, kind: str) -> str:
     if kind == "share":
-        half = "" if found.half is None else f" ± {100 * found.half:.1f}"
-        return f"{percent(found.mean)}{half}"
-    write = _whole if kind == "rows" else number
-    return write(found.mean) + ("" if found.half is None else f" ± {write(found.half)}")
+        return f"{percent(found.mean)}{_half(found, kind)}"
+    return f"{_whole(found.mean) if kind == 'rows' else number(found.mean)}{_half(found, kind)}"
 
 
 def _whole(value: float) -> str:
@@ -80,9 +78,25 @@ def _whole(value: float) -> str:
 
 def _difference(found: Interval, kind: str) -> str:
     if kind == "share":
-        half = "" if found.half is None else f" ± {100 * found.half:.1f}"
-        return f"{points(found.mean)}{half}"
-    return number(round(found.mean) if kind == "rows" else found.mean, sign=True)
+        return f"{points(found.mean)}{_half(found, kind)}"
+    mean = round(found.mean) if kind == "rows" else found.mean
+    return f"{number(_cleared(mean, abs(mean)), sign=True)}{_half(found, kind)}"
+
+
+def _half(found: Interval, kind: str) -> str:
+    """Write how far an interval reaches to each side."""
+    if found.half is None:
+        return ""
+    if kind == "share":
+        return f" ± {100 * found.half:.1f}"
+    if kind == "rows":
+        return f" ± {_whole(found.half)}"
+    return f" ± {number(_cleared(found.half, found.mean), digits=2)}"
+
+
+def _cleared(value: float, scale: float) -> float:
+    """Return 0 in place of what is left of rounding."""
+    return 0.0 if abs(value) < 1e-12 * max(1.0, abs(scale)) else value
 
 
 def jobs_table(cases: Sequence[Case]) -> Table | None:
@@ -99,18 +113,20 @@ def compare_cases(cases: Sequence[Case]) -> list[Sentence]:
     score = SCORES[cases[0].first.objective]
     asked = _ranked(cases, lambda facts: facts.overall, score)
     kept = _ranked(cases, _retained("score"), score)
-    said = [
-        Sentence(
-            f"{what}: best is {found[0][0]} with {score.write(found[0][1])}, least good "
-            f"{found[-1][0]} with {score.write(found[-1][1])}."
+    ranks = (
+        (f"{score.title.capitalize()} as rows came", asked),
+        (f"Retained {score.retained_title} at the end", kept),
+    )
+    said = [Sentence(_best(what, found, score)) for what, found in ranks if len(found) > 1]
+    if any(_tells(found, score) for _, found in ranks):
+        said.append(
+            Sentence("Whether such a difference may be chance, `streamreplay compare` tells.")
         )
-        for what, found in (
-            (f"{score.title.capitalize()} as rows came", asked),
-            (f"Retained {score.retained_title} at the end", kept),
-        )
-        if len(found) > 1
-    ]
-    if len(asked) > 1 and len(kept) > 1 and asked[0][0] != kept[0][0]:
+    if (
+        _tells(asked, score)
+        and _tells(kept, score)
+        and not _leaders(asked, score) & _leaders(kept, score)
+    ):
         said.append(
             Sentence(
                 f"The best as rows came is not the best in what is retained: prequential "
@@ -126,6 +142,26 @@ def compare_cases(cases: Sequence[Case]) -> list[Sentence]:
             )
         )
     return said
+
+
+def _best(what: str, found: Sequence[tuple[str, float]], score: Score) -> str:
+    (first, best), (last, least) = found[0], found[-1]
+    if not _tells(found, score):
+        return f"{what}: all have {score.write(best)}."
+    return (
+        f"{what}: best is {first} with {score.write(best)}, least good {last} with "
+        f"{score.write(least)}."
+    )
+
+
+def _tells(found: Sequence[tuple[str, float]], score: Score) -> bool:
+    """Tell whether the first and the last differ as they are written."""
+    return len(found) > 1 and score.write(found[0][1]) != score.write(found[-1][1])
+
+
+def _leaders(found: Sequence[tuple[str, float]], score: Score) -> set[str]:
+    """Return those that are as good as the best, as they are written."""
+    return {name for name, value in found if score.write(value) == score.write(found[0][1])}
 
 
 def _ranked(cases: Sequence[Case], read: _Read, score: Score) -> list[tuple[str, float]]:

@@ -77,7 +77,11 @@ def _run_name(case: Case) -> str:
 
 def _stage_chart(case: Case, cases: Sequence[Case], place: int) -> Chart | None:
     timings = case.first.timings
-    stages = [n.split(".")[1] for n in timings if n.startswith("stages.") and n.endswith(".share")]
+    stages = [  # of several learners, their names have a point in them
+        name.removeprefix("stages.").removesuffix(".share")
+        for name in timings
+        if name.startswith("stages.") and name.endswith(".share")
+    ]
     shares = [(name, timings[f"stages.{name}.share"]) for name in stages]
     if not shares:
         shares = [(n.split(".")[1], timings[n]) for n in timings if n.startswith("share.")]

@@ -40,7 +40,7 @@ def drift_section(cases: Sequence[Case]) -> Section:
     return Section(
         "drift",
         title,
-        f"{count[0].upper()}{count[1:]}. They are marked in the first chart."
+        f"{count}. They are marked in the first chart."
         + (f" At most {_MOST} of each run are listed, evenly chosen." if shown else ""),
         facts=Table(("run", *header) if several else header, rows),
     )
@@ -62,4 +62,9 @@ def _counted(trace: Trace, prefix: str) -> str:
     if trace.n_drifts > len(trace.drifts):
         return f"{prefix}{trace.n_drifts:,} entries, of which {len(trace.drifts):,} were read"
     levels = Counter(str(each.get("level")) for each in trace.drifts)
-    return prefix + ", ".join(f"{level} {count:,} times" for level, count in levels.items())
+    told = [f"{n:,} {level}{'' if n == 1 else 's'}" for level, n in sorted(levels.items())]
+    return prefix + (", ".join(told) or _nothing(trace))
+
+
+def _nothing(trace: Trace) -> str:
+    return "nothing found" if trace.job.get("drift") else "not watched"

@@ -11,7 +11,7 @@ import numpy as np
 from streamreplay.reading.cases import Curve
 from streamreplay.reading.columns import Floats, pick
 from streamreplay.reading.report.chart import DASHES, MARKERS, Canvas, Table
-from streamreplay.reading.scores import compact, percent
+from streamreplay.reading.scores import compact, tick
 from streamreplay.reading.trace import Trace
 
 __all__ = [
@@ -108,7 +108,7 @@ def share_axis(axes: Any, *, whole: bool = True) -> None:
     if whole:
         axes.set_ylim(-0.02, 1.03)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    axes.yaxis.set_major_formatter(lambda value, _: percent(value).replace(".0", ""))
+    axes.yaxis.set_major_formatter(lambda value, _: tick(value))
 
 
 def mark_stream(canvas: Canvas, axes: Any, trace: Trace, *, drifts: bool = True) -> None:

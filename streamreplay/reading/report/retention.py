@@ -23,7 +23,7 @@ from streamreplay.reading.report.plots import (
     share_axis,
 )
 from streamreplay.reading.report.predictions import MOST_DRAWN, read_column
-from streamreplay.reading.scores import SCORES, Score, number, percent
+from streamreplay.reading.scores import SCORES, Score, number, percent, tick
 from streamreplay.reading.trace import Rounds, Trace
 
 __all__ = ["main_rounds", "retention_section"]
@@ -193,7 +193,7 @@ def _classes_at_end(cases: Sequence[Case]) -> Chart | None:
         axes.invert_yaxis()
         axes.grid(visible=True, axis="x")
         axes.set_xlim(-0.02, 1.02)
-        axes.xaxis.set_major_formatter(lambda value, _: percent(value).replace(".0", ""))
+        axes.xaxis.set_major_formatter(lambda value, _: tick(value))
         axes.set_xlabel("accuracy on rows never learned, at the end")
         legend(canvas, axes)
 

@@ -193,7 +193,9 @@ def _drifts(trace: Trace) -> Iterator[Sentence]:
         return
     exact = trace.n_drifts == len(trace.drifts)
     if not exact:
-        yield Sentence(f"Drift detectors fired {trace.n_drifts:,} times.", "warning")
+        yield Sentence(
+            f"Drift detectors fired {trace.n_drifts:,} times, warnings among them.", "warning"
+        )
         return
     if found:
         places = [f"{each['position']:,}" for each in found[:_NAMED]]
@@ -224,7 +226,8 @@ def _cost(trace: Trace, facts: Facts) -> Iterator[Sentence]:
     if facts.rows_per_s is not None:
         text = f"It went through {facts.rows_per_s:,.0f} rows a second"
         if facts.p99_ms is not None:
-            text += f", with a 99th percentile of {number(facts.p99_ms, digits=2)} ms for a batch"
+            p99 = number(facts.p99_ms, digits=2)
+            text += f", with a 99th percentile of typically {p99} ms for a batch"
         if facts.resident is not None:
             text += f", in {size(facts.resident)} of memory"
         yield Sentence(f"{text}.")
