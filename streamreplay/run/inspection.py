@@ -10,14 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
-from streamreplay.run.logs import log_lines
+from streamreplay.run.logs import NumberedLine, number_lines, parse_metric
 from streamreplay.run.records import class_names
 from streamreplay.run.tables import SCORES, Row, aligned, compare
 from streamreplay.stage import State
@@ -100,15 +99,15 @@ def _parameters(learner: State) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in module.items()}
 
 
-def _last_scores(path: Path) -> dict[str, dict[str, Any]]:
+def _last_scores(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the last record of each kind of score, by learner; "" if there is one."""
-    newest: dict[bytes, bytes] = {}
-    for line in log_lines(path, "metrics"):
-        start, _, _ = line.partition(b',"position":')  # the learner, the kind: not parsed for each
-        newest[start] = line
-    last: dict[str, dict[str, Any]] = {}
-    for line in newest.values():
-        record = orjson.loads(line)
+    newest: dict[bytes, NumberedLine] = {}
+    for place in number_lines(path, "metrics", missing_ok=True):
+        start, _, _ = place[2].partition(b',"position":')  # learner, kind: not parsed for each
+        newest[start] = place
+    last: dict[str, dict[str, dict[str, Any]]] = {}
+    for file, number, line in newest.values():
+        record = parse_metric(line, file, number)
         if record["kind"] in SCORES:
             last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
     return last
