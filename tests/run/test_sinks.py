@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -250,6 +251,36 @@ def test_mlflow_that_stops_answering_does_not_stop_the_stream(
     assert told.count("warning: MLflow: the server is gone; ") == 1
     assert "warning: MLflow" in (out / "events.log").read_text()
     assert len([*log_lines(out, "metrics")]) > 8
+
+
+def test_mlflow_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    answered = threading.Event()
+    monkeypatch.setattr(MlflowSink, "_send", lambda *_: answered.wait())
+    joined: list[float | None] = []
+    join = threading.Thread.join
+
+    def note(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "mlflow":
+            joined.append(timeout)
+            timeout = 0.0
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", note)
+    job = load_job(None, settings_of("classes", tmp_path))
+    uri = (tmp_path / "mlruns").as_uri()
+    sink = MlflowSink(uri, "x", job, folder=None, resume=False)
+    told: list[str] = []
+    sinks = Sinks([sink], told.append)
+    for position in range(3000):  # more than are sent at once, and wait
+        sinks.write([{"kind": "prequential", "position": position, "accuracy": 0.5}])
+    answered.set()
+    assert told == [
+        "warning: MLflow: 1,000 records are waiting to be sent; it gets no more records of this run"
+    ]
+    assert joined == [0.0]
 
 
 class Failing:
