@@ -18,7 +18,7 @@ from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.run.logs import NumberedLine, number_lines, parse_metric
 from streamreplay.run.records import class_names
-from streamreplay.run.tables import SCORES, Row, aligned, compare
+from streamreplay.run.tables import Row, aligned, compare, keep_last
 from streamreplay.stage import State
 
 __all__ = ["inspect_path", "print_report"]
@@ -100,16 +100,15 @@ def _parameters(learner: State) -> dict[str, list[int]]:
 
 
 def _last_scores(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the last record of each kind of score, by learner; "" if there is one."""
-    newest: dict[bytes, NumberedLine] = {}
+    """Return the last record of each kind of score, by learner, as of `keep_last`."""
+    newest: dict[tuple[bytes, bool], NumberedLine] = {}
     for place in number_lines(path, "metrics", missing_ok=True):
-        start, _, _ = place[2].partition(b',"position":')  # learner, kind: not parsed for each
-        newest[start] = place
+        line = place[2]
+        start, _, _ = line.partition(b',"position":')  # learner, kind: not parsed for each
+        newest[start, b'"sample":"probe"' in line] = place
     last: dict[str, dict[str, dict[str, Any]]] = {}
     for file, number, line in newest.values():
-        record = parse_metric(line, file, number)
-        if record["kind"] in SCORES:
-            last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
+        keep_last(last, parse_metric(line, file, number))
     return last
 
 
@@ -156,6 +155,8 @@ def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
         scores: list[Row] = [
             (key, _number(value)) for key, value in record.items() if isinstance(value, int | float)
         ]
+        if "sample" in record:
+            scores.append(("sample", str(record["sample"])))
         yield f"Last {kind} record", ("field", "value"), scores
 
 

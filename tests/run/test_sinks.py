@@ -19,6 +19,7 @@ import pytest
 
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
+from streamreplay.reading.status import run_status
 from streamreplay.run import Options, run_job
 from streamreplay.run.logs import log_lines
 from streamreplay.run.sinks import Sinks, open_sinks
@@ -235,6 +236,14 @@ def test_mlflow_that_does_not_answer_is_said_at_the_start(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ConfigError, match=r"run.mlflow: http://127.0.0.1:9 cannot be used: "):
         run(tmp_path, "run.mlflow=http://127.0.0.1:9")
+
+
+def test_a_run_that_cannot_start_its_sinks_has_failed(tmp_path: Path) -> None:
+    job = load_job(None, [*settings_of("classes", tmp_path), f"run.tensorboard={tmp_path}/file"])
+    (tmp_path / "file").touch()
+    with pytest.raises((ConfigError, OSError)):
+        run_job(job, Options(tmp_path / "out", quiet=True))
+    assert run_status(tmp_path / "out").state == "failed"
 
 
 def test_mlflow_that_stops_answering_does_not_stop_the_stream(
