@@ -6,25 +6,29 @@ A log may be in several files: ``metrics.000001.jsonl`` and so on hold what came
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
-from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from streamreplay.config import Job, load_job
 from streamreplay.errors import RunFolderError
-from streamreplay.run.logs import log_segments, rotated_files
+from streamreplay.run import logs
+from streamreplay.run.logs import (
+    VERSION,
+    NumberedLine,
+    log_segments,
+    open_log,
+    parse_line,
+)
+
+if TYPE_CHECKING:
+    from streamreplay.config import Job
 
 __all__ = [
     "VERSION",
     "NumberedLine",
     "check_run",
     "is_cut",
-    "is_file",
     "kind_of",
     "number_lines",
     "open_log",
@@ -35,14 +39,7 @@ __all__ = [
     "segments",
 ]
 
-VERSION = 1
-"""The latest version of the log's format that can be read."""
-
-NumberedLine = tuple[Path, int, bytes]
-"""A file, the number of a line in it, 1 for the first, and the line."""
-
 _JOB = "job.toml"
-_BUFFER = 1 << 20  # bytes read at a time
 _KIND = re.compile(rb'\{(?:"learner":"[^"\\]*",)?"kind":"([^"\\]*)"')
 
 
@@ -144,37 +141,6 @@ def kind_of(line: bytes) -> str | None:
     return None if found is None else found[1].decode()
 
 
-def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """Return the record of a line.
-
-    Raises
-    ------
-    RunFolderError
-        It is no JSON object, or of a later version; the message names file and line.
-
-    Examples
-    --------
-    >>> parse_line(b'{"v": 2}', Path("run/metrics.jsonl"), 3)
-    Traceback (most recent call last):
-    ...
-    streamreplay.errors.RunFolderError: run/metrics.jsonl:3: is of version 2 of the log, this \
-streamreplay reads 1
-    """
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise RunFolderError(f"{path}:{number}: the line is damaged: {error}") from None
-    if not isinstance(record, dict):
-        raise RunFolderError(f"{path}:{number}: the line is damaged: it is no JSON object")
-    version = record.get("v", VERSION)
-    if version != VERSION:
-        raise RunFolderError(
-            f"{path}:{number}: is of version {version} of the log, this streamreplay reads "
-            f"{VERSION}"
-        )
-    return record
-
-
 def read_job(run: Path) -> Job:
     """Return the job of a run.
 
@@ -188,6 +154,8 @@ def read_job(run: Path) -> Job:
     check_run(run)
     if not (run / _JOB).exists():
         raise RunFolderError(f"{run}: has no {_JOB}")
+    from streamreplay.config import load_job  # noqa: PLC0415 - slow
+
     return load_job(run / _JOB)
 
 
@@ -200,46 +168,4 @@ def number_lines(run: Path, name: str = "metrics") -> Iterator[NumberedLine]:
         There is no such folder or log.
     """
     check_run(run)
-    full, active = open_log(run, name)
-    if active is None and not full:
-        raise RunFolderError(f"{run}: has no {name}.jsonl")
-    with nullcontext() if active is None else active:
-        for path in full:
-            file = _open(path)
-            if file is not None:  # else it was deleted meanwhile, as the oldest may be
-                with file:
-                    yield from _lines(file, path)
-        if active is not None:
-            yield from _lines(active, run / f"{name}.jsonl")
-
-
-def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
-    """Return the full files of a log in their order, and the active one, opened, if there is one.
-
-    It is opened before the others are looked for. If it is put aside in between, the handle is
-    still on the lines that come last, and they are not read a second time under the new name.
-    """
-    active = _open(run / f"{name}.jsonl")
-    full = [*rotated_files(run / f"{name}.jsonl").values()]
-    if active is not None:
-        full = [path for path in full if not is_file(active, path)]
-    return full, active
-
-
-def is_file(file: BinaryIO, path: Path) -> bool:
-    """Tell whether an open file is the one of that name now."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
-
-
-def _lines(file: BinaryIO, path: Path) -> Iterator[NumberedLine]:
-    for number, line in enumerate(file, 1):
-        if line.endswith(b"\n"):
-            yield path, number, line
-
-
-def _open(path: Path) -> BinaryIO | None:
-    with suppress(FileNotFoundError):
-        return path.open("rb", buffering=_BUFFER)
-    return None
+    yield from logs.number_lines(run, name)

@@ -1,7 +1,8 @@
-"""Running a job: the run folder, its logs, signals, progress, resume."""
+"""Running a job: the run folder, its logs, signals, progress, resume.
 
-from streamreplay.run.driver import Options, run_job
-from streamreplay.run.folder import choose_job
-from streamreplay.run.inspection import inspect_path, print_report
+The names below are loaded when they are first used: who only reads logs needs no learner.
+"""
 
-__all__ = ["Options", "choose_job", "inspect_path", "print_report", "run_job"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -20,7 +20,7 @@ from streamreplay.run.records import headline, metrics_line, named_record, repor
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks import Sinks, open_sinks
 from streamreplay.run.summary import how_to_resume, listed
-from streamreplay.run.tables import SCORES, aligned, compare
+from streamreplay.run.tables import aligned, compare, keep_last
 
 __all__ = ["Options", "run_job"]
 
@@ -113,13 +113,9 @@ class _Run:
         self.progress = make_progress(quiet=options.quiet, total=total)
 
     def run(self) -> int:
-        self._restore()
-        self.clock = Clock(self.pipeline.position)
-        if self.folder is not None:
-            self.pipeline.measure(self.clock.stages)
-        out = None if self.folder is None else self.folder.path
-        self.sinks = open_sinks(self.job, out, self.resumed_at, self._tell)
+        self._restore()  # notes that the run is on: from here on, a failure is noted too
         try:
+            self._start()
             ended = self._learn()
         except OutputClosed:
             self.sinks.outcome = "stopped"
@@ -170,6 +166,13 @@ class _Run:
         self.was_finished = bool(checkpoint.state["finished"])
         self.ends_before = self.folder.ends()
         self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
+
+    def _start(self) -> None:
+        self.clock = Clock(self.pipeline.position)
+        if self.folder is not None:
+            self.pipeline.measure(self.clock.stages)
+        out = None if self.folder is None else self.folder.path
+        self.sinks = open_sinks(self.job, out, self.resumed_at, self._tell)
 
     def _learn(self) -> bool:
         """Take in the stream; tell whether it has ended, rather than been stopped."""
@@ -222,8 +225,7 @@ class _Run:
 
     def _log_metrics(self, report: Report, lines: bytes) -> None:
         for record in report.metrics:
-            if record["kind"] in SCORES:
-                self.last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
+            keep_last(self.last, record)
         if self.folder is not None:
             self.folder.metrics.write(lines)
             if not self.clock.idle:  # as at the end, if nothing came behind the last records

@@ -7,12 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-import orjson
-
 from streamreplay.errors import RunFolderError
 from streamreplay.run.flatten import Shapes, declared_types, flatten
 from streamreplay.run.grouprows import GROUP_COLUMNS, GroupRows
-from streamreplay.run.logs import log_segments
+from streamreplay.run.logs import (
+    log_segments,
+    open_log,
+    open_segment,
+    parse_line,
+    parse_metric,
+)
 from streamreplay.run.logschema import KINDS, LOGS
 from streamreplay.run.tablefiles import FORMATS, TableFile, check_parquet
 
@@ -42,7 +46,7 @@ def export_logs(
     Raises
     ------
     RunFolderError
-        There are no logs, or a line is damaged.
+        There are no logs, or a line is damaged or of a later version.
     ConfigError
         PyArrow is missing.
     """
@@ -63,7 +67,7 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
     """Write the tables of one log."""
     shapes: dict[str, Shapes] = {}
     for line in log:
-        table = str(line["kind"]) if name == "metrics" else name
+        table = line["kind"] if name == "metrics" else name
         if table not in shapes:
             declared = declared_types(KINDS.get(table, LOGS[name]))
             shapes[table] = Shapes(named=name == "predictions", declared=declared)
@@ -77,7 +81,7 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
         groups_of = GroupRows(tables.open("groups", GROUP_COLUMNS)) if grouped else None
         for line in log:
             flat, groups = flatten(line)
-            writers[str(line["kind"]) if name == "metrics" else name].add(flat)
+            writers[line["kind"] if name == "metrics" else name].add(flat)
             if groups_of is not None and groups:
                 groups_of.add(line, groups)
         for writer in writers.values():
@@ -91,13 +95,20 @@ class _Snapshot:
     """The whole lines of a log as it is now, read as often as asked for."""
 
     def __init__(self, stack: ExitStack, run: Path, name: str) -> None:
+        self._parse = parse_metric if name == "metrics" else parse_line
         self._files: list[tuple[Path, BinaryIO, int]] = []
-        for path in log_segments(run, name):
-            try:
-                file = stack.enter_context(path.open("rb"))
-            except FileNotFoundError:  # just renamed or deleted, as the run goes on
-                continue
-            self._files.append((path, file, file.seek(0, 2)))
+        full, active = open_log(run, name)
+        if active is not None:
+            stack.enter_context(active)
+        for path in full:
+            file = open_segment(path)
+            if file is not None:
+                self._add(path, stack.enter_context(file))
+        if active is not None:
+            self._add(run / f"{name}.jsonl", active)
+
+    def _add(self, path: Path, file: BinaryIO) -> None:
+        self._files.append((path, file, file.seek(0, 2)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for path, file, size in self._files:
@@ -107,13 +118,7 @@ class _Snapshot:
                 left -= len(line)
                 if left < 0 or not line.endswith(b"\n"):
                     break  # it was not finished then
-                try:
-                    record = orjson.loads(line)
-                except ValueError as error:
-                    raise RunFolderError(f"{path}:{number}: is damaged: {error}") from None
-                if not isinstance(record, dict):
-                    raise RunFolderError(f"{path}:{number}: is damaged: no object")
-                yield record
+                yield self._parse(line, path, number)
 
 
 class _Tables:

@@ -153,11 +153,15 @@ class RunFolder:
         return latest_checkpoint(self.path / _CHECKPOINTS)
 
     def cut_logs(self, ends: dict[str, Any]) -> None:
-        """Take all logs back to where they ended at a checkpoint."""
+        """Take all logs back to where they ended at a checkpoint.
+
+        What is in timings did happen, and stays, but for a last line that was not finished.
+        """
         if _PREDICTIONS in ends and self.predictions is None:
             self.predictions = self._open(_PREDICTIONS)  # go on: a log has no gaps
         for name, log in self._logs.items():
             log.cut(_mark(ends.get(name)))
+        self.timings.mend()
 
     def ends(self) -> dict[str, Mark]:
         """Return where each log ends at present."""

@@ -10,16 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
-from streamreplay.run.logs import log_lines
+from streamreplay.run.logs import NumberedLine, number_lines, parse_metric
 from streamreplay.run.records import class_names
-from streamreplay.run.tables import SCORES, Row, aligned, compare
+from streamreplay.run.tables import Row, aligned, compare, keep_last
 from streamreplay.stage import State
 
 __all__ = ["inspect_path", "print_report"]
@@ -100,17 +99,16 @@ def _parameters(learner: State) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in module.items()}
 
 
-def _last_scores(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the last record of each kind of score, by learner; "" if there is one."""
-    newest: dict[bytes, bytes] = {}
-    for line in log_lines(path, "metrics"):
-        start, _, _ = line.partition(b',"position":')  # the learner, the kind: not parsed for each
-        newest[start] = line
-    last: dict[str, dict[str, Any]] = {}
-    for line in newest.values():
-        record = orjson.loads(line)
-        if record["kind"] in SCORES:
-            last.setdefault(record.get("learner", ""), {})[record["kind"]] = record
+def _last_scores(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the last record of each kind of score, by learner, as of `keep_last`."""
+    newest: dict[tuple[bytes, bool], NumberedLine] = {}
+    for place in number_lines(path, "metrics", missing_ok=True):
+        line = place[2]
+        start, _, _ = line.partition(b',"position":')  # learner, kind: not parsed for each
+        newest[start, b'"sample":"probe"' in line] = place
+    last: dict[str, dict[str, dict[str, Any]]] = {}
+    for file, number, line in newest.values():
+        keep_last(last, parse_metric(line, file, number))
     return last
 
 
@@ -157,6 +155,8 @@ def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
         scores: list[Row] = [
             (key, _number(value)) for key, value in record.items() if isinstance(value, int | float)
         ]
+        if "sample" in record:
+            scores.append(("sample", str(record["sample"])))
         yield f"Last {kind} record", ("field", "value"), scores
 
 

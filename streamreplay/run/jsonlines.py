@@ -14,6 +14,8 @@ from streamreplay.run.logs import rotated_files
 
 __all__ = ["JsonLines", "Mark"]
 
+_BLOCK = 1 << 20  # bytes read at a time to find a line's end
+
 
 class Mark(NamedTuple):
     """A place in a log.
@@ -149,6 +151,22 @@ class JsonLines:
         was_active.rename(self.path)
         fsync_folder(self.path.parent)
         self._open(mark.rotated)
+
+    def mend(self) -> None:
+        """Drop a last line that was not finished, as a full disk or lost power leaves it."""
+        with self._named_errors(), self.path.open("rb") as file:
+            self._file.flush()
+            end = self.end.size
+            while end:
+                start = max(end - _BLOCK, 0)
+                file.seek(start)
+                found = file.read(end - start).rfind(b"\n")
+                end = start + found + 1
+                if found >= 0:
+                    break
+            if end < self.end.size:
+                self._file.truncate(end)
+                self.end = Mark(self.end.rotated, end)
 
     def drop(self, upto: int) -> None:
         """Delete the finished files with numbers up to one."""

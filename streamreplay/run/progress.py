@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Accuracies", "Progress", "make_progress"]
+__all__ = ["Progress", "Scores", "make_progress"]
 
-Accuracies: TypeAlias = Mapping[str, float]
-"""What each learner has got right so far, by the name to show."""
+Scores: TypeAlias = Mapping[str, float]
+"""How good each learner is so far (accuracy, MAE, ...), by the name to show."""
 
 
 class Progress(Protocol):
     """Shows how far a run is."""
 
-    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
+    def show(self, position: int, scores: Scores, buffered: int | None) -> None:
         """Show the present state, if it is time to."""
 
     def say(self, message: str) -> None:
@@ -36,7 +36,7 @@ def make_progress(*, quiet: bool, total: int | None = None) -> Progress:
 
 
 class _Quiet:
-    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
+    def show(self, position: int, scores: Scores, buffered: int | None) -> None:
         """Show nothing."""
 
     def say(self, message: str) -> None:
@@ -56,11 +56,11 @@ class _Plain(_Quiet):
         self._rate = _Rate()
         self._next = time.monotonic() + seconds
 
-    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
+    def show(self, position: int, scores: Scores, buffered: int | None) -> None:
         self._rate.start(position)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._seconds
-            self.say(_describe(position, self._rate.update(position), accuracies, buffered))
+            self.say(_describe(position, self._rate.update(position), scores, buffered))
 
 
 class _Live:
@@ -82,12 +82,12 @@ class _Live:
         self._rate = _Rate()
         self._next = 0.0
 
-    def show(self, position: int, accuracies: Accuracies, buffered: int | None) -> None:
+    def show(self, position: int, scores: Scores, buffered: int | None) -> None:
         self._rate.start(position)
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 0.2
-            text = _describe(position, self._rate.update(position), accuracies, buffered)
+            text = _describe(position, self._rate.update(position), scores, buffered)
             self._bar.update(self._task, completed=position, description=text, refresh=True)
 
     def say(self, message: str) -> None:
@@ -119,9 +119,9 @@ class _Rate:
         return self._rate
 
 
-def _describe(position: int, rate: float, accuracies: Accuracies, buffered: int | None) -> str:
+def _describe(position: int, rate: float, scores: Scores, buffered: int | None) -> str:
     parts = [f"{position:,} rows", f"{rate:,.0f} rows/s"]
-    parts += [f"{name} {accuracy:.3f}" for name, accuracy in accuracies.items()]
+    parts += [f"{name} {score:.3f}" for name, score in scores.items()]
     if buffered is not None:
         parts.append(f"buffer {buffered:,}")
     return ", ".join(parts)

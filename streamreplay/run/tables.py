@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["COLUMNS", "SCORES", "LastRecords", "Row", "aligned", "compare"]
+__all__ = ["COLUMNS", "SCORES", "LastRecords", "Row", "aligned", "compare", "keep_last"]
 
 SCORES = ("prequential", "retention")
 """Kinds of records that say how good a learner is."""
@@ -49,10 +49,36 @@ def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def keep_last(last: dict[str, dict[str, dict[str, Any]]], record: dict[str, Any]) -> None:
+    """Put a record in the place of the last one of its learner and kind, if it says a score.
+
+    Retention is that of the test set, where there is one, and else that of the probe: they are of
+    different rows, and take turns in a log.
+
+    Examples
+    --------
+    >>> last = {}
+    >>> keep_last(last, {"kind": "retention", "sample": "test", "accuracy": 0.5})
+    >>> keep_last(last, {"kind": "retention", "sample": "probe", "accuracy": 0.75})
+    >>> last[""]["retention"]["accuracy"]
+    0.5
+    """
+    kind = record["kind"]
+    if kind not in SCORES:
+        return
+    kinds = last.setdefault(record.get("learner", ""), {})
+    if kind not in kinds or not _is_probe(record) or _is_probe(kinds[kind]):
+        kinds[kind] = record
+
+
+def _is_probe(record: Mapping[str, Any]) -> bool:
+    return record.get("sample") == "probe"
+
+
 def compare(last: LastRecords) -> tuple[Row, list[Row]]:
     """Return a header and a row for each learner: its scores at the end, side by side.
 
-    A column is there if any learner has something to say in it.
+    A column is there if any learner has something to say in it. One about the probe says so.
 
     Examples
     --------
@@ -63,7 +89,8 @@ def compare(last: LastRecords) -> tuple[Row, list[Row]]:
     for kind, field, heading in COLUMNS:
         values = [records.get(kind, {}).get(field) for records in last.values()]
         if any(value is not None for value in values):
-            header.append(heading)
+            probed = any(_is_probe(records.get(kind, {})) for records in last.values())
+            header.append(f"{heading} (probe)" if probed else heading)
             columns.append([_written(value) for value in values])
     return tuple(header), list(zip(*columns, strict=True))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,15 @@ def test_the_job_is_read(tmp_path: Path) -> None:
     (run / "metrics.jsonl").touch()
     with pytest.raises(RunFolderError, match=r"has no job\.toml"):
         read_job(run)
+
+
+def test_reading_needs_no_learner() -> None:
+    """It begins at once: neither torch nor what builds a run is loaded."""
+    code = "import sys, streamreplay.reading as r; r.Follower; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {*done.stdout.split()}
+    assert "streamreplay.run.logs" in loaded
+    assert not loaded & {"torch", "numpy", "streamreplay.config", "streamreplay.run.driver"}
 
 
 def test_reading_survives_that_the_active_file_is_put_aside(tmp_path: Path) -> None:

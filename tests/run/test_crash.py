@@ -143,3 +143,17 @@ def test_what_an_older_checkpoint_needs_is_kept(tmp_path: Path, damaged: int) ->
         run_job(choose_job(None, [], out, resume=True), Options(out, resume=True, quiet=True)) == 0
     )
     assert contents(out) == expected
+
+
+def test_timings_can_be_read_after_a_line_that_was_not_finished(tmp_path: Path) -> None:
+    path = stream(tmp_path)
+    out = tmp_path / "out"
+    job = load_job(None, [f"source.path={path}", *SETTINGS, "run.limit=300"])
+    run_job(job, Options(out, quiet=True))
+    before = (out / "timings.jsonl").read_bytes()
+    (out / "timings.jsonl").write_bytes(before + b'{"v":1,"posi')
+    later = choose_job(None, ["run.limit=0"], out, resume=True)
+    run_job(later, Options(out, resume=True, quiet=True))
+    after = (out / "timings.jsonl").read_bytes()
+    assert after.startswith(before)
+    assert [json.loads(line)["position"] for line in after.splitlines()][-1] == 600

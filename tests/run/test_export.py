@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import pytest
 from pyarrow import parquet  # type: ignore[import-untyped]
 
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.run import export, grouprows
+from streamreplay.run import export, grouprows, inspection, logs
 from streamreplay.run.export import export_logs
+from streamreplay.run.jsonlines import JsonLines
 from streamreplay.run.logs import log_lines
 from tests.run.jobs import JOBS
 
@@ -163,12 +164,12 @@ def test_a_log_in_several_files_is_one_table(runs: dict[str, Path], tmp_path: Pa
 
 def test_a_log_that_grows_is_read_as_it_was(tmp_path: Path) -> None:
     active = tmp_path / "metrics.jsonl"
-    active.write_bytes(b'{"a":1}\n{"a":2}\n{"a"')
+    active.write_bytes(b'{"kind":"x","a":1}\n{"kind":"x","a":2}\n{"kind":"x","a"')
     with ExitStack() as stack:
         log = export._Snapshot(stack, tmp_path, "metrics")
         assert [line["a"] for line in log] == [1, 2]
         with active.open("ab") as file:
-            file.write(b':3}\n{"a":4}\n')
+            file.write(b':3}\n{"kind":"x","a":4}\n')
         active.rename(tmp_path / "metrics.000001.jsonl")
         assert [line["a"] for line in log] == [1, 2]
 
@@ -193,12 +194,82 @@ def test_columns_that_come_late(tmp_path: Path) -> None:
 
 def test_a_damaged_line_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"kind": "drift", "position": 1}\n{"kind":\n')
-    with pytest.raises(RunFolderError, match=r"metrics.jsonl:2: is damaged"):
+    with pytest.raises(RunFolderError, match=r"metrics.jsonl:2: the line is damaged"):
         export_logs(tmp_path, tmp_path / "to")
     (tmp_path / "metrics.jsonl").write_text("7\n")
-    with pytest.raises(RunFolderError, match=r"metrics.jsonl:1: is damaged: no object"):
+    with pytest.raises(RunFolderError, match=r"metrics.jsonl:1: the line is damaged: it is no "):
         export_logs(tmp_path, tmp_path / "to")
     assert [*(tmp_path / "to").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"position": 1}', r"metrics.jsonl:1: .* kind must be small letters and _, got None"),
+        ('{"kind": "../../escaped"}', r"metrics.jsonl:1: .*, got '../../escaped'"),
+        ('{"kind": "drift\\n"}', r"metrics.jsonl:1: .* kind must be"),
+        ('{"kind": "drift", "v": 2}', r"metrics.jsonl:1: is of version 2 of the log"),
+    ],
+)
+def test_a_line_that_cannot_be_known_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(RunFolderError, match=message):
+        export_logs(run, tmp_path / "to", "csv")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+    assert [*(tmp_path / "to").iterdir()] == []
+    with pytest.raises(RunFolderError, match=message):
+        inspection._last_scores(run)
+
+
+def test_a_log_that_rotates_while_it_is_opened_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of its files is looked at first, whatever is put aside in between."""
+
+    def rotating(*arguments: Any, find: Callable[..., Any] = logs.rotated_files) -> Any:
+        if next(rounds, None) is None:
+            return find(*arguments)
+        before = find(*arguments)
+        log.write(b"".join(map(dump_drift, (6, 7, 8))))
+        log.flush()
+        return find(*arguments) if late else before
+
+    for late in (False, True):
+        run = tmp_path / str(late)
+        run.mkdir()
+        log = JsonLines(run / "metrics.jsonl", 50)  # a line in each file
+        log.write(b"".join(map(dump_drift, range(1, 6))))
+        log.flush()
+        for read in (snapshot, lines_of):
+            rounds = iter([1])
+            with monkeypatch.context() as patch:
+                patch.setattr(logs, "rotated_files", rotating)
+                found = [line["position"] for line in read(run, "metrics")]
+            whole = [line["position"] for line in lines_of(run, "metrics")]
+            assert found == whole[: len(found)]
+            assert len(found) >= 5
+        log.close()
+
+
+def dump_drift(position: int) -> bytes:
+    return logs.dump_line({"kind": "drift", "v": 1, "position": position})
+
+
+def snapshot(run: Path, name: str) -> list[dict[str, Any]]:
+    with ExitStack() as stack:
+        return [*export._Snapshot(stack, run, name)]
+
+
+def test_files_that_are_deleted_meanwhile_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(dump_drift(2))
+    gone = {1: tmp_path / "metrics.000001.jsonl"}
+    monkeypatch.setattr(logs, "rotated_files", lambda _: gone)
+    for read in (snapshot, lines_of):
+        assert [line["position"] for line in read(tmp_path, "metrics")] == [2]
 
 
 def test_no_run_folder(tmp_path: Path) -> None:

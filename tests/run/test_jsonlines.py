@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.errors import RunFolderError
+from streamreplay.run import jsonlines
 from streamreplay.run.jsonlines import JsonLines, Mark
 from streamreplay.run.logs import log_lines, log_segments, rotated_files
 
@@ -205,3 +206,20 @@ def test_old_files_are_dropped_by_number(tmp_path: Path) -> None:
     log = JsonLines(log.path, 10)
     assert log.end == Mark(4, 5)
     log.close()
+
+
+@pytest.mark.parametrize("block", [1, 4, 1 << 20])
+@pytest.mark.parametrize("whole", [b"", b"\n", b"12\n3456\n"])
+@pytest.mark.parametrize("rest", [b"", b"7", b"78901234567"])
+def test_a_last_line_that_was_not_finished_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, whole: bytes, rest: bytes
+) -> None:
+    monkeypatch.setattr(jsonlines, "_BLOCK", block)
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(whole + rest)
+    log = JsonLines(path)
+    log.mend()
+    assert log.end == Mark(0, len(whole))
+    log.write(b"next\n")
+    log.close()
+    assert path.read_bytes() == whole + b"next\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ import pytest
 from streamreplay.batch import Batch, Report, Scored
 from streamreplay.errors import StreamReplayError
 from streamreplay.ingest import Labels
+from streamreplay.run import inspection
 from streamreplay.run.clock import Clock
 from streamreplay.run.logs import EventLog, OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
 from streamreplay.run.records import metrics_line, prediction_lines
 from streamreplay.run.signals import StopSignals
+from streamreplay.run.tables import compare, keep_last
 
 
 def test_events_carry_the_time(tmp_path: Path) -> None:
@@ -201,3 +204,22 @@ def test_plain_progress_comes_now_and_then(
     assert capfd.readouterr().err == (
         "streamreplay: 2,100 rows, 100 rows/s, accuracy 0.500, buffer 3\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [("tp", 0), ("pt", 1), ("ptp", 1), ("tptp", 2), ("pp", 1), ("tt", 1), ("ptt", 2)],
+)
+def test_retention_is_that_of_the_test_set(tmp_path: Path, order: str, kept: int) -> None:
+    """Of the last of its records, or of the probe's where there is none; never of both in turn."""
+    samples = {"t": "test", "p": "probe"}
+    records = [
+        {"kind": "retention", "v": 1, "position": at, "sample": samples[letter], "accuracy": at}
+        for at, letter in enumerate(order)
+    ]
+    last: dict[str, dict[str, dict[str, Any]]] = {}
+    for record in records:
+        keep_last(last, record)
+    (tmp_path / "metrics.jsonl").write_bytes(b"".join(map(dump_line, records)))
+    assert last == inspection._last_scores(tmp_path) == {"": {"retention": records[kept]}}
+    assert compare(last)[0][1] == ("retained" if "t" in order else "retained (probe)")

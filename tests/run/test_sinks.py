@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
+from streamreplay.reading.status import run_status
 from streamreplay.run import Options, run_job
 from streamreplay.run.logs import log_lines
 from streamreplay.run.sinks import Sinks, open_sinks
@@ -236,6 +238,14 @@ def test_mlflow_that_does_not_answer_is_said_at_the_start(
         run(tmp_path, "run.mlflow=http://127.0.0.1:9")
 
 
+def test_a_run_that_cannot_start_its_sinks_has_failed(tmp_path: Path) -> None:
+    job = load_job(None, [*settings_of("classes", tmp_path), f"run.tensorboard={tmp_path}/file"])
+    (tmp_path / "file").touch()
+    with pytest.raises((ConfigError, OSError)):
+        run_job(job, Options(tmp_path / "out", quiet=True))
+    assert run_status(tmp_path / "out").state == "failed"
+
+
 def test_mlflow_that_stops_answering_does_not_stop_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,6 +260,36 @@ def test_mlflow_that_stops_answering_does_not_stop_the_stream(
     assert told.count("warning: MLflow: the server is gone; ") == 1
     assert "warning: MLflow" in (out / "events.log").read_text()
     assert len([*log_lines(out, "metrics")]) > 8
+
+
+def test_mlflow_that_hangs_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    answered = threading.Event()
+    monkeypatch.setattr(MlflowSink, "_send", lambda *_: answered.wait())
+    joined: list[float | None] = []
+    join = threading.Thread.join
+
+    def note(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "mlflow":
+            joined.append(timeout)
+            timeout = 0.0
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", note)
+    job = load_job(None, settings_of("classes", tmp_path))
+    uri = (tmp_path / "mlruns").as_uri()
+    sink = MlflowSink(uri, "x", job, folder=None, resume=False)
+    told: list[str] = []
+    sinks = Sinks([sink], told.append)
+    for position in range(3000):  # more than are sent at once, and wait
+        sinks.write([{"kind": "prequential", "position": position, "accuracy": 0.5}])
+    answered.set()
+    assert told == [
+        "warning: MLflow: 1,000 records are waiting to be sent; it gets no more records of this run"
+    ]
+    assert joined == [0.0]
 
 
 class Failing:

@@ -73,6 +73,7 @@ class MlflowSink:
         self._entities: Any = entities
         self._records: queue.Queue[Mapping[str, Any] | None] = queue.Queue(_MOST_WAITING)
         self._error: Exception | None = None
+        self._gave_up = False  # its thread hangs
         try:
             self._client: Any = MlflowClient(tracking_uri=uri)
             self._run = self._find(uri, experiment, job, folder, resume=resume)
@@ -115,6 +116,7 @@ class MlflowSink:
         try:
             self._records.put_nowait(record)
         except queue.Full:
+            self._gave_up = True
             raise TimeoutError(f"{_MOST_WAITING:,} records are waiting to be sent") from None
 
     def close(self, outcome: Outcome) -> None:
@@ -127,11 +129,12 @@ class MlflowSink:
         """
         with suppress(queue.Full):  # then its thread hangs, or has failed
             self._records.put(None, timeout=0.1)
-        self._thread.join(_PATIENCE)
+        patience = 0.0 if self._gave_up else _PATIENCE  # learning waits meanwhile
+        self._thread.join(patience)
         if self._error is not None:
             raise self._error
         if self._thread.is_alive():
-            raise TimeoutError(f"not all was sent within {_PATIENCE:.0f} s")
+            raise TimeoutError(f"not all was sent within {patience:.0f} s")
         self._client.set_terminated(self._run, _STATUS[outcome])
 
     def _send_all(self) -> None:
