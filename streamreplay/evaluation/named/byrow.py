@@ -91,7 +91,7 @@ class RowMetrics:
         own = {type(each.metric) for each in self._named}
         allowed = [*_ALLOWED, *(f"{kind.__module__}.{kind.__qualname__}" for kind in own)]
         loaded = load(state["metrics"], allowed)
-        if not isinstance(loaded, tuple) or len(loaded) != 2:
+        if not isinstance(loaded, list) or len(loaded) != 2:
             raise CheckpointError(
                 f"metrics: saved a {type(loaded).__name__}, not totals and groups"
             )
