@@ -148,7 +148,7 @@ def tags(n: int = 200) -> list[Batch]:
 def test_labels_are_what_river_says(make: Callable[[], Any]) -> None:
     model, want, sure = make(), [], []
     for batch in tags():
-        x = dict(enumerate(float(np.float64(str(v))) for v in batch.x[0]))
+        x = {str(i): float(np.float64(str(v))) for i, v in enumerate(batch.x[0])}
         said, p = model.predict_one(x), model.predict_proba_one(x)
         want.append([bool(said.get(j, False)) for j in (0, 1)])
         sure.append([p.get(j, {}).get(True, np.nan) for j in (0, 1)])
