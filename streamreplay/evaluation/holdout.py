@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, describe_array, same_kind
 from streamreplay.errors import ConfigError
+from streamreplay.evaluation.interludes import Interludes
 from streamreplay.stage import State, expect
 
 __all__ = ["UNSEEN", "Holdout"]
@@ -18,7 +20,8 @@ UNSEEN = 1 << 32
 """First label index of held-out classes that the stream has not shown: no model predicts these."""
 
 
-class Holdout:
+@final
+class Holdout(Interludes):
     """Ask for the whole test set after each experience, and at the end of the stream.
 
     A stage `Batch` -> `Batch`, the first after the source. Everything of the stream passes through
@@ -69,59 +72,21 @@ class Holdout:
     ) -> None:
         if every is not None and every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {chunk}")
+        super().__init__(chunk)
         if (names is None) != (find is None):
             raise ValueError("names and find need each other")
         _check_labels(test, names)
-        self.every, self.chunk = every, chunk
+        self.every = every
         # Numbered from 0: the first chunk tells the evaluator that a round starts.
         self._test = replace(test.numbered(0), held_out="test")
         self._names, self._find = names, find
-        self._position = 0  # rows of the stream so far
-        self._tested = 0  # position of the last round
-        self._unfinished = False  # a round began that was not taken to its end
-        self._experience: int | None = None  # of the last row
-        self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
-
-    def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield every batch of the stream, and the test set between some of them."""
-        yield from self._pass_on()  # what an earlier generator was dropped with
-        for batch in stream:
-            if batch.held_out:  # of another sample
-                yield batch
-                continue
-            self._waiting = batch
-            yield from self._pass_on()
-        if self._unfinished or self._position > self._tested:
-            yield from self._round()
-
-    def _pass_on(self) -> Iterator[Batch]:
-        """Yield the waiting batch, with a round ahead of it if one is due."""
-        batch = self._waiting
-        if batch is None:
-            return
-        if len(batch):
-            experience = batch.experience.item(0)
-            if experience != self._experience:
-                self._check_shape(batch)
-            if self._due(experience):
-                yield from self._round()
-            self._experience = experience
-            self._position += len(batch)
-        self._waiting = None
-        yield batch
 
     def state_dict(self) -> State:
         """Return what decides when the next round is due."""
         return {
             "rows": len(self._test),
             "every": self.every,
-            "position": self._position,
-            "tested": self._tested,
-            "unfinished": self._unfinished,
-            "experience": self._experience,
-            "waiting": None if self._waiting is None else self._waiting.columns(),
+            **self._save(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -134,29 +99,21 @@ class Holdout:
         """
         expect("rows", state["rows"], len(self._test))
         expect("every", state["every"], self.every)
-        self._position, self._tested = int(state["position"]), int(state["tested"])
-        self._unfinished = bool(state["unfinished"])
-        self._experience = None if state["experience"] is None else int(state["experience"])
-        waiting = state["waiting"]
-        self._waiting = None if waiting is None else Batch(**waiting)
+        self._load(state)
 
     def _due(self, experience: int) -> bool:
-        if self._unfinished or self._position == self._tested:
-            return self._unfinished
         if experience != self._experience:
             return True
         return self.every is not None and (
             self._position // self.every > self._tested // self.every
         )
 
-    def _round(self) -> Iterator[Batch]:
-        # Dropped half-way, a round starts again from row 0 with the next generator.
-        self._unfinished = True
-        test = replace(self._test, y=self._labels())
-        for start in range(0, len(test), self.chunk):
-            yield test.take(slice(start, start + self.chunk))
-        self._unfinished = False
-        self._tested = self._position
+    def _ask(self) -> Batch:
+        return replace(self._test, y=self._labels())
+
+    def _meet(self, batch: Batch) -> None:
+        if batch.experience.item(0) != self._experience:
+            self._check_shape(batch)
 
     def _labels(self) -> NDArray[np.int64]:
         if self._names is None or self._find is None:

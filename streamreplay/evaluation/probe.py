@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.evaluation.hashing import hash_rows, hash_values
+from streamreplay.evaluation.interludes import Interludes
 from streamreplay.stage import State, expect
 
 __all__ = ["Probe"]
@@ -20,7 +20,8 @@ _SOONER = 4  # rounds behind a boundary that come sooner: at 1/16, 1/8, 1/4, 1/2
 Shared: TypeAlias = GroupBy | Literal["none"]
 
 
-class Probe:
+@final
+class Probe(Interludes):
     """Keep some rows of the stream from being learned, and ask the model about them now and then.
 
     A stage `Batch` -> `Batch`, in front of `Holdout` and the buffer. A labelled row is withheld if
@@ -86,9 +87,9 @@ class Probe:
     ) -> None:
         if not 0 < share < 1:
             raise ValueError(f"share must be above 0 and below 1, got {share}")
-        for name, value in (("max_size", max_size), ("chunk", chunk)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        if max_size < 1:
+            raise ValueError(f"max_size must be at least 1, got {max_size}")
+        super().__init__(chunk)
         if by != "none" and by not in GROUP_COLUMNS:
             raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)}, none, got {by!r}")
         if every is not None and every < 1:
@@ -96,33 +97,15 @@ class Probe:
         if budget <= 0:
             raise ValueError(f"budget must be above 0, got {budget}")
         self.share, self.max_size, self.by, self.seed = share, max_size, by, seed
-        self.every, self.budget, self.chunk = every, budget, chunk
+        self.every, self.budget = every, budget
         self._below = np.uint64(min(int(share * 2**64), 2**64 - 1))
         self._sample: Batch | None = None  # in order of t
         self._keys = np.empty(0, np.uint64)  # of its rows
         self._quota = max_size  # most rows of a group; never rises, or old rows would be missing
         self._drawn: list[Batch] = []  # rows withheld since the sample was last cut
         self._drawn_keys: list[NDArray[np.uint64]] = []
-        self._position = 0  # rows of the stream so far
-        self._tested = 0  # position of the last round
-        self._spent = 0  # probe rows predicted
-        self._asked = 0  # position at which it was last asked whether a round is due
+        self._looked = 0  # position at which it was last asked whether a round is due
         self._boundary = 0  # position of the last change of experience
-        self._experience: int | None = None  # of the last row
-        self._unfinished = False  # a round began that was not taken to its end
-        self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
-
-    def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield every batch of the stream, and the sample between some of them."""
-        yield from self._pass_on()  # what an earlier generator was dropped with
-        for batch in stream:
-            if batch.held_out:  # of another sample
-                yield batch
-                continue
-            self._waiting = batch
-            yield from self._pass_on()
-        if self._unfinished or self._position > self._tested:
-            yield from self._round()
 
     @property
     def distance(self) -> int:
@@ -144,14 +127,9 @@ class Probe:
             "sample": None if self._sample is None else self._sample.columns(),
             "keys": self._keys.view(np.int64),
             "quota": self._quota,
-            "position": self._position,
-            "tested": self._tested,
-            "spent": self._spent,
-            "asked": self._asked,
+            "looked": self._looked,
             "boundary": self._boundary,
-            "experience": self._experience,
-            "unfinished": self._unfinished,
-            "waiting": None if self._waiting is None else self._waiting.columns(),
+            **self._save(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -164,36 +142,22 @@ class Probe:
         """
         for name, live in self._settings().items():
             expect(name, state[name], live)
-        sample, waiting = state["sample"], state["waiting"]
+        sample = state["sample"]
         self._sample = None if sample is None else Batch(**sample, held_out="probe")
         self._keys = np.array(state["keys"], np.int64).view(np.uint64)
         self._drawn, self._drawn_keys = [], []
-        self._quota, self._spent = int(state["quota"]), int(state["spent"])
-        self._position, self._tested = int(state["position"]), int(state["tested"])
-        self._asked, self._boundary = int(state["asked"]), int(state["boundary"])
-        self._experience = None if state["experience"] is None else int(state["experience"])
-        self._unfinished = bool(state["unfinished"])
-        self._waiting = None if waiting is None else Batch(**waiting)
+        self._quota = int(state["quota"])
+        self._looked, self._boundary = int(state["looked"]), int(state["boundary"])
+        self._load(state)
 
     def _settings(self) -> dict[str, Any]:
         names = ("share", "max_size", "by", "every", "budget", "seed")
         return {name: getattr(self, name) for name in names}
 
-    def _pass_on(self) -> Iterator[Batch]:
-        """Yield the waiting batch, with a round ahead of it if one is due."""
-        batch = self._waiting
-        if batch is None:
-            return
-        if len(batch):
-            experience = batch.experience.item(0)
-            if self._due(experience):
-                yield from self._round()
-            if experience != self._experience:
-                self._experience, self._boundary = experience, self._position
-            batch = self._withhold(batch)
-            self._position += len(batch)
-        self._waiting = None
-        yield batch
+    def _take_in(self, batch: Batch) -> Batch:
+        if batch.experience.item(0) != self._experience:
+            self._boundary = self._position
+        return self._withhold(batch)
 
     def _withhold(self, batch: Batch) -> Batch:
         """Mark the rows that are not to be learned, and keep them for the sample."""
@@ -208,9 +172,7 @@ class Probe:
         return replace(batch, withheld=mask)
 
     def _due(self, experience: int) -> bool:
-        before, self._asked = self._asked, self._position
-        if self._unfinished or self._position == self._tested:
-            return self._unfinished
+        before, self._looked = self._looked, self._position
         ended = experience != self._experience
         if self.every is not None:
             return ended or self._position // self.every > self._tested // self.every
@@ -229,16 +191,8 @@ class Probe:
         sooner = [distance >> n for n in range(1, _SOONER + 1)]
         return self._boundary + max((mark for mark in sooner if 0 < mark <= since), default=0)
 
-    def _round(self) -> Iterator[Batch]:
-        # Dropped half-way, a round starts again from its first row with the next generator.
-        self._cut()
-        self._unfinished = True
-        if self._sample is not None:
-            for start in range(0, len(self._sample), self.chunk):
-                yield self._sample.take(slice(start, start + self.chunk))
-            self._spent += len(self._sample)
-        self._unfinished = False
-        self._tested = self._position
+    def _ask(self) -> Batch | None:
+        return self.sample
 
     def _cut(self) -> None:
         """Take the rows drawn since the last time into the sample, and keep to its size."""
