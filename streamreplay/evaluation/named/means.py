@@ -12,6 +12,7 @@ from streamreplay.batch import GroupBy
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.named.feeds import fed, parts_of, values_of
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of, mean_figure
+from streamreplay.evaluation.named.sums import Sums
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.ring import Ring
 from streamreplay.stage import State
@@ -43,64 +44,47 @@ class MeanMetrics:
         self._metrics = [each.fresh() for each in named]
         self._widths = [outputs if each.feed == "columns" else 1 for each in named]
         # NaN where a row has no value, infinite where the metric has none for it
-        self._window = Ring(window, values=np.empty((0, len(named), outputs)))
-        self._total = self._empty()
-        self._faded = self._empty()
-        self._groups: dict[GroupBy, dict[int, NDArray[np.float64]]] = {"task": {}, "experience": {}}
+        last = Ring(window, values=np.empty((0, len(named), outputs)))
+        # of each metric and output its rows and their mean
+        self._sums = Sums(np.zeros((len(named), outputs, 2)), last)
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in labelled rows of one experience."""
         values = np.stack([self._ask(place, rows) for place in range(len(self._named))], axis=1)
-        self._window.extend(values=values)
-        self._advance(self._total, values)
+        self._sums.window.extend(values=values)
+        self._advance(self._sums.total, values)
         for by, group, part in parts_of(rows.task, experience):
-            means = self._groups[by].setdefault(group, self._empty())
+            means = self._sums.of(by, group)
             self._advance(means, values if part is None else values[part])
         for place, width in enumerate(self._widths):
             own = values[:, place, :width]
             own = own[~np.isnan(own[:, 0])]
             weights = self._fading.weights(len(own))
-            faded = self._faded[place, :width]
+            faded = self._sums.faded[place, :width]
             faded *= self._fading.decay(len(own))
             faded[:, 0] += weights.sum()
             faded[:, 1] += (weights[:, None] * own).sum(axis=0)
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
         """Return each metric of all rows, of the window, and with fading weights."""
-        window, faded = self._empty(), self._faded.copy()
-        self._advance(window, self._window.in_order("values"))
+        window, faded = self._sums.empty(), self._sums.faded.copy()
+        self._advance(window, self._sums.window.in_order("values"))
         with np.errstate(invalid="ignore"):
             faded[..., 1] /= np.maximum(faded[..., 0], np.finfo(np.float64).tiny)
-        views = [self._figures(means) for means in (self._total, window, faded)]
+        views = [self._figures(means) for means in (self._sums.total, window, faded)]
         return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
 
     def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
         """Return each metric of all rows of each group."""
-        return {group: self._figures(means) for group, means in self._groups[by].items()}
+        return {group: self._figures(means) for group, means in self._sums.groups[by].items()}
 
     def state_dict(self) -> State:
         """Return all rows and means."""
-        return {
-            "total": self._total.copy(),
-            "faded": self._faded.copy(),
-            "window": self._window.state_dict(),
-            "groups": {
-                by: {group: means.copy() for group, means in groups.items()}
-                for by, groups in self._groups.items()
-            },
-        }
+        return self._sums.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same metrics, window and fading factor."""
-        self._total[:], self._faded[:] = state["total"], state["faded"]
-        self._window.load_state_dict(state["window"])
-        for by, groups in self._groups.items():
-            groups.clear()
-            groups |= {int(group): means.copy() for group, means in state["groups"][by].items()}
-
-    def _empty(self) -> NDArray[np.float64]:
-        _, metrics, outputs = self._window["values"].shape
-        return np.zeros((metrics, outputs, 2))  # [metric, output, (rows, mean)]
+        self._sums.load_state_dict(state)
 
     def _ask(self, place: int, rows: Rows) -> NDArray[np.float64]:
         """Return what a metric makes of each row, [n, d]."""
@@ -108,7 +92,7 @@ class MeanMetrics:
         known = fed(named, rows)
         told = rows if known.all() else rows.take(known)
         positive = self._index_of(named.positive) if named.binary else None
-        values = np.full((len(rows), self._window["values"].shape[2]), np.nan)
+        values = np.full((len(rows), self._sums.window["values"].shape[2]), np.nan)
         for output in range(self._widths[place]):
             noted = metric._mean = _Notes()  # noqa: SLF001 - where River's mean stands
             for true, said in zip(*values_of(named, told, positive, output), strict=True):

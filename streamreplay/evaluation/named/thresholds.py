@@ -12,6 +12,7 @@ from streamreplay.batch import GroupBy
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.named.feeds import fed, parts_of, positive_scores
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of
+from streamreplay.evaluation.named.sums import Sums
 from streamreplay.evaluation.pending import Rows
 from streamreplay.evaluation.ring import Ring
 from streamreplay.stage import State
@@ -39,10 +40,9 @@ class ThresholdMetric:
         self._named, self._fading, self._index_of = named, fading, index_of
         self._metric = named.fresh()
         self._thresholds = np.array(self._metric.thresholds)
-        self._total = self._empty()
-        self._faded = self._empty()
-        self._groups: dict[GroupBy, dict[int, NDArray[np.float64]]] = {"task": {}, "experience": {}}
-        self._window = Ring(window, place=np.empty(0, np.int64))  # -1 where nothing was predicted
+        last = Ring(window, place=np.empty(0, np.int64))  # -1 where nothing was predicted
+        # [(rest, positive), thresholds below]
+        self._sums = Sums(np.zeros((2, len(self._thresholds) + 1)), last)
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in labelled rows of one experience."""
@@ -50,22 +50,22 @@ class ThresholdMetric:
         positive = self._index_of(self._named.positive)
         # one number for class and threshold: a row of the table after the other
         above = np.searchsorted(self._thresholds, positive_scores(rows, positive))
-        place = np.where(known, above + (rows.y == positive) * self._total.shape[1], -1)
-        self._window.extend(place=place)
+        place = np.where(known, above + (rows.y == positive) * self._sums.total.shape[1], -1)
+        self._sums.window.extend(place=place)
         place, n = place[known], int(np.count_nonzero(known))
-        self._total += self._counted(place)
-        self._faded *= self._fading.decay(n)
-        self._faded += self._counted(place, self._fading.weights(n))
+        self._sums.total += self._counted(place)
+        self._sums.faded *= self._fading.decay(n)
+        self._sums.faded += self._counted(place, self._fading.weights(n))
         if not n:
             return
         for by, group, part in parts_of(rows.task[known], experience):
-            table = self._groups[by].setdefault(group, self._empty())
+            table = self._sums.of(by, group)
             table += self._counted(place if part is None else place[part])
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
         """Return the metric of all rows, of the window, and with fading weights."""
-        place = self._window["place"]
-        tables = self._total, self._counted(place[place >= 0]), self._faded
+        place = self._sums.window["place"]
+        tables = self._sums.total, self._counted(place[place >= 0]), self._sums.faded
         total, window, faded = map(self._figure, tables)
         return {self._named.name: (total, window, faded)}
 
@@ -73,36 +73,21 @@ class ThresholdMetric:
         """Return the metric of all rows of each group."""
         return {
             group: {self._named.name: self._figure(table)}
-            for group, table in self._groups[by].items()
+            for group, table in self._sums.groups[by].items()
         }
 
     def state_dict(self) -> State:
         """Return all counts."""
-        return {
-            "total": self._total.copy(),
-            "faded": self._faded.copy(),
-            "window": self._window.state_dict(),
-            "groups": {
-                by: {group: table.copy() for group, table in groups.items()}
-                for by, groups in self._groups.items()
-            },
-        }
+        return self._sums.state_dict()
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same thresholds, window and fading factor."""
-        self._total[:], self._faded[:] = state["total"], state["faded"]
-        self._window.load_state_dict(state["window"])
-        for by, groups in self._groups.items():
-            groups.clear()
-            groups |= {int(group): table.copy() for group, table in state["groups"][by].items()}
-
-    def _empty(self) -> NDArray[np.float64]:
-        return np.zeros((2, len(self._thresholds) + 1))  # [(rest, positive), thresholds below]
+        self._sums.load_state_dict(state)
 
     def _counted(
         self, place: NDArray[np.int64], weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
-        table = self._empty()
+        table = self._sums.empty()
         counts = np.bincount(place, weight, table.size)
         return counts.astype(np.float64).reshape(table.shape)
 
