@@ -9,16 +9,23 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits, huber_loss, mse_loss
 
-from streamreplay.batch import Batch, objective_of
+from streamreplay.batch import Batch, Scored, objective_of
 from streamreplay.learners.scores import LOSS_LIMIT
 from streamreplay.stage import State, expect
 
-__all__ = ["Outputs", "Said", "label_losses", "say_nothing", "squared_errors"]
+__all__ = ["Outputs", "Said", "label_losses", "say_nothing", "scored", "squared_errors"]
 
 Said: TypeAlias = tuple[
     NDArray[Any], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None
 ]
 """``prediction``, ``probability``, ``loss`` and ``square_sum`` of a `Scored`."""
+
+
+def scored(
+    incoming: Batch, said: Said, replayed: int = 0, skipped: int = 0, throttled: int = 0
+) -> Scored:
+    """Put what was said of a batch beside it, and what was done to learn from it."""
+    return Scored(incoming, *said[:3], replayed, skipped, throttled, said[3])
 
 
 class Outputs:

@@ -17,7 +17,7 @@ from streamreplay.batch import (
     objective_of,
 )
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.learners.outputs import Said, say_nothing
+from streamreplay.learners.outputs import Said, say_nothing, scored
 from streamreplay.learners.pickled import dump, load
 from streamreplay.learners.river_model import RiverModel
 from streamreplay.learners.river_parts import FeatureName, LabelName, Row, as_rows, import_base
@@ -244,18 +244,18 @@ class RiverLearner:
         if incoming.withheld is not None:
             return step_around(rehearsal, self._step, self._now)
         if not len(incoming) or (incoming.held_out and self._names is None):
-            return _scored(incoming, self._blindly(incoming))  # such rows decide nothing
+            return scored(incoming, self._blindly(incoming))  # such rows decide nothing
         self._check_target(incoming)
         rows = self._rows(incoming.x)
         scores = self._score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
-            return _scored(incoming, scores)
+            return scored(incoming, scores)
         self._pickled = None
         rows = [rows[i] for i in labelled.tolist()]
         replayed = self._learn(rows, incoming.take(labelled), rehearsal)
         self.batches += 1
-        return _scored(incoming, scores, replayed)
+        return scored(incoming, scores, replayed)
 
     def _learn(self, rows: list[Row], incoming: Batch, rehearsal: Rehearsal) -> int:
         """Take the training passes; return memory rows learned from."""
@@ -372,10 +372,6 @@ class RiverLearner:
             live = f"[n, {', '.join(map(str, self._shape))}]"
             raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
         return as_rows(x, self._names)
-
-
-def _scored(incoming: Batch, said: Said, replayed: int = 0) -> Scored:
-    return Scored(incoming, *said[:3], replayed, square_sum=said[3])
 
 
 def _wrapped(model: Any, *, many: bool | None) -> RiverModel | RiverTargets:

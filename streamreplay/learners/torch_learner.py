@@ -34,7 +34,7 @@ from streamreplay.learners.methods import METHODS, Method, er, made_here
 from streamreplay.learners.modules import ModuleFactory
 from streamreplay.learners.nearest_mean import NearestMean
 from streamreplay.learners.network import Network, OptimizerFactory
-from streamreplay.learners.outputs import Outputs, Said, say_nothing
+from streamreplay.learners.outputs import Outputs, Said, say_nothing, scored
 from streamreplay.learners.scaling import Normalize, Scaler
 from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
@@ -433,7 +433,7 @@ class TorchLearner:
             return step_around(rehearsal, self._step, self._blindly)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
-                return _scored(incoming, self._blindly(incoming))
+                return scored(incoming, self._blindly(incoming))
             self._build(incoming)
         self._check_shape(incoming.x)
         if incoming.target is not None or self._outputs is not None:
@@ -461,11 +461,11 @@ class TorchLearner:
         if incoming.withheld is not None and incoming.withheld.all():
             self._trainer.boost.passed(len(incoming))
             told = self._tell_apart(incoming, rehearsal.memory)
-            return _scored(incoming, self._score(incoming, self._combine(incoming.x, told)[0]))
+            return scored(incoming, self._score(incoming, self._combine(incoming.x, told)[0]))
         if not incoming.held_out:
             return self._learn(rehearsal)
         with self._refreshed(rehearsal.memory):
-            return _scored(incoming, self._score(incoming, self._predict(incoming.x)))
+            return scored(incoming, self._score(incoming, self._predict(incoming.x)))
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
@@ -482,7 +482,7 @@ class TorchLearner:
             self._due += len(incoming)
             self._trainer.boost.passed(len(incoming))
             self.batches += 1
-        return _scored(incoming, scores)
+        return scored(incoming, scores)
 
     def _learn(self, rehearsal: Rehearsal) -> Scored:
         whole, trainer = rehearsal.incoming, self._trainer
@@ -517,7 +517,7 @@ class TorchLearner:
         self._count_in(incoming, _of_learned(said, whole.withheld))
         trainer.boost.passed(len(whole))
         self.batches += 1
-        return Scored(whole, *scores[:3], replayed, skipped, throttled, scores[3])
+        return scored(whole, scores, replayed, skipped, throttled)
 
     def _forward(
         self, rehearsal: Rehearsal, whole: Batch
@@ -784,10 +784,6 @@ class TorchLearner:
                 yield
         finally:
             self._random.load_state_dict(before)
-
-
-def _scored(incoming: Batch, said: Said) -> Scored:
-    return Scored(incoming, *said[:3], square_sum=said[3])
 
 
 def _of_learned(said: _Opinions | None, mask: NDArray[np.bool_] | None) -> _Opinions | None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Rehearsal, Scored
-from streamreplay.learners.outputs import Said
+from streamreplay.learners.outputs import Said, scored
 
 __all__ = ["in_order", "step_around"]
 
@@ -37,20 +37,18 @@ def step_around(
     if withheld is None:
         return step(rehearsal)
     said = score(replace(incoming.take(withheld), withheld=None))
-    asked, squares = said[:3], said[3]
     if withheld.all():
-        return Scored(incoming, *asked, square_sum=squares)
-    scored = step(replace(rehearsal, incoming=incoming.learnable()))
-    learned = scored.prediction, scored.probability, scored.loss
-    columns = [_merge(withheld, *pair) for pair in zip(asked, learned, strict=True)]
-    if squares is not None and scored.square_sum is not None:
-        squares = _merge(withheld, squares, scored.square_sum)
+        return scored(incoming, said)
+    rest = step(replace(rehearsal, incoming=incoming.learnable()))
+    squares = said[3]
+    if squares is not None and rest.square_sum is not None:
+        squares = _merge(withheld, squares, rest.square_sum)
     return replace(
-        scored,
+        rest,
         incoming=incoming,
-        prediction=columns[0],
-        probability=columns[1],
-        loss=columns[2],
+        prediction=_merge(withheld, said[0], rest.prediction),
+        probability=_merge(withheld, said[1], rest.probability),
+        loss=_merge(withheld, said[2], rest.loss),
         square_sum=squares,
     )
 
