@@ -96,6 +96,11 @@ class DriftMonitor:
             metrics = sorted([*report.metrics, *found], key=lambda record: record["position"])
             yield replace(report, metrics=tuple(metrics))
 
+    @property
+    def unheard_of(self) -> list[Detector]:
+        """Detectors on a class that no row had so far: what they are fed with is all zeros."""
+        return [each for each in self.detectors if self._signals.is_unheard_of(each.on)]
+
     def state_dict(self) -> State:
         """Return every detector as it is, with what it looks at."""
         monitors = {

@@ -112,6 +112,11 @@ class Signals:
         else:
             yield from self._labels(name, scored.incoming, known)
 
+    def is_unheard_of(self, on: str) -> bool:
+        """Tell whether a signal is of a class that the stream has not named so far."""
+        kind, _, name = on.partition(":")
+        return kind == "label" and _find(name, _shown(self._label_names())) < 0
+
     def _features(self, name: str, batch: Batch) -> Iterator[Part]:
         flat = batch.x.reshape(len(batch), -1)
         names = _shown(self._feature_names())

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamreplay.batch import Report
+from streamreplay.evaluation import DriftMonitor
 from streamreplay.stage import Pipeline
 
-__all__ = ["asks_to_save", "count_drifts", "drift_message"]
+__all__ = ["asks_to_save", "count_drifts", "drift_message", "watched_in_vain"]
 
 
 def asks_to_save(report: Report) -> bool:
@@ -19,11 +20,24 @@ def asks_to_save(report: Report) -> bool:
 
 def count_drifts(pipeline: Pipeline) -> int:
     """Return the drifts since the stream began, of all learners."""
+    return sum(monitor.drifts for monitor in _monitors(pipeline))
+
+
+def watched_in_vain(pipeline: Pipeline) -> list[str]:
+    """Return a message for each detector on a class that no row had."""
+    found = {each.name: each.on for monitor in _monitors(pipeline) for each in monitor.unheard_of}
+    return [
+        f"warning: drift {name}: no row was of class {on.partition(':')[2]!r}"
+        for name, on in found.items()
+    ]
+
+
+def _monitors(pipeline: Pipeline) -> list[DriftMonitor]:
     learners: Any = pipeline.stages.get("learners")
     chains: list[Mapping[str, Any]] = [pipeline.stages]
     if learners is not None:
         chains = list(learners.branches.values())
-    return sum(stages["drift"].drifts for stages in chains if "drift" in stages)
+    return [stages["drift"] for stages in chains if "drift" in stages]
 
 
 def drift_message(record: Mapping[str, Any]) -> str:

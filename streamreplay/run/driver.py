@@ -11,7 +11,7 @@ from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build, fault_of_user_code
 from streamreplay.errors import ConfigError
 from streamreplay.run.clock import Clock
-from streamreplay.run.drifts import asks_to_save, count_drifts, drift_message
+from streamreplay.run.drifts import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.jsonlines import Mark
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
@@ -282,6 +282,8 @@ class _Run:
             asked = getattr(source, key)
             where = "" if asked is None else f" in {asked!r}"
             self._tell(f"warning: no row had a {key}{where}: nothing was learned; see source.{key}")
+        for message in watched_in_vain(self.pipeline):
+            self._tell(message)
         if not self.options.quiet:
             self.progress.say("\n  ".join([self._summary(), *self._table()]))
 

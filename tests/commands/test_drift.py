@@ -106,6 +106,15 @@ def test_a_drift_is_said_as_it_happens_and_counted(
     assert (code, err) == (0, "")
 
 
+def test_a_class_that_no_row_had_is_told_at_the_end(
+    tmp_path: Path, in_process: Callable[..., tuple[int, str, str]]
+) -> None:
+    write(tmp_path, 200, JOB.replace("label:n", "label:no"))
+    code, _, err = in_process("run", "job.toml", "--emit", "none", "--quiet")
+    assert code == 0
+    assert err == "streamreplay: warning: drift hddmw-label:no: no row was of class 'no'\n"
+
+
 def test_a_drift_saves_a_checkpoint_behind_its_batch(
     tmp_path: Path, in_process: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -293,6 +293,17 @@ def test_a_class_is_one_where_a_row_is_of_it() -> None:
     assert told == {"label:7": [*before, (5, 1.0), (6, 0.0), (8, 1.0)]}
 
 
+def test_classes_that_no_row_had_so_far_are_known() -> None:
+    names: list[str | int] = ["cat"]
+    patterns = [
+        Detector(drift.ADWIN(), on) for on in ("error", "labels", "label:cat", "label:7", "label:x")
+    ]
+    monitor = DriftMonitor(patterns, label_names=lambda: names)
+    assert [each.on for each in monitor.unheard_of] == ["label:7", "label:x"]
+    names.append(7)
+    assert [each.on for each in monitor.unheard_of] == ["label:x"]
+
+
 def test_each_class_is_looked_at_from_its_first_row_on() -> None:
     stream = [said(X, [0, -1, 0, 0], [0] * 4), said(X, [0, 2, -1, 1], [0] * 4, start=4)]
     zero = [(1, 1.0), (3, 1.0), (4, 1.0), (5, 1.0), (6, 0.0), (8, 0.0)]
