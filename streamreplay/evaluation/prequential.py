@@ -190,7 +190,7 @@ class Prequential:
         Raises
         ------
         CheckpointError
-            It is of another window, fading factor or ``report_every``.
+            It is of another window, fading factor, ``report_every``, or of other metrics.
         """
         for name, live in self._settings().items():
             expect(name, state.get(name), live)
@@ -262,7 +262,7 @@ class Prequential:
             "report_every": self.report_every,
             "window": self.window,
             "fading": self.fading,
-            "metric_names": [each.name for each in self._metrics],
+            "metric_settings": [each.settings for each in self._metrics],
         }
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:

@@ -548,10 +548,27 @@ class TestRefused:
 
     def test_a_state_of_other_metrics(self) -> None:
         state = Prequential(metrics=[metrics.F1()]).state_dict()
-        with pytest.raises(CheckpointError, match=r"metric_names: saved .*F1.*, this .*MCC"):
+        with pytest.raises(CheckpointError, match=r"metric_settings: saved .*F1.*, this .*MCC"):
             Prequential(metrics=[metrics.MCC()]).load_state_dict(state)
-        with pytest.raises(CheckpointError, match="metric_names: saved"):
+        with pytest.raises(CheckpointError, match="metric_settings: saved"):
             Prequential().load_state_dict(state)
+
+    @pytest.mark.parametrize(
+        ("saved", "live"),
+        [
+            (metrics.FBeta(beta=2), metrics.FBeta(beta=0.5)),
+            (metrics.F1(pos_val="cat"), metrics.F1(pos_val="dog")),
+            (
+                multioutput.MicroAverage(metrics.FBeta(beta=2)),
+                multioutput.MicroAverage(metrics.FBeta(beta=0.5)),
+            ),
+        ],
+        ids=["number", "class", "inside"],
+    )
+    def test_a_state_of_a_metric_made_with_other_settings(self, saved: Any, live: Any) -> None:
+        state = Prequential(metrics={"m": saved}).state_dict()
+        with pytest.raises(CheckpointError, match=r"metric_settings: saved .*m: "):
+            Prequential(metrics={"m": live}).load_state_dict(state)
 
     def test_a_state_of_another_river(self) -> None:
         evaluator = Prequential(metrics=[metrics.RollingROCAUC()])

@@ -54,6 +54,11 @@ class Named:
         """Whether its figure has a meaning for rows of unequal weight."""
         return bool(self.metric.works_with_weights)
 
+    @property
+    def settings(self) -> str:
+        """Its name and how the metric was made, to tell a state of another one."""
+        return f"{self.name}: {_written(self.metric)}"
+
     def fresh(self, **parameters: Any) -> Any:
         """Make such a metric that has seen nothing, with some parameters in place of its own.
 
@@ -126,6 +131,25 @@ def mean_figure(figures: Sequence[Figure]) -> Figure:
     """
     known = [figure for figure in figures if figure is not None]
     return statistics.mean(known) if known and len(known) == len(figures) else None
+
+
+def _written(metric: Any) -> str:
+    """Write a metric with the settings it was made with, those of a metric inside it as well.
+
+    >>> from river import metrics
+    >>> _written(metrics.FBeta(beta=2))
+    'FBeta(beta=2, pos_val=True)'
+    >>> _written(metrics.multioutput.MacroAverage(metrics.MAE()))
+    'MacroAverage(metric=MAE())'
+    """
+    written = []
+    for key in inspect.signature(type(metric)).parameters:
+        value = getattr(metric, key, None)
+        if isinstance(value, bool | int | float | str):
+            written.append(f"{key}={value!r}")
+        elif key == "metric":
+            written.append(f"{key}={_written(value)}")
+    return f"{type(metric).__name__}({', '.join(written)})"
 
 
 def _describe(name: str, metric: Any) -> Named:
