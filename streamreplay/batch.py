@@ -244,22 +244,7 @@ class Batch:
 
     def numbered(self, start: int) -> Batch:
         """Return the same rows with ``t`` counted from ``start``."""
-        t = np.arange(start, start + len(self), dtype=np.int64)
-        # not dataclasses.replace, which takes several times as long: this is done for every batch
-        return Batch(
-            self.x,
-            self.y,
-            t,
-            self.task,
-            self.experience,
-            self.id,
-            self.time,
-            self.target,
-            self.weight,
-            self.held_out,
-            self.notes,
-            self.withheld,
-        )
+        return self._with(np.arange(start, start + len(self), dtype=np.int64), self.withheld)
 
     def learnable(self) -> Batch:
         """Return the rows that may be learned and stored: those that are not withheld.
@@ -274,7 +259,28 @@ class Batch:
         """
         if self.withheld is None:
             return self
-        return replace(self.take(~self.withheld), withheld=None)
+        return self.take(np.flatnonzero(~self.withheld)).withholding(None)
+
+    def withholding(self, mask: NDArray[np.bool_] | None) -> Batch:
+        """Return the same rows, of which those in the mask, bool[n], are not to be learned."""
+        return self._with(self.t, mask)
+
+    def _with(self, t: NDArray[np.int64], withheld: NDArray[np.bool_] | None) -> Batch:
+        # not dataclasses.replace, which takes several times as long: this is done for every batch
+        return Batch(
+            self.x,
+            self.y,
+            t,
+            self.task,
+            self.experience,
+            self.id,
+            self.time,
+            self.target,
+            self.weight,
+            self.held_out,
+            self.notes,
+            withheld,
+        )
 
 
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in ("held_out", "notes"))

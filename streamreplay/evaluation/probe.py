@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
@@ -104,6 +103,7 @@ class Probe(Interludes):
         self._quota = max_size  # most rows of a group; never rises, or old rows would be missing
         self._drawn: list[Batch] = []  # rows withheld since the sample was last cut
         self._drawn_keys: list[NDArray[np.uint64]] = []
+        self._drawn_rows = 0  # in `_drawn`
         self._looked = 0  # position at which it was last asked whether a round is due
         self._boundary = 0  # position of the last change of experience
 
@@ -145,7 +145,7 @@ class Probe(Interludes):
         sample = state["sample"]
         self._sample = None if sample is None else Batch(**sample, held_out="probe")
         self._keys = np.array(state["keys"], np.int64).view(np.uint64)
-        self._drawn, self._drawn_keys = [], []
+        self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
         self._quota = int(state["quota"])
         self._looked, self._boundary = int(state["looked"]), int(state["boundary"])
         self._load(state)
@@ -165,18 +165,20 @@ class Probe(Interludes):
         mask = (keys < self._below) & (batch.y >= 0)
         if not mask.any():
             return batch
-        self._drawn.append(_bare(batch.take(mask)))
-        self._drawn_keys.append(keys[mask])
-        if sum(map(len, self._drawn)) >= self.max_size:
+        rows = np.flatnonzero(mask)
+        self._drawn.append(_bare(batch, rows))
+        self._drawn_keys.append(keys[rows])
+        self._drawn_rows += len(rows)
+        if self._drawn_rows >= self.max_size:
             self._cut()
-        return replace(batch, withheld=mask)
+        return batch.withholding(mask)
 
     def _due(self, experience: int) -> bool:
         before, self._looked = self._looked, self._position
         ended = experience != self._experience
         if self.every is not None:
             return ended or self._position // self.every > self._tested // self.every
-        size = min(len(self._keys) + sum(map(len, self._drawn)), self.max_size)
+        size = min(len(self._keys) + self._drawn_rows, self.max_size)
         left = self.budget * self._position - self._spent  # rows that may still be predicted
         if ended:
             return 0 < size <= left
@@ -200,7 +202,7 @@ class Probe(Interludes):
             return
         parts = self._drawn if self._sample is None else [self._sample, *self._drawn]
         rows, keys = Batch.concat(parts), np.concatenate([self._keys, *self._drawn_keys])
-        self._drawn, self._drawn_keys = [], []
+        self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
         _, last = np.unique(keys[::-1], return_index=True)
         if len(last) < len(keys):  # of rows that came again under their id only the newest stays
             newest = np.sort(len(keys) - 1 - last)
@@ -243,6 +245,14 @@ def _share_out(counts: NDArray[np.int64], size: int) -> int:
     return low
 
 
-def _bare(batch: Batch) -> Batch:
-    """Return rows with nothing but what is needed to ask about them."""
-    return replace(batch, held_out="probe", id=None, time=None, weight=None, notes=None)
+def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:
+    """Return some rows with nothing but what is needed to ask about them."""
+    return Batch(
+        batch.x[rows],
+        batch.y[rows],
+        batch.t[rows],
+        batch.task[rows],
+        batch.experience[rows],
+        target=None if batch.target is None else batch.target[rows],
+        held_out="probe",
+    )

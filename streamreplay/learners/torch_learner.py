@@ -790,8 +790,9 @@ def _of_learned(said: _Opinions | None, mask: NDArray[np.bool_] | None) -> _Opin
     """Return what was said of the rows that are not withheld."""
     if said is None or mask is None:
         return said
-    kept = torch.from_numpy(~mask)
-    return said[0][kept], said[1][kept], said[2][kept]
+    kept = torch.from_numpy(np.flatnonzero(~mask))
+    first, second, features = (each.index_select(0, kept.to(each.device)) for each in said)
+    return first, second, features
 
 
 def _named(method: Method | str | None) -> Method:

@@ -36,7 +36,7 @@ def step_around(
     withheld = incoming.withheld
     if withheld is None:
         return step(rehearsal)
-    said = score(replace(incoming.take(withheld), withheld=None))
+    said = score(incoming.take(withheld).withholding(None))
     if withheld.all():
         return scored(incoming, said)
     rest = step(replace(rehearsal, incoming=incoming.learnable()))
@@ -61,10 +61,9 @@ def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tenso
     >>> in_order(np.array([False, True]), torch.tensor([1]), torch.tensor([0]))
     tensor([0, 1])
     """
-    within = torch.tensor(mask)
-    merged = outside.new_empty((len(mask), *outside.shape[1:]))
-    merged[within], merged[~within] = inside, outside
-    return merged
+    order = np.argsort(~mask, kind="stable")  # where each row of `both` belongs
+    both = torch.cat((inside, outside))
+    return torch.empty_like(both).index_copy_(0, torch.from_numpy(order).to(both.device), both)
 
 
 def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any]) -> NDArray[Any]:
