@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from streamreplay.batch import Report
+from streamreplay.evaluation.latest import MOST
 
 __all__ = ["Inventory"]
 
@@ -68,10 +69,18 @@ class Inventory:
             "position": position,
             **{name: said[name] for name in _FACTS},
             **({"by_class": said["by_class"]} if of_classes else {}),
-            **{by: said[by] for by in ("by_task", "by_experience") if _tells(said[by])},
+            **{by: _largest(said[by]) for by in ("by_task", "by_experience") if _tells(said[by])},
             "ages": said["age"],
             "replays": said["replayed"],
         }
+
+
+def _largest(groups: Mapping[int, Any]) -> dict[int, Any]:
+    """Return the groups with the most rows, of equals the newest, as many as a line may list."""
+    if len(groups) <= MOST:
+        return dict(groups)
+    kept = set(sorted(groups, key=lambda group: (-groups[group]["rows"], -group))[:MOST])
+    return {group: each for group, each in groups.items() if group in kept}
 
 
 def _tells(groups: Mapping[int, Any]) -> bool:

@@ -42,7 +42,10 @@ class LabelScores:
         self._window = Ring(window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one))
         self._last = np.zeros(labels, np.bool_)  # [d]
         self._loss_sum, self._loss_rows = 0.0, 0
-        self.groups: dict[GroupBy, Tally] = {"task": Tally(), "experience": Tally()}
+        self.groups: dict[GroupBy, Tally] = {
+            "task": Tally(endless=True),
+            "experience": Tally(endless=True),
+        }
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in the next rows of one experience."""

@@ -47,8 +47,8 @@ class NumberScores:
         self._last = np.full(outputs, np.nan)  # float64[d], NaN before there is one
         self._total = np.zeros(outputs)  # float64[d], of all targets so far
         self.groups: dict[GroupBy, Tally] = {
-            "task": Tally(np.float64),
-            "experience": Tally(np.float64),
+            "task": Tally(np.float64, endless=True),
+            "experience": Tally(np.float64, endless=True),
         }
 
     def fold(self, rows: Rows, experience: int) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored, objective_of
 from streamreplay.evaluation.fading import Fading
 from streamreplay.evaluation.labelscores import LabelScores
+from streamreplay.evaluation.latest import KEPT, drop_oldest
 from streamreplay.evaluation.named import LabelNames, NamedMetrics, describe
 from streamreplay.evaluation.numberscores import NumberScores
 from streamreplay.evaluation.pending import Pending
@@ -308,6 +309,7 @@ class Prequential:
             return
         hits = scored.prediction[labelled] == scored.incoming.y[labelled]
         self._entry[experience] = float(hits.mean())
+        drop_oldest(self._entry, KEPT)
 
     def _end(self) -> tuple[dict[str, Any], ...]:
         return self._finish(end=self._experience is not None)

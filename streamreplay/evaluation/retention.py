@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Objective, Sample, Scored
 from streamreplay.evaluation.errors import mean_of
+from streamreplay.evaluation.latest import KEPT, drop_oldest
 from streamreplay.evaluation.rounds import make_round
 from streamreplay.evaluation.stability import Curve, Stability, load_scores, save_scores
 from streamreplay.stage import State
@@ -18,7 +19,6 @@ from streamreplay.stage import State
 __all__ = ["Retention"]
 
 _LEAST = 20  # rows of a class or experience in a probe before it is compared: few rows are luck
-_MOST = 200  # rows of R that are kept: a stream can have experiences without end
 
 
 class Retention:
@@ -176,9 +176,9 @@ class Retention:
     def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
         sign = self._round.sign
         self._matrix[i] = scores
-        if len(self._matrix) > _MOST:
-            del self._matrix[next(iter(self._matrix))]
         self._ended[i] = scores.get(i, nan)
+        drop_oldest(self._matrix)
+        drop_oldest(self._ended, KEPT)
         learned = [j for j in scores if j in self._ended]
         earlier = [j for j in learned if j != i]
         skill = {j: sign * score for j, score in scores.items()}  # more of it is better
@@ -192,6 +192,8 @@ class Retention:
         # until an experience ends, its latest score at the end of another is that before it began
         self._ahead |= {j: score for j, score in scores.items() if j not in self._ended}
         _raise_to(self._best, skill)
+        drop_oldest(self._best, KEPT)
+        drop_oldest(self._ahead, KEPT)
         return means
 
     def _look_ahead(self, ahead: Mapping[int, float]) -> float | None:

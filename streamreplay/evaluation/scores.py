@@ -49,8 +49,8 @@ class Scores:
         self._no_change, self._majority = NoChange(), Majority()
         self.groups: dict[GroupBy, Tally] = {
             "class": Tally(),
-            "task": Tally(),
-            "experience": Tally(),
+            "task": Tally(endless=True),
+            "experience": Tally(endless=True),
         }
         self._predicted = Tally()
 

@@ -90,7 +90,8 @@ class Stability:
         """Begin to watch what comes behind a boundary."""
         self._since, self._lowest, self._recovered = position, None, None
         self._before = {j: skill[j] for j in (*self._before, ended) if j in skill}
-        self._worst.pop(ended, None)  # its lowest is looked for from here on
+        # of the one that ended, the lowest is looked for from here on
+        self._worst = {j: self._worst[j] for j in self._before if j in self._worst and j != ended}
 
     def state_dict(self) -> State:
         """Return what is compared with."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
+from streamreplay.evaluation.latest import drop_oldest
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State
 
@@ -18,12 +19,15 @@ __all__ = ["Tally", "by_groups", "ratio", "with_others"]
 class Tally:
     """Counts rows and hits for each id, in total and since the last mark.
 
-    Ids are any int64; memory grows with the number of different ones.
+    Ids are any int64; memory grows with the number of different ones, or ends with the last `MOST`
+    that had rows: one that was dropped and comes again is counted from there on.
 
     Parameters
     ----------
     dtype : dtype
         Of the counts: float64 to add up errors in place of hits.
+    endless : bool
+        Whether there may be ids without end, so that the oldest are to be dropped.
 
     Examples
     --------
@@ -33,8 +37,12 @@ class Tally:
     {3: {'rows': 2, 'accuracy': 0.5}, 7: {'rows': 1, 'accuracy': 1.0}}
     """
 
-    def __init__(self, dtype: type[np.int64 | np.float64] = np.int64) -> None:
-        self._slot: dict[int, int] = {}
+    def __init__(
+        self, dtype: type[np.int64 | np.float64] = np.int64, *, endless: bool = False
+    ) -> None:
+        self._endless = endless
+        self._slot: dict[int, int] = {}  # in order of first sight, or of the last rows if endless
+        self._free: list[int] = []  # slots of ids that were dropped
         self._counts: NDArray[Any] = np.zeros(
             (8, 4), dtype
         )  # [slot, (rows, hits, rows and hits at the mark)]
@@ -68,6 +76,8 @@ class Tally:
         self._counts[slots, 1] += np.add.reduceat(
             hits[index.order], index.starts, dtype=self._counts.dtype
         )
+        if self._endless:
+            self._drop()
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows counted for each id, int64[g]; 0 for one never seen."""
@@ -85,6 +95,7 @@ class Tally:
     def clear(self) -> None:
         """Forget everything."""
         self._slot.clear()
+        self._free.clear()
         self._counts[:] = 0
 
     def scores(self) -> dict[int, dict[str, Any]]:
@@ -107,10 +118,10 @@ class Tally:
         }
 
     def state_dict(self) -> State:
-        """Return ids, int64[g], in order of first sight, and their counts, int64[g, 4]."""
+        """Return ids, int64[g], in their order, and their counts, int64[g, 4]."""
         return {
             "ids": np.array(list(self._slot), np.int64),
-            "counts": self._counts[: len(self._slot)].copy(),
+            "counts": self._counts[list(self._slot.values())],
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -121,12 +132,27 @@ class Tally:
 
     def _slots(self, ids: NDArray[np.int64]) -> list[int]:
         slot = self._slot
-        slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
+        if self._endless:
+            for key in ids.tolist():
+                place = slot.pop(key) if key in slot else self._new_slot()
+                slot[key] = place
+            slots = [slot[key] for key in ids.tolist()]
+        else:
+            slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
         if len(slot) > len(self._counts):
             larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), self._counts.dtype)
             larger[: len(self._counts)] = self._counts
             self._counts = larger
         return slots
+
+    def _new_slot(self) -> int:
+        return self._free.pop() if self._free else len(self._slot)
+
+    def _drop(self) -> None:
+        dropped = drop_oldest(self._slot)
+        if dropped:
+            self._counts[dropped] = 0
+            self._free += dropped
 
     def _sorted(self) -> list[tuple[int, list[Any]]]:
         counts = self._counts.tolist()

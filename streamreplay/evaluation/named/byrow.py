@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.errors import CheckpointError
+from streamreplay.evaluation.latest import touch
 from streamreplay.evaluation.named.feeds import fed, parts_of, values_of
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of, mean_figure
 from streamreplay.evaluation.pending import Rows
@@ -56,7 +57,7 @@ class RowMetrics:
         self._window.extend(**{name: getattr(rows, name) for name in self._window.names})
         self._tell(self._total, rows)
         for by, group, part in parts_of(rows.task, experience):
-            metrics = self._groups[by].setdefault(group, self._nothing())
+            metrics = touch(self._groups[by], group, self._nothing)
             self._tell(metrics, rows if part is None else rows.take(part))
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
@@ -67,9 +68,10 @@ class RowMetrics:
         total, recent = self._figures(self._total), self._figures(window)
         return {name: (total[name], recent[name], None) for name in total}
 
-    def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
-        """Return each metric of all rows of each group."""
-        return {group: self._figures(metrics) for group, metrics in self._groups[by].items()}
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        metrics = self._groups[by].get(group)
+        return {} if metrics is None else self._figures(metrics)
 
     def state_dict(self) -> State:
         """Return the objects as bytes, and what wrote them."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.fading import Fading
+from streamreplay.evaluation.latest import touch
 from streamreplay.evaluation.named.feeds import parts_of
 from streamreplay.evaluation.named.joint import Cells, Joint, counted, pair
 from streamreplay.evaluation.named.kinds import Figure, Named, figure_of
@@ -43,7 +44,6 @@ class MatrixMetrics:
         self._groups: dict[GroupBy, dict[int, Joint]] = {"task": {}, "experience": {}}
         self._window = Ring(window, code=np.empty(0, np.int64))  # -1 where nothing was predicted
         self._views = _Views(named, index_of)
-        self._said: dict[tuple[GroupBy, int], tuple[float, dict[str, Figure]]] = {}
 
     def fold(self, rows: Rows, experience: int) -> None:
         """Take in labelled rows of one experience."""
@@ -60,7 +60,7 @@ class MatrixMetrics:
         self._faded.decay(self._fading.decay(len(codes)))
         self._faded.add_pairs(*counted(codes, self._fading.weights(len(codes))))
         for by, group, part in parts_of(task, experience):
-            joint = self._groups[by].setdefault(group, Joint())
+            joint = touch(self._groups[by], group, Joint)
             joint.add_pairs(*(pairs if part is None else counted(codes[part])))
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
@@ -74,16 +74,10 @@ class MatrixMetrics:
         )
         return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
 
-    def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
-        """Return each metric of all rows of each group."""
-        found = {}
-        for group, joint in self._groups[by].items():
-            rows, figures = self._said.get((by, group), (-1.0, {}))
-            if joint.rows != rows:  # what did not change is not computed again
-                figures = self._views.of(joint.cells())
-                self._said[by, group] = joint.rows, figures
-            found[group] = figures
-        return found
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        joint = self._groups[by].get(group)
+        return {} if joint is None else self._views.of(joint.cells())
 
     def state_dict(self) -> State:
         """Return all counts."""
@@ -102,7 +96,6 @@ class MatrixMetrics:
         self._total.load_state_dict(state["total"])
         self._faded.load_state_dict(state["faded"])
         self._window.load_state_dict(state["window"])
-        self._said.clear()
         self._views.forget()
         for by, groups in self._groups.items():
             groups.clear()

@@ -74,9 +74,10 @@ class MeanMetrics:
         views = [self._figures(means) for means in (self._sums.total, window, faded)]
         return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
 
-    def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
-        """Return each metric of all rows of each group."""
-        return {group: self._figures(means) for group, means in self._sums.groups[by].items()}
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        means = self._sums.groups[by].get(group)
+        return {} if means is None else self._figures(means)
 
     def state_dict(self) -> State:
         """Return all rows and means."""

@@ -22,6 +22,7 @@ LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] 
 """What the stream calls its classes, by index, or who knows it as far as labels have come."""
 
 _NONE = (None, None, None)
+_GROUPS: tuple[GroupBy, ...] = ("task", "experience")
 
 _Family: TypeAlias = MatrixMetrics | ThresholdMetric | MeanMetrics | RowMetrics
 
@@ -61,10 +62,14 @@ class NamedMetrics:
         )
         self._classes: set[int] = set()  # at most three, if a metric is of two
         self._of_two = any(each.feed == "score" for each in named)
-        fit = [each for each in named if each.objective == objective]
+        self._fit = fit = [each for each in named if each.objective == objective]
         ways: dict[Way, list[Named]] = {}
         for each in fit:
             ways.setdefault(each.way, []).append(each)
+        # what was said of groups, and whose rows changed since: the rest is not computed again
+        self._said: dict[GroupBy, dict[int, dict[str, Figure]]] = {by: {} for by in _GROUPS}
+        self._changed: dict[GroupBy, set[int]] = {by: set() for by in _GROUPS}
+        self._given: list[Any] = []  # the circumstances in which it was said
         self._families: dict[str, _Family] = {}
         if "matrix" in ways:
             self._families["matrix"] = MatrixMetrics(ways["matrix"], window, fading, self._index_of)
@@ -99,18 +104,26 @@ class NamedMetrics:
         if self._of_two and len(self._classes) < 3:
             self._classes.update(rows.y.tolist(), rows.prediction.tolist())
             self._classes = set(sorted(self._classes - {-1})[:3])
+        self._changed["task"].update(rows.task.tolist())
+        self._changed["experience"].add(experience)
         for family in self._families.values():
             family.fold(rows, experience)
 
     def add_to(self, record: dict[str, Any]) -> None:
         """Put all figures into a record, and those of its groups into their entries."""
         record["metrics"] = self.record()
-        groups: tuple[GroupBy, ...] = ("task", "experience")
-        for by in groups:
+        given = self._circumstances()
+        for by in _GROUPS:
             entries = record.get(f"by_{by}", {})
-            found = self.by_group(by) if entries else {}
-            for group, entry in entries.items():
-                entry["metrics"] = found.get(group) or {each.name: None for each in self._all}
+            said = self._said[by] if given == self._given else {}
+            kept = said.keys() - self._changed[by]
+            self._said[by] = {
+                group: said[group] if group in kept else self._of(by, group) for group in entries
+            }
+            self._changed[by].clear()
+            for group, figures in self._said[by].items():
+                entries[group]["metrics"] = dict(figures)
+        self._given = given
 
     def record(self) -> dict[str, Figure]:
         """Return each metric's figure, that of the window, and that with fading weights."""
@@ -126,18 +139,6 @@ class NamedMetrics:
                 record[each.name + suffix] = figure
         return record
 
-    def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
-        """Return each metric's figure of each group's rows."""
-        parts = [family.by_group(by) for family in self._families.values()]
-        found: dict[int, dict[str, Figure]] = {}
-        for group in dict.fromkeys(chain.from_iterable(parts)):
-            figures = dict(chain.from_iterable(part.get(group, {}).items() for part in parts))
-            found[group] = {
-                each.name: None if self._undefined(each) else figures.get(each.name)
-                for each in self._all
-            }
-        return found
-
     def state_dict(self) -> State:
         """Return the state of each family."""
         return {
@@ -148,8 +149,23 @@ class NamedMetrics:
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same metrics, window and fading factor."""
         self._classes = set(state["classes"])
+        for by in _GROUPS:
+            self._said[by], self._changed[by] = {}, set()
         for name, family in self._families.items():
             family.load_state_dict(state["families"][name])
+
+    def _of(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group."""
+        parts = (family.of_group(by, group).items() for family in self._families.values())
+        found = dict(chain.from_iterable(parts))
+        return {
+            each.name: None if self._undefined(each) else found.get(each.name) for each in self._all
+        }
+
+    def _circumstances(self) -> list[Any]:
+        """Return what figures depend on beside the rows: which classes are the positive ones."""
+        binary = [each for each in self._fit if each.binary]
+        return [(self._index_of(each.positive), self._undefined(each)) for each in binary]
 
     def _undefined(self, named: Named) -> bool:
         return named.feed == "score" and len(self._classes) > 2

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
+from streamreplay.evaluation.latest import touch
 from streamreplay.evaluation.ring import Ring
 from streamreplay.stage import State
 
@@ -34,7 +35,7 @@ class Sums:
 
     def of(self, by: GroupBy, group: int) -> NDArray[np.float64]:
         """Return the sums of a group, to be added to."""
-        return self.groups[by].setdefault(group, self.empty())
+        return touch(self.groups[by], group, self.empty)
 
     def state_dict(self) -> State:
         """Return all sums, and the window."""

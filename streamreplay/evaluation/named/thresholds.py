@@ -69,12 +69,10 @@ class ThresholdMetric:
         total, window, faded = map(self._figure, tables)
         return {self._named.name: (total, window, faded)}
 
-    def by_group(self, by: GroupBy) -> dict[int, dict[str, Figure]]:
-        """Return the metric of all rows of each group."""
-        return {
-            group: {self._named.name: self._figure(table)}
-            for group, table in self._sums.groups[by].items()
-        }
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return the metric of all rows of a group; nothing where none is kept."""
+        table = self._sums.groups[by].get(group)
+        return {} if table is None else {self._named.name: self._figure(table)}
 
     def state_dict(self) -> State:
         """Return all counts."""

@@ -1,0 +1,171 @@
+"""Tasks and experiences without end: what is kept of them, and what a line lists, has an end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from river import metrics as river_metrics
+
+from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
+from streamreplay.batch import Batch, Report, Scored
+from streamreplay.evaluation import latest, tally
+from streamreplay.evaluation.latest import MOST
+from streamreplay.evaluation.retention import Retention
+from streamreplay.evaluation.tally import Tally
+
+Record = dict[str, Any]
+
+metrics: Any = river_metrics  # its constructors have no types
+
+
+@given(
+    blocks=st.lists(
+        st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=6), max_size=20
+    ),
+    marks=st.sets(st.integers(0, 20)),
+    resumed=st.sets(st.integers(0, 20)),
+)
+def test_a_tally_keeps_the_groups_that_had_rows_last(
+    blocks: list[list[tuple[int, bool]]], marks: set[int], resumed: set[int]
+) -> None:
+    """The reference: a list of the rows of each group, in order of the groups' last rows."""
+    kept: dict[int, list[bool]] = {}
+    recent: dict[int, int] = {}  # rows at the mark
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "drop_oldest", lambda slots: latest.drop_oldest(slots, 3))
+        live = Tally(endless=True)
+        for number, block in enumerate(blocks):
+            live.add(*(np.array(column) for column in zip(*block, strict=True)))
+            for group in sorted({group for group, _ in block}):
+                kept[group] = kept.pop(group, []) + [hit for g, hit in block if g == group]
+            for group in list(kept)[:-3]:
+                kept.pop(group)
+                recent.pop(group, None)
+            if number in marks:
+                live.mark()
+                recent = {group: len(hits) for group, hits in kept.items()}
+            if number in resumed:
+                state, live = copy.deepcopy(live.state_dict()), Tally(endless=True)
+                live.load_state_dict(state)
+            found = live.recent_scores()
+            assert list(found) == sorted(kept)
+            for group, hits in kept.items():
+                assert found[group]["rows"] == len(hits)
+                assert found[group]["accuracy"] == sum(hits) / len(hits)
+                assert found[group]["rows_recent"] == len(hits) - recent.get(group, 0)
+
+
+def stream(size: int, n: int = 3000) -> Iterator[Scored]:
+    """Cut rows of 300 experiences and 700 tasks, some of which come again."""
+    rng = np.random.default_rng(0)
+    y, said = rng.integers(0, 2, (2, n))
+    experience = np.arange(n) // 10 % 250
+    task = np.where(rng.random(n) < 0.2, rng.integers(0, 9, n), np.arange(n) // 4)
+    edges = sorted({*range(0, n, size), *range(0, n, 10), n})
+    for start, stop in pairwise(edges):
+        rows = slice(start, stop)
+        batch = Batch.from_arrays(
+            np.zeros((stop - start, 1)),
+            y[rows],
+            start=start,
+            task=task[rows],
+            experience=experience[rows],
+        )
+        zeros = np.zeros(stop - start, np.float32)
+        yield Scored(batch, said[rows], zeros, zeros, square_sum=zeros)
+
+
+def evaluator() -> Prequential:
+    by_name = [metrics.CohenKappa(), metrics.LogLoss(), metrics.RollingROCAUC()]
+    return Prequential(report_every=500, window=100, metrics=by_name)
+
+
+def records(reports: Iterable[Report]) -> list[Record]:
+    return [record for report in reports for record in report.metrics]
+
+
+def test_scores_are_of_the_last_groups_at_any_cut() -> None:
+    found = records(evaluator()(stream(3000)))
+    assert found == records(evaluator()(stream(7)))
+    for record in found:
+        for by in ("by_task", "by_experience"):
+            groups = record.get(by, {})
+            assert len(groups) <= MOST
+            assert all(
+                each["metrics"].keys() == {"CohenKappa", "LogLoss", "RollingROCAUC"}
+                for each in groups.values()
+            )
+    last = found[-1]
+    assert (len(last["by_task"]), len(last["by_experience"])) == (MOST, MOST)
+    assert min(last["by_task"]) == 0  # comes again and again
+    assert max(last["by_task"]) == 749
+    assert list(last["by_experience"]) == [*range(50), *range(100, 250)]
+    assert all(each["metrics"]["LogLoss"] is not None for each in last["by_experience"].values())
+    # what was dropped and came again is counted anew
+    assert {each["rows"] for each in last["by_experience"].values()} == {10}
+
+
+def test_a_run_that_goes_on_drops_the_same_groups() -> None:
+    parts = list(stream(50))
+    whole = evaluator()
+    want = records(whole(parts))
+    for cut in (70, 200, 299):
+        first, second = evaluator(), evaluator()
+        running = first(iter(parts[:cut]))
+        before = records(next(running) for _ in range(cut))
+        second.load_state_dict(copy.deepcopy(first.state_dict()))
+        assert before + records(second(parts[cut:])) == want
+
+
+def test_a_class_that_gets_a_name_later_changes_what_is_said_of_older_groups() -> None:
+    names = ["a"]
+    asked: Any = {"metrics": [metrics.F1(pos_val="b")], "label_names": lambda: names}
+    one, other = (Prequential(report_every=10, **asked) for _ in range(2))
+    zeros = np.zeros(10, np.float32)
+    parts = []
+    for i, y in enumerate((0, 0, 1)):
+        batch = Batch.from_arrays(np.zeros((10, 1)), [y] * 10, start=10 * i, experience=i)
+        parts.append(Scored(batch, np.zeros(10, np.int64), zeros, zeros))
+    running = one(iter(parts))
+    before = records([next(running), next(running)])
+    assert before[-1]["by_experience"][0]["metrics"] == {"F1": None}
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    names.append("b")
+    whole = records(running)
+    assert whole == records(other(parts[2:]))
+    assert whole[-1]["by_experience"][0]["metrics"] == {"F1": 0.0}
+
+
+def test_a_line_about_a_buffer_lists_the_largest_groups() -> None:
+    buffer = ReservoirSamplingBuffer(2000)
+    experience = np.concatenate([np.arange(500), np.repeat(np.arange(3), 5)])
+    buffer.update(Batch.from_arrays(np.zeros((515, 1)), np.zeros(515, int), experience=experience))
+    record = {"kind": "prequential", "position": 515}
+    (report,) = Inventory(buffer.describe)([Report(None, (record,))])
+    listed = report.metrics[-1]["by_experience"]
+    assert list(listed) == [0, 1, 2, *range(303, 500)]
+    assert listed[0]["rows"] == 6
+
+
+def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamreplay.evaluation.retention.KEPT", 4)
+    retention = Retention("probe")
+    for i in range(9):
+        rows = np.repeat([i - 1, i], 30)[30 * (i == 0) :]
+        batch = Batch.from_arrays(
+            np.zeros((len(rows), 1)), np.zeros(len(rows), int), experience=rows
+        )
+        zeros = np.zeros(len(rows), np.float32)
+        retention.add(Scored(batch, np.where(np.arange(len(rows)) % 3, 0, 1), zeros, zeros), 60 * i)
+        record = retention.close(60 * i, i, end=True, seen=lambda _: True)
+        assert (record["forgetting"] is None) == (i == 0)
+    state = retention.state_dict()
+    assert state["ended"]["ids"].tolist() == state["best"]["ids"].tolist() == [5, 6, 7, 8]
+    assert state["stability"]["worst"]["ids"].tolist() == [7]
