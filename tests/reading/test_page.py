@@ -224,6 +224,7 @@ def test_many_classes_experiences_and_runs_fit(tmp_path: Path) -> None:
     charts = {chart.name: chart for chart in report.charts}
     assert {"classes-3", "retention-classes-3", "matrix-3", "buffer-3"} < set(charts)
     assert not [name for name in charts if name.endswith("-4")]
+    assert "experiences ended, too many to mark them" in charts["predictions"].caption
     table = charts["retention-classes"].table
     assert table is not None
     assert len(table.rows) == 40

@@ -15,6 +15,7 @@ from streamreplay.reading.scores import compact, tick
 from streamreplay.reading.trace import Trace
 
 __all__ = [
+    "MOST_MARKS",
     "Line",
     "cut",
     "draw_lines",
@@ -25,7 +26,9 @@ __all__ = [
     "share_axis",
 ]
 
-_MOST_MARKS = 40  # boundaries or drifts drawn as lines; more of them only as ticks
+MOST_MARKS = 40
+"""Boundaries, or drifts, that are drawn as lines across a chart."""
+
 _EVENTS = ("end of an experience", "warning", "drift")
 _NAME = 18  # letters of a name on an axis
 
@@ -115,7 +118,7 @@ def mark_stream(canvas: Canvas, axes: Any, trace: Trace, *, drifts: bool = True)
     """Mark where experiences ended and where the stream was found to drift."""
     last = float(trace.last["position"])
     ends = [at for at, _ in trace.ends if at < last]
-    if len(ends) <= _MOST_MARKS:
+    if len(ends) <= MOST_MARKS:
         for place, at in enumerate(ends):
             name = _EVENTS[0] if place == 0 else None
             axes.axvline(at, color=canvas.ink["soft"], linewidth=0.8, alpha=0.55, label=name)
@@ -139,7 +142,7 @@ def mark_stream(canvas: Canvas, axes: Any, trace: Trace, *, drifts: bool = True)
                 clip_on=False,
                 label=level,
             )
-            if level == "drift" and len(marks) <= _MOST_MARKS:
+            if level == "drift" and len(marks) <= MOST_MARKS:
                 for each in marks:
                     axes.axvline(each, color=canvas.ink[colour], linewidth=1, linestyle=(0, (3, 2)))
 

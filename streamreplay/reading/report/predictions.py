@@ -12,6 +12,7 @@ from streamreplay.reading.report.areas import Map, colour_bar, draw_map
 from streamreplay.reading.report.chart import Canvas, Chart, Section, Table
 from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.plots import (
+    MOST_MARKS,
     Line,
     draw_lines,
     legend,
@@ -100,7 +101,10 @@ def _score_chart(cases: Sequence[Case]) -> Chart | None:
         legend(canvas, axes)
 
     ends = "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
-    marks = " Vertical lines: ends of experiences." if first.ends[:-1] else ""
+    boundaries = len(first.ends[:-1])
+    marks = " Vertical lines: ends of experiences." if boundaries else ""
+    if boundaries > MOST_MARKS:
+        marks = f" {boundaries:,} experiences ended, too many to mark them."
     marks += " Triangles: detected drifts." if first.drifts else ""
     window = first.job.get("evaluator", {}).get("window", 1000)
     return Chart(
