@@ -16,7 +16,7 @@ from streamreplay.run.folder import RunFolder
 from streamreplay.run.jsonlines import Mark
 from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import headline, metrics_line, named_record, report_lines
+from streamreplay.run.records import headline, named_record, report_lines
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks import Sinks, open_sinks
 from streamreplay.run.summary import how_to_resume, listed
@@ -207,12 +207,12 @@ class _Run:
             if folder is not None and folder.predictions is not None:
                 folder.predictions.write(lines)
         self._tell_drifts(report)
-        metrics = [metrics_line(record, labels, outputs) for record in report.metrics]
-        if metrics:
-            self._log_metrics(report, b"".join(metrics))
-            if self.sinks:
-                self.sinks.write([named_record(r, labels, outputs) for r in report.metrics])
-        out = {"predictions": lines, "metrics": b"".join(metrics)}.get(emit)
+        named = [named_record(record, labels, outputs) for record in report.metrics]
+        metrics = b"".join(map(dump_line, named))
+        if named:
+            self._log_metrics(report, metrics)
+            self.sinks.write(named)
+        out = {"predictions": lines, "metrics": metrics}.get(emit)
         if out:
             self.output.write(out)
         buffered = None if self.buffer is None else len(self.buffer)

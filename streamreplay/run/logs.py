@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 VERSION = 1
-"""The latest version of the log's format that can be read."""
+"""Of the format of all four logs, as they are written and read. A field that is added, or a new
+kind of record, leaves it as it is; it goes up when a field goes, changes its name or comes to mean
+something else."""
 
 NumberedLine = tuple[Path, int, bytes]
 """A file, the number of a line in it, 1 for the first, and the line."""

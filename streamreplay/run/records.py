@@ -8,14 +8,12 @@ from itertools import chain
 from typing import Any, Protocol
 
 from streamreplay.batch import Batch, Report, Scored
-from streamreplay.run.logs import dump_line
-from streamreplay.run.logschema import VERSION
+from streamreplay.run.logs import VERSION, dump_line
 
 __all__ = [
     "Names",
     "class_names",
     "headline",
-    "metrics_line",
     "named_record",
     "prediction_lines",
     "report_lines",
@@ -28,13 +26,6 @@ class Names(Protocol):
     @property
     def names(self) -> list[int | str]:
         """All names, in order of their indices."""
-
-
-def metrics_line(
-    record: Mapping[str, Any], labels: Names, outputs: Sequence[str] | None = None
-) -> bytes:
-    """Write a log record as a line of metrics.jsonl."""
-    return dump_line(named_record(record, labels, outputs))
 
 
 def named_record(

@@ -21,7 +21,7 @@ from streamreplay.run import inspection
 from streamreplay.run.clock import Clock
 from streamreplay.run.logs import EventLog, OutputClosed, StandardOutput, dump_line
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import metrics_line, prediction_lines
+from streamreplay.run.records import named_record, prediction_lines
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.tables import compare, keep_last
 
@@ -82,7 +82,7 @@ def test_records_name_their_classes() -> None:
         "by_class": {1: {"rows": 3}, 0: {"rows": 1}},
         "by_task": {5: 1},
     }
-    line = json.loads(metrics_line(record, Labels(["cat", 7])))
+    line = json.loads(dump_line(named_record(record, Labels(["cat", 7]))))
     assert line == {
         "kind": "prequential",
         "v": 1,

@@ -8,10 +8,11 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from streamreplay.run.logs import VERSION
 from streamreplay.run.logschema import files, prequential, retention, stream
-from streamreplay.run.logschema.base import VERSION, Line
+from streamreplay.run.logschema.base import Line
 
-__all__ = ["KINDS", "LOGS", "VERSION", "log_schema"]
+__all__ = ["KINDS", "LOGS", "log_schema"]
 
 KINDS: Mapping[str, tuple[type[Line], ...]] = {
     "prequential": (

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
-    "VERSION",
     "Bytes",
     "Id",
     "Line",
@@ -21,10 +20,6 @@ __all__ = [
     "Signed",
     "absent",
 ]
-
-VERSION = 1
-"""Of the format of all four logs. A field that is added, or a new kind of record, leaves it as it
-is; it goes up when a field goes, changes its name or comes to mean something else."""
 
 
 def _unit(unit: str, **rule: Any) -> Any:

@@ -45,9 +45,6 @@ class Sinks:
         self.outcome: Outcome = "failed"
         """How the run has ended, for `close`."""
 
-    def __bool__(self) -> bool:
-        return bool(self._sinks)
-
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Hand on some records."""
         for sink in list(self._sinks):
