@@ -37,16 +37,13 @@ class Boost:
         self._lasting = 1.0
         self._passing = 1.0
         self._left = 0  # rows for which the passing one still holds
+        self.used = False
+        """Whether the factor ever was another than 1."""
 
     @property
     def factor(self) -> float:
         """What the next batch is learned with."""
         return self._lasting * self._passing if self._left > 0 else self._lasting
-
-    @property
-    def used(self) -> bool:
-        """Tell whether the factor ever was another than 1."""
-        return (self._lasting, self._passing) != (1.0, 1.0)
 
     def set(self, factor: float, rows: int | None = None) -> None:
         """Multiply from the next batch on.
@@ -67,6 +64,7 @@ class Boost:
             self._lasting *= factor
         else:
             self._passing, self._left = float(factor), rows
+        self.used = self.used or self.factor != 1.0
 
     def passed(self, rows: int) -> None:
         """Count the rows of a batch that was learned with it."""
@@ -74,12 +72,18 @@ class Boost:
 
     def state_dict(self) -> State:
         """Return both factors, and the rows that are left."""
-        return {"lasting": self._lasting, "passing": self._passing, "left": self._left}
+        return {
+            "lasting": self._lasting,
+            "passing": self._passing,
+            "left": self._left,
+            "used": self.used,
+        }
 
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
+    def load_state_dict(self, state: State | None) -> None:
+        """Take over a state; None is that of a stage saved before there were factors."""
+        state = state or Boost().state_dict()
         self._lasting, self._passing = float(state["lasting"]), float(state["passing"])
-        self._left = int(state["left"])
+        self._left, self.used = int(state["left"]), bool(state.get("used", True))
 
 
 def check_boost(factor: float, rows: int | None) -> None:

@@ -142,6 +142,22 @@ def test_a_module_that_is_trained_afresh_has_the_scaled_rate() -> None:
     assert rates == [0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 0.5]
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_rate_that_was_scaled_back_is_what_it_was(*, resumed: bool) -> None:
+    learner = TorchLearner(linear(), partial(SGD, lr=0.5))
+    list(learner(stream(8)))
+    learner.scale_lr(2.0)
+    list(learner(stream(8)))
+    assert rate(learner) == 1.0
+    learner.scale_lr(0.5)
+    if resumed:
+        state = copy.deepcopy(learner.state_dict())
+        learner = TorchLearner(linear(), partial(SGD, lr=0.5))
+        learner.load_state_dict(state)
+    list(learner(stream(8)))
+    assert rate(learner) == 0.5
+
+
 def test_states_of_before_have_no_boost() -> None:
     mixer, learner = Mixer(3), TorchLearner(linear(), partial(SGD, lr=0.5))
     list(learner(stream(8)))

@@ -276,7 +276,7 @@ class Trainer:
                 part.load_state_dict(state[name], live)  # type: ignore[union-attr]
         if _given("scheduler", state["scheduler"], self.scheduler):
             self.scheduler.load_state_dict(state["scheduler"])  # type: ignore[union-attr]
-        self.boost.load_state_dict(state.get("boost") or Boost().state_dict())
+        self.boost.load_state_dict(state.get("boost"))
 
     # -- what may be a user's own function; a job goes by their names --------------
 

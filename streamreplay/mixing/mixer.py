@@ -118,7 +118,7 @@ class Mixer:
         return self._times(self.batch_size_mem)
 
     def _times(self, rows: int) -> int:
-        return round(rows * self._boost.factor) if self._boost.used else rows
+        return round(rows * self._boost.factor)
 
     def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
         """Add to each rehearsal which rows of memory to learn from."""
@@ -187,4 +187,4 @@ class Mixer:
         expect("candidates", state.get("candidates"), self.candidates)
         load_rng_state("rng", self._rng, state["rng"])
         self._turn = int(state["turn"])
-        self._boost.load_state_dict(state.get("boost") or Boost().state_dict())
+        self._boost.load_state_dict(state.get("boost"))
