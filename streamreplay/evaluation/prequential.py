@@ -161,10 +161,7 @@ class Prequential:
     def summary(self) -> dict[str, Any]:
         """Return the prequential record as of now, without writing it to the log."""
         scores, named = copy.deepcopy(self._scores), copy.deepcopy(self._named)
-        rows, experience = self._pending.columns(), self._experience or 0
-        scores.fold(rows, experience)
-        if named is not None:
-            named.fold(rows.labelled(), experience)
+        self._fold_pending(scores, named)
         return self._record(scores, named)
 
     def state_dict(self) -> State:
@@ -350,13 +347,19 @@ class Prequential:
                 self._fold()
 
     def _fold(self) -> None:
-        rows, experience = self._pending.columns(), self._experience or 0
-        self._scores.fold(rows, experience)
-        if self._named is not None:
-            self._named.fold(rows.labelled(), experience)
+        self._fold_pending(self._scores, self._named)
         self._folded += self._pending.rows
         self._pending.rows = 0
         self._set_limit()
+
+    def _fold_pending(
+        self, scores: Scores | NumberScores | LabelScores, named: NamedMetrics | None
+    ) -> None:
+        """Take the pending rows into scores: one's own, or a copy of them."""
+        rows, experience = self._pending.columns(), self._experience or 0
+        scores.fold(rows, experience)
+        if named is not None:
+            named.fold(rows.labelled(), experience)
 
     def _set_limit(self) -> None:
         # Depends on row counts and experience ends alone: any cut of the stream folds alike.

@@ -43,6 +43,7 @@ class Retention:
         self, sample: Sample = "test", objective: Objective = "classes", outputs: int = 1
     ) -> None:
         self.sample = sample
+        self._least = _LEAST if sample == "probe" else 1  # rows of what is compared
         self._round = make_round(objective, outputs)
         self._row = -1  # t of the last row of the round
         self._probed = 0  # rows ever predicted
@@ -109,8 +110,8 @@ class Retention:
             Of experiences that have begun: the score of their first rows, for a sample that has
             none of their rows before.
         """
-        name, least = self._round.name, _LEAST if self.sample == "probe" else 1
-        scores, total = self._round.by_experience(least), self._round.total()
+        name = self._round.name
+        scores, total = self._round.by_experience(self._least), self._round.total()
         details = self._round.details(seen)
         worst, gap = self._stability.look(position, experience, scores, end=end)
         learned = self._learn(experience, scores) if end and experience is not None else {}
@@ -201,8 +202,8 @@ class Retention:
         return mean_of([ahead[j] for j in list(self._ended)[1:] if j in ahead])
 
     def _forget(self, by_class: dict[int, dict[str, Any]]) -> float | None:
-        least = _LEAST if self.sample == "probe" else 1
-        accuracy = {y: each["accuracy"] for y, each in by_class.items() if each["rows"] >= least}
+        enough = {y: each for y, each in by_class.items() if each["rows"] >= self._least}
+        accuracy = {y: each["accuracy"] for y, each in enough.items()}
         lost = [self._class_best[y] - accuracy[y] for y in accuracy if y in self._class_best]
         _raise_to(self._class_best, accuracy)
         return mean_of(lost)

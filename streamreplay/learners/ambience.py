@@ -64,6 +64,15 @@ class OwnRandomness:
             self._active = False
             self.load_state_dict(self._swap(outer))
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Have this state afterwards as it was before the block."""
+        before = self.state_dict()
+        try:
+            yield
+        finally:
+            self.load_state_dict(before)
+
     def state_dict(self) -> State:
         """Return the states: cpu uint8[n], cuda uint8[n] or None."""
         return {"cpu": self._cpu, "cuda": self._cuda}

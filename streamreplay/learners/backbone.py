@@ -118,12 +118,9 @@ class Backbone:
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
         """Yield each batch with its features in place of its rows."""
         for batch in stream:
-            if not batch.held_out or self._module is None or self._plain:
-                yield replace(batch, x=self.features(batch.x))
-                continue
-            before = self._random.state_dict()  # being tested leaves no trace
-            features = self.features(batch.x)
-            self._random.load_state_dict(before)
+            tested = batch.held_out and self._module is not None
+            with self._random.kept() if tested else nullcontext():  # it leaves no trace
+                features = self.features(batch.x)
             yield replace(batch, x=features)
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:

@@ -496,7 +496,7 @@ class TorchLearner:
         budget, throttled = (self._budget if top >= 0 else None), 0
         if budget is not None:
             rehearsal, throttled = budget.allow(rehearsal)
-        logits, told = self._forward(rehearsal, whole)
+        logits, told = self._forward(rehearsal, whole, top)
         raw, said = self._combine(whole.x, told)
         scores = self._score(whole, raw)
         if logits is None and budget is not None:
@@ -520,15 +520,14 @@ class TorchLearner:
         return scored(whole, scores, replayed, skipped, throttled)
 
     def _forward(
-        self, rehearsal: Rehearsal, whole: Batch
+        self, rehearsal: Rehearsal, whole: Batch, top: int
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Put the rows to learn in their place, and run the module on the batch.
+        """Put the rows to learn, with labels up to ``top``, in their place, and run the module.
 
         Returns the logits of the first training pass if it predicts as well, as it does as long as
         it is the same function of the old weights; and what the module says of the whole batch.
         """
         incoming, net, mask = rehearsal.incoming, self._net, whole.withheld
-        top = int(incoming.y.max())
         if not net.plain or not 0 <= top < net.width or self._predicts_apart:
             told = self._tell_apart(whole, rehearsal.memory)
             self._stage(rehearsal)
@@ -778,12 +777,8 @@ class TorchLearner:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """As `_ambience`, and the random state is afterwards what it was."""
-        before = self._random.state_dict()
-        try:
-            with self._ambience():
-                yield
-        finally:
-            self._random.load_state_dict(before)
+        with self._random.kept(), self._ambience():
+            yield
 
 
 def _of_learned(said: _Opinions | None, mask: NDArray[np.bool_] | None) -> _Opinions | None:

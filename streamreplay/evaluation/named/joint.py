@@ -29,8 +29,8 @@ class Joint:
     --------
     >>> joint = Joint()
     >>> joint.add(pair(np.array([2, 0, 2]), np.array([1, 0, 1])))
-    >>> [column.tolist() for column in joint.cells()], joint.rows
-    ([[2, 0], [1, 0], [2.0, 1.0]], 3.0)
+    >>> [column.tolist() for column in joint.cells()]
+    [[2, 0], [1, 0], [2.0, 1.0]]
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,10 @@ class Joint:
         self._prediction = np.zeros(_ROOM, np.int64)
         self._counts = np.zeros(_ROOM)
 
-    @property
-    def rows(self) -> float:
-        """Rows counted."""
-        return float(self._counts.sum())
-
     def add(self, codes: NDArray[np.int64]) -> None:
         """Count rows, [n], by the codes of their pairs."""
-        self.add_pairs(*counted(codes))
+        pairs, (counts,) = counted(codes)
+        self.add_pairs(pairs, counts)
 
     def add_pairs(self, codes: list[int], sums: NDArray[Any]) -> None:
         """Count different pairs, [g], each several times."""
@@ -92,24 +88,22 @@ class Joint:
 
 
 def counted(
-    codes: NDArray[np.int64], weights: NDArray[np.float64] | None = None
-) -> tuple[list[int], NDArray[Any]]:
-    """Return the different codes in order of first sight, and their rows or summed weights.
+    codes: NDArray[np.int64], *weights: NDArray[np.float64]
+) -> tuple[list[int], list[NDArray[Any]]]:
+    """Return the different codes in order of first sight, and of each its rows and summed weights.
 
     Examples
     --------
-    >>> codes, counts = counted(np.array([7, 3, 7]))
-    >>> codes, counts.tolist()
-    ([7, 3], [2, 1])
+    >>> codes, (counts, sums) = counted(np.array([7, 3, 7]), np.array([0.5, 1.0, 0.25]))
+    >>> codes, counts.tolist(), sums.tolist()
+    ([7, 3], [2, 1], [0.75, 1.0])
     """
     if not len(codes):
-        return [], np.zeros(0)
+        return [], [np.zeros(0) for _ in range(1 + len(weights))]
     index = GroupIndex.of(codes)
-    sums: NDArray[Any] = index.counts
-    if weights is not None:
-        sums = np.add.reduceat(weights[index.order], index.starts)
+    summed = [np.add.reduceat(each[index.order], index.starts) for each in weights]
     first = np.argsort(index.order[index.starts])
-    return index.ids[first].tolist(), sums[first]
+    return index.ids[first].tolist(), [each[first] for each in (index.counts, *summed)]
 
 
 def pair(y: NDArray[np.int64], prediction: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -55,13 +55,16 @@ class MatrixMetrics:
         codes, task = codes[said], task[said]
         if not len(codes):
             return
-        pairs = counted(codes)
-        self._total.add_pairs(*pairs)
+        pairs, (counts, faded) = counted(codes, self._fading.weights(len(codes)))
+        self._total.add_pairs(pairs, counts)
         self._faded.decay(self._fading.decay(len(codes)))
-        self._faded.add_pairs(*counted(codes, self._fading.weights(len(codes))))
+        self._faded.add_pairs(pairs, faded)
         for by, group, part in parts_of(task, experience):
             joint = touch(self._groups[by], group, Joint)
-            joint.add_pairs(*(pairs if part is None else counted(codes[part])))
+            if part is None:
+                joint.add_pairs(pairs, counts)
+            else:
+                joint.add(codes[part])
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
         """Return each metric of all rows, of the window, and with fading weights."""
