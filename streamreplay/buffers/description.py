@@ -53,7 +53,12 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
     replayed = beside.get("replayed", none)
     end = int(t.max(initial=-1)) + 1 if position is None else position
     ages = end - 1 - t
-    together = _groups(np.zeros(len(t), np.int64), np.array([0]), ages, replayed)
+    age = replays = None
+    together: list[dict[str, Any]] = []
+    if len(t):
+        median, quarters = _middle(ages)
+        age, replays = _ages(ages, quarters), _replays(replayed)
+        together = [{"rows": len(t), "median_age": median, "replayed": replays["total"]}]
     return {
         "rows": len(t),
         "max_size": state["max_size"],
@@ -65,8 +70,8 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
             f"by_{by}": _composition(columns.get(name, none), ages, replayed, together)
             for by, name in GROUP_COLUMNS.items()
         },
-        "age": _ages(ages),
-        "replayed": _replays(replayed),
+        "age": age,
+        "replayed": replays,
     }
 
 
@@ -92,8 +97,6 @@ def _groups(
     replayed: NDArray[np.uint32],
 ) -> list[dict[str, Any]]:
     """Describe each of some groups, given which of them each row is of."""
-    if not len(places):
-        return []
     rows, replays = np.zeros(len(groups), np.int64), np.zeros(len(groups))
     for block in _blocks(len(places)):
         rows += np.bincount(places[block], minlength=len(groups))
@@ -147,13 +150,18 @@ def _ranked(
     return found * width + (width - 1) // 2
 
 
-def _ages(ages: NDArray[np.int64]) -> dict[str, Any] | None:
+def _middle(ages: NDArray[np.int64]) -> tuple[float, list[int]]:
+    """Return the median of all ages, and the three that part them into quarters."""
     n = len(ages)
-    if not n:
-        return None
+    ranks = [(n - 1) // 2, n // 2, *((n - 1) * quarter // 4 for quarter in (1, 2, 3))]
+    of_all = np.zeros(n, np.int64), ages, np.array([n])
+    found = _ranked(*of_all, np.array(ranks)[:, None])[:, 0]
+    return float(found[:2].mean()), found[2:].tolist()
+
+
+def _ages(ages: NDArray[np.int64], quarters: list[int]) -> dict[str, Any]:
+    n = len(ages)
     newest, oldest = int(ages.min()), int(ages.max())
-    ranks = np.array([[(n - 1) * quarter // 4] for quarter in (1, 2, 3)])
-    quarters = _ranked(np.zeros(n, np.int64), ages, np.array([n]), ranks)[:, 0].tolist()
     top = max(oldest + 1, _AGE_BINS)
     edges = np.linspace(0, top, _AGE_BINS + 1).round().astype(int).tolist()
     younger = [0, *(int(np.count_nonzero(ages < edge)) for edge in edges[1:-1]), n]
@@ -166,9 +174,7 @@ def _ages(ages: NDArray[np.int64]) -> dict[str, Any] | None:
     }
 
 
-def _replays(replayed: NDArray[np.uint32]) -> dict[str, Any] | None:
-    if not len(replayed):
-        return None
+def _replays(replayed: NDArray[np.uint32]) -> dict[str, Any]:
     n, total = len(replayed), int(replayed.sum(dtype=np.int64))
     at_least = [n, *(int(np.count_nonzero(replayed >= k)) for k in _REPLAY_EDGES[1:]), 0]
     counts = [more - fewer for more, fewer in pairwise(at_least)]

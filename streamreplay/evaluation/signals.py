@@ -83,8 +83,8 @@ class Signals:
     def __init__(
         self, feature_names: Names | None = None, label_names: Names | None = None
     ) -> None:
-        self._feature_names = feature_names or _nameless
-        self._label_names = label_names or _nameless
+        self._feature_names = _Shown(feature_names or _nameless)
+        self._label_names = _Shown(label_names or _nameless)
 
     def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[Part]:
         """Yield what one signal is in a batch: several parts of features and labels.
@@ -115,11 +115,11 @@ class Signals:
     def is_unheard_of(self, on: str) -> bool:
         """Tell whether a signal is of a class that the stream has not named so far."""
         kind, _, name = on.partition(":")
-        return kind == "label" and _find(name, _shown(self._label_names())) < 0
+        return kind == "label" and _find(name, self._label_names()) < 0
 
     def _features(self, name: str, batch: Batch) -> Iterator[Part]:
         flat = batch.x.reshape(len(batch), -1)
-        names = _shown(self._feature_names())
+        names = self._feature_names()
         for column in self._columns(name, names, flat.shape[1]):
             values = flat[:, column].astype(np.float64)
             said = name or (names[column] if names else column)
@@ -142,7 +142,7 @@ class Signals:
         return [column]
 
     def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[Part]:
-        target, names = batch.target, _shown(self._label_names())
+        target, names = batch.target, self._label_names()
         rows = np.flatnonzero(batch.y >= 0)
         if target is not None:
             yield from self._of_targets(name, target[rows], rows, names)
@@ -195,14 +195,29 @@ def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> Part:
     return Part(on, rows[finite], values[finite])
 
 
-def _shown(names: Sequence[str | int] | None) -> list[str]:
+class _Shown:
+    """Names as `_shown` has them, made anew only where they are others than the last time."""
+
+    def __init__(self, ask: Names) -> None:
+        self._ask = ask
+        self._given: list[str | int] = []
+        self._shown: list[str] = []
+
+    def __call__(self) -> list[str]:
+        given = list(self._ask() or ())
+        if given != self._given:
+            self._given, self._shown = given, _shown(given)
+        return self._shown
+
+
+def _shown(names: Sequence[str | int]) -> list[str]:
     """Return names as text; where 1 and "1" meet, the second is quoted.
 
     >>> _shown(["1", 1, "a"])
     ['1', "1'", 'a']
     """
     shown: dict[str, None] = {}
-    for name in names or ():
+    for name in names:
         text = str(name)
         while text in shown:
             text += "'"
