@@ -108,8 +108,34 @@ def test_scores_are_of_the_last_groups_at_any_cut() -> None:
     assert max(last["by_task"]) == 749
     assert list(last["by_experience"]) == [*range(50), *range(100, 250)]
     assert all(each["metrics"]["LogLoss"] is not None for each in last["by_experience"].values())
+    assert all(each["metrics"]["LogLoss"] is not None for each in last["by_task"].values())
     # what was dropped and came again is counted anew
     assert {each["rows"] for each in last["by_experience"].values()} == {10}
+
+
+def test_no_more_groups_are_kept_than_are_listed() -> None:
+    live = evaluator()
+    list(live(stream(50)))
+    found = live.state_dict()["metrics"]["families"]
+    assert set(found) == {"matrix", "mean", "rows"}
+    for name in ("matrix", "mean"):
+        assert [len(groups) for groups in found[name]["groups"].values()] == [MOST, MOST]
+    rows: Any = live._named
+    assert [len(groups) for groups in rows._families["rows"]._groups.values()] == [MOST, MOST]
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.bool_])
+def test_groups_of_numbers_and_labels_have_an_end_too(kind: Any) -> None:
+    def parts() -> Iterator[Scored]:
+        for i in range(250):
+            target = np.full((2, 2), i % 2, kind)
+            batch = Batch.from_arrays(
+                np.zeros((2, 1)), start=2 * i, task=i, experience=i, target=target
+            )
+            yield Scored(batch, target, np.zeros(2, np.float32), np.zeros(2, np.float32))
+
+    last = records(Prequential(report_every=100)(parts()))[-1]
+    assert list(last["by_task"]) == list(last["by_experience"]) == list(range(50, 250))
 
 
 def test_a_run_that_goes_on_drops_the_same_groups() -> None:
@@ -156,6 +182,10 @@ def test_a_line_about_a_buffer_lists_the_largest_groups() -> None:
 
 def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamreplay.evaluation.retention.KEPT", 4)
+    monkeypatch.setattr("streamreplay.evaluation.prequential.KEPT", 4)
+    live = Prequential()
+    list(live(stream(50, 200)))
+    assert live.state_dict()["entry"]["ids"].tolist() == [16, 17, 18, 19]
     retention = Retention("probe")
     for i in range(9):
         rows = np.repeat([i - 1, i], 30)[30 * (i == 0) :]
@@ -169,3 +199,20 @@ def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatc
     state = retention.state_dict()
     assert state["ended"]["ids"].tolist() == state["best"]["ids"].tolist() == [5, 6, 7, 8]
     assert state["stability"]["worst"]["ids"].tolist() == [7]
+
+
+def test_the_matrix_has_the_last_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamreplay.evaluation.retention.KEPT", 4)
+    retention = Retention("test")
+    columns = np.arange(MOST + 20)
+    batch = Batch.from_arrays(
+        np.zeros((len(columns), 1)), np.zeros(len(columns), int), experience=columns
+    )
+    zeros = np.zeros(len(columns), np.float32)
+    for i in range(MOST + 5):
+        retention.add(Scored(batch, np.zeros(len(columns), np.int64), zeros, zeros), 10 * i)
+        retention.close(10 * i, i, end=True, seen=lambda _: True)
+    rows, of, values = retention.matrix
+    assert rows.tolist() == list(range(5, MOST + 5))
+    assert (of.tolist(), values.shape) == (columns.tolist(), (MOST, MOST + 20))
+    assert len(retention.state_dict()["ahead"]["ids"]) == 4
