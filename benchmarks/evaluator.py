@@ -4,8 +4,9 @@ Cost a row is taken on the same predictions, made up beforehand, in batches of 6
 each 1,000 rows. Ours: all built-in scores, and with ten metrics by name beside them (of all rows,
 of the window, with fading weights). River: the same ten told of each row and asked at the same
 rows, each with a matrix of its own; with rolling ones (`utils.Rolling`) beside them, as our window;
-and both on one matrix each. The share is the evaluator's time on a run's predictions over the time
-of both. One torch thread.
+and both on one matrix each. Then one metric of each way of being fed. The share is the evaluator's
+time on a run's predictions over the time of both; of the default job the own time of evaluator and
+inventory among that of all stages, in batches of 32. One torch thread.
 
 With --elec2 FILE.csv.gz (the stream is not part of the project), the figures of ten metrics are
 compared with those of River's progressive validation on it, digit by digit.
@@ -38,10 +39,13 @@ from streamreplay import (
     ReservoirSamplingBuffer,
     RiverLearner,
     TorchLearner,
+    build,
     linear,
+    load_job,
     mlp,
 )
 from streamreplay.batch import Scored
+from streamreplay.run.stopwatch import Stopwatch
 
 BATCH = 64
 EVERY = WINDOW = 1000  # our defaults
@@ -160,6 +164,40 @@ def costs(rows: int, rounds: int) -> dict[str, Any]:
     return kept
 
 
+def ways(rows: int, rounds: int) -> dict[str, Any]:
+    """Say what a metric costs by the way it is fed, with the record each 1,000 rows."""
+    scored = predictions(rows, 2)
+    names = ("CohenKappa", "GeometricMean", "ROCAUC", "LogLoss", "RollingROCAUC")
+    given = interleave(
+        {
+            "none": lambda: ours(scored, list),
+            **{
+                name: lambda name=name: ours(scored, lambda: [getattr(metrics, name)()])
+                for name in names
+            },
+        },
+        rounds,
+    )
+    base = median(given["none"])
+    table(
+        ["metric beside the default scores", "us a row"],
+        [[name, f"{(median(given[name]) - base) * 1e6:.2f}"] for name in names],
+    )
+    return given
+
+
+def default_share(x: Any, y: Any) -> float:
+    """Return the share of evaluator and inventory in all stages of the default job."""
+    made = build(load_job(None, ["source.path=-", "source.format=jsonl"]))
+    pipeline, watch = Pipeline(None, **made.stages), Stopwatch()
+    pipeline.measure(watch)
+    for batch in ArraySource(x, y, batch_size=32):
+        pipeline.step(batch)
+        watch.batch_done()
+    spent = {name: int(each.sum()) for name, each in watch.lap().items()}
+    return (spent["evaluator"] + spent["inventory"]) / sum(spent.values())
+
+
 def shares(rows: int, rounds: int) -> dict[str, Any]:
     """Say what part of a run evaluation takes."""
     rng = np.random.default_rng(0)
@@ -167,6 +205,9 @@ def shares(rows: int, rounds: int) -> dict[str, Any]:
     y = np.where(x[:, 0] + 0.3 * rng.random(rows) > 0.65, 1, 0)
     given = interleave(
         {
+            "the default job": lambda: default_share(x, y),
+        }
+        | {
             f"{name}{asked}": lambda make=make, of=of: share(make(x, y), of)
             for name, make in {
                 "mlp (256, 256)": partial(torch_run, mlp((256, 256))),
@@ -238,6 +279,8 @@ def main() -> None:
     ours(predictions(2000, 2), ten)  # imports and first-call work are nobody's speed
     print(machine())
     kept = costs(options.rows, options.rounds)
+    print()
+    kept["ways"] = ways(min(options.rows, 10_000), options.rounds)
     print()
     kept["shares"] = shares(min(options.rows, 20_000), options.rounds)
     if options.elec2:

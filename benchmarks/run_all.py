@@ -25,6 +25,7 @@ def main() -> None:
         ["pipeline.py"],
         ["steps.py"],
         ["evaluator.py"],
+        ["intervals.py"],
         ["ingest.py"],
         ["memory.py"],
         ["disk.py"],
