@@ -147,8 +147,9 @@ def expected_sample(stream: Batch, share: float, size: int, by: str) -> list[int
     """Keep the smallest hashes of each group, the same number of each; slowly."""
     drawn = [i for i in range(len(stream)) if key(int(stream.t[i])) < share * FULL]
     groups: dict[int, list[int]] = {}
+    columns = {"class": stream.y, "task": stream.task, "experience": stream.experience}
     for i in drawn:
-        group = 0 if by == "none" else int((stream.y if by == "class" else stream.experience)[i])
+        group = 0 if by == "none" else int(columns[by][i])
         groups.setdefault(group, []).append(i)
     if len(groups) > size:
         best = sorted(groups, key=key)[:size]
@@ -167,13 +168,13 @@ def expected_sample(stream: Batch, share: float, size: int, by: str) -> list[int
 @given(
     st.lists(st.integers(1, 299), max_size=12),
     st.integers(1, 40),
-    st.sampled_from(["class", "experience", "none"]),
+    st.sampled_from(["class", "task", "experience", "none"]),
     st.sets(st.integers(0, 12)),
 )
 def test_the_sample_is_the_smallest_hashes_of_each_group(
     places: list[int], size: int, by: Any, asked: set[int]
 ) -> None:
-    stream = rows(300, classes=4, experiences=3)
+    stream = rows(300, classes=4, experiences=3, task=np.arange(300) // 7 % 5)
     probe = Probe(0.5, max_size=size, by=by, every=50)
     for place, _ in enumerate(probe(cut(stream, places))):
         if place in asked:
