@@ -140,7 +140,7 @@ def compare_runs(
 
 
 def _differing(groups: Sequence[Group]) -> dict[str, list[Any]]:
-    of_each = [group.members[0].settings for group in groups]
+    of_each = [{**group.members[0].settings} for group in groups]
     for group, settings in zip(groups, of_each, strict=True):
         if len(group.members) > 1:
             settings["seed"] = [member.settings["seed"] for member in group]

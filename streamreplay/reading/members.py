@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class Member:
         """What is predicted: classes, numbers or labels."""
         return next(name for key, name in _OBJECTIVES.items() if key in self.score)
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings it would have alone, by name, without those that change no result."""
         if self.job is None:
