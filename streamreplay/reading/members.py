@@ -16,6 +16,7 @@ from streamreplay.config.flat import flatten
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.log import is_cut, read_job, read_records, segments
 from streamreplay.reading.outcomes import METRICS, Outcomes, RunningTotals, read_predictions
+from streamreplay.run.tables import SCORES, keep_last
 
 __all__ = ["Group", "Member", "group_members", "read_members"]
 
@@ -37,7 +38,7 @@ class Member:
     job : Job or None
         None where it cannot be read.
     last : dict
-        By kind, and for retention by its sample: the last record.
+        By kind: the last record, as of `keep_last`.
     rows_per_s : float or None
         Over the whole run; None where several learners took turns in it.
     totals : RunningTotals
@@ -76,7 +77,7 @@ class Member:
     @property
     def retention(self) -> dict[str, Any]:
         """The last retention record: of a prepared test set, or else of the probe."""
-        return self.last.get("test") or self.last.get("probe") or {}
+        return self.last.get("retention", {})
 
 
 @dataclass
@@ -100,8 +101,7 @@ class Group:
 
     def values(self, kind: str, key: str) -> list[Any]:
         """Return a field of each member's last record; None where it has none."""
-        records = [m.retention if kind == "retention" else m.last.get(kind, {}) for m in self]
-        return [record.get(key) for record in records]
+        return [member.last.get(kind, {}).get(key) for member in self]
 
     def __iter__(self) -> Iterator[Member]:
         return iter(self.members)
@@ -162,15 +162,13 @@ def _read_scores(
     last: dict[str, dict[str, dict[str, Any]]] = {}
     totals: dict[str, RunningTotals] = {}
     cut = is_cut(run)
-    for record in read_records(run, kinds=("prequential", "retention")):
-        learner, kind = record.get("learner", ""), record["kind"]
-        if kind == "prequential":
+    for record in read_records(run, kinds=SCORES):
+        if record["kind"] == "prequential":
+            learner = record.get("learner", "")
             if learner not in totals:
                 totals[learner] = RunningTotals(metric or _main_metric(record), cut=cut)
             totals[learner].add(record)
-        else:
-            kind = record.get("sample", "test")
-        last.setdefault(learner, {})[kind] = record
+        keep_last(last, record)
     return last, totals
 
 
