@@ -16,11 +16,11 @@ from streamreplay.config.flat import flatten
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.log import is_cut, read_job, read_records, segments
 from streamreplay.reading.outcomes import METRICS, Outcomes, RunningTotals, read_predictions
+from streamreplay.reading.scores import OBJECTIVES
 from streamreplay.run.tables import SCORES, keep_last
 
 __all__ = ["Group", "Member", "group_members", "read_members"]
 
-_OBJECTIVES = {"accuracy": "classes", "mae": "numbers", "exact_match": "labels"}
 _FREE = ("run", "seed")  # sections in which runs of one group may differ
 
 
@@ -64,7 +64,7 @@ class Member:
     @property
     def objective(self) -> str:
         """What is predicted: classes, numbers or labels."""
-        return next(name for key, name in _OBJECTIVES.items() if key in self.score)
+        return next(name for key, name in OBJECTIVES.items() if key in self.score)
 
     @cached_property
     def settings(self) -> dict[str, Any]:

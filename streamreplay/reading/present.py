@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.reading.follow import Follower
+from streamreplay.reading.scores import OBJECTIVES, SCORES
 from streamreplay.reading.sparkline import Curve
 from streamreplay.reading.status import Status, run_status
 
-__all__ = ["HEADLINES", "RETAINED", "LearnerState", "Present", "Retained"]
+__all__ = ["LearnerState", "Present", "Retained"]
 
-HEADLINES = ("accuracy", "mae", "exact_match")
-"""Fields that sum a prequential record up, one for each kind of thing to predict."""
-
-RETAINED = ("accuracy", "mae", "f1_micro")
-"""The same of a retention record."""
-
+_HEADLINES = tuple(OBJECTIVES)
+_RETAINED = tuple(score.retained for score in SCORES.values())
 _KINDS = ("prequential", "retention", "drift", "buffer")
 _MOST_BYTES = 1 << 24  # of a log that is there already: what is older is not shown
 _DRIFTS = 3
@@ -36,11 +33,16 @@ class Retained:
     def add(self, record: dict[str, Any]) -> None:
         """Take in a retention record."""
         self.last = record
-        score = next((record[name] for name in RETAINED if record.get(name) is not None), None)
-        if score is not None:
-            self.curve.add(score)
+        if self.score is not None:
+            self.curve.add(self.score)
         for name, accuracy in self.by_class():
             self.best[name] = max(accuracy, self.best.get(name, 0.0))
+
+    @property
+    def score(self) -> float | None:
+        """The field that sums the last record up."""
+        found = (self.last.get(name) for name in _RETAINED)
+        return next((score for score in found if score is not None), None)
 
     def by_class(self) -> Iterator[tuple[str, float]]:
         """Yield the present accuracy on each class."""
@@ -91,7 +93,7 @@ class LearnerState:
     @property
     def headline(self) -> str:
         """The field that sums its scores up."""
-        return next((name for name in HEADLINES if name in self.score), HEADLINES[0])
+        return next((name for name in _HEADLINES if name in self.score), _HEADLINES[0])
 
     @property
     def by_class(self) -> Retained | None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["SCORES", "Score", "and_list", "compact", "number", "percent", "points", "size", "tick"]
+from streamreplay.batch import Objective
+
+__all__ = [
+    "OBJECTIVES",
+    "SCORES",
+    "Score",
+    "and_list",
+    "compact",
+    "number",
+    "percent",
+    "points",
+    "size",
+    "tick",
+]
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _LEAST = 1e-4  # per cent that are told from 0
@@ -52,7 +65,7 @@ class Score:
         return one > other if self.share else one < other
 
 
-SCORES: dict[str, Score] = {
+SCORES: dict[Objective, Score] = {
     "classes": Score(
         *("accuracy", "accuracy", "accuracy", "accuracy", True),
         {"no_change": "repeating the last label", "majority": "the most frequent class"},
@@ -67,6 +80,9 @@ SCORES: dict[str, Score] = {
     ),
 }
 """The score of each kind of target."""
+
+OBJECTIVES = {score.name: objective for objective, score in SCORES.items()}
+"""The kind of target by the field of a prequential record that sums it up."""
 
 
 def percent(value: float) -> str:

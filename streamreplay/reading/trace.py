@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from streamreplay.batch import Objective
 from streamreplay.errors import RunFolderError
 from streamreplay.reading.columns import Columns, Groups, Matrix, columns, groups, matrix
 from streamreplay.reading.log import is_cut, segments
+from streamreplay.reading.scores import OBJECTIVES, SCORES
 from streamreplay.reading.thinning import MOST, StreamKey, thin_log
 from streamreplay.reading.timing import timing_columns
 
-__all__ = ["Buffer", "Objective", "Rounds", "Trace", "read_traces"]
+__all__ = ["Buffer", "Rounds", "Trace", "read_traces"]
 
-Objective = Literal["classes", "numbers", "labels"]
-
-_RETAINED = {"classes": "accuracy", "numbers": "mae", "labels": "f1_micro"}
 _SHARED = ("run",)  # sections of a job that do not change what is learned
 
 _Streams = Mapping[StreamKey, tuple[int, list[dict[str, Any]]]]
@@ -205,7 +204,7 @@ def _rounds(streams: _Streams, learner: str | None, sample: str, objective: Obje
         by_class=groups(records, "by_class"),
         by_experience=groups(records, by),
         by_age=groups(records, "by_age"),
-        matrix=matrix(ends, _RETAINED[objective]),
+        matrix=matrix(ends, SCORES[objective].retained),
         last=records[-1],
     )
 
@@ -240,12 +239,7 @@ def _records(
 
 
 def _objective(record: Mapping[str, Any], run: Path) -> Objective:
-    found: Sequence[tuple[str, Objective]] = (
-        ("accuracy", "classes"),
-        ("mae", "numbers"),
-        ("exact_match", "labels"),
-    )
-    for field, objective in found:
+    for field, objective in OBJECTIVES.items():
         if field in record:
             return objective
     raise RunFolderError(f"{run}: its log has no accuracy, mae or exact_match")

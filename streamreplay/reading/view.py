@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from streamreplay.reading.present import RETAINED, LearnerState, Present, Retained
+from streamreplay.reading.present import LearnerState, Present, Retained
 from streamreplay.reading.sparkline import BLOCKS, ago, printable, sparkline
 from streamreplay.reading.status import State
 
@@ -182,8 +182,7 @@ class View:
 
 def _retained(each: Retained) -> Iterator[Text]:
     record = each.last
-    score = next((record[name] for name in RETAINED if record.get(name) is not None), None)
-    yield Text.assemble((_number(score), "bold"), " retained")
+    yield Text.assemble((_number(each.score), "bold"), " retained")
     for name in ("forgetting", "class_forgetting"):
         if record.get(name) is not None:
             yield Text(f"{name.replace('_', ' ')} {record[name]:.4f}")
