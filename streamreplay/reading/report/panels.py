@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, Curve, curve
+from streamreplay.reading.cases import Case, Curve
 from streamreplay.reading.columns import Floats
 from streamreplay.reading.report.chart import Canvas, Chart, Table
 from streamreplay.reading.report.plots import (
     Line,
+    case_lines,
     cut,
     draw_lines,
     legend,
@@ -56,14 +57,9 @@ def make_panel(
     bands: bool = True,
 ) -> Panel | None:
     """Return a panel with a line for each case, or None where no case has anything to show."""
-    lines = [
-        Line(
-            *(case.label, line if bands else Curve(line.x, line.y), f"series{place % 8 + 1}"),
-            *(place, 1.5, place),
-        )
-        for place, case in enumerate(cases)
-        if (line := curve(case, read)) is not None
-    ]
+    lines = case_lines(cases, read, 1.5)
+    if not bands:
+        lines = [replace(line, curve=Curve(line.curve.x, line.curve.y)) for line in lines]
     if len(cases) == 1:
         lines = [Line(title, line.curve, "series1", width=1.5) for line in lines]
     return Panel(title, lines, share, floor) if lines else None

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.cases import Curve
+from streamreplay.reading.cases import Case, Curve, curve
 from streamreplay.reading.columns import Floats, pick
-from streamreplay.reading.report.chart import DASHES, MARKERS, Canvas, Table
-from streamreplay.reading.scores import compact, tick
+from streamreplay.reading.report.chart import DASHES, MARKERS, SERIES, Canvas, Table
+from streamreplay.reading.scores import Score, compact, tick
 from streamreplay.reading.trace import Trace
 
 __all__ = [
     "MOST_MARKS",
     "Line",
+    "case_lines",
     "cut",
     "draw_lines",
+    "draw_scores",
+    "ends_text",
     "legend",
     "lines_table",
     "mark_stream",
@@ -58,6 +61,17 @@ class Line:
     marker: int | None = None
 
 
+def case_lines(
+    cases: Sequence[Case], read: Callable[[Trace], tuple[Floats, Floats] | None], width: float
+) -> list[Line]:
+    """Return a line for each case that has something to show, told apart by its place."""
+    return [
+        Line(case.label, line, f"series{place % SERIES + 1}", place, width, place)
+        for place, case in enumerate(cases)
+        if (line := curve(case, read)) is not None
+    ]
+
+
 def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[Line]) -> None:
     """Draw lines along the stream, with bands where there are several seeds."""
     for place, line in enumerate(lines):
@@ -76,6 +90,33 @@ def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[Line]) -> None:
         )
         if curve.low is not None and curve.high is not None:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def draw_scores(
+    canvas: Canvas,
+    lines: Sequence[Line],
+    trace: Trace,
+    score: Score,
+    title: str,
+    *,
+    drifts: bool = True,
+) -> None:
+    """Draw lines of a score along a stream, and mark what happened in it."""
+    axes = canvas.figure.subplots()
+    mark_stream(canvas, axes, trace, drifts=drifts)
+    draw_lines(canvas, axes, lines)
+    if score.share:
+        share_axis(axes)
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_ylabel(title)
+    rows_axis(axes, canvas, max(float(line.curve.x[-1]) for line in lines))
+    legend(canvas, axes)
+
+
+def ends_text(lines: Sequence[Line], score: Score) -> str:
+    """Say what each line has at its end."""
+    return "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
 
 
 def lines_table(lines: Sequence[Line], write: Callable[[float], str], most: int = 20) -> Table:

@@ -14,12 +14,10 @@ from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.plots import (
     MOST_MARKS,
     Line,
-    draw_lines,
-    legend,
+    case_lines,
+    draw_scores,
+    ends_text,
     lines_table,
-    mark_stream,
-    rows_axis,
-    share_axis,
 )
 from streamreplay.reading.scores import SCORES, Score, percent
 from streamreplay.reading.trace import Trace
@@ -84,23 +82,14 @@ def predictions_section(cases: Sequence[Case]) -> Section:
 def _score_chart(cases: Sequence[Case]) -> Chart | None:
     first = cases[0].first
     score = SCORES[first.objective]
-    lines = _one_case_lines(cases[0], score) if len(cases) == 1 else _case_lines(cases, score)
+    lines = _one_case_lines(cases[0], score) if len(cases) == 1 else _several_lines(cases, score)
     if not lines:  # no row had a label
         return None
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.figure.subplots()
-        mark_stream(canvas, axes, first)
-        draw_lines(canvas, axes, lines)
-        if score.share:
-            share_axis(axes)
-        else:
-            axes.set_ylim(bottom=0)
-        axes.set_ylabel(score.title)
-        rows_axis(axes, canvas, max(float(line.curve.x[-1]) for line in lines))
-        legend(canvas, axes)
+        draw_scores(canvas, lines, first, score, score.title)
 
-    ends = "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
+    ends = ends_text(lines, score)
     boundaries = len(first.ends[:-1])
     marks = " Vertical lines: ends of experiences." if boundaries else ""
     if boundaries > MOST_MARKS:
@@ -136,13 +125,8 @@ def _one_case_lines(case: Case, score: Score) -> list[Line]:
     ]
 
 
-def _case_lines(cases: Sequence[Case], score: Score) -> list[Line]:
-    lines = [
-        Line(case.label, line, f"series{place % 8 + 1}", place, 1.8, place)
-        for place, case in enumerate(cases)
-        if (line := curve(case, read_column(f"{score.name}_window"))) is not None
-    ]
-    return lines + [
+def _several_lines(cases: Sequence[Case], score: Score) -> list[Line]:
+    return case_lines(cases, read_column(f"{score.name}_window"), 1.8) + [
         Line(title, line, "soft", dash, 1.1)
         for dash, (key, title) in enumerate(score.baselines.items(), 1)
         if (line := curve(cases[0], read_column(f"{key}.{score.name}_window"))) is not None

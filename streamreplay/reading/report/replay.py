@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, Curve, curve
+from streamreplay.reading.cases import Case, Curve
 from streamreplay.reading.columns import Floats, Groups
 from streamreplay.reading.report.areas import draw_stack
 from streamreplay.reading.report.chart import Canvas, Chart, Section, Table
 from streamreplay.reading.report.panels import Panel, panels_chart
 from streamreplay.reading.report.plots import (
     Line,
+    case_lines,
     draw_lines,
     legend,
     lines_table,
@@ -63,11 +64,7 @@ def _replay_share(trace: Trace) -> tuple[Floats, Floats] | None:
 
 
 def _share_chart(cases: Sequence[Case]) -> Chart:
-    lines = [
-        Line(case.label, line, f"series{place % 8 + 1}", place, 1.6, place)
-        for place, case in enumerate(cases)
-        if (line := curve(case, _replay_share)) is not None
-    ]
+    lines = case_lines(cases, _replay_share, 1.6)
     if len(cases) == 1:
         lines = [Line("memory rows per row that came", lines[0].curve, "series1")]
 

@@ -14,13 +14,12 @@ from streamreplay.reading.report.chart import MARKERS, Canvas, Chart, Section, T
 from streamreplay.reading.report.maps import age_chart, class_map, experience_map, matrix_chart
 from streamreplay.reading.report.plots import (
     Line,
+    case_lines,
     cut,
-    draw_lines,
+    draw_scores,
+    ends_text,
     legend,
     lines_table,
-    mark_stream,
-    rows_axis,
-    share_axis,
 )
 from streamreplay.reading.report.predictions import MOST_DRAWN, read_column
 from streamreplay.reading.scores import SCORES, Score, number, percent, tick
@@ -93,23 +92,17 @@ def _read(sample: str | None, field: str) -> Callable[[Trace], tuple[Floats, Flo
 def _score_chart(cases: Sequence[Case]) -> Chart | None:
     first = cases[0].first
     score = SCORES[first.objective]
-    lines = _one_case_lines(cases[0], score) if len(cases) == 1 else _case_lines(cases, score)
+    if len(cases) == 1:
+        lines = _one_case_lines(cases[0], score)
+    else:
+        lines = case_lines(cases, _read(None, score.retained), 1.8)
     if not lines:
         return None
 
     def draw(canvas: Canvas) -> None:
-        axes = canvas.figure.subplots()
-        mark_stream(canvas, axes, first, drifts=False)
-        draw_lines(canvas, axes, lines)
-        if score.share:
-            share_axis(axes)
-        else:
-            axes.set_ylim(bottom=0)
-        axes.set_ylabel(score.retained_title)
-        rows_axis(axes, canvas, max(float(line.curve.x[-1]) for line in lines))
-        legend(canvas, axes)
+        draw_scores(canvas, lines, first, score, score.retained_title, drifts=False)
 
-    ends = "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
+    ends = ends_text(lines, score)
     test = any(rounds.sample == "test" for rounds in first.rounds)
     unseen = "Test rows of classes that the stream has not shown yet count as wrong."
     which = "On rows that were never learned."
@@ -149,14 +142,6 @@ def _one_case_lines(case: Case, score: Score) -> list[Line]:
     if asked is not None and score.name == score.retained:
         lines.append(Line("predictions as rows came", asked, "soft", 2, 1.2))
     return lines
-
-
-def _case_lines(cases: Sequence[Case], score: Score) -> list[Line]:
-    return [
-        Line(case.label, line, f"series{place % 8 + 1}", place, 1.8, place)
-        for place, case in enumerate(cases)
-        if (line := curve(case, _read(None, score.retained))) is not None
-    ]
 
 
 def _classes_at_end(cases: Sequence[Case]) -> Chart | None:
