@@ -98,6 +98,12 @@ class Facts:
     p99_ms: float | None
     resident: float | None
 
+    @property
+    def best_baseline(self) -> str:
+        """The baseline with the best score."""
+        sign = 1 if self.score.share else -1
+        return max(self.baselines, key=lambda name: sign * self.baselines[name])
+
 
 def facts_of(trace: Trace) -> Facts:
     """Sum a trace up."""

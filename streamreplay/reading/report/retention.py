@@ -213,7 +213,7 @@ def _figures(cases: Sequence[Case]) -> Table | None:
     rows = []
     for field, what in fields:
         name = f"average_{score.retained}" if field == "average" else field
-        cells = [_cell(case, name, share=score.share) for case in cases]
+        cells = [_cell(case, name, score) for case in cases]
         if any(cell != "-" for cell in cells):
             rows.append((what, *cells))
     header = [_heading(case, alone=len(cases) == 1) for case in cases]
@@ -226,7 +226,7 @@ def _heading(case: Case, *, alone: bool) -> str:
     return f"{sample}, at the end" if alone else f"{case.label}, {sample}".removesuffix(", ")
 
 
-def _cell(case: Case, name: str, *, share: bool) -> str:
+def _cell(case: Case, name: str, score: Score) -> str:
     ends = []
     for trace in case.traces:
         rounds = main_rounds(trace)
@@ -235,9 +235,8 @@ def _cell(case: Case, name: str, *, share: bool) -> str:
             ends.append(float(values[np.isfinite(values)][-1]))
     if not ends:
         return "-"
-    write = percent if share else number
     found = mean_interval(ends)
     if found.half is None:
-        return write(found.mean)
-    half = f"{100 * found.half:.1f}" if share else number(found.half)
-    return f"{write(found.mean)} ± {half}"
+        return score.write(found.mean)
+    half = f"{100 * found.half:.1f}" if score.share else number(found.half)
+    return f"{score.write(found.mean)} ± {half}"

@@ -19,7 +19,7 @@ from streamreplay.reading.report.probabilities import probability_section
 from streamreplay.reading.report.replay import replay_section
 from streamreplay.reading.report.retention import retention_section
 from streamreplay.reading.report.words import Sentence, sum_up
-from streamreplay.reading.scores import number, percent
+from streamreplay.reading.scores import and_list, number
 from streamreplay.reading.trace import Trace, read_traces
 
 __all__ = ["Report", "make_report"]
@@ -118,7 +118,7 @@ def _title(cases: Sequence[Case]) -> str:
         return f"{cases[0].first.run.resolve().name}: {len(cases)} learners"
     if len(labels) > 3:
         return f"{labels[0]} and {len(labels) - 1} more"
-    return " and ".join(labels) if len(labels) < 3 else f"{labels[0]}, {labels[1]} and {labels[2]}"
+    return and_list(labels)
 
 
 def _summary(cases: Sequence[Case]) -> list[tuple[str, list[Sentence]]]:
@@ -163,8 +163,7 @@ def _tiles(case: Case) -> list[tuple[str, str, str]]:
         )
     ]
     if facts.baselines:
-        sign = 1 if score.share else -1
-        best = max(facts.baselines, key=lambda name: sign * facts.baselines[name])
+        best = facts.best_baseline
         tiles.append(("Without a model", score.write(facts.baselines[best]), best))
     for retained in facts.retained[:1]:
         sample = "a test set" if retained.sample == "test" else "the probe"
@@ -176,8 +175,8 @@ def _tiles(case: Case) -> list[tuple[str, str, str]]:
             )
         )
         if retained.forgetting is not None:
-            write = percent if score.share else number
-            tiles.append(("Forgetting", write(retained.forgetting), "below its best, on average"))
+            forgetting = score.write(retained.forgetting)
+            tiles.append(("Forgetting", forgetting, "below its best, on average"))
     tiles.append(("Replayed", number(facts.replayed, digits=3), "memory rows for each row"))
     if facts.rows_per_s is not None:
         tiles.append(("Rows per second", f"{facts.rows_per_s:,.0f}", "on average"))

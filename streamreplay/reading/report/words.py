@@ -61,7 +61,7 @@ def _predictions(facts: Facts) -> Iterator[Sentence]:
     yield Sentence(f"{text}.")
     if not facts.baselines:
         return
-    best = _best_baseline(facts)
+    best = facts.best_baseline
     others = [f"{name} {score.write(value)}" for name, value in facts.baselines.items()]
     if score.better(facts.overall, facts.baselines[best]):
         gap = abs(facts.overall - facts.baselines[best])
@@ -76,11 +76,6 @@ def _predictions(facts: Facts) -> Iterator[Sentence]:
             f"{score.write(facts.baselines[best])}. Without any model: {and_list(others)}.",
             "warning",
         )
-
-
-def _best_baseline(facts: Facts) -> str:
-    sign = 1 if facts.score.share else -1
-    return max(facts.baselines, key=lambda name: sign * facts.baselines[name])
 
 
 def _misleading(facts: Facts) -> Iterator[Sentence]:
@@ -115,10 +110,9 @@ def _retention(facts: Facts) -> Iterator[Sentence]:
     first = facts.retained[0]
     if first.score is not None:
         score = facts.score
-        value = percent(first.score) if score.share else number(first.score)
         text = (
             f"On {first.rows:,} rows that it never learned ({_sample(first)}), the "
-            f"model's {score.retained_title} is {value} at the end"
+            f"model's {score.retained_title} is {score.write(first.score)} at the end"
         )
         if score.name == "accuracy" and first.known is not None:
             text += f"; the mean over the classes seen is {percent(first.known)}"
