@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from streamreplay.reading.log import check_run, kind_of, open_log, parse_line
+from streamreplay.run.logs import open_segment
 
 __all__ = ["Follower"]
 
@@ -154,16 +155,8 @@ def _identity(path: Path, file: BinaryIO | None) -> tuple[int, int] | None:
     return None
 
 
-@contextmanager
-def _opened(path: Path, file: BinaryIO | None) -> Iterator[BinaryIO | None]:
+def _opened(path: Path, file: BinaryIO | None) -> AbstractContextManager[BinaryIO | None]:
     """Open a file unless it is; None if it was deleted, as the oldest may be at any time."""
     if file is not None:
-        yield file
-        return
-    try:
-        opened = path.open("rb", buffering=_BLOCK)
-    except FileNotFoundError:
-        yield None
-        return
-    with opened:
-        yield opened
+        return nullcontext(file)
+    return open_segment(path) or nullcontext()

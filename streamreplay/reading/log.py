@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from streamreplay.errors import RunFolderError
 from streamreplay.run import logs
-from streamreplay.run.logs import (
-    VERSION,
-    NumberedLine,
-    log_segments,
-    open_log,
-    parse_line,
-)
+from streamreplay.run.logs import NumberedLine, log_segments, open_log, parse_line
 
 if TYPE_CHECKING:
     from streamreplay.config import Job
 
 __all__ = [
-    "VERSION",
     "NumberedLine",
     "check_run",
     "is_cut",
