@@ -57,19 +57,26 @@ def draw_map(canvas: Canvas, axes: Any, shown: Map) -> Any:
     names_axis(axes, shown.names)
     for row, text in enumerate(shown.last):
         axes.axhline(row - 0.5, color=canvas.ink["page"], linewidth=1.2)
-        axes.annotate(
-            text,
-            (1, row),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=canvas.ink["text"],
-            fontsize=7 if len(shown.names) > 20 else 8,
-            annotation_clip=False,
-        )
+        _write_behind(canvas, axes, text, row, 7 if len(shown.names) > 20 else 8)
     rows_axis(axes, canvas, end)
     return image
+
+
+def _write_behind(
+    canvas: Canvas, axes: Any, text: str, at: float, fontsize: float | None = None
+) -> None:
+    """Write a text to the right of the axes, at a height of theirs."""
+    axes.annotate(
+        text,
+        (1, at),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        color=canvas.ink["text"],
+        fontsize=fontsize,
+        annotation_clip=False,
+    )
 
 
 def colours(values: Floats, *, share: bool) -> dict[str, Any]:
@@ -116,16 +123,7 @@ def draw_stack(canvas: Canvas, axes: Any, x: Floats, parts: Sequence[tuple[str, 
     middle = np.cumsum(values[:, -1]) - values[:, -1] / 2
     for (name, _), height, at in zip(parts, values[:, -1], middle, strict=True):
         if height > room:
-            axes.annotate(
-                cut(name, 14),
-                (1, at),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                color=canvas.ink["text"],
-                annotation_clip=False,
-            )
+            _write_behind(canvas, axes, cut(name, 14), at)
     axes.set_xlim(float(x[0]), float(x[-1]))
     axes.set_ylim(0, max(float(values.sum(axis=0).max()), 1e-12))
     if (values[:, -1] <= room).any():
