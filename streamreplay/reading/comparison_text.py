@@ -8,9 +8,8 @@ from typing import Any
 from streamreplay.reading.comparing import Comparison, Difference
 from streamreplay.reading.estimates import LEVEL, mean_of_runs
 from streamreplay.reading.members import Group
-from streamreplay.reading.sparkline import printable
 from streamreplay.reading.wording import statements
-from streamreplay.run.tables import COLUMNS, Row, aligned
+from streamreplay.run.tables import COLUMNS, Row, aligned, printable
 
 __all__ = ["comparison_lines", "comparison_object"]
 

@@ -1,13 +1,11 @@
-"""Small things for a terminal: a line of values, names that cannot harm it, spans of time."""
+"""Small things for a terminal: a line of values, spans of time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-__all__ = ["BLOCKS", "Curve", "ago", "printable", "sparkline"]
+__all__ = ["BLOCKS", "Curve", "ago", "sparkline"]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 """Least to greatest."""
@@ -86,18 +84,6 @@ class Curve:
             if self._seen % self._every == 0:
                 self.values.append(value)
         self._seen += 1
-
-
-def printable(name: Any) -> str:
-    r"""Write a name as text; quoted where it would break the line or talk to the terminal.
-
-    Examples
-    --------
-    >>> printable("cat"), printable(7), printable("a\x1b[2Jb")
-    ('cat', '7', '"a\\u001b[2Jb"')
-    """
-    text = str(name)
-    return text if text.isprintable() else json.dumps(text)
 
 
 def ago(seconds: float) -> str:

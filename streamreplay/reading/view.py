@@ -9,8 +9,9 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from streamreplay.reading.present import LearnerState, Present, Retained
-from streamreplay.reading.sparkline import BLOCKS, ago, printable, sparkline
+from streamreplay.reading.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.status import State
+from streamreplay.run.tables import printable
 
 __all__ = ["View"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from streamreplay.reading.comparing import FEWEST_BLOCKS, Comparison, Difference
 from streamreplay.reading.estimates import difference, mean_of_runs
 from streamreplay.reading.outcomes import METRICS
-from streamreplay.reading.sparkline import printable
+from streamreplay.run.tables import printable
 
 __all__ = ["statements"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.run.logs import NumberedLine, number_lines, parse_metric
 from streamreplay.run.records import class_names
-from streamreplay.run.tables import Row, aligned, compare, keep_last
+from streamreplay.run.tables import Row, aligned, compare, keep_last, printable
 from streamreplay.stage import State
 
 __all__ = ["inspect_path", "print_report"]
@@ -166,7 +165,7 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
         "run": report["path"],
         "checkpoint": f"{report['checkpoint']}, {size:,} bytes, by version {report['library']}",
         "position": f"{report['position']:,} rows{', finished' if report['finished'] else ''}",
-        "labels": ", ".join(f"{i}: {_shown(name)}" for i, name in enumerate(report["labels"]))
+        "labels": ", ".join(f"{i}: {printable(name)}" for i, name in enumerate(report["labels"]))
         or "none",
     }
     if buffer is not None:
@@ -213,12 +212,6 @@ def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> 
     console.print(table)
 
 
-def _shown(name: int | str) -> str:
-    """Write a label: quoted where it would break the line, or talk to the terminal."""
-    text = str(name)
-    return text if text.isprintable() else json.dumps(text)
-
-
 def _sample(buffer: dict[str, Any]) -> str:
     """Say which rows had a chance to be stored, and how large it is now."""
     chance = buffer["acceptance"]
@@ -233,7 +226,7 @@ def _sample(buffer: dict[str, Any]) -> str:
 def _group_row(name: int | str, part: dict[str, Any], rows: int) -> Row:
     age = f"{part['median_age']:,.0f}"
     return (
-        *(_shown(name), f"{part['rows']:,}", f"{part['rows'] / rows:.1%}"),
+        *(printable(name), f"{part['rows']:,}", f"{part['rows'] / rows:.1%}"),
         *(age, f"{part['replayed']:,}"),
     )
 

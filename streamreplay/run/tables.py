@@ -1,11 +1,21 @@
-"""Small tables of plain text, and the one that a run of several learners ends with."""
+"""Small tables and names as plain text, and the table that a run of several learners ends with."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["COLUMNS", "SCORES", "LastRecords", "Row", "aligned", "compare", "keep_last"]
+__all__ = [
+    "COLUMNS",
+    "SCORES",
+    "LastRecords",
+    "Row",
+    "aligned",
+    "compare",
+    "keep_last",
+    "printable",
+]
 
 SCORES = ("prequential", "retention")
 """Kinds of records that say how good a learner is."""
@@ -47,6 +57,18 @@ def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
+
+
+def printable(name: Any) -> str:
+    r"""Write a name as text; quoted where it would break the line or talk to the terminal.
+
+    Examples
+    --------
+    >>> printable("cat"), printable(7), printable("a\x1b[2Jb")
+    ('cat', '7', '"a\\u001b[2Jb"')
+    """
+    text = str(name)
+    return text if text.isprintable() else json.dumps(text)
 
 
 def keep_last(last: dict[str, dict[str, dict[str, Any]]], record: dict[str, Any]) -> None:
