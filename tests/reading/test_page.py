@@ -233,6 +233,15 @@ def test_many_classes_experiences_and_runs_fit(tmp_path: Path) -> None:
         assert "<path" in inline_svg(charts[name], narrow=True)
 
 
+@pytest.mark.parametrize(("rows", "marked"), [(2000, False), (2500, True), (4000, True)])
+def test_boundaries_are_said_where_they_are_drawn(tmp_path: Path, rows: int, marked: bool) -> None:
+    records = [each for each in Made().records(drifts=False) if each["position"] <= rows]
+    report = make_report([write_run(tmp_path / "run", records)])
+    (chart,) = [each for each in report.charts if each.name == "predictions"]
+    assert ("Vertical lines: ends of experiences." in chart.caption) == marked
+    assert ("end of an experience" in inline_svg(chart, narrow=False)) == marked
+
+
 def test_pictures_are_drawn(tmp_path: Path) -> None:
     records = Made(("a", "b", "$\\frac$", "_d")).records(test=False, drifts=False)
     report = make_report([write_run(tmp_path / "run", records)])

@@ -17,6 +17,7 @@ from streamreplay.reading.trace import Trace
 __all__ = [
     "MOST_MARKS",
     "Line",
+    "boundaries",
     "case_lines",
     "cut",
     "draw_lines",
@@ -155,10 +156,15 @@ def share_axis(axes: Any, *, whole: bool = True) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: tick(value))
 
 
+def boundaries(trace: Trace) -> list[float]:
+    """Return where experiences ended and the stream went on."""
+    last = trace.last["position"]
+    return [at for at, _ in trace.ends if at < last]
+
+
 def mark_stream(canvas: Canvas, axes: Any, trace: Trace, *, drifts: bool = True) -> None:
     """Mark where experiences ended and where the stream was found to drift."""
-    last = float(trace.last["position"])
-    ends = [at for at, _ in trace.ends if at < last]
+    ends = boundaries(trace)
     if len(ends) <= MOST_MARKS:
         for place, at in enumerate(ends):
             name = _EVENTS[0] if place == 0 else None

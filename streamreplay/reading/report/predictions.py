@@ -14,6 +14,7 @@ from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.plots import (
     MOST_MARKS,
     Line,
+    boundaries,
     case_lines,
     draw_scores,
     ends_text,
@@ -90,10 +91,10 @@ def _score_chart(cases: Sequence[Case]) -> Chart | None:
         draw_scores(canvas, lines, first, score, score.title)
 
     ends = ends_text(lines, score)
-    boundaries = len(first.ends[:-1])
-    marks = " Vertical lines: ends of experiences." if boundaries else ""
-    if boundaries > MOST_MARKS:
-        marks = f" {boundaries:,} experiences ended, too many to mark them."
+    ended = len(boundaries(first))
+    marks = " Vertical lines: ends of experiences." if ended else ""
+    if ended > MOST_MARKS:
+        marks = f" {ended:,} experiences ended, too many to mark them."
     marks += " Triangles: detected drifts." if first.drifts else ""
     window = first.job.get("evaluator", {}).get("window", 1000)
     return Chart(
