@@ -107,6 +107,15 @@ def test_all_sections_are_there(html: str) -> None:
     assert {f"chart-{name}" for name in ("matrix", "ages", "buffer", "stages")} <= figures
 
 
+def test_baselines_are_drawn_beside_the_model(tmp_path: Path) -> None:
+    report = make_report([Made().write(tmp_path / "run")])
+    chart = next(chart for chart in report.charts if chart.name == "predictions")
+    assert chart.table is not None
+    assert {"the model", "repeating the last label", "the most frequent class"} < {
+        *chart.table.header
+    }
+
+
 def test_colours_are_those_of_the_theme(html: str) -> None:
     assert not [colour for colour in PAGE.values() if colour in html]
     css = (Path(render_page.__code__.co_filename).with_name("page.css")).read_text()
