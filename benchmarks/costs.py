@@ -20,7 +20,7 @@ from torch.optim import SGD
 from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.learners import METHODS, Method, TorchLearner, Training, mlp
-from streamreplay.learners.methods import derpp, er, er_slda
+from streamreplay.learners.methods.catalogue import derpp, er, er_slda
 from streamreplay.mixing import Mixer
 
 ROWS, BATCH, MEMORY, CLASSES, FIRST = 10_000, 10, 1000, 10, 1000

@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from streamreplay.learners import linear, mlp, products
-from streamreplay.learners.fastpath import FastPath
+from streamreplay.learners.neural.fastpath import FastPath
 
 MODULES: dict[str, tuple[tuple[int, ...], int]] = {
     "784-512-10": ((512,), 784),

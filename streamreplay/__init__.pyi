@@ -58,14 +58,14 @@ from .learners import (
     mlp,
     slim_resnet18,
 )
-from .mixing import (
+from .loaders import (
     GroupBalancedDataLoader,
     GroupBalancedInfiniteDataLoader,
-    Mixer,
     Provenance,
     ReplayDataLoader,
     TaskBalancedDataLoader,
 )
+from .mixing import Mixer
 from .stage import Pipeline, Source, Stage, Stateful
 
 __all__ = [

@@ -16,9 +16,9 @@ from streamreplay.boost import Boost
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer, SlidingWindowBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.learners import TorchLearner, linear
-from streamreplay.learners.methods import gdumb
-from streamreplay.learners.schedules import inverse_sqrt
-from streamreplay.learners.training import Training
+from streamreplay.learners.methods.catalogue import gdumb
+from streamreplay.learners.neural.schedules import inverse_sqrt
+from streamreplay.learners.neural.trainer import Training
 from streamreplay.mixing import Mixer
 from tests.contract.digest import plain
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streamreplay.config import Job, job_schema, load_job, template, to_toml, write_template
-from streamreplay.config.load import known_keys
+from streamreplay.config.parsing.load import known_keys
 from streamreplay.errors import ConfigError
 
 

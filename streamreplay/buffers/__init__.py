@@ -1,8 +1,7 @@
 """Buffers: which rows of the stream are kept for rehearsal."""
 
 from streamreplay.buffers.base import ExemplarsBuffer, Policy
-from streamreplay.buffers.description import describe_state
-from streamreplay.buffers.kinds import (
+from streamreplay.buffers.buffers import (
     ClassBalancedBuffer,
     DecayedReservoirBuffer,
     ExperienceBalancedBuffer,
@@ -11,6 +10,7 @@ from streamreplay.buffers.kinds import (
     SlidingWindowBuffer,
     TaskBalancedBuffer,
 )
+from streamreplay.buffers.description import describe_state
 
 __all__ = [
     "ClassBalancedBuffer",

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal
+from streamreplay.buffers.allocation import open_folder
 from streamreplay.buffers.description import describe_state
 from streamreplay.buffers.expiry import Expiry, parse_span
-from streamreplay.buffers.grouping import Groups
-from streamreplay.buffers.laws import KeyLaw, StrategyKeys, UniformKeys
-from streamreplay.buffers.memory import open_folder
+from streamreplay.buffers.grouping import BufferGroups
+from streamreplay.buffers.key_rules import KeyLaw, StrategyKeys, UniformKeys
 from streamreplay.buffers.ranked import RankedSlots
 from streamreplay.buffers.reservoir import KeyedReservoir
 from streamreplay.buffers.selection import (
@@ -511,7 +511,7 @@ def _columns_beside(policy: Policy, expiry: Expiry | None) -> Beside:
 
 
 def _make_slots(policy: Policy, store: ColumnStore, seed: Seed) -> GroupedSlots:
-    groups = Groups(seed, policy.announced)
+    groups = BufferGroups(seed, policy.announced)
     selection = policy.selection
     if isinstance(selection, ExemplarsSelectionStrategy):
         return RankedSlots(store, groups, selection)

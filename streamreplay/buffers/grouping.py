@@ -9,7 +9,7 @@ from streamreplay.buffers.quotas import deal_slots
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import State, expect
 
-__all__ = ["Groups"]
+__all__ = ["BufferGroups"]
 
 _TABLE = 4096  # group ids up to here are looked up in an array
 _NO_CAP = 1 << 62
@@ -17,7 +17,7 @@ _REMEMBERED = 4096  # groups without rows that are remembered at most, beside th
 _PRIORITY_BITS = 20  # so few that count + priority is exact in float64
 
 
-class Groups:
+class BufferGroups:
     """Groups by number, in order of first appearance.
 
     Parameters
@@ -159,7 +159,7 @@ class Groups:
             self.threshold[group] = threshold
             self.since[group] = at
 
-    def join(self, group: int, other: Groups, number: int, at: int, shift: float) -> None:
+    def join(self, group: int, other: BufferGroups, number: int, at: int, shift: float) -> None:
         """Let a group be the join of itself and one of another reservoir, over other rows.
 
         Those are counted as coming after ``at`` rows of this one, and their keys are shifted.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, describe_array
-from streamreplay.buffers.grouping import Groups
+from streamreplay.buffers.grouping import BufferGroups
 from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.slots import GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
@@ -35,7 +35,7 @@ class RankedSlots(GroupedSlots):
     """
 
     def __init__(
-        self, store: ColumnStore, groups: Groups, strategy: ExemplarsSelectionStrategy
+        self, store: ColumnStore, groups: BufferGroups, strategy: ExemplarsSelectionStrategy
     ) -> None:
         super().__init__(store, groups)
         self.strategy = strategy

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.grouping import Groups
-from streamreplay.buffers.keys import KeyStream
-from streamreplay.buffers.laws import KeyLaw, UniformKeys, WindowKeys
+from streamreplay.buffers.grouping import BufferGroups
+from streamreplay.buffers.key_rules import KeyLaw, UniformKeys, WindowKeys
+from streamreplay.buffers.random_keys import KeyStream
 from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
@@ -53,7 +53,7 @@ class KeyedReservoir(GroupedSlots):
     """
 
     def __init__(
-        self, store: ColumnStore, groups: Groups, seed: Seed, law: KeyLaw | None = None
+        self, store: ColumnStore, groups: BufferGroups, seed: Seed, law: KeyLaw | None = None
     ) -> None:
         super().__init__(store, groups)
         self.law = law or UniformKeys()

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.clock import StreamClock
-from streamreplay.buffers.grouping import Groups
+from streamreplay.buffers.grouping import BufferGroups
 from streamreplay.buffers.storage import Beside, ColumnStore
+from streamreplay.buffers.stream_clock import StreamClock
 from streamreplay.errors import CheckpointError
 from streamreplay.stage import State
 
@@ -38,7 +38,7 @@ class GroupedSlots(ABC):
     groups : Groups
     """
 
-    def __init__(self, store: ColumnStore, groups: Groups) -> None:
+    def __init__(self, store: ColumnStore, groups: BufferGroups) -> None:
         self.store = store
         self.groups = groups
         self.clock = StreamClock()

@@ -18,7 +18,7 @@ from streamreplay.batch import (
     empty_memory,
     same_kind,
 )
-from streamreplay.buffers.memory import allocate
+from streamreplay.buffers.allocation import allocate
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.stage import State, expect

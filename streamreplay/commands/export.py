@@ -21,7 +21,7 @@ def export(
     ] = "parquet",
 ) -> None:
     """Write the logs of a run as tables: a file for each kind of line."""
-    from streamreplay.run.export import export_logs  # noqa: PLC0415 - slow
+    from streamreplay.log.tables.export import export_logs  # noqa: PLC0415 - slow
 
     for path, rows in export_logs(run, to or run / "export", format).items():
         typer.echo(f"{path}: {rows:,} rows", err=True)

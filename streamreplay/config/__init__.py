@@ -1,10 +1,10 @@
 """Jobs: one typed description of a run, from a TOML file to a pipeline."""
 
+from streamreplay.config.building.pipeline import build, fault_of_user_code
+from streamreplay.config.building.sources import make_holdout
 from streamreplay.config.job import Job
-from streamreplay.config.load import load_job
-from streamreplay.config.pipeline import build, fault_of_user_code
-from streamreplay.config.sources import make_holdout
-from streamreplay.config.text import job_schema, template, to_toml, write_template
+from streamreplay.config.parsing.load import load_job
+from streamreplay.config.write import job_schema, template, to_toml, write_template
 
 __all__ = [
     "Job",

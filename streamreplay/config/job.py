@@ -20,20 +20,20 @@ from pydantic import (
 )
 
 __all__ = [
-    "Backbone",
-    "Buffer",
-    "Drift",
-    "Evaluator",
-    "Experiences",
+    "BackboneSection",
+    "BufferSection",
+    "DriftSection",
+    "EvaluatorSection",
+    "ExperiencesSection",
     "Job",
-    "Learner",
-    "Mixer",
-    "NamedLearner",
-    "Probe",
-    "Run",
-    "Source",
-    "Split",
-    "Test",
+    "LearnerSection",
+    "MixerSection",
+    "NamedLearnerSection",
+    "ProbeSection",
+    "RunSection",
+    "SourceSection",
+    "SplitSection",
+    "TestSection",
 ]
 
 _MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
@@ -51,7 +51,7 @@ class _Section(BaseModel):
     )
 
 
-class Split(_Section):
+class SplitSection(_Section):
     """Show the rows class by class, as experiences of disjoint classes (reads all rows first)."""
 
     n_experiences: Positive
@@ -64,7 +64,7 @@ class Split(_Section):
     """Number the tasks too, as the experiences."""
 
 
-class Source(_Section):
+class SourceSection(_Section):
     """Where the rows come from."""
 
     path: str = "-"
@@ -104,10 +104,10 @@ class Source(_Section):
     """Take NaN and infinity for numbers instead of dead letters."""
     max_line_bytes: Positive = 1 << 20
     """Longer lines are dead letters."""
-    split: Split | None = None
+    split: SplitSection | None = None
 
 
-class Experiences(_Section):
+class ExperiencesSection(_Section):
     """Where one experience ends and the next begins, if the stream does not say so."""
 
     by: Literal["count", "time", "drift"] = "drift"
@@ -119,7 +119,7 @@ class Experiences(_Section):
     """time: seconds of event time of an experience."""
 
 
-class Backbone(_Section):
+class BackboneSection(_Section):
     """A frozen module in front of the buffer, which then stores features instead of rows."""
 
     module: str
@@ -130,7 +130,7 @@ class Backbone(_Section):
     """Threads of torch; results are the same only for the same number."""
 
 
-class Buffer(_Section):
+class BufferSection(_Section):
     """Which rows are kept for rehearsal."""
 
     kind: Literal[
@@ -171,7 +171,7 @@ class Buffer(_Section):
     """Whether several learners draw from this one buffer; by default each has its own."""
 
 
-class Mixer(_Section):
+class MixerSection(_Section):
     """Which stored rows are rehearsed with each batch."""
 
     batch_size_mem: Count | None = None
@@ -187,7 +187,7 @@ class Mixer(_Section):
     default 5 times as many where the method chooses."""
 
 
-class Learner(_Section):
+class LearnerSection(_Section):
     """The model and how it learns.
 
     Several learners are compared in one pass as a [[learner]] each: see docs/comparing.md.
@@ -302,18 +302,18 @@ def _check_name(name: str) -> str:
     return name
 
 
-class NamedLearner(Learner):
+class NamedLearnerSection(LearnerSection):
     """One of several learners, which learn side by side from the same rows."""
 
     name: Annotated[str, AfterValidator(_check_name)] | None = None
     """What the logs call it; by default learner1, learner2, ..."""
-    buffer: Buffer | None = None
+    buffer: BufferSection | None = None
     """A buffer that differs from the job's; keys that are left out are as in [buffer]."""
-    mixer: Mixer | None = None
+    mixer: MixerSection | None = None
     """A mixer that differs from the job's; keys that are left out are as in [mixer]."""
 
 
-class Evaluator(_Section):
+class EvaluatorSection(_Section):
     """What is logged."""
 
     report_every: Positive = 1000
@@ -328,7 +328,7 @@ class Evaluator(_Section):
     """Log what the buffer holds beside the scores."""
 
 
-class Drift(_Section):
+class DriftSection(_Section):
     """What is watched for drift, and what a drift does: see docs/drift.md."""
 
     detector: str = "ADWIN()"
@@ -348,7 +348,7 @@ class Drift(_Section):
     """Rows after a drift in which nothing more is reported."""
 
 
-class Test(_Section):
+class TestSection(_Section):
     """Rows that are never learned, to test retention on: a file, or a share of the source."""
 
     path: str | None = None
@@ -365,7 +365,7 @@ class Test(_Section):
     """Test also after each so many rows; 0: only when an experience ends."""
 
 
-class Probe(_Section):
+class ProbeSection(_Section):
     """Labelled rows of the stream that are not learned, to see what is retained without a test set.
 
     They are predicted and logged in their turn as all others. See docs/retention.md.
@@ -386,7 +386,7 @@ class Probe(_Section):
     """Another one withholds other rows."""
 
 
-class Run(_Section):
+class RunSection(_Section):
     """How the command runs the job; none of it changes what is learned."""
 
     checkpoint_every: Positive = 10_000
@@ -418,8 +418,8 @@ def _form(learner: Any) -> str:
 
 
 OneOrSeveral: TypeAlias = Annotated[
-    Annotated[Learner, Tag("one")]
-    | Annotated[Annotated[list[NamedLearner], Field(min_length=1)], Tag("several")],
+    Annotated[LearnerSection, Tag("one")]
+    | Annotated[Annotated[list[NamedLearnerSection], Field(min_length=1)], Tag("several")],
     Discriminator(_form),
 ]
 
@@ -429,24 +429,24 @@ class Job(_Section):
 
     seed: Seed = 0
     """Everything random derives from it."""
-    source: Source = Source()
-    experiences: Experiences | None = None
-    backbone: Backbone | None = None
-    buffer: Buffer = Buffer()
-    mixer: Mixer = Mixer()
-    learner: OneOrSeveral = Learner()
+    source: SourceSection = SourceSection()
+    experiences: ExperiencesSection | None = None
+    backbone: BackboneSection | None = None
+    buffer: BufferSection = BufferSection()
+    mixer: MixerSection = MixerSection()
+    learner: OneOrSeveral = LearnerSection()
     """One learner, or an array of them that learn side by side from the same rows."""
-    evaluator: Evaluator = Evaluator()
-    drift: list[Drift] = []
+    evaluator: EvaluatorSection = EvaluatorSection()
+    drift: list[DriftSection] = []
     """An array of what is watched for drift."""
-    test: Test | None = None
-    probe: Probe | None = None
-    run: Run = Run()
+    test: TestSection | None = None
+    probe: ProbeSection | None = None
+    run: RunSection = RunSection()
 
     @property
-    def several(self) -> dict[str, NamedLearner]:
+    def several(self) -> dict[str, NamedLearnerSection]:
         """Each of several learners by its name; empty where there is one [learner]."""
-        if isinstance(self.learner, Learner):
+        if isinstance(self.learner, LearnerSection):
             return {}
         return {
             learner.name or f"learner{place}": learner
@@ -454,12 +454,12 @@ class Job(_Section):
         }
 
     @property
-    def learners(self) -> list[Learner]:
+    def learners(self) -> list[LearnerSection]:
         """All learners, also where there is one."""
-        return [self.learner] if isinstance(self.learner, Learner) else [*self.learner]
+        return [self.learner] if isinstance(self.learner, LearnerSection) else [*self.learner]
 
     @property
-    def only_learner(self) -> Learner:
+    def only_learner(self) -> LearnerSection:
         """The learner of a job that has one.
 
         Raises
@@ -467,7 +467,7 @@ class Job(_Section):
         ValueError
             There are several.
         """
-        if not isinstance(self.learner, Learner):
+        if not isinstance(self.learner, LearnerSection):
             raise ValueError(f"there are several learners: {', '.join(self.several)}")  # noqa: TRY004
         return self.learner
 
@@ -480,9 +480,9 @@ class Job(_Section):
             There is none of that name.
         """
         named = self.several[name]
-        settings = {key: getattr(named, key) for key in Learner.model_fields}
+        settings = {key: getattr(named, key) for key in LearnerSection.model_fields}
         changes = {
-            "learner": Learner.model_construct(**settings),
+            "learner": LearnerSection.model_construct(**settings),
             "buffer": (named.buffer or self.buffer).model_copy(update={"shared": False}),
             "mixer": named.mixer or self.mixer,
         }
@@ -495,7 +495,7 @@ class Job(_Section):
         return self
 
     def _faults(self) -> Iterator[str]:
-        if isinstance(self.learner, Learner):
+        if isinstance(self.learner, LearnerSection):
             if self.buffer.shared:
                 yield "buffer.shared: goes with several learners, got one [learner]"
             return

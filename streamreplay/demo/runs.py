@@ -12,7 +12,7 @@ from typing import Any
 from streamreplay.bundled import data_path
 from streamreplay.config import load_job
 from streamreplay.errors import RunFolderError
-from streamreplay.run import Options, run_job
+from streamreplay.run import RunOptions, run_job
 
 __all__ = ["STREAMS", "DemoRun", "Interrupted", "Stream", "run_demo"]
 
@@ -113,7 +113,7 @@ def _run(stream: Stream, folder: Path, replay: bool) -> DemoRun:  # noqa: FBT001
     if not replay:
         settings.append("buffer.kind=none")  # all else is the same, the number of steps too
     job = load_job(Path(__file__).with_name(f"{stream.name}.toml"), settings)
-    code = run_job(job, Options(out=folder, quiet=True))
+    code = run_job(job, RunOptions(out=folder, quiet=True))
     if code:
         raise Interrupted(code)
     lines = (folder / "metrics.jsonl").read_text().splitlines()

@@ -1,10 +1,10 @@
 """What a model knew when, what it forgot, and where the stream drifted."""
 
-from streamreplay.evaluation.drift import DriftMonitor
-from streamreplay.evaluation.holdout import Holdout
+from streamreplay.evaluation.drift.detector import Detector
+from streamreplay.evaluation.drift.monitor import DriftMonitor
 from streamreplay.evaluation.inventory import Inventory
 from streamreplay.evaluation.prequential import Prequential
-from streamreplay.evaluation.probe import Probe
-from streamreplay.evaluation.watches import Detector
+from streamreplay.evaluation.retention.holdout import Holdout
+from streamreplay.evaluation.retention.probe import Probe
 
 __all__ = ["Detector", "DriftMonitor", "Holdout", "Inventory", "Prequential", "Probe"]

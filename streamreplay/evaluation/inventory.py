@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from streamreplay.batch import Report
-from streamreplay.evaluation.latest import MOST
+from streamreplay.evaluation.recent_groups import MOST
 
 __all__ = ["Inventory"]
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored, objective_of
-from streamreplay.evaluation.fading import Fading
-from streamreplay.evaluation.labelscores import LabelScores
-from streamreplay.evaluation.latest import KEPT, drop_oldest
-from streamreplay.evaluation.named import LabelNames, NamedMetrics, describe
-from streamreplay.evaluation.numberscores import NumberScores
-from streamreplay.evaluation.pending import Pending
-from streamreplay.evaluation.retention import Retention
-from streamreplay.evaluation.scores import Scores
-from streamreplay.evaluation.stability import load_scores, save_scores
+from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
+from streamreplay.evaluation.retention.scores import Retention
+from streamreplay.evaluation.retention.stability import load_scores, save_scores
+from streamreplay.evaluation.river_metrics import LabelNames, NamedMetrics, describe
+from streamreplay.evaluation.scores.classes import Scores
+from streamreplay.evaluation.scores.labels import LabelScores
+from streamreplay.evaluation.scores.numbers import NumberScores
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import PendingScores
 from streamreplay.stage import State, expect
 
 __all__ = ["Prequential"]
@@ -212,7 +212,7 @@ class Prequential:
         self._objective = objective_of(prediction)
         self._one = prediction.shape[1:]
         outputs = math.prod(self._one)
-        self._pending = Pending(self._block, prediction)
+        self._pending = PendingScores(self._block, prediction)
         self._scores: Scores | NumberScores | LabelScores
         if self._objective == "classes":
             self._scores = Scores(self.window, self.fading, self._block)

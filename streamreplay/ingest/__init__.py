@@ -1,17 +1,17 @@
 """Sources: from files, pipes and arrays to batches, with a position that can be saved."""
 
-from streamreplay.ingest.arrays import ArraySource
-from streamreplay.ingest.coded import Coded
-from streamreplay.ingest.csvfile import CsvSource
-from streamreplay.ingest.deadletters import DeadLetters
+from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.csv import CsvSource
+from streamreplay.ingest.connect.idx import open_idx
+from streamreplay.ingest.connect.jsonl import JsonlSource
+from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.connect.npz import open_npz
+from streamreplay.ingest.dead_letters import DeadLetters
+from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.experiences import Experiences
-from streamreplay.ingest.idx import open_idx
-from streamreplay.ingest.jsonl import JsonlSource
 from streamreplay.ingest.labels import Labels, Name
-from streamreplay.ingest.latelabels import LateLabels
-from streamreplay.ingest.linesource import LineSource
-from streamreplay.ingest.npz import open_npz
-from streamreplay.ingest.views import hold_out, in_memory, split_by_class
+from streamreplay.ingest.late_labels import LateLabels
+from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 
 __all__ = [
     "ArraySource",

@@ -88,7 +88,8 @@ class Labels:
     def indices(self, names: Sequence[Name | None]) -> NDArray[np.int64]:
         """Return the index of each name, adding new ones in order; -1 for None.
 
-        Names must be plain ``str``, ``int`` or None, as `streamreplay.ingest.values` makes them.
+        Names must be plain ``str``, ``int`` or None, as
+        `streamreplay.ingest.decode.values` makes them.
         """
         try:
             found = list(map(self._index.__getitem__, names))

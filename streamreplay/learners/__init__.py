@@ -1,19 +1,19 @@
 """Learners: models that predict first, then learn from incoming rows and memory."""
 
-from streamreplay.learners.augment import Augmentation
-from streamreplay.learners.backbone import Backbone, BackboneFactory
-from streamreplay.learners.budget import ReplayBudget
-from streamreplay.learners.convolutional import cnn
-from streamreplay.learners.layers import CosineLinear, HeadKind, WeightNormLinear
-from streamreplay.learners.methods import METHODS, Method, Retrieval
-from streamreplay.learners.modules import ModuleFactory, linear, mlp
-from streamreplay.learners.network import OptimizerFactory
-from streamreplay.learners.resnet import slim_resnet18
-from streamreplay.learners.river_learner import RiverLearner
-from streamreplay.learners.schedules import Schedule
-from streamreplay.learners.step import Loss, NoteMaker, Step
-from streamreplay.learners.torch_learner import TorchLearner
-from streamreplay.learners.training import Training
+from streamreplay.learners.methods.catalogue import METHODS, Method, Retrieval
+from streamreplay.learners.methods.step import Loss, NoteMaker, Step
+from streamreplay.learners.models.cnn import cnn
+from streamreplay.learners.models.layers import CosineLinear, HeadKind, WeightNormLinear
+from streamreplay.learners.models.mlp import ModuleFactory, linear, mlp
+from streamreplay.learners.models.resnet import slim_resnet18
+from streamreplay.learners.neural.augment import Augmentation
+from streamreplay.learners.neural.backbone import Backbone, BackboneFactory
+from streamreplay.learners.neural.budget import ReplayBudget
+from streamreplay.learners.neural.learner import TorchLearner
+from streamreplay.learners.neural.network import OptimizerFactory
+from streamreplay.learners.neural.schedules import Schedule
+from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.river.learner import RiverLearner
 
 __all__ = [
     "METHODS",

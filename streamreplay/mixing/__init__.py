@@ -1,9 +1,5 @@
-"""Mixing: which stored rows are rehearsed beside the incoming ones.
+"""Mixing: which stored rows are rehearsed with the incoming ones."""
 
-The mixer is a stage; the loaders are shaped like torch's, for loops that users write themselves.
-The names below are loaded when they are first used: a stage needs no torch.
-"""
+from streamreplay.mixing.mixer import Mixer
 
-import lazy_loader
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["Mixer"]

@@ -1,13 +1,13 @@
 """Reading what runs have written: their logs, from one line to a report."""
 
-from streamreplay.reading.follow import Follower
-from streamreplay.reading.log import (
+from streamreplay.log.follower import Follower
+from streamreplay.log.reader import (
     check_run,
-    read_job,
     read_lines,
     read_records,
     segments,
 )
+from streamreplay.reading.job import read_job
 
 __all__ = [
     "Follower",

@@ -1,5 +1,4 @@
-from .driver import Options, run_job
+from .driver import RunOptions, run_job
 from .folder import choose_job
-from .inspection import inspect_path, print_report
 
-__all__ = ["Options", "choose_job", "inspect_path", "print_report", "run_job"]
+__all__ = ["RunOptions", "choose_job", "run_job"]

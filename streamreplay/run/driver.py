@@ -10,23 +10,25 @@ from streamreplay.batch import Report
 from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build, fault_of_user_code
 from streamreplay.errors import ConfigError
+from streamreplay.log.lines import dump_line
+from streamreplay.log.records import headline, named_record, report_lines
+from streamreplay.log.rotation import Mark
+from streamreplay.log.score_table import compare, keep_last
+from streamreplay.plain_text import aligned, listed
 from streamreplay.run.clock import Clock
-from streamreplay.run.drifts import asks_to_save, count_drifts, drift_message, watched_in_vain
+from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.jsonlines import Mark
-from streamreplay.run.logs import OutputClosed, StandardOutput, dump_line
+from streamreplay.run.messages import how_to_resume
+from streamreplay.run.output import OutputClosed, StandardOutput
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import headline, named_record, report_lines
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks import Sinks, open_sinks
-from streamreplay.run.summary import how_to_resume, listed
-from streamreplay.run.tables import aligned, compare, keep_last
 
-__all__ = ["Options", "run_job"]
+__all__ = ["RunOptions", "run_job"]
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What the command line says beside the job.
 
     Attributes
@@ -50,7 +52,7 @@ class Options:
     trust: bool = False
 
 
-def run_job(job: Job, options: Options) -> int:
+def run_job(job: Job, options: RunOptions) -> int:
     """Run a job to the end of its stream, or to a signal; return the exit code.
 
     Raises
@@ -91,7 +93,7 @@ def _check_pickles(job: Job) -> None:
 
 
 class _Run:
-    def __init__(self, job: Job, options: Options, signals: StopSignals) -> None:
+    def __init__(self, job: Job, options: RunOptions, signals: StopSignals) -> None:
         self.job, self.options, self.signals = job, options, signals
         self.folder: RunFolder | None = None
         self.output = StandardOutput()

@@ -18,10 +18,11 @@ from streamreplay.checkpoint import (
     save_checkpoint,
 )
 from streamreplay.config import Job, load_job, to_toml
-from streamreplay.config.flat import flatten
+from streamreplay.config.dotted_keys import flatten
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
-from streamreplay.run.jsonlines import JsonLines, Mark
-from streamreplay.run.logs import EventLog, rotated_files
+from streamreplay.log.lines import rotated_files
+from streamreplay.log.rotation import JsonLines, Mark
+from streamreplay.run.event_log import EventLog
 from streamreplay.stage import State
 
 __all__ = ["JOB_FILE", "RunFolder", "choose_job"]

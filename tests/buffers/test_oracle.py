@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ExemplarsBuffer, ParametricBuffer
 from streamreplay.buffers import grouping as grouping_module
-from streamreplay.buffers import keys as keys_module
+from streamreplay.buffers import random_keys as keys_module
 from streamreplay.buffers import reservoir as reservoir_module
 from streamreplay.buffers import storage as storage_module
 from streamreplay.randomness import spawn_seed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamreplay import data_path
-from streamreplay.run.logs import rotated_files
+from streamreplay.log.lines import rotated_files
 
 if TYPE_CHECKING:
     from tests.commands.conftest import Cli

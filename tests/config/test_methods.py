@@ -11,7 +11,7 @@ import pytest
 
 from streamreplay.buffers.ranked import RankedSlots
 from streamreplay.config import build, load_job
-from streamreplay.config.methods import make_method
+from streamreplay.config.building.methods import make_method
 from streamreplay.errors import ConfigError
 from streamreplay.learners import METHODS, Step
 from streamreplay.stage import Pipeline

@@ -59,9 +59,9 @@ from streamreplay.learners import (
     linear,
     mlp,
 )
-from streamreplay.learners.augment import compose, mixup, noise
-from streamreplay.learners.schedules import inverse_sqrt, warmup
-from streamreplay.learners.training import Training
+from streamreplay.learners.neural.augment import compose, mixup, noise
+from streamreplay.learners.neural.schedules import inverse_sqrt, warmup
+from streamreplay.learners.neural.trainer import Training
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Source, State
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from streamreplay.batch import Batch
-from streamreplay.learners import METHODS, Method, ModuleFactory, Step, Training, losses, mlp
-from streamreplay.learners.methods import er_ace, er_slda, gdumb, hardest, lwf
+from streamreplay.learners import METHODS, Method, ModuleFactory, Step, Training, mlp
+from streamreplay.learners.methods import losses
+from streamreplay.learners.methods.catalogue import er_ace, er_slda, gdumb, hardest, lwf
 
 __all__ = ["REPLAYS", "MethodCase"]
 

@@ -23,8 +23,8 @@ from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential
 from streamreplay.ingest import ArraySource, Experiences
 from streamreplay.learners import TorchLearner, linear, mlp
-from streamreplay.learners.schedules import inverse_sqrt
-from streamreplay.learners.training import Training
+from streamreplay.learners.neural.schedules import inverse_sqrt
+from streamreplay.learners.neural.trainer import Training
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline, Source
 from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows

@@ -15,10 +15,11 @@ from river import metrics as river_metrics
 
 from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch, Report, Scored
-from streamreplay.evaluation import latest, tally
-from streamreplay.evaluation.latest import MOST
-from streamreplay.evaluation.retention import Retention
-from streamreplay.evaluation.tally import Tally
+from streamreplay.evaluation import recent_groups
+from streamreplay.evaluation.recent_groups import MOST
+from streamreplay.evaluation.retention.scores import Retention
+from streamreplay.evaluation.sums import tally
+from streamreplay.evaluation.sums.tally import Tally
 
 Record = dict[str, Any]
 
@@ -39,7 +40,7 @@ def test_a_tally_keeps_the_groups_that_had_rows_last(
     kept: dict[int, list[bool]] = {}
     recent: dict[int, int] = {}  # rows at the mark
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tally, "drop_oldest", lambda slots: latest.drop_oldest(slots, 3))
+        patch.setattr(tally, "drop_oldest", lambda slots: recent_groups.drop_oldest(slots, 3))
         live = Tally(endless=True)
         for number, block in enumerate(blocks):
             live.add(*(np.array(column) for column in zip(*block, strict=True)))
@@ -181,7 +182,7 @@ def test_a_line_about_a_buffer_lists_the_largest_groups() -> None:
 
 
 def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamreplay.evaluation.retention.KEPT", 4)
+    monkeypatch.setattr("streamreplay.evaluation.retention.scores.KEPT", 4)
     monkeypatch.setattr("streamreplay.evaluation.prequential.KEPT", 4)
     live = Prequential()
     list(live(stream(50, 200)))
@@ -202,7 +203,7 @@ def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_matrix_has_the_last_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamreplay.evaluation.retention.KEPT", 4)
+    monkeypatch.setattr("streamreplay.evaluation.retention.scores.KEPT", 4)
     retention = Retention("test")
     columns = np.arange(MOST + 20)
     batch = Batch.from_arrays(

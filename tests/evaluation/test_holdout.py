@@ -11,7 +11,7 @@ import pytest
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Holdout
-from streamreplay.evaluation.holdout import UNSEEN
+from streamreplay.evaluation.retention.holdout import UNSEEN
 
 
 def rows(n: int, experience: int, y: int | list[int] = 0, start: int = 0) -> Batch:

@@ -20,7 +20,7 @@ from streamreplay.batch import Batch, Rehearsal
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Holdout, Prequential, Probe
-from streamreplay.evaluation.hashing import hash_rows, hash_values
+from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
 from streamreplay.learners import RiverLearner, TorchLearner, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline

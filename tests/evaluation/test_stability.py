@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, Scored
-from streamreplay.evaluation.retention import Retention
-from streamreplay.evaluation.stability import Curve, Stability
+from streamreplay.evaluation.retention.scores import Retention
+from streamreplay.evaluation.retention.stability import AccuracyCurve, Stability
 from tests.evaluation.test_retention import MATRIX, answers, records, replay
 
 Round = tuple[int, int, dict[int, float], bool]  # position, experience, scores, end
@@ -98,7 +98,7 @@ def test_what_old_knowledge_goes_through(stretches: Any, random: Any, sign: int)
 def test_the_area_is_that_of_trapezoids(points: list[tuple[int, float]]) -> None:
     x = np.cumsum([step for step, _ in points])
     y = np.array([height for _, height in points])
-    curve = Curve()
+    curve = AccuracyCurve()
     got = [curve.add(int(a), float(b)) for a, b in zip(x, y, strict=True)]
     for n in range(1, len(x) + 1):
         want = y[0] if n == 1 else np.trapezoid(y[:n], x[:n]) / (x[n - 1] - x[0])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.ingest.lines import LineBuffer
+from streamreplay.ingest.decode.lines import LineBuffer
 
 LONGEST = 6
 

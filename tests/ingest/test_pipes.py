@@ -68,7 +68,7 @@ def test_a_batch_waits_as_long_as_it_may(new_pipe: NewPipe, max_wait: float | No
 def test_a_slow_reader_still_gets_full_batches(
     new_pipe: NewPipe, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("streamreplay.ingest.bytestream.BLOCK", block)
+    monkeypatch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", block)
     pipe = new_pipe()
     pipe.write(b"".join(map(line, range(5))))
     source = JsonlSource(pipe.path, batch_size=4, max_wait=0.01)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.ingest import values as v
+from streamreplay.ingest.decode import values as v
 
 ANY = st.one_of(
     st.none(),

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from streamreplay.learners.step import Step
+from streamreplay.learners.methods.step import Step
 
 __all__ = [
     "Case",

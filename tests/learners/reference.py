@@ -15,7 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import OptimizerFactory, TorchLearner
-from streamreplay.learners.network import Network
+from streamreplay.learners.neural.network import Network
 
 __all__ = ["FEATURES", "Slow", "learn", "network", "rehearsals", "sgd", "stream", "weights"]
 

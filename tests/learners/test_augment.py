@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, chisquare, kstest  # type: ignore[import-untyped]
 
 from streamreplay.errors import ConfigError
-from streamreplay.learners.augment import (
+from streamreplay.learners.neural.augment import (
     Augmentation,
     compose,
     crop,

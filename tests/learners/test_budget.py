@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.errors import CheckpointError
-from streamreplay.learners.budget import ReplayBudget
+from streamreplay.learners.neural.budget import ReplayBudget
 from tests.contract.digest import plain
 
 

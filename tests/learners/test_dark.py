@@ -14,8 +14,9 @@ from torch.optim import SGD
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
-from streamreplay.learners import Method, Step, TorchLearner, losses, mlp
-from streamreplay.learners.methods import der, derpp
+from streamreplay.learners import Method, Step, TorchLearner, mlp
+from streamreplay.learners.methods import losses
+from streamreplay.learners.methods.catalogue import der, derpp
 from streamreplay.mixing import Mixer
 from tests.learners import formulas
 from tests.learners.formulas import Case

@@ -25,11 +25,11 @@ from streamreplay.learners import (
     TorchLearner,
     linear,
     mlp,
-    products,
 )
-from streamreplay.learners.fastpath import FastPath, find_layers
-from streamreplay.learners.head import grow_head
-from streamreplay.learners.training import Training
+from streamreplay.learners.neural import products
+from streamreplay.learners.neural.fastpath import FastPath, find_layers
+from streamreplay.learners.neural.head import grow_head
+from streamreplay.learners.neural.trainer import Training
 from tests.contract.digest import plain
 from tests.learners.reference import learn, rehearsals, stream, weights
 

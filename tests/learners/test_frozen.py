@@ -12,8 +12,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
 from streamreplay.learners import Backbone, OptimizerFactory, TorchLearner
-from streamreplay.learners.methods import METHODS
-from streamreplay.learners.training import Training
+from streamreplay.learners.methods.catalogue import METHODS
+from streamreplay.learners.neural.trainer import Training
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.learners import Method, TorchLearner, mlp
-from streamreplay.learners.discriminant import Discriminant
-from streamreplay.learners.gate import Gate
+from streamreplay.learners.methods.gate import Gate
+from streamreplay.learners.methods.slda import Discriminant
 from streamreplay.learners.scores import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import learn, sgd, stream

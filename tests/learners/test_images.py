@@ -17,8 +17,8 @@ from torch.optim import SGD
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
 from streamreplay.learners import ModuleFactory, TorchLearner, cnn, slim_resnet18
-from streamreplay.learners.ambience import is_plain
-from streamreplay.learners.images import Layout
+from streamreplay.learners.models.images import Layout
+from streamreplay.learners.neural.global_state import is_plain
 from tests.learners.reference import learn, network
 
 Weights = dict[str, torch.Tensor]

@@ -27,8 +27,8 @@ from streamreplay.learners import (
     mlp,
     slim_resnet18,
 )
-from streamreplay.learners.ambience import is_plain
-from streamreplay.learners.layers import ChannelsFirst
+from streamreplay.learners.models.layers import ChannelsFirst
+from streamreplay.learners.neural.global_state import is_plain
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd
 
 KINDS: tuple[HeadKind, ...] = ("cosine", "weight_norm")

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamreplay.learners import losses, methods
-from streamreplay.learners.projection import project
-from streamreplay.learners.step import Loss, Step
+from streamreplay.learners.methods import catalogue, losses
+from streamreplay.learners.methods.gradient_projection import project
+from streamreplay.learners.methods.step import Loss, Step
 from tests.learners import formulas
 from tests.learners.formulas import Case, Formula, mean_loss
 
@@ -22,20 +22,20 @@ PAIRS: dict[str, tuple[Loss, Formula]] = {
     "incoming": (losses.on_incoming, lambda c, z: mean_loss(c, z, c.incoming, c.known)),
     "memory": (losses.on_memory, lambda c, z: mean_loss(c, z, c.memory, c.known)),
     "er-ace": (losses.asymmetric, formulas.asymmetric),
-    "der": (methods.der(0.7).loss, partial(formulas.dark, alpha=0.7, beta=0.0)),
-    "der++": (methods.derpp(0.4, 1.5).loss, partial(formulas.dark, alpha=0.4, beta=1.5)),
+    "der": (catalogue.der(0.7).loss, partial(formulas.dark, alpha=0.7, beta=0.0)),
+    "der++": (catalogue.derpp(0.4, 1.5).loss, partial(formulas.dark, alpha=0.4, beta=1.5)),
     "dark er": (
         losses.dark(losses.both, 0.3),
         lambda c, z: mean_loss(c, z, range(len(c.y)), c.known)
         + 0.3 * formulas.dark_distance(c, z),
     ),
     "lwf": (
-        methods.lwf(0.8, 2.0).loss,
+        catalogue.lwf(0.8, 2.0).loss,
         lambda c, z: mean_loss(c, z, range(len(c.y)), c.known)
         + 0.8 * formulas.distillation(c, z, 2.0),
     ),
     "mkd": (
-        methods.mkd(1.7, 4.0).loss,
+        catalogue.mkd(1.7, 4.0).loss,
         lambda c, z: mean_loss(c, z, range(len(c.y)), c.known)
         + 1.7 * formulas.distillation(c, z, 4.0),
     ),
@@ -174,7 +174,7 @@ def test_a_projected_gradient_never_points_against_the_reference(
 def test_a_note_has_no_number_where_no_class_or_no_number_is() -> None:
     z = torch.tensor([[1.0, 2.0, torch.inf], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
     case = Case(z, [0, 2, 0], 2, [0, 2], [])
-    ((name, values),) = methods.logits(case.step(z)).items()
+    ((name, values),) = catalogue.logits(case.step(z)).items()
     assert name == "logits"
     np.testing.assert_array_equal(values, [[1, np.nan, np.nan], [4, np.nan, 6]])
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import METHODS, Method, TorchLearner, Training, mlp
-from streamreplay.learners.methods import made_here
+from streamreplay.learners.methods.catalogue import made_here
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, stream
 from tests.learners.slow import SlowReplay
 

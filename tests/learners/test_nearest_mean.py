@@ -13,7 +13,7 @@ from torch import nn
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import TorchLearner, Training, linear, mlp
-from streamreplay.learners.nearest_mean import NearestMean
+from streamreplay.learners.methods.nearest_mean import NearestMean
 from streamreplay.learners.scores import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream

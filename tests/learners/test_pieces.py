@@ -17,7 +17,7 @@ from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import ConfigError, DivergenceError
 from streamreplay.learners import Method, Step, TorchLearner, linear, mlp
-from streamreplay.learners.methods import hardest, most_interfered
+from streamreplay.learners.methods.catalogue import hardest, most_interfered
 from streamreplay.mixing import Mixer
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream, weights

@@ -11,7 +11,7 @@ from torch import nn
 
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import ModuleFactory, TorchLearner, linear, mlp
-from streamreplay.learners.ambience import OwnRandomness, is_plain, own_threads
+from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, own_threads
 from tests.contract.digest import global_randomness, plain
 from tests.learners.reference import learn, rehearsals, sgd, stream, weights
 

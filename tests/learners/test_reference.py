@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay.batch import Batch, Rehearsal
-from streamreplay.evaluation.holdout import UNSEEN
+from streamreplay.evaluation.retention.holdout import UNSEEN
 from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.scores import LOSS_LIMIT
 from tests.contract.digest import plain

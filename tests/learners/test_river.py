@@ -44,7 +44,7 @@ from streamreplay import (
     Scored,
     data_path,
 )
-from streamreplay.learners.river_parts import as_rows
+from streamreplay.learners.river.parts import as_rows
 from streamreplay.learners.scores import LOSS_LIMIT
 
 ROWS = 2000
@@ -360,7 +360,7 @@ class TestState:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         opened: list[Any] = []
-        monkeypatch.setattr("streamreplay.learners.river_learner.load", opened.append)
+        monkeypatch.setattr("streamreplay.learners.river.learner.load", opened.append)
         state = self.learned().state_dict()
         versions = state["versions"]
         bad: list[tuple[dict[str, Any], str]] = [

@@ -16,7 +16,7 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
 from streamreplay.errors import CheckpointError
-from streamreplay.learners.schedules import (
+from streamreplay.learners.neural.schedules import (
     Schedule,
     Scheduler,
     constant,

@@ -23,9 +23,9 @@ from streamreplay.learners import (
     mlp,
     slim_resnet18,
 )
-from streamreplay.learners.augment import compose, feature_dropout, mixup, noise
-from streamreplay.learners.schedules import cosine, warmup
-from streamreplay.learners.training import Training
+from streamreplay.learners.neural.augment import compose, feature_dropout, mixup, noise
+from streamreplay.learners.neural.schedules import cosine, warmup
+from streamreplay.learners.neural.trainer import Training
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 

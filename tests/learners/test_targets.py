@@ -20,7 +20,7 @@ from streamreplay import Mixer, Pipeline, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch, Rehearsal, Scored
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import TorchLearner, Training, linear, mlp
-from streamreplay.learners.augment import mixup
+from streamreplay.learners.neural.augment import mixup
 from streamreplay.learners.outputs import Outputs, label_losses, squared_errors
 from tests.contract.digest import plain
 

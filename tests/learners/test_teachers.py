@@ -17,8 +17,9 @@ from torch.optim import SGD
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.learners import Method, Step, TorchLearner, Training, losses, mlp
-from streamreplay.learners.methods import gdumb, lwf, mkd
+from streamreplay.learners import Method, Step, TorchLearner, Training, mlp
+from streamreplay.learners.methods import losses
+from streamreplay.learners.methods.catalogue import gdumb, lwf, mkd
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamreplay.reading.bootstrap import Units, block_length, choose_blocks, resampled_means
+from streamreplay.reading.bootstrap import (
+    Units,
+    block_length,
+    choose_blocks,
+    resampled_means,
+)
 from streamreplay.reading.estimates import mean_of_stream
 
 Floats = NDArray[np.float64]

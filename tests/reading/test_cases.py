@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from streamreplay.reading.cases import curve, differences, make_cases
-from streamreplay.reading.means import difference, mean_interval
-from streamreplay.reading.trace import Trace, read_traces
+from streamreplay.reading.report.cases import curve, differences, make_cases
+from streamreplay.reading.report.means import difference, mean_interval
+from streamreplay.reading.report.trace import Trace, read_traces
 from tests.reading.made import Made, write_run
 
 JOB = 'seed = {seed}\n[buffer]\nkind = "{kind}"\n[run]\nlimit = {seed}\n'

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.reading.comparing import Comparison, compare_runs
-from streamreplay.reading.comparison_text import comparison_lines, comparison_object
-from streamreplay.reading.log import read_records
-from streamreplay.reading.outcomes import METRICS, align, read_predictions
+from streamreplay.log.reader import read_records
+from streamreplay.reading.compare.comparison import Comparison, compare_runs
+from streamreplay.reading.compare.outcomes import METRICS, align, read_predictions
+from streamreplay.reading.compare.text import comparison_lines, comparison_object
 from tests.reading.logs import Bools, dependent, dump, make_run, prequential, retention
 
 LABELS = np.random.default_rng(0).integers(0, 3, 4000)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.reading.sparkline import BLOCKS, Curve, sparkline
+from streamreplay.reading.live.sparkline import BLOCKS, ThinnedCurve, sparkline
 
 VALUES = st.lists(st.floats(0, 1), max_size=200)
 
@@ -33,7 +33,7 @@ def test_what_is_nearly_level_looks_level() -> None:
 
 @given(st.integers(0, 500), st.integers(2, 9))
 def test_a_curve_keeps_evenly_many(n: int, most: int) -> None:
-    curve = Curve(2 * most)
+    curve = ThinnedCurve(2 * most)
     for value in range(n):
         curve.add(value)
     assert len(curve.values) <= 2 * most

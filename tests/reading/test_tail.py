@@ -15,10 +15,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.reading.live import show_once, tail_run
-from streamreplay.reading.present import Present, Retained
+from streamreplay.reading.live.state import RetentionState, RunState
+from streamreplay.reading.live.tail import show_once, tail_run
+from streamreplay.reading.live.view import View
 from streamreplay.reading.status import run_status
-from streamreplay.reading.view import View
 from tests.reading.logs import buffer, dependent, drift, dump, make_run, retention, timing
 
 LABELS = np.random.default_rng(0).integers(0, 3, 1000)
@@ -47,7 +47,7 @@ def whole_run(folder: Path) -> Path:
 
 
 def shown(run: Path, width: int = 100, now: float = 1000.0, **options: Any) -> str:
-    present = Present(run)
+    present = RunState(run)
     present.update()
     return render(View(present, now, **options), width)
 
@@ -176,7 +176,7 @@ def test_names_cannot_talk_to_the_terminal(tmp_path: Path) -> None:
 
 
 def test_colours_and_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    present = Present(whole_run(tmp_path))
+    present = RunState(whole_run(tmp_path))
     present.update()
     monkeypatch.delenv("NO_COLOR", raising=False)
     view = View(present, 1000.0)
@@ -202,7 +202,7 @@ def test_a_terminal_without_blocks_gets_ascii(
 
 def test_records_are_followed_and_forgotten_when_the_log_was_cut(tmp_path: Path) -> None:
     run = whole_run(tmp_path)
-    present = Present(run)
+    present = RunState(run)
     present.update()
     log = run / "metrics.jsonl"
     written = log.read_bytes()
@@ -325,7 +325,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(["cat", "dog"]), max_size=8), st.integers(0, 99))
 def test_forgotten_is_best_less_now(names: list[str], seed: int) -> None:
     rng = np.random.default_rng(seed)
-    each = Retained()
+    each = RetentionState()
     history: dict[str, list[float]] = {}
     for i, name in enumerate(names):
         values = {name: float(rng.random()), "emu": float(rng.random())}

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.errors import RunFolderError
-from streamreplay.reading.members import read_members
-from streamreplay.reading.thinning import Thinned, thin_log
-from streamreplay.reading.timing import timing_columns
-from streamreplay.reading.trace import read_traces
+from streamreplay.reading.compare.members import read_members
+from streamreplay.reading.report.thinning import Thinned, thin_log
+from streamreplay.reading.report.timing import timing_columns
+from streamreplay.reading.report.trace import read_traces
 from tests.reading.made import Made, write_run
 
 

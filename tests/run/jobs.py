@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from streamreplay.config import load_job
-from streamreplay.run import Options, run_job
+from streamreplay.run import RunOptions, run_job
 
 __all__ = ["JOBS", "run_all", "settings_of"]
 
@@ -75,5 +75,5 @@ def run_all(folder: Path) -> dict[str, Path]:
     """Run every job; return the run folder of each."""
     for name in JOBS:
         job = load_job(None, settings_of(name, folder))
-        assert run_job(job, Options(folder / name, quiet=True)) == 0
+        assert run_job(job, RunOptions(folder / name, quiet=True)) == 0
     return {name: folder / name for name in JOBS}

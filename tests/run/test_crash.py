@@ -12,10 +12,10 @@ import pytest
 
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.config import load_job
-from streamreplay.run import Options, choose_job, run_job
+from streamreplay.log.lines import rotated_files
+from streamreplay.log.rotation import JsonLines
+from streamreplay.run import RunOptions, choose_job, run_job
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.jsonlines import JsonLines
-from streamreplay.run.logs import rotated_files
 
 SETTINGS = [
     "learner.hidden=[4]",
@@ -74,7 +74,7 @@ def crashing(method: Callable[..., Any], left: Iterator[int]) -> Callable[..., A
 def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str]) -> None:
     overrides = [f"source.path={stream(tmp_path)}", *SETTINGS, *extra]
     job = load_job(None, overrides)
-    assert run_job(job, Options(tmp_path / "whole", quiet=True)) == 0
+    assert run_job(job, RunOptions(tmp_path / "whole", quiet=True)) == 0
     expected = contents(tmp_path / "whole")
     latest = latest_checkpoint(tmp_path / "whole" / "checkpoints")
     assert latest is not None
@@ -93,7 +93,7 @@ def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: 
             patch.setattr(RunFolder, "save", crashing(RunFolder.save, left))
             try:
                 same = choose_job(None, overrides, out, resume=True)
-                code = run_job(same, Options(out, resume=True, quiet=True))
+                code = run_job(same, RunOptions(out, resume=True, quiet=True))
             except Crash:
                 crashes += 1
                 continue
@@ -106,19 +106,19 @@ def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: 
 def test_a_log_that_lost_bytes_is_refused(tmp_path: Path) -> None:
     job = load_job(None, [f"source.path={stream(tmp_path)}", *SETTINGS])
     out = tmp_path / "out"
-    run_job(job, Options(out, quiet=True))
+    run_job(job, RunOptions(out, quiet=True))
     (out / "metrics.jsonl").write_text("")
     with pytest.raises(Exception, match=r"metrics.jsonl: has 0 bytes, the checkpoint was made at"):
-        run_job(job, Options(out, resume=True))
+        run_job(job, RunOptions(out, resume=True))
 
 
 def test_predictions_go_on_once_they_were_begun(tmp_path: Path) -> None:
     path = stream(tmp_path)
     job = load_job(None, [f"source.path={path}", *SETTINGS, "run.limit=300"])
     out = tmp_path / "out"
-    run_job(job, Options(out, quiet=True))
+    run_job(job, RunOptions(out, quiet=True))
     later = choose_job(None, ["run.limit=0", "run.save_predictions=false"], out, resume=True)
-    run_job(later, Options(out, resume=True, quiet=True))
+    run_job(later, RunOptions(out, resume=True, quiet=True))
     lines = (out / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["position"] for line in lines] == list(range(600))
 
@@ -129,7 +129,7 @@ def test_what_an_older_checkpoint_needs_is_kept(tmp_path: Path, damaged: int) ->
     overrides = [f"source.path={stream(tmp_path)}", *SETTINGS]
     overrides += ["run.log_max_bytes=1500", "run.log_keep=1"]
     out = tmp_path / "out"
-    assert run_job(load_job(None, overrides), Options(out, quiet=True)) == 0
+    assert run_job(load_job(None, overrides), RunOptions(out, quiet=True)) == 0
     expected = contents(out)
     first, *_ = folders = sorted((out / "checkpoints").iterdir())
     newest = folders[-damaged:]
@@ -140,7 +140,8 @@ def test_what_an_older_checkpoint_needs_is_kept(tmp_path: Path, damaged: int) ->
     assert [*numbers] == [*range(oldest, max(numbers) + 1)]
     assert oldest > 1
     assert (
-        run_job(choose_job(None, [], out, resume=True), Options(out, resume=True, quiet=True)) == 0
+        run_job(choose_job(None, [], out, resume=True), RunOptions(out, resume=True, quiet=True))
+        == 0
     )
     assert contents(out) == expected
 
@@ -149,11 +150,11 @@ def test_timings_can_be_read_after_a_line_that_was_not_finished(tmp_path: Path) 
     path = stream(tmp_path)
     out = tmp_path / "out"
     job = load_job(None, [f"source.path={path}", *SETTINGS, "run.limit=300"])
-    run_job(job, Options(out, quiet=True))
+    run_job(job, RunOptions(out, quiet=True))
     before = (out / "timings.jsonl").read_bytes()
     (out / "timings.jsonl").write_bytes(before + b'{"v":1,"posi')
     later = choose_job(None, ["run.limit=0"], out, resume=True)
-    run_job(later, Options(out, resume=True, quiet=True))
+    run_job(later, RunOptions(out, resume=True, quiet=True))
     after = (out / "timings.jsonl").read_bytes()
     assert after.startswith(before)
     assert [json.loads(line)["position"] for line in after.splitlines()][-1] == 600

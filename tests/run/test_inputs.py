@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamreplay.config import build, load_job
-from streamreplay.config.sources import format_of
+from streamreplay.config.building.sources import format_of
 from streamreplay.errors import ConfigError
 
 SMALL = ["learner.hidden=[4]", "buffer.max_size=20", "source.batch_size=8"]

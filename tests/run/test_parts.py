@@ -17,13 +17,15 @@ import pytest
 from streamreplay.batch import Batch, Report, Scored
 from streamreplay.errors import StreamReplayError
 from streamreplay.ingest import Labels
-from streamreplay.run import inspection
+from streamreplay.log.lines import dump_line
+from streamreplay.log.records import named_record, prediction_lines
+from streamreplay.log.score_table import compare, keep_last
+from streamreplay.reading import inspect
 from streamreplay.run.clock import Clock
-from streamreplay.run.logs import EventLog, OutputClosed, StandardOutput, dump_line
+from streamreplay.run.event_log import EventLog
+from streamreplay.run.output import OutputClosed, StandardOutput
 from streamreplay.run.progress import make_progress
-from streamreplay.run.records import named_record, prediction_lines
 from streamreplay.run.signals import StopSignals
-from streamreplay.run.tables import compare, keep_last
 
 
 def test_events_carry_the_time(tmp_path: Path) -> None:
@@ -221,5 +223,5 @@ def test_retention_is_that_of_the_test_set(tmp_path: Path, order: str, kept: int
     for record in records:
         keep_last(last, record)
     (tmp_path / "metrics.jsonl").write_bytes(b"".join(map(dump_line, records)))
-    assert last == inspection._last_scores(tmp_path) == {"": {"retention": records[kept]}}
+    assert last == inspect._last_scores(tmp_path) == {"": {"retention": records[kept]}}
     assert compare(last)[0][1] == ("retained" if "t" in order else "retained (probe)")

@@ -19,9 +19,9 @@ import pytest
 
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
+from streamreplay.log.lines import log_lines
 from streamreplay.reading.status import run_status
-from streamreplay.run import Options, run_job
-from streamreplay.run.logs import log_lines
+from streamreplay.run import RunOptions, run_job
 from streamreplay.run.sinks import Sinks, open_sinks
 from streamreplay.run.sinks.base import Outcome, scalars
 from streamreplay.run.sinks.mlflow import MlflowSink
@@ -34,7 +34,7 @@ SERVER = os.environ.get("MLFLOW_SERVER")
 def run(folder: Path, *settings: str, job: str = "classes", resume: bool = False) -> Path:
     out = folder / "out"
     loaded = load_job(None, [*settings_of(job, folder), *settings])
-    assert run_job(loaded, Options(out, quiet=True, resume=resume)) == 0
+    assert run_job(loaded, RunOptions(out, quiet=True, resume=resume)) == 0
     return out
 
 
@@ -110,7 +110,7 @@ def test_tensorboard_takes_back_what_is_behind_the_checkpoint(tmp_path: Path) ->
 def test_tensorboard_without_a_folder(tmp_path: Path) -> None:
     job = load_job(None, [*settings_of("classes", tmp_path), "run.tensorboard=true"])
     with pytest.raises(ConfigError, match=r"run.tensorboard = true needs --out"):
-        run_job(job, Options(None, quiet=True))
+        run_job(job, RunOptions(None, quiet=True))
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_run_that_cannot_start_its_sinks_has_failed(tmp_path: Path) -> None:
     job = load_job(None, [*settings_of("classes", tmp_path), f"run.tensorboard={tmp_path}/file"])
     (tmp_path / "file").touch()
     with pytest.raises((ConfigError, OSError)):
-        run_job(job, Options(tmp_path / "out", quiet=True))
+        run_job(job, RunOptions(tmp_path / "out", quiet=True))
     assert run_status(tmp_path / "out").state == "failed"
 
 

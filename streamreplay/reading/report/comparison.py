@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from streamreplay.reading.cases import Case, differences
-from streamreplay.reading.facts import Facts, facts_of
-from streamreplay.reading.means import Interval, difference, mean_interval
+from streamreplay.reading.report.cases import Case, differences
 from streamreplay.reading.report.chart import Table
-from streamreplay.reading.report.words import Sentence
+from streamreplay.reading.report.means import Interval, difference, mean_interval
+from streamreplay.reading.report.sentences import Sentence
+from streamreplay.reading.report.summary import LearnerSummary, facts_of
 from streamreplay.reading.scores import SCORES, Score, number, percent, points
 
 __all__ = ["compare_cases", "jobs_table", "scores_table"]
 
-_Read = Callable[[Facts], float | None]
+_Read = Callable[[LearnerSummary], float | None]
 
 
 def scores_table(cases: Sequence[Case]) -> Table:
@@ -44,14 +44,14 @@ def _by_class(score: Score) -> bool:
 
 
 def _retained(name: str) -> _Read:
-    def read(facts: Facts) -> float | None:
+    def read(facts: LearnerSummary) -> float | None:
         return getattr(facts.retained[0], name) if facts.retained else None
 
     return read
 
 
 def _column(
-    heading: str, read: _Read, kind: str, facts: Sequence[Sequence[Facts]]
+    heading: str, read: _Read, kind: str, facts: Sequence[Sequence[LearnerSummary]]
 ) -> tuple[str, list[str]]:
     values = [[v for each in case if (v := read(each)) is not None] for case in facts]
     cells = []

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from streamreplay.reading.cases import Case
-from streamreplay.reading.columns import Floats
-from streamreplay.reading.report.areas import draw_stack
+from streamreplay.reading.report.cases import Case
 from streamreplay.reading.report.chart import Canvas, Chart, Section, Table
+from streamreplay.reading.report.columns import Floats
+from streamreplay.reading.report.maps_and_stacks import draw_stack
 from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.plots import rows_axis, share_axis
 from streamreplay.reading.report.predictions import MOST_DRAWN, case_title
+from streamreplay.reading.report.trace import Trace
 from streamreplay.reading.scores import number, percent
-from streamreplay.reading.trace import Trace
 
 __all__ = ["cost_section"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from streamreplay.reading.cases import Case
-from streamreplay.reading.columns import pick
+from streamreplay.reading.report.cases import Case
 from streamreplay.reading.report.chart import Section, Table
+from streamreplay.reading.report.columns import pick
+from streamreplay.reading.report.trace import Trace
 from streamreplay.reading.scores import number
-from streamreplay.reading.trace import Trace
 
 __all__ = ["drift_section"]
 

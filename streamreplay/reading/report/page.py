@@ -11,12 +11,12 @@ from markupsafe import Markup, escape
 
 from streamreplay.reading.report.chart import Chart
 from streamreplay.reading.report.drawing import inline_svg, save_png, save_svg
-from streamreplay.reading.report.sections import Report
+from streamreplay.reading.report.sections import RunReport
 
 __all__ = ["render_page", "write_page", "write_pictures"]
 
 
-def render_page(report: Report, progress: Callable[[str], None] = lambda _: None) -> str:
+def render_page(report: RunReport, progress: Callable[[str], None] = lambda _: None) -> str:
     """Return the page's HTML.
 
     Parameters
@@ -50,7 +50,7 @@ def _code(text: str) -> Markup:
 
 
 def write_page(
-    report: Report, path: Path, progress: Callable[[str], None] = lambda _: None
+    report: RunReport, path: Path, progress: Callable[[str], None] = lambda _: None
 ) -> None:
     """Write the page, whole or not at all."""
     html = render_page(report, progress)
@@ -62,7 +62,7 @@ def write_page(
         temporary.unlink(missing_ok=True)
 
 
-def write_pictures(report: Report, folder: Path, form: str) -> list[Path]:
+def write_pictures(report: RunReport, folder: Path, form: str) -> list[Path]:
     """Write each chart into a folder, which is made if it is not there.
 
     Parameters

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, Curve
-from streamreplay.reading.columns import Floats
+from streamreplay.reading.report.cases import Case, MeanCurve
 from streamreplay.reading.report.chart import Canvas, Chart, Table
+from streamreplay.reading.report.columns import Floats
 from streamreplay.reading.report.plots import (
-    Line,
+    PlotLine,
     case_lines,
     cut,
     draw_lines,
@@ -20,8 +20,8 @@ from streamreplay.reading.report.plots import (
     rows_axis,
     share_axis,
 )
+from streamreplay.reading.report.trace import Trace
 from streamreplay.reading.scores import compact, number
-from streamreplay.reading.trace import Trace
 
 __all__ = ["Panel", "make_panel", "panels_chart"]
 
@@ -42,7 +42,7 @@ class Panel:
     """
 
     title: str
-    lines: list[Line]
+    lines: list[PlotLine]
     share: bool = False
     floor: bool = False
 
@@ -59,9 +59,9 @@ def make_panel(
     """Return a panel with a line for each case, or None where no case has anything to show."""
     lines = case_lines(cases, read, 1.5)
     if not bands:
-        lines = [replace(line, curve=Curve(line.curve.x, line.curve.y)) for line in lines]
+        lines = [replace(line, curve=MeanCurve(line.curve.x, line.curve.y)) for line in lines]
     if len(cases) == 1:
-        lines = [Line(title, line.curve, "series1", width=1.5) for line in lines]
+        lines = [PlotLine(title, line.curve, "series1", width=1.5) for line in lines]
     return Panel(title, lines, share, floor) if lines else None
 
 

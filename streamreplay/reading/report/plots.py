@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, Curve, curve
-from streamreplay.reading.columns import Floats, pick
+from streamreplay.reading.report.cases import Case, MeanCurve, curve
 from streamreplay.reading.report.chart import DASHES, MARKERS, SERIES, Canvas, Table
+from streamreplay.reading.report.columns import Floats, pick
+from streamreplay.reading.report.trace import Trace
 from streamreplay.reading.scores import Score, compact, tick
-from streamreplay.reading.trace import Trace
 
 __all__ = [
     "MOST_MARKS",
-    "Line",
+    "PlotLine",
     "boundaries",
     "case_lines",
     "cut",
@@ -38,7 +38,7 @@ _NAME = 18  # letters of a name on an axis
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """A line of a chart.
 
     Attributes
@@ -55,7 +55,7 @@ class Line:
     """
 
     label: str
-    curve: Curve
+    curve: MeanCurve
     colour: str
     dash: int = 0
     width: float = 1.6
@@ -64,16 +64,16 @@ class Line:
 
 def case_lines(
     cases: Sequence[Case], read: Callable[[Trace], tuple[Floats, Floats] | None], width: float
-) -> list[Line]:
+) -> list[PlotLine]:
     """Return a line for each case that has something to show, told apart by its place."""
     return [
-        Line(case.label, line, f"series{place % SERIES + 1}", place, width, place)
+        PlotLine(case.label, line, f"series{place % SERIES + 1}", place, width, place)
         for place, case in enumerate(cases)
         if (line := curve(case, read)) is not None
     ]
 
 
-def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[Line]) -> None:
+def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[PlotLine]) -> None:
     """Draw lines along the stream, with bands where there are several seeds."""
     for place, line in enumerate(lines):
         curve, colour = line.curve, canvas.ink[line.colour]
@@ -95,7 +95,7 @@ def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[Line]) -> None:
 
 def draw_scores(
     canvas: Canvas,
-    lines: Sequence[Line],
+    lines: Sequence[PlotLine],
     trace: Trace,
     score: Score,
     title: str,
@@ -115,12 +115,12 @@ def draw_scores(
     legend(canvas, axes)
 
 
-def ends_text(lines: Sequence[Line], score: Score) -> str:
+def ends_text(lines: Sequence[PlotLine], score: Score) -> str:
     """Say what each line has at its end."""
     return "; ".join(f"{line.label} {score.write(float(line.curve.y[-1]))}" for line in lines)
 
 
-def lines_table(lines: Sequence[Line], write: Callable[[float], str], most: int = 20) -> Table:
+def lines_table(lines: Sequence[PlotLine], write: Callable[[float], str], most: int = 20) -> Table:
     """Return lines as a table: some of the first one's rows of the stream, the last among them."""
     longest = max(lines, key=lambda line: len(line.curve.x)).curve.x
     at = longest[pick(len(longest), most)]
@@ -132,7 +132,7 @@ def lines_table(lines: Sequence[Line], write: Callable[[float], str], most: int 
     return Table(("row", *(line.label for line in lines)), rows)
 
 
-def _value_at(curve: Curve, x: float) -> float | None:
+def _value_at(curve: MeanCurve, x: float) -> float | None:
     if not curve.x[0] <= x <= curve.x[-1]:
         return None
     return float(curve.y[np.searchsorted(curve.x, x, side="right") - 1])

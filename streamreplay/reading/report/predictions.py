@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, curve
-from streamreplay.reading.columns import Floats, Groups
-from streamreplay.reading.report.areas import Map, colour_bar, draw_map
+from streamreplay.reading.report.cases import Case, curve
 from streamreplay.reading.report.chart import Canvas, Chart, Section, Table
+from streamreplay.reading.report.columns import Floats, GroupColumns
+from streamreplay.reading.report.maps_and_stacks import Map, colour_bar, draw_map
 from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.plots import (
     MOST_MARKS,
-    Line,
+    PlotLine,
     boundaries,
     case_lines,
     draw_scores,
     ends_text,
     lines_table,
 )
+from streamreplay.reading.report.trace import Trace
 from streamreplay.reading.scores import SCORES, Score, percent
-from streamreplay.reading.trace import Trace
 
 __all__ = ["MOST_DRAWN", "case_title", "predictions_section", "read_column"]
 
@@ -109,7 +109,7 @@ def _score_chart(cases: Sequence[Case]) -> Chart | None:
     )
 
 
-def _one_case_lines(case: Case, score: Score) -> list[Line]:
+def _one_case_lines(case: Case, score: Score) -> list[PlotLine]:
     found = [
         ("the model", f"{score.name}_window", "series1", 0, 2.0),
         ("the model, fading", f"{score.name}_fading", "series6", 1, 1.0),
@@ -120,21 +120,21 @@ def _one_case_lines(case: Case, score: Score) -> list[Line]:
         if key in score.baselines
     ]
     return [
-        Line(label, line, colour, dash, width)
+        PlotLine(label, line, colour, dash, width)
         for label, field, colour, dash, width in found
         if (line := curve(case, read_column(field))) is not None
     ]
 
 
-def _several_lines(cases: Sequence[Case], score: Score) -> list[Line]:
+def _several_lines(cases: Sequence[Case], score: Score) -> list[PlotLine]:
     return case_lines(cases, read_column(f"{score.name}_window"), 1.8) + [
-        Line(title, line, "soft", dash, 1.1)
+        PlotLine(title, line, "soft", dash, 1.1)
         for dash, (key, title) in enumerate(score.baselines.items(), 1)
         if (line := curve(cases[0], read_column(f"{key}.{score.name}_window"))) is not None
     ]
 
 
-def _class_chart(case: Case, cases: Sequence[Case], found: Groups, place: int) -> Chart:
+def _class_chart(case: Case, cases: Sequence[Case], found: GroupColumns, place: int) -> Chart:
     _, score = found.between("accuracy")
     most = np.argsort(-np.nan_to_num(found.fields["rows"][-1]), kind="stable")[:_MOST_CLASSES]
     order = np.sort(most)  # as they appeared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streamreplay.reading.cases import Case
+from streamreplay.reading.report.cases import Case
 from streamreplay.reading.report.chart import Section
 from streamreplay.reading.report.panels import make_panel, panels_chart
 from streamreplay.reading.report.predictions import read_column

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, Curve
-from streamreplay.reading.columns import Floats, Groups
-from streamreplay.reading.report.areas import draw_stack
+from streamreplay.reading.report.cases import Case, MeanCurve
 from streamreplay.reading.report.chart import Canvas, Chart, Section, Table
+from streamreplay.reading.report.columns import Floats, GroupColumns
+from streamreplay.reading.report.maps_and_stacks import draw_stack
 from streamreplay.reading.report.panels import Panel, panels_chart
 from streamreplay.reading.report.plots import (
-    Line,
+    PlotLine,
     case_lines,
     draw_lines,
     legend,
@@ -21,8 +21,8 @@ from streamreplay.reading.report.plots import (
     share_axis,
 )
 from streamreplay.reading.report.predictions import MOST_DRAWN, case_title
+from streamreplay.reading.report.trace import BufferTrace, Trace
 from streamreplay.reading.scores import number, percent
-from streamreplay.reading.trace import Buffer, Trace
 
 __all__ = ["replay_section"]
 
@@ -66,7 +66,7 @@ def _replay_share(trace: Trace) -> tuple[Floats, Floats] | None:
 def _share_chart(cases: Sequence[Case]) -> Chart:
     lines = case_lines(cases, _replay_share, 1.6)
     if len(cases) == 1:
-        lines = [Line("memory rows per row that came", lines[0].curve, "series1")]
+        lines = [PlotLine("memory rows per row that came", lines[0].curve, "series1")]
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.figure.subplots()
@@ -93,7 +93,7 @@ def _share_chart(cases: Sequence[Case]) -> Chart:
 
 
 def _stack_chart(
-    buffer: Buffer, groups: Groups, case: Case, cases: Sequence[Case], place: int
+    buffer: BufferTrace, groups: GroupColumns, case: Case, cases: Sequence[Case], place: int
 ) -> Chart:
     rows = np.nan_to_num(groups.fields["rows"])
     total = np.maximum(rows.sum(axis=1), 1.0)
@@ -126,7 +126,7 @@ def _stack_chart(
     )
 
 
-def _buffer_table(groups: Groups) -> Table:
+def _buffer_table(groups: GroupColumns) -> Table:
     order = np.argsort(-np.nan_to_num(groups.fields["rows"][-1]), kind="stable")[:40]
     fields = [
         (f, t)
@@ -141,7 +141,9 @@ def _buffer_table(groups: Groups) -> Table:
     return Table(("class", *(title for _, title in fields)), rows)
 
 
-def _count_chart(buffer: Buffer, case: Case, cases: Sequence[Case], place: int) -> Chart | None:
+def _count_chart(
+    buffer: BufferTrace, case: Case, cases: Sequence[Case], place: int
+) -> Chart | None:
     """Draw how old stored rows are, and how often they were replayed."""
     x, panels = buffer.columns["position"], []
     for title, name, low, high in (
@@ -150,7 +152,7 @@ def _count_chart(buffer: Buffer, case: Case, cases: Sequence[Case], place: int) 
     ):
         if name in buffer.columns:
             band = (buffer.columns.get(each) if each else None for each in (low, high))
-            line = Line(title, Curve(x, buffer.columns[name], *band), "series1")
+            line = PlotLine(title, MeanCurve(x, buffer.columns[name], *band), "series1")
             panels.append(Panel(title, [line], floor=True))
     if not panels:
         return None

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from streamreplay.reading.cases import Case, curve
-from streamreplay.reading.columns import Floats, Groups
-from streamreplay.reading.means import mean_interval
-from streamreplay.reading.report.areas import names_axis
+from streamreplay.reading.report.cases import Case, curve
 from streamreplay.reading.report.chart import MARKERS, Canvas, Chart, Section, Table
-from streamreplay.reading.report.maps import age_chart, class_map, experience_map, matrix_chart
+from streamreplay.reading.report.columns import Floats, GroupColumns
+from streamreplay.reading.report.maps_and_stacks import names_axis
+from streamreplay.reading.report.means import mean_interval
 from streamreplay.reading.report.plots import (
-    Line,
+    PlotLine,
     case_lines,
     cut,
     draw_scores,
@@ -22,8 +21,14 @@ from streamreplay.reading.report.plots import (
     lines_table,
 )
 from streamreplay.reading.report.predictions import MOST_DRAWN, read_column
+from streamreplay.reading.report.retention_maps import (
+    age_chart,
+    class_map,
+    experience_map,
+    matrix_chart,
+)
+from streamreplay.reading.report.trace import Rounds, Trace
 from streamreplay.reading.scores import SCORES, Score, number, percent, tick
-from streamreplay.reading.trace import Rounds, Trace
 
 __all__ = ["main_rounds", "retention_section"]
 
@@ -124,7 +129,7 @@ def _score_chart(cases: Sequence[Case]) -> Chart | None:
     )
 
 
-def _one_case_lines(case: Case, score: Score) -> list[Line]:
+def _one_case_lines(case: Case, score: Score) -> list[PlotLine]:
     lines = []
     samples = [rounds.sample for rounds in case.first.rounds]
     for place, sample in enumerate(samples):
@@ -137,10 +142,12 @@ def _one_case_lines(case: Case, score: Score) -> list[Line]:
             if line is not None:
                 marker = place if len(line.x) <= 60 else None
                 colour = "series1" if place == 0 else "series3"
-                lines.append(Line(f"{name}: {what}", line, colour, dash, 1.8 - 0.5 * dash, marker))
+                lines.append(
+                    PlotLine(f"{name}: {what}", line, colour, dash, 1.8 - 0.5 * dash, marker)
+                )
     asked = curve(case, read_column(f"{score.name}_window"))
     if asked is not None and score.name == score.retained:
-        lines.append(Line("predictions as rows came", asked, "soft", 2, 1.2))
+        lines.append(PlotLine("predictions as rows came", asked, "soft", 2, 1.2))
     return lines
 
 
@@ -199,7 +206,7 @@ def _classes_at_end(cases: Sequence[Case]) -> Chart | None:
 
 def _last_by_class(trace: Trace) -> dict[str, float]:
     rounds = main_rounds(trace)
-    groups: Groups | None = None if rounds is None else rounds.by_class
+    groups: GroupColumns | None = None if rounds is None else rounds.by_class
     if groups is None or "accuracy" not in groups.fields:
         return {}
     values = groups.fields["accuracy"][-1]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from streamreplay import __version__
 from streamreplay.errors import RunFolderError
-from streamreplay.reading.cases import Case, make_cases
-from streamreplay.reading.facts import facts_of
+from streamreplay.reading.report.cases import Case, make_cases
 from streamreplay.reading.report.chart import Chart, Section, Table
 from streamreplay.reading.report.comparison import compare_cases, jobs_table, scores_table
 from streamreplay.reading.report.cost import cost_section
@@ -18,17 +17,18 @@ from streamreplay.reading.report.predictions import predictions_section
 from streamreplay.reading.report.probabilities import probability_section
 from streamreplay.reading.report.replay import replay_section
 from streamreplay.reading.report.retention import retention_section
-from streamreplay.reading.report.words import Sentence, sum_up
+from streamreplay.reading.report.sentences import Sentence, sum_up
+from streamreplay.reading.report.summary import facts_of
+from streamreplay.reading.report.trace import Trace, read_traces
 from streamreplay.reading.scores import and_list, number
-from streamreplay.reading.trace import Trace, read_traces
 
-__all__ = ["Report", "make_report"]
+__all__ = ["RunReport", "make_report"]
 
 _MOST_SUMMED = 6  # cases that are summed up one by one
 
 
 @dataclass(frozen=True)
-class Report:
+class RunReport:
     """All that a page shows.
 
     Attributes
@@ -65,7 +65,7 @@ def make_report(
     runs: Sequence[Path],
     title: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> RunReport:
     """Read runs and work out what to show of them.
 
     Parameters
@@ -102,7 +102,7 @@ def make_report(
         probability_section(cases),
         cost_section(cases),
     ]
-    return Report(
+    return RunReport(
         title=title or _title(cases),
         runs=[str(run) for run in dict.fromkeys(runs)],
         tiles=_tiles(cases[0]) if len(cases) == 1 else [],

@@ -1,0 +1,26 @@
+"""``streamreplay inspect``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    *,
+    path: Annotated[Path, typer.Argument(metavar="RUN_DIR|CHECKPOINT")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what is in a run folder or a checkpoint: labels, buffer, parameters, last scores."""
+    from streamreplay.reading.inspect import inspect_path, print_report  # noqa: PLC0415 - slow
+
+    report = inspect_path(path)
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        print_report(report)

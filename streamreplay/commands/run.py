@@ -1,0 +1,101 @@
+"""``streamreplay run``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["run"]
+
+
+def run(  # noqa: PLR0913 - one argument for each option
+    *,
+    job: Annotated[
+        Path | None, typer.Argument(metavar="[JOB.toml]", help="Job file; see `init`.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", "-s", metavar="PATH|-", help="File, or - for stdin.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="auto, jsonl, csv, npz or idx.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", "-l", metavar="NAME", help="Field with the label.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set any key of the job file."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Run folder.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue", help="With --resume: stdin is what comes next, not the same stream again."
+        ),
+    ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="With --resume of a River model: run the pickle that is in --out."
+        ),
+    ] = False,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="Rows from one checkpoint to the next.")
+    ] = None,
+    probe: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Keep this share of the rows from being learned, and test retention on them.",
+        ),
+    ] = None,
+    emit: Annotated[
+        Literal["predictions", "metrics", "none"] | None,
+        typer.Option(help="What goes to standard output."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="Stop after so many rows; 0: never.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="Rows per training step.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+) -> None:
+    """Learn from a stream: rows in, predictions or metrics out, one JSON object per line."""
+    flags = {
+        "source.path": source,
+        "source.format": format,
+        "source.label": label,
+        "source.batch_size": batch_size,
+        "probe.share": probe,
+        "run.checkpoint_every": checkpoint_every,
+        "run.emit": emit,
+        "run.strict": strict or None,
+        "run.limit": limit,
+        "seed": seed,
+    }
+    given = [
+        f"{key}={json.dumps(value, ensure_ascii=False)}"
+        for key, value in flags.items()
+        if value is not None
+    ]
+    overrides = [*(settings or ()), *given]
+    if job is None and not resume and not overrides:
+        raise typer.BadParameter("give a job file, or at least --source", param_hint="JOB.toml")
+
+    from streamreplay.run import RunOptions, choose_job, run_job  # noqa: PLC0415 - slow
+
+    chosen = choose_job(job, overrides, out, resume=resume)
+    options = RunOptions(out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust)
+    code = run_job(chosen, options)
+    raise typer.Exit(code)

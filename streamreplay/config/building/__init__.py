@@ -1,0 +1,3 @@
+"""From a job to a pipeline."""
+
+__all__: list[str] = []

@@ -1,0 +1,127 @@
+"""From a job's ``[learner]`` to a learner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from streamreplay.config.building.imports import blame, import_callable, is_import_path
+from streamreplay.config.building.modules import find_device, make_module
+from streamreplay.config.building.river_models import construct_river
+from streamreplay.config.job import LearnerSection
+from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.randomness import Seed
+from streamreplay.stage import Stage
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["make_learner"]
+
+_RIVERS = ("river", "allow_pickle")
+
+
+def make_learner(
+    settings: LearnerSection, seed: Seed, *, source: Any, trusted: bool = False
+) -> Stage[Any, Any]:
+    """Make a job's learner.
+
+    Parameters
+    ----------
+    settings : Learner
+    seed : int or numpy.random.SeedSequence
+    source : ArraySource or LineSource
+        Who knows what features and classes are called.
+    trusted : bool
+        Whether a checkpoint with a pickle may be loaded.
+
+    Raises
+    ------
+    ConfigError
+        Keys do not go together, or something that they name cannot be made.
+    """
+    if settings.river is None:
+        if settings.allow_pickle:
+            raise ConfigError("learner.allow_pickle: goes with learner.river, got no learner.river")
+        return _make_torch(settings, seed, source)
+    _check_alone(settings)
+    return _make_river(settings, settings.river, seed, source, trusted=trusted)
+
+
+def _check_alone(settings: LearnerSection) -> None:
+    for key, field in LearnerSection.model_fields.items():
+        value = getattr(settings, key)
+        if key not in _RIVERS and value != field.default:
+            raise ConfigError(
+                f"learner.{key}: is of torch modules and goes without learner.river, got {value!r}"
+            )
+
+
+def _make_river(
+    settings: LearnerSection, text: str, seed: Seed, source: Any, *, trusted: bool
+) -> Stage[Any, Any]:
+    from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
+
+    if is_import_path(text):
+        factory = import_callable("learner.river", text.strip(), "a constructor of River")
+        try:
+            model = factory()
+        except Exception as error:
+            raise blame("learner.river", text, "cannot be built", error) from error
+    else:
+        model = construct_river(text, seed)
+    try:
+        learner = RiverLearner(
+            model,
+            feature_names=lambda: getattr(source, "feature_names", None),
+            label_names=lambda: source.target_names or source.labels.names,
+            allow_pickle=settings.allow_pickle,
+            trusted=trusted,
+        )
+        if settings.allow_pickle:
+            learner.state_dict()  # better now than at the first checkpoint
+    except (TypeError, ImportError, CheckpointError) as error:
+        raise ConfigError(f"learner.river: {error}") from None
+    return learner
+
+
+def _make_torch(settings: LearnerSection, seed: Seed, source: Any) -> Stage[Any, Any]:
+    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
+
+    from streamreplay.config.building.methods import make_method, make_training  # noqa: PLC0415
+    from streamreplay.config.building.training_options import make_budget  # noqa: PLC0415
+    from streamreplay.learners import TorchLearner  # noqa: PLC0415
+
+    factory = make_module(settings)
+    method = make_method(settings)
+    if method.retrain is not None and isinstance(factory, torch.nn.Module):
+        raise ConfigError(
+            f"learner.module: {settings.module!r} is a module, and method {settings.method} needs "
+            "a factory of fresh ones"
+        )
+    return TorchLearner(
+        factory,
+        partial(_make_optimizer, settings),
+        method=method,
+        training=make_training(settings, lambda: source.labels.names),
+        replay_budget=make_budget(settings, method),
+        normalize=settings.normalize,
+        on_divergence=settings.on_divergence,
+        device=find_device("learner.device", settings.device),
+        threads=settings.threads,
+        seed=seed,
+    )
+
+
+def _make_optimizer(settings: LearnerSection, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+    """Make an optimizer; its fused kind where that is faster and does the same."""
+    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
+
+    held = list(parameters)
+    common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":  # fused, it would refuse sparse gradients, for a tenth of speed
+        return torch.optim.SGD(held, momentum=settings.momentum, **common)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    fused = all(each.is_cpu and each.is_floating_point() for each in held)
+    return kind(held, fused=fused or None, **common)

@@ -1,0 +1,136 @@
+"""From a job's keys to the torch modules that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from streamreplay.config.building.imports import blame, import_callable
+from streamreplay.config.job import BackboneSection, LearnerSection
+from streamreplay.errors import ConfigError
+from streamreplay.randomness import Seed
+from streamreplay.stage import Stage
+
+__all__ = ["find_device", "make_backbone", "make_module"]
+
+_OURS = ("linear", "mlp", "cnn", "slim_resnet18")
+_NORMS = {"cnn": ("none", "group"), "slim_resnet18": ("group", "batch")}
+
+
+def make_module(settings: LearnerSection) -> Any:
+    """Return the module that a job's ``[learner]`` names, or a factory of it.
+
+    Raises
+    ------
+    ConfigError
+        A key does not go with the module, or it cannot be imported.
+    """
+    from streamreplay.learners import cnn, linear, mlp, slim_resnet18  # noqa: PLC0415 - slow
+
+    _check(settings)
+    head, given = settings.head, _given(channels=settings.channels, norm=settings.norm)
+    match settings.module:
+        case "linear":
+            return linear(head=head)
+        case "mlp":
+            return mlp(settings.hidden, head=head)
+        case "cnn":
+            return cnn(**given, head=head)
+        case "slim_resnet18":
+            if "channels" in given:
+                (given["channels"],) = given["channels"]
+            return slim_resnet18(**given, head=head)
+    factory = import_callable("learner.module", settings.module, ", ".join(_OURS))
+    return _guarded("learner.module", settings.module, factory)
+
+
+def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
+    """Make the stage of a job's ``[backbone]``.
+
+    Raises
+    ------
+    ConfigError
+        The module cannot be imported, or the device cannot be used.
+    """
+    from streamreplay.learners.neural import backbone  # noqa: PLC0415 - slow
+
+    factory = import_callable("backbone.module", settings.module, "the path of a module")
+    return backbone.Backbone(
+        _guarded("backbone.module", settings.module, factory, trained=False),
+        device=find_device("backbone.device", settings.device),
+        threads=settings.threads,
+        seed=seed,
+    )
+
+
+def find_device(key: str, name: str) -> Any:
+    """Return a device of torch's by its name.
+
+    Raises
+    ------
+    ConfigError
+        Torch has no such device here.
+    """
+    import torch  # noqa: PLC0415 - slow: only a job that runs needs it
+
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{key}: {name!r} cannot be used: {reason}") from None
+
+
+def _check(settings: LearnerSection) -> None:
+    module, norms = settings.module, _NORMS.get(settings.module)
+    for key in ("channels", "norm"):
+        value = getattr(settings, key)
+        if value is not None and norms is None:
+            raise ConfigError(
+                f"learner.{key}: goes with module {' or '.join(_NORMS)}, got {module!r}"
+            )
+    if settings.norm is not None and norms is not None and settings.norm not in norms:
+        raise ConfigError(
+            f"learner.norm: with module {module} must be {' or '.join(norms)}, "
+            f"got {settings.norm!r}"
+        )
+    if settings.channels is not None and not _fits(module, len(settings.channels)):
+        wanted = "one number" if module == "slim_resnet18" else "at least one number"
+        raise ConfigError(
+            f"learner.channels: with module {module} must be {wanted}, got {settings.channels}"
+        )
+    if settings.head != "linear" and module not in _OURS:
+        raise ConfigError(
+            f"learner.head: goes with module {', '.join(_OURS)}, got {module!r}: a module of your "
+            "own brings its head, which may be a streamreplay.CosineLinear or WeightNormLinear"
+        )
+
+
+def _fits(module: str, numbers: int) -> bool:
+    return numbers == 1 if module == "slim_resnet18" else numbers >= 1
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _guarded(
+    key: str, name: str, given: Callable[..., Any], *, trained: bool = True
+) -> Callable[..., Any]:
+    """Make what goes wrong in somebody else's factory a mistake of the job."""
+    from torch import nn  # noqa: PLC0415 - slow
+
+    def check(module: Any) -> Any:
+        if not isinstance(module, nn.Module):
+            raise ConfigError(f"{key}: {name!r} must return a torch.nn.Module, got {module!r}")
+        if trained and not any(parameter.requires_grad for parameter in module.parameters()):
+            raise ConfigError(f"{key}: {name!r} has no parameters to learn")
+        return module
+
+    def build(*shape: Any) -> Any:
+        try:
+            module = given(*shape)
+        except Exception as error:
+            raise blame(key, name, "cannot be built", error) from error
+        return check(module)
+
+    return check(given) if isinstance(given, nn.Module) else build

@@ -1,0 +1,258 @@
+"""River models written as text: `forest.ARFClassifier(n_models=10, seed=1)`.
+
+The text is Python's syntax, of which only constructor calls are understood; nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from types import ModuleType
+from typing import Any
+
+from streamreplay.config.parsing.expressions import Expression
+from streamreplay.errors import ConfigError
+from streamreplay.randomness import Seed, spawn_seed
+
+__all__ = ["construct_detector", "construct_metric", "construct_river"]
+
+_KEY = "learner.river"
+_ALLOWED = (
+    "allowed are constructors of River's classes with plain values or further constructors in "
+    "their parentheses, and | and + between them"
+)
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.BitOr: lambda a, b: a | b,
+    ast.Add: lambda a, b: a + b,
+}
+
+
+def construct_river(text: str, seed: Seed) -> Any:
+    """Make the River object that a text describes.
+
+    Understood are calls of classes by their path inside ``river`` (``tree.HoeffdingTreeClassifier``
+    or ``river.tree.HoeffdingTreeClassifier``); in their parentheses numbers, strings, True, False,
+    None, lists, tuples, dicts, classes of River by name, and further calls; ``a | b`` and ``a + b``
+    of River's objects, as River's pipelines are written. A class that takes a ``seed`` and is given
+    none gets one from ``seed`` and from where in the text it stands.
+
+    Parameters
+    ----------
+    text : str
+    seed : int or numpy.random.SeedSequence
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, a name is not one of River's classes, or River refuses the
+        arguments; the message says at which character.
+
+    Examples
+    --------
+    >>> str(construct_river("preprocessing.StandardScaler() | naive_bayes.GaussianNB()", 0))
+    'StandardScaler | GaussianNB'
+    >>> construct_river("open('/etc/passwd')", 0)
+    Traceback (most recent call last):
+    streamreplay.errors.ConfigError: learner.river, character 1: River has no class 'open'
+    """
+    return _build(Expression(_KEY, text.strip(), _ALLOWED), seed)
+
+
+def construct_detector(key: str, text: str, seed: Seed) -> Any:
+    """Make the drift detector of River that a text describes.
+
+    As `construct_river`; detectors are also found without their module (``ADWIN(delta=0.01)``,
+    ``DDM()``), and made without arguments where there are no parentheses.
+
+    Parameters
+    ----------
+    key : str
+        The job's key, for messages.
+    text : str
+    seed : int or numpy.random.SeedSequence
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, or River refuses the arguments.
+
+    Examples
+    --------
+    >>> construct_detector("drift[0].detector", "ADWIN(delta=0.01)", 0).delta
+    0.01
+    >>> type(construct_detector("drift[0].detector", "binary.DDM", 0)).__name__
+    'DDM'
+    """
+    return _build(Expression(key, text.strip(), _ALLOWED), seed, ("drift", "drift.binary"))
+
+
+def construct_metric(key: str, text: str) -> Any:
+    """Make the metric of River that a text describes.
+
+    As `construct_detector`, with metrics (``MacroF1``, ``FBeta(beta=0.5)``).
+
+    Parameters
+    ----------
+    key : str
+        The job's key, for messages.
+    text : str
+
+    Raises
+    ------
+    ConfigError
+        The text is something else, or River refuses the arguments.
+
+    Examples
+    --------
+    >>> construct_metric("evaluator.metrics", "FBeta(beta=0.5)").beta
+    0.5
+    >>> construct_metric("metrics", "MacroF")
+    Traceback (most recent call last):
+    streamreplay.errors.ConfigError: metrics, character 1: River has no class 'MacroF', did you ...
+    """
+    return _build(Expression(key, text.strip(), _ALLOWED), 0, ("metrics", "metrics.multioutput"))
+
+
+def _build(written: Expression, seed: Seed, within: Sequence[str] = ()) -> Any:
+    """Make what a text describes; with ``within``, names are also looked for in these modules."""
+    try:
+        import river.api  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigError(
+            f"{written.key}: River is not installed: pip install 'streamreplay[river]'"
+        ) from None
+    tree = written.parse()
+    if within and isinstance(tree, ast.Name | ast.Attribute):
+        tree = ast.copy_location(ast.Call(tree, [], []), tree)
+    try:
+        return _Builder(written, river.api, seed, _shorter(river.api, within)).build(tree)
+    except (ValueError, MemoryError, RecursionError) as error:  # too many parentheses
+        raise ConfigError(f"{written.key}: cannot be read: {error}") from None
+
+
+def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
+    """Return the path of each name in some modules."""
+    modules = {path: reduce(getattr, path.split("."), root) for path in within}
+    return {
+        name: [*path.split("."), name]
+        for path, module in modules.items()
+        for name in module.__all__
+        if hasattr(module, name)  # River exports a name or two that it does not have
+    }
+
+
+class _Builder:
+    def __init__(
+        self, written: Expression, root: ModuleType, seed: Seed, shorter: Mapping[str, list[str]]
+    ) -> None:
+        self._shown = written.shown
+        self._fault = written.fault
+        self.root = root
+        self.seed = seed
+        self.shorter = shorter
+
+    def build(self, node: ast.expr) -> Any:
+        """Make the object that a part of the text describes."""
+        made: Any
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() | None):
+                made = node.value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                made = -number
+            case ast.List():
+                made = [self.build(each) for each in node.elts]
+            case ast.Tuple():
+                made = tuple(self.build(each) for each in node.elts)
+            case ast.Dict():
+                made = self._dict(node)
+            case ast.Name() | ast.Attribute():
+                made = self._find(node)
+            case ast.Call():
+                made = self._call(node)
+            case ast.BinOp() if type(node.op) in _OPERATORS:
+                made = self._join(node)
+            case _:
+                raise self._fault(node, f"{self._shown(node)} cannot be used; {_ALLOWED}")
+        return made
+
+    def _dict(self, node: ast.Dict) -> dict[Any, Any]:
+        made = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            if not isinstance(key, ast.Constant):
+                raise self._fault(key or value, "the keys of a dict must be numbers or strings")
+            made[self.build(key)] = self.build(value)
+        return made
+
+    def _call(self, node: ast.Call) -> Any:
+        kind = self._find(node.func)
+        args = [self.build(arg) for arg in node.args]
+        kwargs: dict[str, Any] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise self._fault(keyword.value, f"** cannot be used; {_ALLOWED}")
+            kwargs[keyword.arg] = self.build(keyword.value)
+        return self._run(node, lambda: kind(*args, **self._seeded(node, kind, args, kwargs)))
+
+    def _join(self, node: ast.BinOp) -> Any:
+        from river import base  # noqa: PLC0415 - an extra
+
+        sides = [self.build(node.left), self.build(node.right)]
+        for part, side in zip((node.left, node.right), sides, strict=True):
+            if not isinstance(side, base.Base):
+                raise self._fault(
+                    part, f"{self._shown(part)} is not an object of River; {_ALLOWED}"
+                )
+        return self._run(node, lambda: _OPERATORS[type(node.op)](*sides))
+
+    def _run(self, node: ast.expr, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except Exception as error:  # River may raise anything
+            what = f"{self._shown(node)} cannot be made: {type(error).__name__}: {error}"
+            raise self._fault(node, what) from error
+
+    def _seeded(
+        self, node: ast.expr, kind: type, args: list[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        parameters = inspect.signature(kind).parameters
+        if "seed" not in parameters or parameters["seed"].default is not None:
+            return kwargs
+        bound = inspect.signature(kind).bind_partial(*args, **kwargs).arguments
+        if bound.get("seed") is not None:
+            return kwargs
+        own = spawn_seed(self.seed, f"{node.lineno}:{node.col_offset}:{node.end_col_offset}")
+        return {**kwargs, "seed": int(own.generate_state(1)[0])}
+
+    def _find(self, node: ast.expr) -> type:
+        """Return the class of River that a dotted name stands for."""
+        from river import base  # noqa: PLC0415 - an extra
+
+        path = self._path(node)
+        parts = path[1:] if path[0] == "river" else path
+        parts = [*self.shorter.get(parts[0], parts[:1]), *parts[1:]] if parts else parts
+        found: Any = self.root
+        for part in parts:
+            exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
+            if part not in exported or not hasattr(found, part):
+                near = difflib.get_close_matches(part, {*exported, *self.shorter} - {part}, 1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                raise self._fault(node, f"River has no class {'.'.join(path)!r}{hint}")
+            found = getattr(found, part)
+        # which leaves out what opens files and connections: data sets, readers, functions
+        ours = isinstance(found, type) and found.__module__.startswith("river.")
+        if not (ours and issubclass(found, base.Base)):
+            raise self._fault(node, f"River has no class {'.'.join(path)!r}")
+        return found  # type: ignore[no-any-return]
+
+    def _path(self, node: ast.expr) -> list[str]:
+        parts: list[str] = []
+        inner = node
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if not isinstance(inner, ast.Name):
+            raise self._fault(node, f"{self._shown(inner)} is no name of a class; {_ALLOWED}")
+        return [inner.id, *reversed(parts)]

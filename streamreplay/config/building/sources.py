@@ -1,0 +1,270 @@
+"""From a job to the source of its stream, and to the rows that are kept out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamreplay.config.job import Job, SourceSection
+from streamreplay.errors import ConfigError
+from streamreplay.evaluation import Holdout
+from streamreplay.ingest import (
+    ArraySource,
+    CsvSource,
+    JsonlSource,
+    Labels,
+    LineSource,
+    Name,
+    hold_out,
+    in_memory,
+    open_idx,
+    open_npz,
+    split_by_class,
+)
+
+__all__ = ["make_holdout", "open_inputs"]
+
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".npz": "npz",
+    ".idx": "idx",
+    "-ubyte": "idx",
+}
+_GOALS = ("target", "multilabel", "weight")
+_FIELDS = ("features", "label", *_GOALS, "task", "experience", "id", "time")
+
+
+def format_of(path: str, given: str) -> str:
+    """Return the format of a file, by its name unless it is given.
+
+    Raises
+    ------
+    ConfigError
+        The name does not tell.
+
+    Examples
+    --------
+    >>> format_of("data/rows.jsonl.gz", "auto"), format_of("-", "csv")
+    ('jsonl', 'csv')
+    """
+    if given != "auto":
+        return given
+    name = _bare(path)
+    for suffix, found in _SUFFIXES.items():
+        if name.endswith(suffix):
+            return found
+    what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
+    raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
+
+
+def open_inputs(
+    job: Job,
+    *,
+    on_dead: Callable[[dict[str, Any]], None] | None,
+    stop: Callable[[], bool] | None,
+) -> tuple[ArraySource | LineSource, ArraySource | None]:
+    """Open a job's source, and read its test rows if it has any.
+
+    Raises
+    ------
+    ConfigError
+        Parts of the job do not fit together, or do not fit the files.
+    SourceError
+        A file cannot be opened.
+    """
+    settings, limit = job.source, job.run.limit or None
+    _check_goal(settings)
+    share = None if job.test is None else job.test.share
+    if job.test is not None and (job.test.path is None) == (share is None):
+        raise ConfigError("test: give either path (a file) or share (of the source's rows)")
+    kind = format_of(settings.path, settings.format)
+    options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
+    if kind in ("jsonl", "csv") and settings.split is None and share is None:
+        source, test = _lines(settings, kind, settings.path, limit=limit, **options), _test(job)
+        if test is not None and test.feature_names is not None:
+            source.check_features = partial(_compare_features, test.feature_names)
+        return source, test
+    rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
+    test = _test(job)
+    if test is not None and None not in (test.feature_names, rows.feature_names):
+        _compare_features(test.feature_names or [], rows.feature_names or [])
+    try:
+        if job.test is not None and share is not None:
+            rows, test = hold_out(rows, share, seed=job.test.seed, first=job.test.first or None)
+        if settings.split is not None:
+            rows = split_by_class(rows, **settings.split.model_dump())
+    except ValueError as error:
+        raise ConfigError(f"source: {error}") from None
+    rows.limit = limit
+    return rows, test
+
+
+def _check_goal(settings: SourceSection) -> None:
+    if settings.target is not None and settings.multilabel is not None:
+        raise ConfigError("source.target: numbers go without source.multilabel, which are labels")
+    if settings.target is not None and settings.label:
+        raise ConfigError(
+            f"source.target: numbers go without source.label, got label = {settings.label!r}"
+        )
+    if settings.split is not None and (settings.target or settings.multilabel):
+        raise ConfigError("source.split: is by class, and these rows have none")
+
+
+def make_holdout(
+    test: ArraySource, source: ArraySource | LineSource, *, every: int | None = None
+) -> Holdout:
+    """Put test rows behind a source, as the stage that asks for them in time.
+
+    Labels are matched by name. Where the source is split by class (it shows each class in one of
+    several experiences), a test row belongs to the experience of its class; elsewhere to the one
+    that the test rows name.
+
+    Parameters
+    ----------
+    test : ArraySource
+        Labelled rows.
+    source : ArraySource or LineSource
+    every : int, optional
+        Test also after each so many rows.
+
+    Raises
+    ------
+    ConfigError
+        There are no test rows, some have no label, or a class that a split source does not have.
+
+    Examples
+    --------
+    >>> from streamreplay.ingest import split_by_class
+    >>> source = split_by_class(ArraySource([[0.0], [1.0]], ["a", "b"]), n_experiences=2)
+    >>> test = ArraySource([[2.0], [3.0], [4.0]], ["b", "a", "b"])
+    >>> stage = make_holdout(test, source)
+    >>> [(len(batch), batch.held_out) for batch in stage(source)]
+    [(1, None), (3, 'test'), (1, None), (3, 'test')]
+    """
+    if isinstance(source, ArraySource) and (of_class := _experience_of_class(source)) is not None:
+        test = _in_experiences(test, of_class)
+    names = test.coded.names
+    try:
+        if test.target_names is not None:
+            return Holdout(test.whole(Labels()), every=every)
+        return Holdout(test.whole(Labels(names)), every=every, names=names, find=source.labels.find)
+    except ValueError as error:
+        raise ConfigError(f"test: {error}") from None
+
+
+def _experience_of_class(source: ArraySource) -> dict[Name, int] | None:
+    """Return each class's experience; None if one class has several, or all have the same."""
+    experience = source.whole(Labels()).experience
+    of_class = experience[source.coded.first]
+    labelled = source.coded.codes >= 0
+    if len(set(of_class.tolist())) < 2 or (
+        not np.array_equal(experience[labelled], of_class[source.coded.codes[labelled]])
+    ):
+        return None
+    return dict(zip(source.coded.names, of_class.tolist(), strict=True))
+
+
+def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource:
+    foreign = [name for name in test.coded.names if name not in of_class]
+    if foreign:
+        raise ConfigError(f"test: class {foreign[0]!r} is not among those of the source")
+    if (test.coded.codes < 0).any():
+        raise ConfigError("test: every row needs a label, as the source is split by class")
+    experience = np.array([of_class[name] for name in test.coded.names], np.int64)[test.coded.codes]
+    return test.select(np.arange(len(test)), experience=experience)
+
+
+def _compare_features(test: list[str], source: list[str]) -> None:
+    """Refuse test rows whose columns would be taken for others: both are found by first rows."""
+    if test == source or all(map(str.isdigit, test)) or all(map(str.isdigit, source)):
+        return  # columns without a header have positions for names
+    pairs = enumerate(zip(test, source, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(test), len(source)))
+    raise ConfigError(
+        f"test: its features are {_listed(test, at)}, those of the source {_listed(source, at)}; "
+        "say with source.features which ones to use, in which order"
+    )
+
+
+def _listed(names: list[str], around: int) -> str:
+    """Write some names, with the one at a position among them; a stream can have thousands."""
+    first = max(0, min(around, len(names) - 5))
+    shown = ", ".join(names[first : first + 5])
+    return f"{'..., ' if first else ''}{shown}{', ...' if len(names) > first + 5 else ''}"
+
+
+def _test(job: Job) -> ArraySource | None:
+    if job.test is None or job.test.path is None:
+        return None
+    if job.test.path == job.source.path == "-":
+        raise ConfigError("test.path: standard input is the source already, got '-'")
+    kind = format_of(job.test.path, job.source.format)
+    return _arrays(job.source, kind, job.test.path, job.test.labels_path, strict=True)
+
+
+def _arrays(
+    settings: SourceSection, kind: str, path: str, labels_path: str | None, **options: Any
+) -> ArraySource:
+    """Read a whole file into memory."""
+    if kind == "idx":
+        for key in _GOALS:
+            if getattr(settings, key) is not None:
+                raise ConfigError(f"source.{key}: IDX files have classes only")
+        labels = False if settings.label == "" else labels_path
+        return open_idx(path, labels, batch_size=settings.batch_size)
+    if kind == "npz":
+        fields: dict[str, Any] = {
+            name: list(map(str, value)) if isinstance(value, list) else str(value)
+            for name, value in _given(settings).items()
+        }
+        if settings.features is not None:
+            if len(settings.features) != 1:
+                raise ConfigError("source.features: an .npz file has one array of features")
+            fields["features"] = str(settings.features[0])
+        renamed: dict[str, Any] = {
+            {"features": "x", "label": "y"}.get(key, key): name for key, name in fields.items()
+        }
+        return open_npz(
+            path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **renamed
+        )
+    return in_memory(_lines(settings, kind, path, **options))
+
+
+def _lines(
+    settings: SourceSection, kind: str, path: str, **options: Any
+) -> CsvSource | JsonlSource:
+    fields = _given(settings)
+    options |= {
+        "batch_size": settings.batch_size,
+        "max_wait": settings.max_wait,
+        "allow_nan": settings.allow_nan,
+        "max_line_bytes": settings.max_line_bytes,
+    }
+    try:
+        if kind == "csv":
+            delimiter = settings.delimiter or ("\t" if _bare(path).endswith(".tsv") else ",")
+            return CsvSource(path, header=settings.header, delimiter=delimiter, **fields, **options)
+        given = [*fields.values(), *(settings.target if isinstance(settings.target, list) else ())]
+        numbers = [value for value in given if isinstance(value, int)]
+        if numbers:
+            raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
+        return JsonlSource(path, **fields, **options)
+    except ValueError as error:
+        raise ConfigError(f"source: {error}") from None
+
+
+def _given(settings: SourceSection) -> dict[str, Any]:
+    values = {name: getattr(settings, name) for name in _FIELDS}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _bare(path: str) -> str:
+    return Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")

@@ -1,0 +1,113 @@
+"""From a job's ``[learner]`` to augmentations, a schedule and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamreplay.config.building.imports import import_callable, is_import_path
+from streamreplay.config.job import LearnerSection
+from streamreplay.config.parsing.expressions import construct
+from streamreplay.errors import ConfigError
+from streamreplay.learners.methods.catalogue import Method
+from streamreplay.learners.neural import augment, schedules
+from streamreplay.learners.neural.augment import Augmentation
+from streamreplay.learners.neural.budget import ReplayBudget
+from streamreplay.learners.neural.schedules import Schedule
+
+__all__ = ["AUGMENTATIONS", "SCHEDULES", "make_augmentation", "make_budget", "make_schedule"]
+
+AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {
+    "crop": augment.crop,
+    "flip": augment.flip,
+    "jitter": augment.jitter,
+    "cutout": augment.cutout,
+    "noise": augment.noise,
+    "feature_dropout": augment.feature_dropout,
+    "mixup": augment.mixup,
+}
+"""What a job may write in ``learner.augment``."""
+
+SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
+    "constant": schedules.constant,
+    "inverse_sqrt": schedules.inverse_sqrt,
+    "inverse_time": schedules.inverse_time,
+    "cosine": schedules.cosine,
+}
+"""What a job may write in ``learner.schedule``."""
+
+
+def make_augmentation(settings: LearnerSection) -> Augmentation | None:
+    """Make what a job says of how rows are changed for training.
+
+    Raises
+    ------
+    ConfigError
+        One of them cannot be made.
+    """
+    if not settings.augment:
+        if not settings.augment_incoming:
+            raise ConfigError("learner.augment_incoming: goes with learner.augment, got none")
+        return None
+    made = [
+        _make(f"learner.augment[{i}]", text, AUGMENTATIONS)
+        for i, text in enumerate(settings.augment)
+    ]
+    return augment.compose(*made)
+
+
+def make_schedule(settings: LearnerSection) -> Schedule | None:
+    """Make the schedule of the learning rate that a job says.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be made, or keys are given that go with one.
+    """
+    if settings.schedule is None and not settings.warmup:
+        for key in ("schedule_weight_decay", "schedule_restarts"):
+            if getattr(settings, key):
+                raise ConfigError(f"learner.{key}: goes with learner.schedule, got none")
+        return None
+    then = settings.schedule and _make("learner.schedule", settings.schedule, SCHEDULES)
+    return schedules.warmup(settings.warmup, then or None)
+
+
+def make_budget(settings: LearnerSection, method: Method) -> ReplayBudget | None:
+    """Make the budget of rehearsal that a job says.
+
+    Parameters
+    ----------
+    settings : Learner
+    method : Method
+        That of the learner, which must rehearse.
+
+    Raises
+    ------
+    ConfigError
+        Two kinds are given, or keys that go with one.
+    """
+    share, rows = settings.replay_budget, settings.replay_rows_per_second
+    if share is not None and rows is not None:
+        raise ConfigError(
+            f"learner.replay_rows_per_second: goes without learner.replay_budget, got {rows}"
+        )
+    if share is None and rows is None:
+        if settings.replay_horizon != LearnerSection.model_fields["replay_horizon"].default:
+            raise ConfigError(
+                "learner.replay_horizon: goes with learner.replay_budget or "
+                "learner.replay_rows_per_second, got neither"
+            )
+        return None
+    if method.retrain is not None:
+        key = "replay_budget" if rows is None else "replay_rows_per_second"
+        raise ConfigError(
+            f"learner.{key}: is for methods that rehearse with each batch, got {settings.method}"
+        )
+    return ReplayBudget(share, rows_per_second=rows, horizon=settings.replay_horizon)
+
+
+def _make(key: str, text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
+    if is_import_path(text):
+        return import_callable(key, text.strip(), ", ".join(makers))
+    return construct(key, text, makers)

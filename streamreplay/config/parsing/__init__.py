@@ -1,0 +1,3 @@
+"""From text to a checked job."""
+
+__all__: list[str] = []

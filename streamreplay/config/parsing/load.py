@@ -1,0 +1,230 @@
+"""From a TOML file and overrides to a checked `Job`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from streamreplay.config.job import Job, NamedLearnerSection
+from streamreplay.config.parsing.entries import find_learner, find_monitor, inherit
+from streamreplay.errors import ConfigError
+
+__all__ = ["known_keys", "load_job", "section_of"]
+
+_PATHS = (
+    ("source", "path"),
+    ("source", "labels_path"),
+    ("buffer", "storage"),
+    ("test", "path"),
+    ("test", "labels_path"),
+    ("run", "tensorboard"),
+)
+
+
+def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> Job:
+    """Read a job file, put the overrides over it and check the whole.
+
+    Parameters
+    ----------
+    path : path, optional
+        A TOML file; paths in it are relative to its folder. Without it, all defaults.
+    overrides : sequence of str
+        ``section.key=value``, the value in TOML, or a bare string where it is not TOML. Later ones
+        win. Paths in them are relative to the working directory. Of several learners one is named
+        by its place or its name: ``learner.0.lr=0.1``, ``learner.small.lr=0.1``; so is a
+        ``[[drift]]``.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or a key or value is not allowed; the message names the place, the
+        key, the rule, the value and the nearest valid key.
+
+    Examples
+    --------
+    >>> load_job(None, ["buffer.max_size=500", "source.path=-"]).buffer.max_size
+    500
+    """
+    file = None if path is None else Path(path)
+    tree = {} if file is None else _read(file)
+    if file is not None:
+        _anchor(tree, file.parent)
+    grow = "learner" not in tree
+    given = {_apply(tree, override, grow=grow) for override in overrides}
+    inherit(tree)
+    try:
+        return Job.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, file, given)) from None
+
+
+def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:
+    """Yield every key of a job file by its dotted name."""
+    for name, field in model.model_fields.items():
+        inner = section_of(field.annotation)
+        if inner is None:
+            yield prefix + name
+        else:
+            yield from known_keys(inner, f"{prefix}{name}.")
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a field that is a section, be it optional or one of several forms."""
+    for choice in get_args(annotation) or (annotation,):
+        inner = get_args(choice)[0] if get_origin(choice) is Annotated else choice
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        message = f"not TOML: {error}"
+        if path.suffix != ".toml":  # rows, perhaps
+            message += "; a job file is expected here, rows are given with --source"
+        line = re.search(r" \(at line (\d+), column \d+\)", message)
+        if line is None:
+            raise ConfigError(f"{path}: {message}") from None
+        raise ConfigError(f"{path}:{line[1]}: {message.replace(line[0], '')}") from None
+
+
+def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...]:
+    name, equals, text = override.partition("=")
+    keys = tuple(key.strip() for key in name.split("."))
+    if not equals or not all(keys):
+        raise ConfigError(f"command line: a setting is section.key=value, got {override!r}")
+    value, node, within = _value(text), tree, keys
+    place = find_learner(tree, keys, grow=grow)
+    if place is None:
+        place = find_monitor(tree, keys)
+    if place is not None:
+        node, within = tree[keys[0]][place], keys[2:]
+        keys = (keys[0], str(place), *within)
+    for key in within[:-1]:
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"command line: {name}: {key} is not a section")
+    node[within[-1]] = _absolute(value, Path.cwd()) if within in _PATHS else value
+    return keys
+
+
+def _value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if list(parsed) == ["value"] else text
+
+
+def _anchor(tree: dict[str, Any], folder: Path) -> None:
+    for section, key in _PATHS:
+        node = tree.get(section)
+        if isinstance(node, dict) and key in node:
+            node[key] = _absolute(node[key], folder)
+    learners = tree.get("learner")
+    for learner in learners if isinstance(learners, list) else ():
+        if isinstance(learner, dict):
+            _anchor(learner, folder)
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if not isinstance(value, str) or value in ("-", ""):
+        return value
+    return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100 - links stay links
+
+
+def _explain(error: ValidationError, path: Path | None, given: set[tuple[str, ...]]) -> str:
+    faults: dict[str, list[ErrorDetails]] = {}  # by key: each branch of a union is a fault
+    for each in error.errors(include_url=False):
+        faults.setdefault(_name(each), []).append(each)
+    # an unknown key first: it often explains why another one is missing
+    unknown = [name for name, (each, *_) in faults.items() if each["type"] == "extra_forbidden"]
+    name = [*unknown, *faults][0]
+    keys = tuple(str(key) for key in _keys(faults[name][0]))
+    from_line = path is None or any(keys[: len(key)] == key for key in given)
+    place = "command line" if from_line else str(path)
+    also = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{place}: {name + ': ' if name else ''}{_rule(faults[name])}{also}"
+
+
+def _keys(error: ErrorDetails) -> tuple[str | int, ...]:
+    """Return the keys to an error, without the form that pydantic adds behind ``learner``."""
+    keys = error["loc"]
+    return (*keys[:1], *keys[2:]) if keys[:1] == ("learner",) else keys
+
+
+def _name(error: ErrorDetails) -> str:
+    """Write the key's dotted name, without the branches of a union that pydantic adds."""
+    known = _all_keys()
+    name = plain = ""
+    for key in _keys(error):
+        if isinstance(key, int):
+            name += f"[{key}]"
+            if plain in known:
+                break
+        elif plain in known:
+            break
+        else:
+            name, plain = (f"{longer}.{key}" if longer else key for longer in (name, plain))
+    return name
+
+
+def _all_keys() -> set[str]:
+    return {*known_keys(), *known_keys(NamedLearnerSection, "learner.")}
+
+
+def _rule(branches: list[ErrorDetails]) -> str:
+    kind, value = branches[0]["type"], branches[0]["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key{_nearest(_keys(branches[0]))}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return branches[0]["msg"].removeprefix("Value error, ")
+    if kind in ("model_type", "model_attributes_type"):
+        return f"must be a section, got {_show(value)}"
+    rules = [re.sub(r"^\w+ should (be|have) ", "", each["msg"]) for each in branches]
+    verb = "have" if " should have " in branches[0]["msg"] else "be"
+    rule = " or ".join(rules).replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return f"must {verb} {rule}, got {_show(value)}"
+
+
+def _nearest(loc: tuple[str | int, ...]) -> str:
+    several = any(isinstance(key, int) for key in loc)
+    keys = sorted(_all_keys()) if several else list(known_keys())
+    *outer, last = (key for key in loc if isinstance(key, str))
+    section = ".".join(outer)
+    siblings = {
+        _child(key, section) for key in keys if not section or key.startswith(section + ".")
+    }
+    near = difflib.get_close_matches(last, sorted(siblings), 1)
+    if not near:
+        # the name of a [[drift]] is not what is meant elsewhere
+        by_leaf = {key.rpartition(".")[2]: key for key in keys if key != "drift.name"}
+        near = [by_leaf[leaf] for leaf in difflib.get_close_matches(last, sorted(by_leaf), 1)]
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _child(key: str, section: str) -> str:
+    return key[len(section) + 1 if section else 0 :].partition(".")[0]
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a section"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,236 @@
+"""What a drift detector can be fed with: one number for each row it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, Scored, describe_array
+from streamreplay.errors import ConfigError
+from streamreplay.evaluation.scores.numbers import is_number
+
+__all__ = ["MOST", "Names", "Part", "Signals", "check_signal", "is_binary"]
+
+MOST = 100
+"""Columns or classes that one monitor of all of them watches at most."""
+
+Names: TypeAlias = Callable[[], Sequence[str | int] | None]
+"""What the stream calls its columns or classes so far, in order; None where they have no names."""
+
+_WHOLE = ("error", "loss", "features", "labels")
+_ONE = ("feature", "label")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The rows of a batch that one detector looks at, and the number of each.
+
+    Attributes
+    ----------
+    on : str
+        What is looked at, as the log names it.
+    rows : int64[k]
+        Positions within the batch, ascending.
+    values : array [k]
+        Whole numbers 0 and 1, or float64.
+    """
+
+    on: str
+    rows: NDArray[np.int64]
+    values: NDArray[Any]
+
+
+def check_signal(on: str) -> None:
+    """Refuse what is no signal.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+
+    Examples
+    --------
+    >>> check_signal("feature:temperature")
+    >>> check_signal("errors")
+    Traceback (most recent call last):
+    ValueError: on must be error, loss, features, labels, feature:NAME or label:NAME, got 'errors'
+    """
+    kind, colon, name = on.partition(":")
+    if not (on in _WHOLE or (kind in _ONE and colon and name)):
+        choices = f"{', '.join(_WHOLE)}, feature:NAME or label:NAME"
+        raise ValueError(f"on must be {choices}, got {on!r}")
+
+
+def is_binary(on: str) -> bool | None:
+    """Tell whether a signal is of 0 and 1; None where that depends on what is predicted."""
+    return None if on == "error" else on.partition(":")[0] in ("label", "labels")
+
+
+@final
+class Signals:
+    """Reads signals out of scored batches.
+
+    Parameters
+    ----------
+    feature_names, label_names : Names, optional
+        Without them a column or class is named by its index.
+    """
+
+    def __init__(
+        self, feature_names: Names | None = None, label_names: Names | None = None
+    ) -> None:
+        self._feature_names = _Shown(feature_names or _nameless)
+        self._label_names = _Shown(label_names or _nameless)
+
+    def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[Part]:
+        """Yield what one signal is in a batch: several parts of features and labels.
+
+        Parameters
+        ----------
+        on : str
+        scored : Scored
+        known : collection of int
+            Classes that had a row before this batch, by label index.
+
+        Raises
+        ------
+        ConfigError
+            There is no such column, there are too many, or what is predicted has no classes.
+        """
+        kind, _, name = on.partition(":")
+        if kind == "error":
+            yield _finite(on, *_errors(scored))
+        elif kind == "loss":
+            rows = np.arange(len(scored.incoming))
+            yield _finite(on, rows, scored.loss.astype(np.float64))
+        elif kind.startswith("feature"):
+            yield from self._features(name, scored.incoming)
+        else:
+            yield from self._labels(name, scored.incoming, known)
+
+    def is_unheard_of(self, on: str) -> bool:
+        """Tell whether a signal is of a class that the stream has not named so far."""
+        kind, _, name = on.partition(":")
+        return kind == "label" and _find(name, self._label_names()) < 0
+
+    def _features(self, name: str, batch: Batch) -> Iterator[Part]:
+        flat = batch.x.reshape(len(batch), -1)
+        names = self._feature_names()
+        for column in self._columns(name, names, flat.shape[1]):
+            values = flat[:, column].astype(np.float64)
+            said = name or (names[column] if names else column)
+            yield _finite(f"feature:{said}", np.arange(len(batch)), values)
+
+    def _columns(self, name: str, names: list[str], width: int) -> Sequence[int]:
+        if not name:
+            if width > MOST:
+                raise ConfigError(
+                    f"drift on features: at most {MOST} columns are watched, rows have {width}: "
+                    "name some as feature:NAME"
+                )
+            return range(width)
+        column = _find(name, names)
+        if column < 0 and name.isdecimal():
+            column = int(name)
+        if not 0 <= column < width:
+            have = "" if not names else f": {', '.join(names[:10])}"
+            raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
+        return [column]
+
+    def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[Part]:
+        target, names = batch.target, self._label_names()
+        rows = np.flatnonzero(batch.y >= 0)
+        if target is not None:
+            yield from self._of_targets(name, target[rows], rows, names)
+            return
+        y = batch.y[rows]
+        if name:
+            yield Part(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
+            return
+        for label in sorted({*known, *y[y < MOST].tolist()}):
+            hits = (y == label).astype(np.int64)
+            # a class is looked at from its first row on
+            first = 0 if label in known else int(hits.argmax())
+            said = names[label] if label < len(names) else label
+            yield Part(f"label:{said}", rows[first:], hits[first:])
+
+    def _of_targets(
+        self,
+        name: str,
+        target: NDArray[Any],
+        rows: NDArray[np.int64],
+        names: list[str],
+    ) -> Iterator[Part]:
+        if target.dtype != np.bool_:
+            raise ConfigError("drift on labels: rows have numbers to predict, and no labels")
+        column = _find(name, names) if name else 0
+        if not column < target.shape[1] or column < 0:
+            raise ConfigError(f"drift on label:{name}: is none of {describe_array(target[:0])}")
+        for each in [column] if name else range(min(MOST, target.shape[1])):
+            said = name or (names[each] if names else each)
+            yield Part(f"label:{said}", rows, target[:, each].astype(np.int64))
+
+
+def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the labelled rows, and how wrong each prediction was."""
+    batch, said = scored.incoming, scored.prediction
+    rows = np.flatnonzero(batch.y >= 0)
+    if batch.target is None:
+        return rows, (said[rows] != batch.y[rows]).astype(np.int64)
+    target, said = batch.target[rows], said[rows]
+    if target.dtype == np.bool_:
+        return rows, (said != target).any(axis=1).astype(np.int64)
+    said = np.where(is_number(said), said, np.nan)
+    return rows, np.abs(said - target).mean(axis=1)
+
+
+def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> Part:
+    if values.dtype.kind == "i":
+        return Part(on, rows, values)
+    finite = np.isfinite(values)
+    return Part(on, rows[finite], values[finite])
+
+
+class _Shown:
+    """Names as `_shown` has them, made anew only where they are others than the last time."""
+
+    def __init__(self, ask: Names) -> None:
+        self._ask = ask
+        self._given: list[str | int] = []
+        self._shown: list[str] = []
+
+    def __call__(self) -> list[str]:
+        given = list(self._ask() or ())
+        if given != self._given:
+            self._given, self._shown = given, _shown(given)
+        return self._shown
+
+
+def _shown(names: Sequence[str | int]) -> list[str]:
+    """Return names as text; where 1 and "1" meet, the second is quoted.
+
+    >>> _shown(["1", 1, "a"])
+    ['1', "1'", 'a']
+    """
+    shown: dict[str, None] = {}
+    for name in names:
+        text = str(name)
+        while text in shown:
+            text += "'"
+        shown[text] = None
+    return list(shown)
+
+
+def _find(name: str, names: list[str]) -> int:
+    """Return the index of a name; -1 if there is none, or none yet."""
+    if names:
+        return names.index(name) if name in names else -1
+    return int(name) if name.isdecimal() else -1
+
+
+def _nameless() -> None:
+    return None

@@ -1,0 +1,3 @@
+"""Scores on rows that are kept out of training."""
+
+__all__: list[str] = []

@@ -1,0 +1,258 @@
+"""A sample of the stream itself that is never learned: retention without a test set."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
+from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
+from streamreplay.evaluation.retention.round_stage import RoundStage
+from streamreplay.stage import State, expect
+
+__all__ = ["Probe"]
+
+_ENOUGH = 100  # rows in the sample before there is such a round: fewer tell nothing
+_SOONER = 4  # rounds behind a boundary that come sooner: at 1/16, 1/8, 1/4, 1/2 of the distance
+Shared: TypeAlias = GroupBy | Literal["none"]
+
+
+@final
+class Probe(RoundStage):
+    """Keep some rows of the stream from being learned, and ask the model about them now and then.
+
+    A stage `Batch` -> `Batch`, in front of `Holdout` and the buffer. A labelled row is withheld if
+    the hash of its id (of its position, if it has none) falls into a share of all hashes: the same
+    rows in every run, whatever the model, the seed of the job and the cut into batches. It stays in
+    its batch, is predicted and scored in its turn, and marked as ``withheld``, so that no learner
+    learns it and no buffer stores it. A bounded sample of the withheld rows is kept; now and then
+    it goes through the stream as batches ``held_out`` as ``"probe"``, of which `Prequential` makes
+    a record.
+
+    A round comes when an experience has ended; soon after that at growing distances (as old
+    knowledge often drops for a while there); then each `distance` rows; and at the end of the
+    stream. No more than ``budget`` probe rows are predicted for each row of the stream: a round
+    that would cost more is left out, but for the one at the end of the stream; so is one of fewer
+    than 100 rows, but for those at ends of experiences.
+
+    Parameters
+    ----------
+    share : float
+        Share of labelled rows to withhold, above 0 and below 1.
+    max_size : int
+        Most rows in the sample. Where there are more, each group keeps an equal number of its own:
+        those with the smallest hashes, which is a uniform sample of them.
+    by : {"class", "task", "experience", "none"}
+        What the groups are.
+    every : int, optional
+        A round after each so many rows and at each end of an experience, whatever it costs.
+    budget : float
+        Most probe rows predicted for each row of the stream.
+    chunk : int
+        Most rows predicted at once.
+    seed : int
+        Another one withholds other rows.
+
+    Raises
+    ------
+    ValueError
+        A parameter is out of its range.
+
+    References
+    ----------
+    J. Vitter, "Random sampling with a reservoir", 1985: the law of the sample; that it can be had
+    by keeping the smallest of random keys is from C. T. Fan, M. E. Muller, I. Rezucha, 1962.
+
+    Examples
+    --------
+    >>> stream = [Batch.from_arrays([[float(i)]] * 8, [i % 2] * 8, start=8 * i) for i in range(9)]
+    >>> probe = Probe(0.25, every=40)
+    >>> [(b.held_out or "stream", len(b)) for b in probe(stream)][4:7]
+    [('stream', 8), ('probe', 9), ('stream', 8)]
+    """
+
+    def __init__(
+        self,
+        share: float = 0.02,
+        *,
+        max_size: int = 2000,
+        by: Shared = "class",
+        every: int | None = None,
+        budget: float = 0.5,
+        chunk: int = 512,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < share < 1:
+            raise ValueError(f"share must be above 0 and below 1, got {share}")
+        if max_size < 1:
+            raise ValueError(f"max_size must be at least 1, got {max_size}")
+        super().__init__(chunk)
+        if by != "none" and by not in GROUP_COLUMNS:
+            raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)}, none, got {by!r}")
+        if every is not None and every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
+        if budget <= 0:
+            raise ValueError(f"budget must be above 0, got {budget}")
+        self.share, self.max_size, self.by, self.seed = share, max_size, by, seed
+        self.every, self.budget = every, budget
+        self._below = np.uint64(min(int(share * 2**64), 2**64 - 1))
+        self._sample: Batch | None = None  # in order of t
+        self._keys = np.empty(0, np.uint64)  # of its rows
+        self._quota = max_size  # most rows of a group; never rises, or old rows would be missing
+        self._drawn: list[Batch] = []  # rows withheld since the sample was last cut
+        self._drawn_keys: list[NDArray[np.uint64]] = []
+        self._drawn_rows = 0  # in `_drawn`
+        self._looked = 0  # position at which it was last asked whether a round is due
+        self._boundary = 0  # position of the last change of experience
+
+    @property
+    def distance(self) -> int:
+        """Rows from one round to the next, where there is no boundary."""
+        # half of the budget is left for what comes around boundaries
+        return self.every or max(1, int(2 * self.max_size / self.budget))
+
+    @property
+    def sample(self) -> Batch | None:
+        """The rows that the model is asked about, in order of ``t``; None before the first."""
+        self._cut()
+        return self._sample
+
+    def state_dict(self) -> State:
+        """Return the sample and what decides when the next round is due."""
+        self._cut()
+        return {
+            **self._settings(),
+            "sample": None if self._sample is None else self._sample.columns(),
+            "keys": self._keys.view(np.int64),
+            "quota": self._quota,
+            "looked": self._looked,
+            "boundary": self._boundary,
+            **self._save(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state.
+
+        Raises
+        ------
+        CheckpointError
+            It is of other settings.
+        """
+        for name, live in self._settings().items():
+            expect(name, state[name], live)
+        sample = state["sample"]
+        self._sample = None if sample is None else Batch(**sample, held_out="probe")
+        self._keys = np.array(state["keys"], np.int64).view(np.uint64)
+        self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
+        self._quota = int(state["quota"])
+        self._looked, self._boundary = int(state["looked"]), int(state["boundary"])
+        self._load(state)
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("share", "max_size", "by", "every", "budget", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def _take_in(self, batch: Batch) -> Batch:
+        if batch.experience.item(0) != self._experience:
+            self._boundary = self._position
+        return self._withhold(batch)
+
+    def _withhold(self, batch: Batch) -> Batch:
+        """Mark the rows that are not to be learned, and keep them for the sample."""
+        keys = hash_rows(batch.id, batch.t, self.seed)
+        mask = (keys < self._below) & (batch.y >= 0)
+        if not mask.any():
+            return batch
+        rows = np.flatnonzero(mask)
+        self._drawn.append(_bare(batch, rows))
+        self._drawn_keys.append(keys[rows])
+        self._drawn_rows += len(rows)
+        if self._drawn_rows >= self.max_size:
+            self._cut()
+        return batch.withholding(mask)
+
+    def _due(self, experience: int) -> bool:
+        before, self._looked = self._looked, self._position
+        ended = experience != self._experience
+        if self.every is not None:
+            return ended or self._position // self.every > self._tested // self.every
+        size = min(len(self._keys) + self._drawn_rows, self.max_size)
+        left = self.budget * self._position - self._spent  # rows that may still be predicted
+        if ended:
+            return 0 < size <= left
+        # what is left must do for the next boundary as well
+        return size >= _ENOUGH and 2 * size <= left and self._mark() > before
+
+    def _mark(self) -> int:
+        """Return the last position by now at which a round was to come, without a boundary."""
+        since, distance = self._position - self._boundary, self.distance
+        if since >= distance:
+            return self._position - since % distance
+        sooner = [distance >> n for n in range(1, _SOONER + 1)]
+        return self._boundary + max((mark for mark in sooner if 0 < mark <= since), default=0)
+
+    def _ask(self) -> Batch | None:
+        return self.sample
+
+    def _cut(self) -> None:
+        """Take the rows drawn since the last time into the sample, and keep to its size."""
+        if not self._drawn:
+            return
+        parts = self._drawn if self._sample is None else [self._sample, *self._drawn]
+        rows, keys = Batch.concat(parts), np.concatenate([self._keys, *self._drawn_keys])
+        self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
+        _, last = np.unique(keys[::-1], return_index=True)
+        if len(last) < len(keys):  # of rows that came again under their id only the newest stays
+            newest = np.sort(len(keys) - 1 - last)
+            rows, keys = rows.take(newest), keys[newest]
+        if len(rows) > self.max_size or self._quota < self.max_size:
+            kept = self._choose(rows, keys)
+            rows, keys = rows.take(kept), keys[kept]
+        self._sample, self._keys = rows, keys
+
+    def _choose(self, rows: Batch, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return which rows stay, ascending: the smallest keys of each group."""
+        column = None if self.by == "none" else getattr(rows, GROUP_COLUMNS[self.by])
+        ids = np.zeros(len(rows), np.int64) if column is None else column
+        groups, of_row, counts = np.unique(ids, return_inverse=True, return_counts=True)
+        if len(groups) > self.max_size:  # those with the smallest hashes stay
+            rank = np.argsort(np.argsort(hash_values(groups, self.seed)))
+            counts = np.where(rank < self.max_size, counts, 0)
+        self._quota = min(self._quota, _share_out(counts, self.max_size))
+        order = np.lexsort((keys, of_row))
+        starts = np.cumsum(np.bincount(of_row)) - np.bincount(of_row)
+        place = np.arange(len(rows)) - np.repeat(starts, np.bincount(of_row))
+        kept = (place < self._quota) & (counts[of_row[order]] > 0)
+        return np.sort(order[kept])
+
+
+def _share_out(counts: NDArray[np.int64], size: int) -> int:
+    """Return the most that each group may keep so that together they fit.
+
+    Examples
+    --------
+    >>> _share_out(np.array([2, 50, 60]), 40)
+    19
+    """
+    low, high = 1, size  # `low` fits, and what is above `high` does not
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if np.minimum(counts, middle).sum() <= size else (low, middle - 1)
+        )
+    return low
+
+
+def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:
+    """Return some rows with nothing but what is needed to ask about them."""
+    return Batch(
+        batch.x[rows],
+        batch.y[rows],
+        batch.t[rows],
+        batch.task[rows],
+        batch.experience[rows],
+        target=None if batch.target is None else batch.target[rows],
+        held_out="probe",
+    )

@@ -1,0 +1,107 @@
+"""Rounds over held-out rows, between two batches of the stream."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+
+from streamreplay.batch import Batch
+from streamreplay.stage import State
+
+__all__ = ["RoundStage"]
+
+
+class RoundStage(ABC):
+    """A stage `Batch` -> `Batch` that puts rounds over a sample of its own between the batches.
+
+    Everything of the stream passes through, and so do the rounds of others. A round that was
+    dropped half-way starts again from its first row with the next generator.
+
+    Parameters
+    ----------
+    chunk : int
+        Most rows of the sample in one batch.
+    """
+
+    def __init__(self, chunk: int) -> None:
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, got {chunk}")
+        self.chunk = chunk
+        self._position = 0  # rows of the stream so far
+        self._tested = 0  # position of the last round
+        self._spent = 0  # rows of the sample predicted, in rounds that were taken to their ends
+        self._unfinished = False  # a round began that was not taken to its end
+        self._experience: int | None = None  # of the last row
+        self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
+
+    def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield every batch of the stream, and the sample between some of them."""
+        yield from self._pass_on()  # what an earlier generator was dropped with
+        for batch in stream:
+            if batch.held_out:  # of another sample
+                yield batch
+                continue
+            self._waiting = batch
+            yield from self._pass_on()
+        if self._unfinished or self._position > self._tested:
+            yield from self._round()
+
+    @abstractmethod
+    def _due(self, experience: int) -> bool:
+        """Tell whether a round is due ahead of a batch of this experience: none was here yet."""
+
+    @abstractmethod
+    def _ask(self) -> Batch | None:
+        """Return the rows of a round that begins; None if there are none."""
+
+    def _meet(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to do
+        """Look at a batch of the stream before any round ahead of it."""
+
+    def _take_in(self, batch: Batch) -> Batch:
+        """Return a batch of the stream as it is passed on, behind the round ahead of it."""
+        return batch
+
+    def _pass_on(self) -> Iterator[Batch]:
+        """Yield the waiting batch, with a round ahead of it if one is due."""
+        batch = self._waiting
+        if batch is None:
+            return
+        if len(batch):
+            experience = batch.experience.item(0)
+            self._meet(batch)
+            if self._unfinished or (self._position > self._tested and self._due(experience)):
+                yield from self._round()
+            batch = self._take_in(batch)
+            self._experience = experience
+            self._position += len(batch)
+        self._waiting = None
+        yield batch
+
+    def _round(self) -> Iterator[Batch]:
+        self._unfinished = True
+        sample = self._ask()
+        if sample is not None:
+            for start in range(0, len(sample), self.chunk):
+                yield sample.take(slice(start, start + self.chunk))
+            self._spent += len(sample)
+        self._unfinished = False
+        self._tested = self._position
+
+    def _save(self) -> State:
+        """Return what decides when the next round is due."""
+        return {
+            "position": self._position,
+            "tested": self._tested,
+            "spent": self._spent,
+            "unfinished": self._unfinished,
+            "experience": self._experience,
+            "waiting": None if self._waiting is None else self._waiting.columns(),
+        }
+
+    def _load(self, state: State) -> None:
+        """Take over what `_save` returned."""
+        self._position, self._tested = int(state["position"]), int(state["tested"])
+        self._spent, self._unfinished = int(state["spent"]), bool(state["unfinished"])
+        self._experience = None if state["experience"] is None else int(state["experience"])
+        waiting = state["waiting"]
+        self._waiting = None if waiting is None else Batch(**waiting)

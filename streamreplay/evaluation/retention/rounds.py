@@ -1,0 +1,239 @@
+"""One round over held-out rows, for each thing that can be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Objective, Scored
+from streamreplay.evaluation.scores.numbers import is_number
+from streamreplay.evaluation.sums.confusion import Confusion
+from streamreplay.evaluation.sums.errors import ErrorSums
+from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.stage import State
+
+__all__ = ["Round", "age_limits", "make_round"]
+
+_LIMITS = 10 ** np.arange(3, 19)
+
+
+class Round(Protocol):
+    """Tallies held-out rows by their experience.
+
+    Attributes
+    ----------
+    name : str
+        What experiences are compared by.
+    sign : int
+        1 if more of it is better, -1 if less is.
+    """
+
+    name: str
+    sign: int
+
+    @property
+    def open(self) -> bool:
+        """Whether there are rows that were not cleared."""
+
+    def clear(self) -> None:
+        """Forget all rows."""
+
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
+        """Tally some rows, labelled ones only, by their age in rows as well if it is given."""
+
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return what experiences of so many rows are compared by, where defined; ids ascending."""
+
+    def total(self) -> dict[str, Any]:
+        """Return rows and scores over all."""
+
+    def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
+        """Return what goes to the end of a record."""
+
+    def state_dict(self) -> State:
+        """Return the round."""
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a round."""
+
+
+class ClassRound:
+    """Rows and hits by class and by experience."""
+
+    name, sign = "accuracy", 1
+
+    def __init__(self) -> None:
+        self.classes = Tally()
+        self._experiences = Tally()
+        self._ages = Tally()
+
+    @property
+    def open(self) -> bool:
+        """Whether there are rows that were not cleared."""
+        return len(self._experiences) > 0
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.classes.clear()
+        self._experiences.clear()
+        self._ages.clear()
+
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
+        """Tally some rows."""
+        batch = scored.incoming
+        labelled = batch.y >= 0
+        y = batch.y[labelled]
+        hits = y == scored.prediction[labelled]
+        self.classes.add(y, hits)
+        self._experiences.add(batch.experience[labelled], hits)
+        if ages is not None:
+            self._ages.add(age_limits(ages[labelled]), hits)
+
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return the accuracy of each experience of so many rows."""
+        found = self._experiences.scores().items()
+        return {j: scores["accuracy"] for j, scores in found if scores["rows"] >= least}
+
+    def total(self) -> dict[str, Any]:
+        """Return rows and accuracy over all."""
+        rows, hits = self._experiences.total
+        return {"rows": rows, "accuracy": hits / rows}
+
+    def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
+        """Return the accuracy of each experience, and of each class seen in the stream."""
+        scores = self.classes.scores().items()
+        ages = self._ages.scores()
+        return {
+            "accuracy_by_experience": self.by_experience(),
+            "by_class": {y: each for y, each in scores if seen(y)},
+            **({"by_age": ages} if ages else {}),
+        }
+
+    def state_dict(self) -> State:
+        """Return the round."""
+        return {
+            "classes": self.classes.state_dict(),
+            "experiences": self._experiences.state_dict(),
+            "ages": self._ages.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a round."""
+        self.classes.load_state_dict(state["classes"])
+        self._experiences.load_state_dict(state["experiences"])
+        self._ages.load_state_dict(state["ages"])
+
+
+class _SumsRound:
+    """What numbers and labels share: sums of one kind, over all rows and by experience."""
+
+    def __init__(self, name: str, sign: int, make: Callable[[], Any]) -> None:
+        self.name, self.sign, self._make = name, sign, make
+        self._experiences: dict[int, Any] = {}
+        self._ages: dict[int, Any] = {}
+        self._all = make()
+
+    @property
+    def open(self) -> bool:
+        """Whether there are rows that were not cleared."""
+        return len(self._experiences) > 0
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._experiences.clear()
+        self._ages.clear()
+        self._all = self._make()
+
+    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
+        """Tally some rows; those for which the model has no prediction count for nothing."""
+        batch = scored.incoming
+        if batch.target is None:
+            return
+        known = batch.y >= 0
+        _add(self._all, batch.target[known], scored.prediction[known])
+        groups = [(self._experiences, batch.experience)]
+        if ages is not None:
+            groups.append((self._ages, age_limits(ages)))
+        for sums, ids in groups:
+            for j in np.unique(ids[known]).tolist():
+                rows = known & (ids == j)
+                each = sums.setdefault(j, self._make())
+                _add(each, batch.target[rows], scored.prediction[rows])
+
+    def by_experience(self, least: int = 1) -> dict[int, float]:
+        """Return the score of each experience of so many rows."""
+        enough = ((j, s) for j, s in sorted(self._experiences.items()) if s.rows >= least)
+        found = {j: sums.scores()[self.name] for j, sums in enough}
+        return {j: score for j, score in found.items() if score is not None}
+
+    def total(self) -> dict[str, Any]:
+        """Return rows and scores over all."""
+        return {"rows": int(self._all.rows), **self._all.scores()}
+
+    def details(self, _seen: Callable[[int], bool]) -> dict[str, Any]:
+        """Return all scores of each experience."""
+        groups = {"by_experience": self._experiences, "by_age": self._ages}
+        return {
+            name: {
+                j: {**({"rows": int(each.rows)} if name == "by_age" else {}), **each.scores()}
+                for j, each in sorted(sums.items())
+            }
+            for name, sums in groups.items()
+            if sums or name == "by_experience"
+        }
+
+    def state_dict(self) -> State:
+        """Return the round."""
+        return {
+            "experiences": _save(self._experiences),
+            "ages": _save(self._ages),
+            "all": self._all.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a round."""
+        self.clear()
+        for sums, saved in ((self._experiences, state["experiences"]), (self._ages, state["ages"])):
+            for j, each in zip(np.asarray(saved["ids"]).tolist(), saved["sums"], strict=True):
+                sums[j] = self._make()
+                sums[j].load_state_dict(each)
+        self._all.load_state_dict(state["all"])
+
+
+def make_round(objective: Objective, outputs: int) -> Round:
+    """Return a round for what is predicted: classes, or so many numbers or labels."""
+    if objective == "classes":
+        return ClassRound()
+    if objective == "numbers":
+        return _SumsRound("mae", -1, lambda: ErrorSums(outputs))
+    return _SumsRound("f1_micro", 1, lambda: Confusion(outputs))
+
+
+def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the class of each age in rows: the least of 1,000, 10,000, ... that it is within.
+
+    Examples
+    --------
+    >>> age_limits(np.array([1, 1000, 1001])).tolist()
+    [1000, 1000, 10000]
+    """
+    limits: NDArray[np.int64] = _LIMITS[np.searchsorted(_LIMITS, ages)]
+    return limits
+
+
+def _save(sums: Mapping[int, ErrorSums | Confusion]) -> State:
+    return {
+        "ids": np.array(list(sums), np.int64),
+        "sums": [each.state_dict() for each in sums.values()],
+    }
+
+
+def _add(sums: ErrorSums | Confusion, target: Any, prediction: Any) -> None:
+    if isinstance(sums, ErrorSums):
+        said = is_number(prediction)[:, 0]
+        sums.add(target[said], prediction[said] - target[said])
+    else:
+        sums.add(target, prediction)

@@ -1,0 +1,159 @@
+"""What old knowledge goes through while something new is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from streamreplay.evaluation.sums.errors import mean_of
+from streamreplay.stage import State
+
+__all__ = ["AccuracyCurve", "Stability", "load_scores", "save_scores"]
+
+
+class Stability:
+    """Follows the experiences that have ended from round to round over held-out rows.
+
+    At a boundary their accuracy often drops and then comes back: the *stability gap*. It shows only
+    where a round comes soon after the boundary.
+
+    Parameters
+    ----------
+    sign : int
+        1 if more of a score is better, -1 if less is.
+
+    References
+    ----------
+    M. De Lange, G. M. van de Ven, T. Tuytelaars, "Continual evaluation for lifelong learning:
+    identifying the stability gap", ICLR 2023, sections 3 and 4.
+
+    Examples
+    --------
+    >>> stability = Stability(1)
+    >>> _ = stability.look(1_000, 0, {0: 0.9}, end=True)
+    >>> _ = stability.look(1_100, 1, {0: 0.4, 1: 0.5}, end=False)
+    >>> worst, gap = stability.look(1_500, 1, {0: 0.9, 1: 0.7}, end=False)
+    >>> worst, gap
+    (0.4, {'since': 1000, 'before': 0.9, 'depth': 0.5, 'recovered_after': 500})
+    """
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._since: int | None = None  # position of the last boundary
+        self._before: dict[int, float] = {}  # skill of each experience that had ended by then
+        self._worst: dict[int, float] = {}  # of each, the least skill since it ended
+        self._lowest: float | None = None  # least mean skill of the older ones since the boundary
+        self._recovered: int | None = None
+
+    def look(
+        self, position: int, experience: int | None, scores: Mapping[int, float], *, end: bool
+    ) -> tuple[float | None, dict[str, Any] | None]:
+        """Take in a round; return the mean of the worst scores, and the gap.
+
+        Parameters
+        ----------
+        position : int
+            Rows of the stream so far.
+        experience : int or None
+            That of the last row: the others that have ended are the older ones.
+        scores : mapping of int to float
+            By experience.
+        end : bool
+            Whether it has ended.
+        """
+        skill = {j: self._sign * score for j, score in scores.items()}
+        old = [j for j in self._before if j != experience and j in skill]
+        for j in old:
+            self._worst[j] = min(self._worst.get(j, skill[j]), skill[j])
+        worst = mean_of([self._worst[j] for j in old])
+        gap = self._gap(position, old, skill) if old else None
+        if end and experience is not None:
+            self._begin(position, experience, skill)
+        return None if worst is None else self._sign * worst, gap
+
+    def _gap(self, position: int, old: list[int], skill: Mapping[int, float]) -> dict[str, Any]:
+        before = sum(self._before[j] for j in old) / len(old)
+        now = sum(skill[j] for j in old) / len(old)
+        self._lowest = now if self._lowest is None else min(now, self._lowest)
+        if self._recovered is None and self._lowest < before <= now:
+            self._recovered = position - (self._since or 0)
+        return {
+            "since": self._since,
+            "before": self._sign * before,
+            "depth": max(before - self._lowest, 0.0),
+            "recovered_after": self._recovered,
+        }
+
+    def _begin(self, position: int, ended: int, skill: Mapping[int, float]) -> None:
+        """Begin to watch what comes behind a boundary."""
+        self._since, self._lowest, self._recovered = position, None, None
+        self._before = {j: skill[j] for j in (*self._before, ended) if j in skill}
+        # of the one that ended, the lowest is looked for from here on
+        self._worst = {j: self._worst[j] for j in self._before if j in self._worst and j != ended}
+
+    def state_dict(self) -> State:
+        """Return what is compared with."""
+        return {
+            "since": self._since,
+            "before": save_scores(self._before),
+            "worst": save_scores(self._worst),
+            "lowest": self._lowest,
+            "recovered": self._recovered,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self._since, self._recovered = state["since"], state["recovered"]
+        self._before, self._worst = load_scores(state["before"]), load_scores(state["worst"])
+        self._lowest = state["lowest"]
+
+
+class AccuracyCurve:
+    """The area under a curve that is given point by point, over its width: its mean so far.
+
+    Examples
+    --------
+    >>> curve = Curve()
+    >>> [curve.add(x, y) for x, y in ((100, 1.0), (200, 0.5), (300, 0.5))]
+    [1.0, 0.75, 0.625]
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._last = (0, 0.0)
+        self._area = 0.0
+
+    def add(self, x: int, y: float) -> float:
+        """Add a point to the right of the others, and return the mean."""
+        if self._first is None:
+            self._first = x
+        else:
+            self._area += (x - self._last[0]) * (y + self._last[1]) / 2  # a trapezoid
+        self._last = (x, y)
+        width = x - self._first
+        return self._area / width if width else y
+
+    def state_dict(self) -> State:
+        """Return the area and the last point."""
+        return {"first": self._first, "last": list(self._last), "area": self._area}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self._first, self._area = state["first"], float(state["area"])
+        self._last = (int(state["last"][0]), float(state["last"][1]))
+
+
+def save_scores(scores: Mapping[int, float]) -> State:
+    """Return scores by id as arrays."""
+    return {
+        "ids": np.array(list(scores), np.int64),
+        "values": np.array(list(scores.values()), np.float64),
+    }
+
+
+def load_scores(state: State) -> dict[int, float]:
+    """Return what `save_scores` has saved."""
+    ids, values = np.asarray(state["ids"]).tolist(), np.asarray(state["values"]).tolist()
+    return dict(zip(ids, values, strict=True))

@@ -1,0 +1,237 @@
+"""What kind of metric each of River's is: what it scores, what it is fed with, and how."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from streamreplay.batch import Objective
+
+__all__ = ["Feed", "Figure", "MetricSpec", "Way", "describe", "figure_of", "mean_figure"]
+
+Figure: TypeAlias = float | None
+
+Way: TypeAlias = Literal["matrix", "thresholds", "mean", "rows"]
+"""How it is fed: counts of pairs, counts by threshold, one value a row, or row by row."""
+
+Feed: TypeAlias = Literal["labels", "score", "loss", "columns", "outputs"]
+"""With what: label and prediction, the probability of the positive class, that of the true class,
+each output alone, or dicts of all outputs."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSpec:
+    """A metric of River, what the log calls it, and how it is to be fed.
+
+    Attributes
+    ----------
+    name : str
+    metric : river.metrics.base.Metric
+        Never updated: others are made like it.
+    objective : {"classes", "numbers", "labels"}
+    way : str
+    feed : str
+    binary : bool
+        Whether it knows only a positive class and the rest.
+    positive : object
+        What it calls the positive class.
+    """
+
+    name: str
+    metric: Any
+    objective: Objective
+    way: Way
+    feed: Feed
+    binary: bool = False
+    positive: Any = True
+
+    @property
+    def weighs(self) -> bool:
+        """Whether its figure has a meaning for rows of unequal weight."""
+        return bool(self.metric.works_with_weights)
+
+    @property
+    def settings(self) -> str:
+        """Its name and how the metric was made, to tell a state of another one."""
+        return f"{self.name}: {_written(self.metric)}"
+
+    def fresh(self, **parameters: Any) -> Any:
+        """Make such a metric that has seen nothing, with some parameters in place of its own.
+
+        Its positive class is True: of River's own, only such give the right figures.
+        """
+        own = inspect.signature(type(self.metric)).parameters
+        if "pos_val" in own:
+            parameters["pos_val"] = True
+        if not parameters:
+            return self.metric.clone()
+        for key in own:
+            if key != "cm" and key not in parameters and hasattr(self.metric, key):
+                parameters[key] = getattr(self.metric, key)
+        return type(self.metric)(**parameters)
+
+
+def describe(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
+    """Say of each metric how it is fed.
+
+    Parameters
+    ----------
+    metrics : sequence of river.metrics.base.Metric, or mapping
+        By name; those of a sequence are called as their classes.
+
+    Raises
+    ------
+    ImportError
+        River is not installed.
+    TypeError
+        One is no metric of River.
+    ValueError
+        Two have one name, or one gives no number or needs what is not there.
+
+    Examples
+    --------
+    >>> from river import metrics
+    >>> [(each.name, each.way) for each in describe([metrics.MacroF1(), metrics.LogLoss()])]
+    [('MacroF1', 'matrix'), ('LogLoss', 'mean')]
+    """
+    if not metrics:
+        return []
+    if isinstance(metrics, Mapping):
+        return [_describe(name, metric) for name, metric in metrics.items()]
+    named = [_describe(type(metric).__name__, metric) for metric in metrics]
+    names = [each.name for each in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"metrics: {names.count(name)} of them are called {name}: give a dict of names"
+            )
+    return named
+
+
+def figure_of(metric: Any) -> Figure:
+    """Return a metric's figure; None where it has none."""
+    try:
+        value = float(metric.get())
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def mean_figure(figures: Sequence[Figure]) -> Figure:
+    """Return the mean of the outputs' figures, as River's averages do; None unless all have one.
+
+    Examples
+    --------
+    >>> mean_figure([1.0, 2.0]), mean_figure([1.0, None]), mean_figure([])
+    (1.5, None, None)
+    """
+    known = [figure for figure in figures if figure is not None]
+    return statistics.mean(known) if known and len(known) == len(figures) else None
+
+
+def _written(metric: Any) -> str:
+    """Write a metric with the settings it was made with, those of a metric inside it as well.
+
+    >>> from river import metrics
+    >>> _written(metrics.FBeta(beta=2))
+    'FBeta(beta=2, pos_val=True)'
+    >>> _written(metrics.multioutput.MacroAverage(metrics.MAE()))
+    'MacroAverage(metric=MAE())'
+    """
+    written = []
+    for key in inspect.signature(type(metric)).parameters:
+        value = getattr(metric, key, None)
+        if isinstance(value, bool | int | float | str):
+            written.append(f"{key}={value!r}")
+        elif key == "metric":
+            written.append(f"{key}={_written(value)}")
+    return f"{type(metric).__name__}({', '.join(written)})"
+
+
+def _describe(name: str, metric: Any) -> MetricSpec:
+    try:
+        from river.metrics import base, multioutput  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ImportError(
+            "metrics: River is not installed: pip install 'streamreplay[river]'"
+        ) from None
+    if isinstance(metric, type):
+        raise TypeError(f"metrics: {name} must be an object, got the class {metric.__name__}")
+    _refuse(name, metric)
+    match metric:
+        case multioutput.base.MultiOutputMetric() | multioutput.base.MultiOutputRegressionMetric():
+            named = _of_outputs(name, metric)
+        case base.ClassificationMetric():
+            named = _of_classes(name, metric)
+        case base.RegressionMetric():
+            way: Way = "mean" if isinstance(metric, base.MeanMetric) else "rows"
+            named = MetricSpec(name, metric, "numbers", way, "columns")
+        case _:
+            raise TypeError(f"metrics: {name} must be a metric of River, got {metric!r}")
+    return named
+
+
+def _refuse(name: str, metric: Any) -> None:
+    """Refuse what has no one figure here, and say what would."""
+    from river import metrics, utils  # noqa: PLC0415 - an extra
+
+    match metric:
+        case utils.Rolling() | utils.TimeRolling():
+            raise ValueError(
+                f"metrics: {name}: each metric has a figure of the window beside it: give the "
+                "metric itself"
+            )
+        case metrics.base.Metrics():
+            raise ValueError(f"metrics: {name} holds several metrics: give them one by one")
+        case metrics.base.ClusteringMetric():
+            raise ValueError(f"metrics: {name} judges clusters, and nothing here makes any")
+        case (
+            metrics.ConfusionMatrix()
+            | metrics.ClassificationReport()
+            | metrics.multioutput.PerOutput()
+        ):
+            raise ValueError(f"metrics: {name} is no single number")
+
+
+def _of_outputs(name: str, metric: Any) -> MetricSpec:
+    from river.metrics import base, multioutput  # noqa: PLC0415 - an extra
+
+    inner = metric.metric if isinstance(metric, base.WrapperMetric) else metric
+    labels = multioutput.base.MultiOutputClassificationMetric, base.ClassificationMetric
+    objective: Objective = "labels" if isinstance(inner, labels) else "numbers"
+    if not getattr(inner, "requires_labels", True):
+        raise ValueError(f"metrics: {name} needs probabilities, which are not kept of outputs")
+    alone = isinstance(metric, multioutput.MacroAverage)  # a metric of each output, and their mean
+    kept = inner if alone else metric
+    way: Way = "mean" if isinstance(kept, base.MeanMetric) else "rows"
+    return MetricSpec(name, kept, objective, way, "columns" if alone else "outputs")
+
+
+def _of_classes(name: str, metric: Any) -> MetricSpec:
+    from river import metrics  # noqa: PLC0415 - an extra
+
+    base = metrics.base
+    binary = isinstance(metric, base.BinaryMetric)
+    positive = getattr(metric, "pos_val", True)
+    feed: Feed = "labels"
+    way: Way = "mean" if isinstance(metric, base.MeanMetric) else "rows"
+    if metric.requires_labels:
+        plain = base.ClassificationMetric.update, base.BinaryMetric.update
+        takes = inspect.signature(type(metric)).parameters
+        if type(metric).update in plain and "cm" in takes:
+            way = "matrix"
+    elif binary:
+        feed = "score"
+        if type(metric) is metrics.ROCAUC:
+            way = "thresholds"
+    elif isinstance(metric, metrics.CrossEntropy):
+        feed = "loss"
+    else:
+        raise ValueError(
+            f"metrics: {name} needs the probabilities of all classes, which are not kept"
+        )
+    return MetricSpec(name, metric, "classes", way, feed, binary, positive)

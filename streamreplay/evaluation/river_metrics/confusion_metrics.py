@@ -1,0 +1,198 @@
+"""Metrics that are functions of a confusion matrix: counted in bulk, computed by River."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.recent_groups import touch
+from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, figure_of
+from streamreplay.evaluation.river_metrics.inputs import parts_of
+from streamreplay.evaluation.river_metrics.label_pairs import Cells, Joint, counted, pair
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.stage import State
+
+__all__ = ["MatrixMetrics"]
+
+
+class MatrixMetrics:
+    """Pairs of label and prediction, counted; River's metrics are fed with counts when asked.
+
+    Parameters
+    ----------
+    named : sequence of Named
+    window : int
+    fading : Fading
+    index_of : callable
+        The index of the class that a metric calls positive; None while there is none.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[MetricSpec],
+        window: int,
+        fading: Fading,
+        index_of: Callable[[Any], int | None],
+    ) -> None:
+        self._fading = fading
+        self._total, self._faded = Joint(), Joint()
+        self._groups: dict[GroupBy, dict[int, Joint]] = {"task": {}, "experience": {}}
+        self._window = Ring(window, code=np.empty(0, np.int64))  # -1 where nothing was predicted
+        self._views = _Views(named, index_of)
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in labelled rows of one experience."""
+        said = rows.prediction >= 0
+        codes, task = pair(rows.y, np.maximum(rows.prediction, 0)), rows.task
+        if not said.all():
+            codes[~said] = -1
+        self._window.extend(code=codes)
+        codes, task = codes[said], task[said]
+        if not len(codes):
+            return
+        pairs, (counts, faded) = counted(codes, self._fading.weights(len(codes)))
+        self._total.add_pairs(pairs, counts)
+        self._faded.decay(self._fading.decay(len(codes)))
+        self._faded.add_pairs(pairs, faded)
+        for by, group, part in parts_of(task, experience):
+            joint = touch(self._groups[by], group, Joint)
+            if part is None:
+                joint.add_pairs(pairs, counts)
+            else:
+                joint.add(codes[part])
+
+    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+        """Return each metric of all rows, of the window, and with fading weights."""
+        codes, window = self._window.in_order("code"), Joint()
+        window.add(codes[codes >= 0])
+        views = (
+            self._views.of_all(self._total.cells()),
+            self._views.of(window.cells()),
+            self._views.of(self._faded.cells(), weighted=True),
+        )
+        return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
+
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        joint = self._groups[by].get(group)
+        return {} if joint is None else self._views.of(joint.cells())
+
+    def state_dict(self) -> State:
+        """Return all counts."""
+        return {
+            "total": self._total.state_dict(),
+            "faded": self._faded.state_dict(),
+            "window": self._window.state_dict(),
+            "groups": {
+                by: {group: joint.state_dict() for group, joint in groups.items()}
+                for by, groups in self._groups.items()
+            },
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same window and fading factor."""
+        self._total.load_state_dict(state["total"])
+        self._faded.load_state_dict(state["faded"])
+        self._window.load_state_dict(state["window"])
+        self._views.forget()
+        for by, groups in self._groups.items():
+            groups.clear()
+            for group, saved in state["groups"][by].items():
+                groups[int(group)] = Joint()
+                groups[int(group)].load_state_dict(saved)
+
+
+class _Views:
+    """River's metrics, fed with one table of counts after the other."""
+
+    def __init__(self, named: Sequence[MetricSpec], index_of: Callable[[Any], int | None]) -> None:
+        self._named = named
+        self._index_of = index_of
+        self._many = [each for each in named if not each.binary]
+        self._live = _Matrix(self._many)  # of all rows: is given what is new
+        self._fed = np.zeros(0)  # what it was given so far, of each pair
+        self._scratch = _Matrix(self._many)
+        self._binary = {
+            repr(each.positive): (each.positive, [one for one in named if _alike(one, each)])
+            for each in named
+            if each.binary
+        }
+        self._matrices = {key: _Matrix(group) for key, (_, group) in self._binary.items()}
+
+    def of_all(self, cells: Cells) -> dict[str, Figure]:
+        """Return the figures of a table that only ever grows."""
+        y, prediction, counts = cells
+        new = counts.copy()
+        new[: len(self._fed)] -= self._fed
+        changed = np.flatnonzero(new)
+        self._live.feed(y[changed].tolist(), prediction[changed].tolist(), new[changed].tolist())
+        self._fed = counts.copy()
+        return self._ordered({**self._live.figures(), **self._one_against_rest(cells)})
+
+    def of(self, cells: Cells, *, weighted: bool = False) -> dict[str, Figure]:
+        """Return the figures of any table."""
+        self._scratch.clear()
+        self._scratch.feed(*(column.tolist() for column in cells))
+        found = {**self._scratch.figures(), **self._one_against_rest(cells)}
+        if weighted:
+            found |= {each.name: None for each in self._named if not each.weighs}
+        return self._ordered(found)
+
+    def forget(self) -> None:
+        """Begin the table that only ever grows anew."""
+        self._live.clear()
+        self._fed = np.zeros(0)
+
+    def _one_against_rest(self, cells: Cells) -> dict[str, Figure]:
+        y, prediction, counts = cells
+        found: dict[str, Figure] = {}
+        for key, (positive, group) in self._binary.items():
+            index, matrix = self._index_of(positive), self._matrices[key]
+            if index is None:
+                found |= {each.name: None for each in group}
+                continue
+            places = 2 * (y == index) + (prediction == index)
+            cell = np.bincount(places, counts, 4).tolist()
+            matrix.clear()
+            matrix.feed([False, False, True, True], [False, True, False, True], cell)
+            found |= matrix.figures()
+        return found
+
+    def _ordered(self, found: dict[str, Figure]) -> dict[str, Figure]:
+        return {each.name: found[each.name] for each in self._named}
+
+
+class _Matrix:
+    """A confusion matrix of River that metrics share."""
+
+    def __init__(self, named: Sequence[MetricSpec]) -> None:
+        from river import metrics  # noqa: PLC0415 - an extra
+
+        kind: Any = metrics.ConfusionMatrix
+        self._matrix = kind()
+        self._metrics = {each.name: each.fresh(cm=self._matrix) for each in named}
+
+    def clear(self) -> None:
+        self._matrix.__init__()
+
+    def feed(self, y: Sequence[Any], prediction: Sequence[Any], counts: Sequence[float]) -> None:
+        matrix = self._matrix
+        for row, column, count in zip(y, prediction, counts, strict=True):
+            if count:
+                matrix.update(row, column, count)
+        total = matrix.total_weight  # it has counted calls
+        matrix.n_samples = int(total) if float(total).is_integer() else total
+
+    def figures(self) -> dict[str, Figure]:
+        if not self._matrix.total_weight:
+            return dict.fromkeys(self._metrics)
+        return {name: figure_of(metric) for name, metric in self._metrics.items()}
+
+
+def _alike(one: MetricSpec, other: MetricSpec) -> bool:
+    return one.binary and repr(one.positive) == repr(other.positive)

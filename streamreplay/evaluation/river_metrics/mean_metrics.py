@@ -1,0 +1,152 @@
+"""Metrics that are means of one value a row: the value is River's, the means are taken here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.river_metrics.catalogue import (
+    Figure,
+    MetricSpec,
+    figure_of,
+    mean_figure,
+)
+from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_of
+from streamreplay.evaluation.river_metrics.sums import Sums
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.stage import State
+
+__all__ = ["MeanMetrics"]
+
+
+class MeanMetrics:
+    """Running means of values, one for each of d outputs, as River takes them: row by row.
+
+    Parameters
+    ----------
+    named : sequence of Named
+    window, fading, index_of
+        As in `MatrixMetrics`.
+    outputs : int
+        The d.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[MetricSpec],
+        window: int,
+        fading: Fading,
+        index_of: Callable[[Any], int | None],
+        outputs: int = 1,
+    ) -> None:
+        self._named, self._fading, self._index_of = named, fading, index_of
+        self._metrics = [each.fresh() for each in named]
+        self._widths = [outputs if each.feed == "columns" else 1 for each in named]
+        # NaN where a row has no value, infinite where the metric has none for it
+        last = Ring(window, values=np.empty((0, len(named), outputs)))
+        # of each metric and output its rows and their mean
+        self._sums = Sums(np.zeros((len(named), outputs, 2)), last)
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in labelled rows of one experience."""
+        values = np.stack([self._ask(place, rows) for place in range(len(self._named))], axis=1)
+        self._sums.window.extend(values=values)
+        self._advance(self._sums.total, values)
+        for by, group, part in parts_of(rows.task, experience):
+            means = self._sums.of(by, group)
+            self._advance(means, values if part is None else values[part])
+        for place, width in enumerate(self._widths):
+            own = values[:, place, :width]
+            own = own[~np.isnan(own[:, 0])]
+            weights = self._fading.weights(len(own))
+            faded = self._sums.faded[place, :width]
+            faded *= self._fading.decay(len(own))
+            faded[:, 0] += weights.sum()
+            faded[:, 1] += (weights[:, None] * own).sum(axis=0)
+
+    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+        """Return each metric of all rows, of the window, and with fading weights."""
+        window, faded = self._sums.empty(), self._sums.faded.copy()
+        self._advance(window, self._sums.window.in_order("values"))
+        with np.errstate(invalid="ignore"):
+            faded[..., 1] /= np.maximum(faded[..., 0], np.finfo(np.float64).tiny)
+        views = [self._figures(means) for means in (self._sums.total, window, faded)]
+        return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
+
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        means = self._sums.groups[by].get(group)
+        return {} if means is None else self._figures(means)
+
+    def state_dict(self) -> State:
+        """Return all rows and means."""
+        return self._sums.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same metrics, window and fading factor."""
+        self._sums.load_state_dict(state)
+
+    def _ask(self, place: int, rows: Rows) -> NDArray[np.float64]:
+        """Return what a metric makes of each row, [n, d]."""
+        named, metric = self._named[place], self._metrics[place]
+        known = fed(named, rows)
+        told = rows if known.all() else rows.take(known)
+        positive = self._index_of(named.positive) if named.binary else None
+        values = np.full((len(rows), self._sums.window["values"].shape[2]), np.nan)
+        for output in range(self._widths[place]):
+            noted = metric._mean = _Notes()  # noqa: SLF001 - where River's mean stands
+            for true, said in zip(*values_of(named, told, positive, output), strict=True):
+                try:
+                    metric.update(true, said)
+                except (ArithmeticError, ValueError):
+                    noted.values.append(np.inf)
+            values[known, output] = noted.values
+        return values
+
+    def _advance(self, means: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        for place, width in enumerate(self._widths):
+            for output in range(width):
+                own = values[:, place, output]
+                mean = _mean(*means[place, output].tolist())
+                for value in own[~np.isnan(own)].tolist():
+                    mean.update(value)
+                means[place, output] = mean.n, mean.get()
+
+    def _figures(self, means: NDArray[np.float64]) -> dict[str, Figure]:
+        found: dict[str, Figure] = {}
+        for place, (named, metric) in enumerate(zip(self._named, self._metrics, strict=True)):
+            each = means[place, : self._widths[place]].tolist()
+            found[named.name] = mean_figure([_figure(metric, *rows_mean) for rows_mean in each])
+        return found
+
+
+class _Notes:
+    """Takes the place of a metric's mean, and keeps the values in place of their mean."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def update(self, x: float, w: float = 1.0) -> None:  # noqa: ARG002 - as River calls it
+        self.values.append(np.inf if np.isnan(x) else float(x))
+
+
+def _mean(rows: float, mean: float) -> Any:
+    from river.stats import Mean  # noqa: PLC0415 - an extra
+
+    found = Mean()
+    if rows:
+        found.update(mean, w=rows)
+    return found
+
+
+def _figure(metric: Any, rows: float, mean: float) -> Figure:
+    if not rows:
+        return None
+    metric._mean = _mean(rows, mean)  # noqa: SLF001 - what River's own updates would have made
+    return figure_of(metric)

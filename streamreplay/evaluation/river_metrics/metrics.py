@@ -1,0 +1,197 @@
+"""All metrics of a stream that were asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+from streamreplay.batch import GroupBy, Objective
+from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, Way
+from streamreplay.evaluation.river_metrics.confusion_metrics import MatrixMetrics
+from streamreplay.evaluation.river_metrics.mean_metrics import MeanMetrics
+from streamreplay.evaluation.river_metrics.roc_auc import ThresholdMetric
+from streamreplay.evaluation.river_metrics.row_by_row import RowMetrics
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.stage import State
+
+__all__ = ["LabelNames", "NamedMetrics", "class_index"]
+
+LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] | None
+"""What the stream calls its classes, by index, or who knows it as far as labels have come."""
+
+_NONE = (None, None, None)
+_GROUPS: tuple[GroupBy, ...] = ("task", "experience")
+
+_Family: TypeAlias = MatrixMetrics | ThresholdMetric | MeanMetrics | RowMetrics
+
+
+class NamedMetrics:
+    """River's metrics of the rows so far, of the last ones, with fading weights, and by group.
+
+    Parameters
+    ----------
+    named : sequence of Named
+    objective : {"classes", "numbers", "labels"}
+        What the stream predicts.
+    window : int
+        Labelled rows in the sliding window.
+    fading : Fading
+    outputs : int
+        Numbers or labels a row.
+    label_names : sequence of str or int, or callable, optional
+        What the metrics' positive class may be called by.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[MetricSpec],
+        objective: Objective,
+        *,
+        window: int,
+        fading: Fading,
+        outputs: int = 1,
+        label_names: LabelNames = None,
+    ) -> None:
+        self._all = named
+        self._objective = objective
+        # a function, which a copy of all this shares: what knows the names is not copied along
+        self._names: Callable[[], Sequence[int | str] | None] = lambda: (
+            label_names() if callable(label_names) else label_names
+        )
+        self._classes: set[int] = set()  # at most three, if a metric is of two
+        self._of_two = any(each.feed == "score" for each in named)
+        self._fit = fit = [each for each in named if each.objective == objective]
+        ways: dict[Way, list[MetricSpec]] = {}
+        for each in fit:
+            ways.setdefault(each.way, []).append(each)
+        # what was said of groups, and whose rows changed since: the rest is not computed again
+        self._said: dict[GroupBy, dict[int, dict[str, Figure]]] = {by: {} for by in _GROUPS}
+        self._changed: dict[GroupBy, set[int]] = {by: set() for by in _GROUPS}
+        self._given: list[Any] = []  # the circumstances in which it was said
+        self._families: dict[str, _Family] = {}
+        if "matrix" in ways:
+            self._families["matrix"] = MatrixMetrics(ways["matrix"], window, fading, self._index_of)
+        for each in ways.get("thresholds", ()):
+            self._families[each.name] = ThresholdMetric(each, window, fading, self._index_of)
+        if "mean" in ways:
+            self._families["mean"] = MeanMetrics(
+                ways["mean"], window, fading, self._index_of, outputs
+            )
+        if "rows" in ways:
+            self._families["rows"] = RowMetrics(ways["rows"], window, self._index_of, outputs)
+
+    def check(self) -> None:
+        """See to it that all metrics are of what the stream predicts.
+
+        Raises
+        ------
+        ValueError
+            One is not.
+        """
+        for each in self._all:
+            if each.objective != self._objective:
+                raise ValueError(
+                    f"metrics: {each.name} scores {each.objective}, and the stream has "
+                    f"{self._objective}"
+                )
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in labelled rows of one experience."""
+        if not len(rows):
+            return
+        if self._of_two and len(self._classes) < 3:
+            self._classes.update(rows.y.tolist(), rows.prediction.tolist())
+            self._classes = set(sorted(self._classes - {-1})[:3])
+        self._changed["task"].update(rows.task.tolist())
+        self._changed["experience"].add(experience)
+        for family in self._families.values():
+            family.fold(rows, experience)
+
+    def add_to(self, record: dict[str, Any]) -> None:
+        """Put all figures into a record, and those of its groups into their entries."""
+        record["metrics"] = self.record()
+        given = self._circumstances()
+        for by in _GROUPS:
+            entries = record.get(f"by_{by}", {})
+            said = self._said[by] if given == self._given else {}
+            kept = said.keys() - self._changed[by]
+            self._said[by] = {
+                group: said[group] if group in kept else self._of(by, group) for group in entries
+            }
+            self._changed[by].clear()
+            for group, figures in self._said[by].items():
+                entries[group]["metrics"] = dict(figures)
+        self._given = given
+
+    def record(self) -> dict[str, Figure]:
+        """Return each metric's figure, that of the window, and that with fading weights."""
+        found = dict(
+            chain.from_iterable(each.figures().items() for each in self._families.values())
+        )
+        record: dict[str, Figure] = {}
+        for each in self._all:
+            views = found.get(each.name, _NONE)
+            if self._undefined(each):
+                views = _NONE
+            for suffix, figure in zip(("", "_window", "_fading"), views, strict=True):
+                record[each.name + suffix] = figure
+        return record
+
+    def state_dict(self) -> State:
+        """Return the state of each family."""
+        return {
+            "classes": sorted(self._classes),
+            "families": {name: each.state_dict() for name, each in self._families.items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same metrics, window and fading factor."""
+        self._classes = set(state["classes"])
+        for by in _GROUPS:
+            self._said[by], self._changed[by] = {}, set()
+        for name, family in self._families.items():
+            family.load_state_dict(state["families"][name])
+
+    def _of(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group."""
+        parts = (family.of_group(by, group).items() for family in self._families.values())
+        found = dict(chain.from_iterable(parts))
+        return {
+            each.name: None if self._undefined(each) else found.get(each.name) for each in self._all
+        }
+
+    def _circumstances(self) -> list[Any]:
+        """Return what figures depend on beside the rows: which classes are the positive ones."""
+        binary = [each for each in self._fit if each.binary]
+        return [(self._index_of(each.positive), self._undefined(each)) for each in binary]
+
+    def _undefined(self, named: MetricSpec) -> bool:
+        return named.feed == "score" and len(self._classes) > 2
+
+    def _index_of(self, positive: Any) -> int | None:
+        return class_index(positive, self._names())
+
+
+def class_index(positive: Any, names: Sequence[int | str] | None) -> int | None:
+    """Return the index of the class that a metric calls positive; None while there is none.
+
+    True is the class that is called so, or 1, and where none is, the second one; without names
+    classes go by index.
+
+    Examples
+    --------
+    >>> class_index(True, None), class_index("UP", ["UP", "DOWN"]), class_index("UP", ["DOWN"])
+    (1, 0, None)
+    >>> class_index(True, ["1", "0"]), class_index(True, ["UP", "DOWN"])
+    (0, 1)
+    """
+    if names is None:
+        return int(positive) if isinstance(positive, int) else None
+    texts = [str(name) for name in names]
+    if isinstance(positive, bool):
+        alike = ("true", "1") if positive else ("false", "0")
+        found = [i for i, text in enumerate(texts) if text.lower() in alike]
+        return found[0] if found else int(positive)
+    return texts.index(str(positive)) if str(positive) in texts else None

@@ -1,0 +1,152 @@
+"""All other metrics: River's objects, told of one row after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GroupBy
+from streamreplay.errors import CheckpointError
+from streamreplay.evaluation.recent_groups import touch
+from streamreplay.evaluation.river_metrics.catalogue import (
+    Figure,
+    MetricSpec,
+    figure_of,
+    mean_figure,
+)
+from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_of
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.safepickle import check_versions, dump, live_versions, load
+from streamreplay.stage import State
+
+__all__ = ["RowMetrics"]
+
+_ALLOWED = ("river.metrics", "river.stats", "river._river_rust.stats")
+
+_Metrics: TypeAlias = list[list[Any]]
+"""Of each metric one object an output, none before the first row; None in place of one that could
+make nothing of a row."""
+
+
+class RowMetrics:
+    """One object for all rows and one for each group; the window's is made and fed when asked.
+
+    A metric that could make nothing of a row has no figure from then on, and in a window no figure
+    while that row is in it. There are no figures with fading weights.
+
+    Parameters
+    ----------
+    named : sequence of Named
+    window, index_of, outputs
+        As in `MeanMetrics`.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[MetricSpec],
+        window: int,
+        index_of: Callable[[Any], int | None],
+        outputs: int = 1,
+    ) -> None:
+        self._named, self._index_of, self._outputs = named, index_of, outputs
+        self._total = self._nothing()
+        self._groups: dict[GroupBy, dict[int, _Metrics]] = {"task": {}, "experience": {}}
+        self._window = Ring(window, **_columns(named[0], outputs))
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in labelled rows of one experience."""
+        self._window.extend(**{name: getattr(rows, name) for name in self._window.names})
+        self._tell(self._total, rows)
+        for by, group, part in parts_of(rows.task, experience):
+            metrics = touch(self._groups[by], group, self._nothing)
+            self._tell(metrics, rows if part is None else rows.take(part))
+
+    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+        """Return each metric of all rows and of the window."""
+        window = self._nothing()
+        columns = {name: self._window.in_order(name) for name in self._window.names}
+        self._tell(window, Rows(**columns))
+        total, recent = self._figures(self._total), self._figures(window)
+        return {name: (total[name], recent[name], None) for name in total}
+
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return each metric of all rows of a group; nothing where none is kept."""
+        metrics = self._groups[by].get(group)
+        return {} if metrics is None else self._figures(metrics)
+
+    def state_dict(self) -> State:
+        """Return the objects as bytes, and what wrote them."""
+        return {
+            "versions": live_versions(),
+            "metrics": dump([self._total, self._groups]),
+            "window": self._window.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same metrics and window.
+
+        Raises
+        ------
+        CheckpointError
+            It was written by another version of River or Python, or holds other objects.
+        """
+        check_versions(state["versions"])
+        own = {type(each.metric) for each in self._named}
+        allowed = [*_ALLOWED, *(f"{kind.__module__}.{kind.__qualname__}" for kind in own)]
+        loaded = load(state["metrics"], allowed)
+        if not isinstance(loaded, list) or len(loaded) != 2:
+            raise CheckpointError(
+                f"metrics: saved a {type(loaded).__name__}, not totals and groups"
+            )
+        self._total, self._groups = loaded
+        self._window.load_state_dict(state["window"])
+
+    def _nothing(self) -> _Metrics:
+        return [[] for _ in self._named]
+
+    def _tell(self, metrics: _Metrics, rows: Rows) -> None:
+        for named, objects in zip(self._named, metrics, strict=True):
+            known = fed(named, rows)
+            if not known.any():
+                continue
+            if not objects:
+                outputs = self._outputs if named.feed == "columns" else 1
+                objects += [named.fresh() for _ in range(outputs)]
+            told = rows if known.all() else rows.take(known)
+            positive = self._index_of(named.positive) if named.binary else None
+            for output, metric in enumerate(objects):
+                if metric is not None:
+                    values = values_of(named, told, positive, output)
+                    objects[output] = _told(metric, *values)
+
+    def _figures(self, metrics: _Metrics) -> dict[str, Figure]:
+        found: dict[str, Figure] = {}
+        for named, objects in zip(self._named, metrics, strict=True):
+            figures = [None if metric is None else figure_of(metric) for metric in objects]
+            found[named.name] = mean_figure(figures)
+        return found
+
+
+def _columns(named: MetricSpec, outputs: int) -> dict[str, NDArray[Any]]:
+    """Return no rows of what metrics are fed from."""
+    ids, floats = np.empty(0, np.int64), np.empty(0, np.float32)
+    columns: dict[str, NDArray[Any]] = {"y": ids, "task": ids, "loss": floats}
+    if named.objective == "classes":
+        return {**columns, "prediction": ids, "probability": floats}
+    kind = np.float64 if named.objective == "numbers" else np.bool_
+    one: NDArray[Any] = np.empty((0, outputs), kind)
+    return {**columns, "prediction": one, "target": one}
+
+
+def _told(metric: Any, true: list[Any], said: list[Any]) -> Any:
+    """Tell a metric of rows; return it, or None if it could make nothing of one."""
+    try:
+        for y, prediction in zip(true, said, strict=True):
+            metric.update(y, prediction)
+    except (ArithmeticError, ValueError):
+        return None
+    return metric

@@ -1,0 +1,3 @@
+"""Running scores of classes, of numbers and of labels."""
+
+__all__: list[str] = []

@@ -1,0 +1,141 @@
+"""All running scores of a stream of rows with any number of labels each, folded in by blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.scores.classes import one_group
+from streamreplay.evaluation.sums.confusion import Confusion
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio, with_others
+from streamreplay.stage import State
+
+__all__ = ["LabelScores"]
+
+_TRACKS = ("model", "no_change", "majority")
+
+
+class LabelScores:
+    """Which labels a model got right so far, and the two baselines beside it.
+
+    Parameters
+    ----------
+    window, fading, block
+        As in `Scores`.
+    labels : int
+        Labels that a row may have.
+    """
+
+    def __init__(self, window: int, fading: float, block: int, labels: int) -> None:
+        self.unlabelled = 0
+        self._counts = {name: Confusion(labels) for name in _TRACKS}
+        self._faded = Confusion(labels)
+        self._fading = Fading(fading, block)
+        one = np.empty((0, labels), np.bool_)
+        self._window = Ring(window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one))
+        self._last = np.zeros(labels, np.bool_)  # [d]
+        self._loss_sum, self._loss_rows = 0.0, 0
+        self.groups: dict[GroupBy, Tally] = {
+            "task": Tally(endless=True),
+            "experience": Tally(endless=True),
+        }
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in the next rows of one experience."""
+        labelled = rows.labelled()
+        self.unlabelled += len(rows) - len(labelled)
+        target, n = labelled.target, len(labelled)
+        if target is None or not n:
+            return
+        predictions = {"model": labelled.prediction, **self._baselines(target)}
+        for name, counts in self._counts.items():
+            counts.add(target, predictions[name])
+        self._faded.decay(self._fading.decay(n))
+        self._faded.add(target, labelled.prediction, self._fading.weights(n))
+        losses = labelled.loss.astype(np.float64)
+        self._window.extend(target=target, loss=losses, **predictions)
+        finite = losses[np.isfinite(losses)]
+        self._loss_sum += float(finite.sum())
+        self._loss_rows += len(finite)
+        exact = (target == labelled.prediction).all(axis=1)
+        self.groups["task"].add(labelled.task, exact)
+        self.groups["experience"].add_groups(one_group(experience, n), exact)
+
+    def _baselines(self, target: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+        """Predict the last row's labels, and those that more than half of all rows had."""
+        n = len(target)
+        last = np.concatenate([self._last[None], target[:-1]])
+        before = self._counts["model"]
+        present = np.cumsum(np.concatenate([before.present[None], target]), axis=0)
+        rows = np.arange(self.rows, self.rows + n)[:, None]
+        majority = 2 * present[:-1] > rows
+        self._last = target[-1].copy()
+        return {"no_change": last, "majority": majority}
+
+    @property
+    def rows(self) -> int:
+        """Labelled rows so far."""
+        return round(self._counts["model"].rows)
+
+    def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
+        """Return the scores as of now, as ``docs/log.md`` describes them."""
+        recent, faded = self._recent("model"), self._faded.scores()
+        losses = self._window["loss"]
+        losses = losses[np.isfinite(losses)]
+        labels = self._counts["model"].by_label()
+        return {
+            "rows": self.rows,
+            "unlabelled": self.unlabelled,
+            **with_others(self._counts["model"].scores(), window=recent, fading=faded),
+            "loss": ratio(self._loss_sum, self._loss_rows),
+            "loss_window": ratio(float(losses.sum()), len(losses)),
+            **{name: self._baseline(name) for name in _TRACKS[1:]},
+            **({"by_label": dict(enumerate(labels))} if "class" in by else {}),
+            **by_groups(self.groups, by, "exact_match"),
+        }
+
+    def _baseline(self, name: str) -> dict[str, float | None]:
+        return with_others(self._counts[name].scores(), window=self._recent(name))
+
+    def _recent(self, name: str) -> dict[str, float | None]:
+        target = self._window["target"]
+        counts = Confusion(target.shape[1])
+        counts.add(target, self._window[name])
+        return counts.scores()
+
+    def mark(self) -> None:
+        """Start the recent scores of all groups again."""
+        for tally in self.groups.values():
+            tally.mark()
+
+    def state_dict(self) -> State:
+        """Return all counts and sums."""
+        return {
+            "unlabelled": self.unlabelled,
+            "last": self._last.copy(),
+            "loss_sum": self._loss_sum,
+            "loss_rows": self._loss_rows,
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same window, fading factor and labels."""
+        self.unlabelled, self._last = int(state["unlabelled"]), np.array(state["last"])
+        self._loss_sum, self._loss_rows = float(state["loss_sum"]), int(state["loss_rows"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Confusion | Ring | Tally]:
+        return {
+            **self._counts,
+            "faded": self._faded,
+            "window": self._window,
+            **{f"by_{name}": tally for name, tally in self.groups.items()},
+        }

@@ -1,0 +1,175 @@
+"""All running scores of a stream of numbers to predict (regression), folded in by blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.scores.classes import one_group
+from streamreplay.evaluation.sums.errors import ErrorSums
+from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.tally import Tally, by_groups, with_others
+from streamreplay.stage import State
+
+__all__ = ["NumberScores", "is_number"]
+
+_LARGEST = float(np.finfo(np.float32).max)
+_BASELINES = ("no_change", "mean")
+
+
+class NumberScores:
+    """How far off a model was so far, and the two baselines beside it.
+
+    Parameters
+    ----------
+    window, fading, block
+        As in `Scores`.
+    outputs : int
+        Numbers to predict for each row.
+    """
+
+    def __init__(self, window: int, fading: float, block: int, outputs: int) -> None:
+        self.unlabelled = 0
+        self.unpredicted = 0
+        self._labelled = 0
+        self._model = ErrorSums(outputs)
+        self._faded = ErrorSums(outputs)
+        self._sums = {name: ErrorSums(outputs) for name in _BASELINES}
+        self._fading = Fading(fading, block)
+        one = np.empty((0, outputs))
+        self._window = Ring(window, target=one, model=one, no_change=one, mean=one)
+        self._last = np.full(outputs, np.nan)  # float64[d], NaN before there is one
+        self._total = np.zeros(outputs)  # float64[d], of all targets so far
+        self.groups: dict[GroupBy, Tally] = {
+            "task": Tally(np.float64, endless=True),
+            "experience": Tally(np.float64, endless=True),
+        }
+
+    def fold(self, rows: Rows, experience: int) -> None:
+        """Take in the next rows of one experience."""
+        labelled = rows.labelled()
+        self.unlabelled += len(rows) - len(labelled)
+        target = labelled.target
+        if target is None or not len(labelled):
+            return
+        errors = {
+            "model": np.where(is_number(labelled.prediction), labelled.prediction, np.nan) - target,
+            **self._baselines(target),
+        }
+        self._window.extend(target=target, **errors)
+        for name in _BASELINES:
+            known = ~np.isnan(errors[name][:, 0])
+            self._sums[name].add(target[known], errors[name][known])
+        said = ~np.isnan(errors["model"]).any(axis=1)
+        self.unpredicted += len(said) - int(np.count_nonzero(said))
+        if said.any():
+            self._add(target[said], errors["model"][said], labelled.task[said], experience)
+
+    def _add(
+        self,
+        target: NDArray[np.float64],
+        error: NDArray[np.float64],
+        task: NDArray[np.int64],
+        experience: int,
+    ) -> None:
+        n = len(target)
+        self._model.add(target, error)
+        self._faded.decay(self._fading.decay(n))
+        self._faded.add(target, error, self._fading.weights(n))
+        absolute = np.abs(error).mean(axis=1)
+        self.groups["task"].add(task, absolute)
+        self.groups["experience"].add_groups(one_group(experience, n), absolute)
+
+    def _baselines(self, target: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return the errors of the last target, and of the mean of all, as predictions."""
+        n = len(target)
+        last = np.concatenate([self._last[None], target[:-1]])
+        sums = np.cumsum(np.concatenate([self._total[None], target]), axis=0)
+        rows = np.arange(self._labelled, self._labelled + n)[:, None]
+        mean = np.where(rows > 0, sums[:-1] / np.maximum(rows, 1), np.nan)
+        self._last, self._total = target[-1].copy(), sums[-1].copy()
+        self._labelled += n
+        return {"no_change": last - target, "mean": mean - target}
+
+    @property
+    def rows(self) -> int:
+        """Labelled rows so far."""
+        return self._labelled
+
+    def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
+        """Return the scores as of now, as ``docs/log.md`` describes them."""
+        recent, faded = self._recent("model"), self._faded.scores()
+        outputs = self._model.by_output()
+        return {
+            "rows": self.rows,
+            "unlabelled": self.unlabelled,
+            "unpredicted": self.unpredicted,
+            **with_others(self._model.scores(), window=recent, fading=faded),
+            **{name: self._baseline(name) for name in _BASELINES},
+            **({"by_output": dict(enumerate(outputs))} if len(outputs) > 1 else {}),
+            **by_groups(self.groups, by, "mae"),
+        }
+
+    def _baseline(self, name: str) -> dict[str, float | None]:
+        total = self._sums[name].scores()
+        return with_others({key: total[key] for key in ("mae", "rmse")}, window=self._recent(name))
+
+    def _recent(self, name: str) -> dict[str, float | None]:
+        target, error = self._window["target"], self._window[name]
+        said = ~np.isnan(error).any(axis=1)
+        sums = ErrorSums(target.shape[1])
+        sums.add(target[said], error[said])
+        return sums.scores()
+
+    def mark(self) -> None:
+        """Start the recent scores of all groups again."""
+        for tally in self.groups.values():
+            tally.mark()
+
+    def state_dict(self) -> State:
+        """Return all counts and sums."""
+        return {
+            "unlabelled": self.unlabelled,
+            "unpredicted": self.unpredicted,
+            "labelled": self._labelled,
+            "last": self._last.copy(),
+            "total": self._total.copy(),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same window, fading factor and outputs."""
+        self.unlabelled, self.unpredicted = int(state["unlabelled"]), int(state["unpredicted"])
+        self._labelled = int(state["labelled"])
+        self._last, self._total = np.array(state["last"]), np.array(state["total"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, ErrorSums | Ring | Tally]:
+        return {
+            "model": self._model,
+            "faded": self._faded,
+            **self._sums,
+            "window": self._window,
+            **{f"by_{name}": tally for name, tally in self.groups.items()},
+        }
+
+
+def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell for each row whether all of its numbers can be scored: bool[n, 1].
+
+    NaN stands for no prediction; what is beyond float32 has a square beyond float64.
+
+    Examples
+    --------
+    >>> is_number(np.array([[1.0, 2.0], [np.nan, 1.0], [1e300, 1.0]])).tolist()
+    [[True], [False], [False]]
+    """
+    found: NDArray[np.bool_] = np.all(np.abs(prediction) <= _LARGEST, axis=1, keepdims=True)
+    return found

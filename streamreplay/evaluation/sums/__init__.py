@@ -1,0 +1,3 @@
+"""The sums that scores are computed from."""
+
+__all__: list[str] = []

@@ -1,0 +1,194 @@
+"""Rows and hits by class, task or experience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.recent_groups import drop_oldest
+from streamreplay.groups import GroupIndex
+from streamreplay.stage import State
+
+__all__ = ["Tally", "by_groups", "ratio", "with_others"]
+
+
+class Tally:
+    """Counts rows and hits for each id, in total and since the last mark.
+
+    Ids are any int64; memory grows with the number of different ones, or ends with the last `MOST`
+    that had rows: one that was dropped and comes again is counted from there on.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Of the counts: float64 to add up errors in place of hits.
+    endless : bool
+        Whether there may be ids without end, so that the oldest are to be dropped.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.add(np.array([3, 3, 7]), np.array([True, False, True]))
+    >>> tally.scores()
+    {3: {'rows': 2, 'accuracy': 0.5}, 7: {'rows': 1, 'accuracy': 1.0}}
+    """
+
+    def __init__(
+        self, dtype: type[np.int64 | np.float64] = np.int64, *, endless: bool = False
+    ) -> None:
+        self._endless = endless
+        self._slot: dict[int, int] = {}  # in order of first sight, or of the last rows if endless
+        self._free: list[int] = []  # slots of ids that were dropped
+        self._counts: NDArray[Any] = np.zeros(
+            (8, 4), dtype
+        )  # [slot, (rows, hits, rows and hits at the mark)]
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    def __contains__(self, id: int) -> bool:
+        return id in self._slot
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is another id than 0: a stream of one task or experience has only that."""
+        return len(self) > 1 or 0 not in self
+
+    @property
+    def total(self) -> tuple[int, Any]:
+        """Rows and hits over all ids."""
+        rows, hits = self._counts[:, :2].sum(0).tolist()
+        return int(rows), hits
+
+    def add(self, values: NDArray[np.int64], hits: NDArray[Any]) -> None:
+        """Count rows by their ids, int64[n], and whether they were hit, bool[n], or by how much."""
+        if len(values):
+            self.add_groups(GroupIndex.of(values), hits)
+
+    def add_groups(self, index: GroupIndex, hits: NDArray[Any]) -> None:
+        """Count rows whose groups are known already."""
+        slots = self._slots(index.ids)
+        self._counts[slots, 0] += index.counts
+        self._counts[slots, 1] += np.add.reduceat(
+            hits[index.order], index.starts, dtype=self._counts.dtype
+        )
+        if self._endless:
+            self._drop()
+
+    def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows counted for each id, int64[g]; 0 for one never seen."""
+        slots = [self._slot.get(key, -1) for key in ids.tolist()]
+        return np.where(np.array(slots) < 0, 0, self._counts[slots, 0])
+
+    def hits(self, id: int) -> Any:
+        """Return the hits counted for an id that was seen."""
+        return self._counts[self._slot[id], 1].item()
+
+    def mark(self) -> None:
+        """Start the recent counts again."""
+        self._counts[:, 2:] = self._counts[:, :2]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._slot.clear()
+        self._free.clear()
+        self._counts[:] = 0
+
+    def scores(self) -> dict[int, dict[str, Any]]:
+        """Return rows and accuracy by id, ids ascending."""
+        return {
+            key: {"rows": rows, "accuracy": ratio(hits, rows)}
+            for key, (rows, hits, _, _) in self._sorted()
+        }
+
+    def recent_scores(self, name: str = "accuracy") -> dict[int, dict[str, Any]]:
+        """Return `scores` with rows and accuracy since the mark beside them."""
+        return {
+            key: {
+                "rows": int(rows),
+                name: ratio(hits, rows),
+                "rows_recent": int(rows - old_rows),
+                f"{name}_recent": ratio(hits - old_hits, rows - old_rows),
+            }
+            for key, (rows, hits, old_rows, old_hits) in self._sorted()
+        }
+
+    def state_dict(self) -> State:
+        """Return ids, int64[g], in their order, and their counts, int64[g, 4]."""
+        return {
+            "ids": np.array(list(self._slot), np.int64),
+            "counts": self._counts[list(self._slot.values())],
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state."""
+        self.clear()
+        slots = self._slots(np.asarray(state["ids"]))  # first: it may replace the counts by more
+        self._counts[slots] = state["counts"]
+
+    def _slots(self, ids: NDArray[np.int64]) -> list[int]:
+        slot = self._slot
+        if self._endless:
+            for key in ids.tolist():
+                place = slot.pop(key) if key in slot else self._new_slot()
+                slot[key] = place
+            slots = [slot[key] for key in ids.tolist()]
+        else:
+            slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
+        if len(slot) > len(self._counts):
+            larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), self._counts.dtype)
+            larger[: len(self._counts)] = self._counts
+            self._counts = larger
+        return slots
+
+    def _new_slot(self) -> int:
+        return self._free.pop() if self._free else len(self._slot)
+
+    def _drop(self) -> None:
+        dropped = drop_oldest(self._slot)
+        if dropped:
+            self._counts[dropped] = 0
+            self._free += dropped
+
+    def _sorted(self) -> list[tuple[int, list[Any]]]:
+        counts = self._counts.tolist()
+        return [(key, counts[slot]) for key, slot in sorted(self._slot.items())]
+
+
+def by_groups(groups: Mapping[GroupBy, Tally], by: Sequence[GroupBy], score: str) -> dict[str, Any]:
+    """Return a record's ``by_task`` and so on, of those asked for that tell anything."""
+    return {
+        f"by_{name}": tally.recent_scores(score)
+        for name, tally in groups.items()
+        if name in by and (name == "class" or tally.tells)
+    }
+
+
+def with_others(scores: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return scores with those of other rows beside each.
+
+    Examples
+    --------
+    >>> with_others({"mae": 1.0}, window={"mae": 2.0})
+    {'mae': 1.0, 'mae_window': 2.0}
+    """
+    found: dict[str, Any] = {}
+    for name, score in scores.items():
+        found[name] = score
+        found |= {f"{name}_{rows}": other[name] for rows, other in others.items()}
+    return found
+
+
+def ratio(hits: float, rows: float) -> float | None:
+    """Divide, None where there are no rows: a log has no NaN.
+
+    Examples
+    --------
+    >>> ratio(3, 4), ratio(0, 0)
+    (0.75, None)
+    """
+    return hits / rows if rows else None

@@ -1,0 +1,3 @@
+"""Where bytes and rows come from: files, pipes, arrays."""
+
+__all__: list[str] = []

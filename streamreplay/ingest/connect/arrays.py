@@ -1,0 +1,326 @@
+"""Streams of rows that are arrays in memory."""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.errors import CheckpointError
+from streamreplay.ingest.decode.label_codes import Coded
+from streamreplay.ingest.decode.options import positive
+from streamreplay.ingest.decode.values import float32s
+from streamreplay.ingest.labels import Labels, Name
+from streamreplay.stage import State
+
+__all__ = ["ArraySource"]
+
+
+class ArraySource:
+    """Rows from arrays in memory, in their order.
+
+    Batches are views of the arrays, which are not copied if their types are right, and never
+    written to.
+
+    Parameters
+    ----------
+    x : array_like [n, *feature]
+        uint8 is kept; anything else numeric becomes float32.
+    y : array_like [n], optional
+        Labels: integers or strings, of any value; None for a row without one. Left out, no row
+        has a label.
+    task, experience : array_like of int [n], optional
+    id : array_like of int or str [n], optional
+    time : array_like of float [n], optional
+        Seconds since 1970.
+    target : array_like [n] or [n, d], optional
+        Instead of labels: numbers to predict, NaN in a row without; or, of booleans, which of d
+        labels a row has. Beside it, y says which rows have one: 0, else -1.
+    weight : array_like of float [n], optional
+        How much a row's loss counts, at least 0.
+    target_names : sequence of str, optional
+        What the d are called; by default their positions.
+    batch_size : int
+        Most rows in a batch. A batch ends early at a change of experience.
+    limit : int, optional
+        Rows of the whole stream to yield, those before a resume counted.
+    labels : Labels, optional
+        Names known from the start, to which new ones are added as they are met.
+    allow_nan : bool
+        Let NaN and infinities pass.
+    order : array_like of int [n], optional
+        Which row of x each row of the stream is. All other columns are in the stream's order.
+
+    Attributes
+    ----------
+    labels : Labels
+        The labels of the rows yielded so far.
+    coded : Coded
+        The labels of all rows.
+    rows_total : int
+        Rows in the stream.
+    feature_names : list of str or None
+        What the features are called, where the rows were read from fields with names.
+
+    Raises
+    ------
+    ValueError
+        A column has another length than x, or x is not finite.
+    TypeError
+        A column's type cannot be used.
+
+    Examples
+    --------
+    >>> source = ArraySource([[0.0], [1.0], [2.0]], ["cat", "dog", "cat"], batch_size=2)
+    >>> [batch.y.tolist() for batch in source], source.labels.names
+    ([[0, 1], [0]], ['cat', 'dog'])
+    """
+
+    def __init__(  # noqa: PLR0913 - a column each
+        self,
+        x: ArrayLike,
+        y: ArrayLike | Sequence[Name | None] | Coded | None = None,
+        *,
+        task: ArrayLike | None = None,
+        experience: ArrayLike | None = None,
+        id: ArrayLike | None = None,
+        time: ArrayLike | None = None,
+        target: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        target_names: Sequence[str] | None = None,
+        batch_size: int = 32,
+        limit: int | None = None,
+        labels: Labels | None = None,
+        allow_nan: bool = False,
+        order: ArrayLike | None = None,
+    ) -> None:
+        self._x = _features(x, allow_nan=allow_nan)
+        self._order = None if order is None else _order(order, len(self._x))
+        n = len(self._x) if self._order is None else len(self._order)
+        known: Any = None if target is None else y
+        self._columns = Batch.from_arrays(
+            np.empty((n, 1), np.uint8),  # stands for x, which may be in another order
+            known,
+            task=0 if task is None else task,
+            experience=0 if experience is None else experience,
+            id=id,
+            time=time,
+            target=target,
+            weight=weight,
+        )
+        self.target_names = _target_names(self._columns.target, target_names)
+        y = None if target is not None else y
+        self.coded = y if isinstance(y, Coded) else Coded.of(y, n)
+        self.batch_size = positive("batch_size", batch_size)
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit must be at least 0, got {limit}")
+        self.limit = limit
+        self.labels = Labels() if labels is None else labels
+        self.rows_total: int = n
+        self.feature_names: list[str] | None = None
+        changes = np.flatnonzero(np.diff(self._columns.experience)) + 1
+        self._cuts: list[int] = [*changes.tolist(), n]  # where batches must end
+        self._fingerprint: int | None = None
+        # the index in labels of each code; the last place is for codes of -1
+        self._index = np.full(len(self.coded.names) + 1, -1, np.int64)
+        self._row = 0
+        self._met = 0  # names that have an index
+        self._as_coded = True  # and each one's is its code
+        self._go_to(0)
+
+    def __len__(self) -> int:
+        return self.rows_total
+
+    @property
+    def position(self) -> int:
+        """Rows yielded so far."""
+        return self._row
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of a row's features."""
+        return self._x.shape[1:]
+
+    def __iter__(self) -> Iterator[Batch]:
+        while (batch := self._next()) is not None:
+            yield batch
+
+    def _next(self) -> Batch | None:
+        start = self._row
+        end = self.rows_total if self.limit is None else min(self.limit, self.rows_total)
+        if start >= end:
+            return None
+        stop = min(start + self.batch_size, end, self._cuts[bisect_right(self._cuts, start)])
+        if self._met < len(self.coded.first) and self.coded.first[self._met] < stop:
+            self._meet(stop)
+        self._row = stop
+        return self._rows(slice(start, stop))
+
+    def _rows(self, rows: slice) -> Batch:
+        rest = self._columns
+        if rest.target is None:
+            codes = self.coded.codes[rows]
+            y = codes if self._as_coded else self._index[codes]
+        else:
+            y = rest.y[rows]
+        return Batch(
+            self._x[rows] if self._order is None else self._x[self._order[rows]],
+            y,
+            rest.t[rows],
+            rest.task[rows],
+            rest.experience[rows],
+            None if rest.id is None else rest.id[rows],
+            None if rest.time is None else rest.time[rows],
+            None if rest.target is None else rest.target[rows],
+            None if rest.weight is None else rest.weight[rows],
+        )
+
+    def whole(self, labels: Labels) -> Batch:
+        """Return all rows as one batch, wherever the position is, which does not move.
+
+        ``y`` is by the given labels, -1 for a name that is not among them; none is added.
+        """
+        rest = self._columns
+        index = np.array([*map(labels.find, self.coded.names), -1], np.int64)
+        return Batch(
+            self._x if self._order is None else self._x[self._order],
+            index[self.coded.codes] if rest.target is None else rest.y,
+            rest.t,
+            rest.task,
+            rest.experience,
+            rest.id,
+            rest.time,
+            rest.target,
+            rest.weight,
+        )
+
+    def select(
+        self,
+        rows: NDArray[np.int64],
+        *,
+        task: ArrayLike | None = None,
+        experience: ArrayLike | None = None,
+    ) -> ArraySource:
+        """Return some of all the rows, in the order given, as a stream of its own.
+
+        x is not copied. Labels are numbered anew, and there is no limit.
+
+        Examples
+        --------
+        >>> source = ArraySource([[0.0], [1.0], [2.0]], ["cat", "dog", "cat"])
+        >>> [batch.x.tolist() for batch in source.select(np.array([2, 1]))]
+        [[[2.0], [1.0]]]
+        """
+        rest = self._columns
+        return ArraySource(
+            self._x,
+            self.coded.take(rows) if rest.target is None else rest.y[rows],
+            task=rest.task[rows] if task is None else task,
+            experience=rest.experience[rows] if experience is None else experience,
+            id=None if rest.id is None else rest.id[rows],
+            time=None if rest.time is None else rest.time[rows],
+            target=None if rest.target is None else rest.target[rows],
+            weight=None if rest.weight is None else rest.weight[rows],
+            target_names=self.target_names,
+            batch_size=self.batch_size,
+            allow_nan=True,  # it was looked at before
+            order=rows if self._order is None else self._order[rows],
+        )
+
+    def state_dict(self) -> State:
+        """Return the position, the labels, and a checksum that tells these arrays from others."""
+        return {
+            "rows": self._row,
+            "labels": self.labels.state_dict(),
+            "fingerprint": self._checksum(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state.
+
+        Raises
+        ------
+        CheckpointError
+            It is of a source with other rows.
+        """
+        if state.get("fingerprint") != self._checksum():
+            raise CheckpointError(
+                "fingerprint: saved by a source with other rows, or with the same in another order"
+            )
+        rows = state.get("rows")
+        if not isinstance(rows, int) or not 0 <= rows <= self.rows_total:
+            raise CheckpointError(f"rows: saved {rows}, this source has {self.rows_total}")
+        try:
+            self.labels.load_state_dict(state.get("labels", {}))
+        except CheckpointError as error:
+            raise CheckpointError(f"labels.{error}") from None
+        self._go_to(rows)
+
+    def _go_to(self, row: int) -> None:
+        self._row = row
+        self._met = 0
+        self._as_coded = True
+        self._index.fill(-1)
+        self._meet(row)
+
+    def _meet(self, end: int) -> None:
+        """Give the names that appear before row ``end`` their indices."""
+        coded = self.coded
+        while self._met < len(coded.first) and coded.first[self._met] < end:
+            index = self.labels.index(coded.names[self._met])
+            self._index[self._met] = index
+            self._as_coded = self._as_coded and index == self._met
+            self._met += 1
+
+    def _checksum(self) -> int:
+        if self._fingerprint is None:
+            n = self.rows_total
+            ends = [] if n == 0 else [0, n - 1]
+            parts: list[Any] = [self._x[ends if self._order is None else self._order[ends]]]
+            y = self.coded.codes if self._columns.target is None else self._columns.y
+            parts += [y, self._columns.experience]
+            goals = (self._columns.target, self._columns.weight)
+            parts += [column for column in goals if column is not None]
+            crc = zlib.crc32(repr((n, self._x.dtype, self._x.shape, self.coded.names)).encode())
+            for part in parts if self._order is None else [*parts, self._order]:
+                raw: Any = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+                crc = zlib.crc32(raw, crc)
+            self._fingerprint = crc
+        return self._fingerprint
+
+
+def _features(x: ArrayLike, *, allow_nan: bool) -> NDArray[Any]:
+    found = np.asarray(x)
+    if found.dtype.kind == "f" and found.dtype != np.float32:
+        found = float32s(found)
+    found = Batch.from_arrays(found).x
+    if not allow_nan and found.dtype != np.uint8:
+        finite = np.isfinite(found)
+        if not finite.all():
+            row = int((~finite.reshape(len(found), -1).all(axis=1)).argmax())
+            raise ValueError(f"x must be finite in float32, row {row} is not")
+    return found
+
+
+def _target_names(target: NDArray[Any] | None, names: Sequence[str] | None) -> list[str] | None:
+    if target is None:
+        return None
+    width = target.shape[1]
+    found = list(map(str, range(width))) if names is None else list(names)
+    if len(found) != width:
+        raise ValueError(f"target_names must have {width} names as target has, got {len(found)}")
+    return found
+
+
+def _order(order: ArrayLike, n: int) -> NDArray[np.int64]:
+    rows = np.asarray(order)
+    if rows.ndim != 1 or (rows.dtype.kind not in "iu" and rows.size):
+        raise TypeError(f"order must be one row of integers, got {rows.dtype}{list(rows.shape)}")
+    if rows.size and not (rows.min() >= 0 and rows.max() < n):
+        raise ValueError(f"order must be rows 0 to {n - 1} of x, got {rows.min()} to {rows.max()}")
+    return rows.astype(np.int64, copy=False)

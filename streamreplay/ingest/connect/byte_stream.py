@@ -1,0 +1,147 @@
+"""The bytes of a file, a pipe or standard input, read as they come."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import weakref
+import zlib
+from pathlib import Path
+
+from streamreplay.errors import SourceError
+from streamreplay.ingest.connect.compression import Decoder, decoder_for, may_be_magic
+
+__all__ = ["ByteStream", "source_name"]
+
+BLOCK = 1 << 18
+
+
+def source_name(path: str | Path) -> str:
+    """Return what messages call a source: its file name."""
+    return "standard input" if str(path) == "-" else Path(path).name
+
+
+class ByteStream:
+    """Decompressed bytes of a file or a pipe.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``-`` is standard input.
+
+    Attributes
+    ----------
+    regular : bool
+        It is a file: reading never waits.
+    reopens : bool
+        It is a file with a name: it can be read again from its start.
+
+    Raises
+    ------
+    SourceError
+        It cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = source_name(path)
+        self._fd = 0
+        self._closer = None
+        if str(path) != "-":
+            try:
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise SourceError(f"{path}: cannot be opened: {error.strerror}") from None
+            self._closer = weakref.finalize(self, os.close, self._fd)
+        kind = self._status().st_mode
+        if stat.S_ISDIR(kind):
+            raise SourceError(f"{path}: is a folder")
+        self.regular = stat.S_ISREG(kind)
+        self.reopens = self.regular and self._closer is not None
+        self._start = os.lseek(self._fd, 0, os.SEEK_CUR) if self.regular else 0
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+        self._first: bytes | None = b""  # what came before it was known how to decode
+        self._decoder: Decoder | None = None
+
+    @property
+    def seekable(self) -> bool:
+        """Whether any byte of the stream can be gone to at once: a file, not compressed."""
+        return self.regular and decoder_for(self.name, os.pread(self._fd, 4, self._start)) is None
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._closer is not None:
+            self._closer()
+
+    def ready(self, timeout: float) -> bool:
+        """Wait until `read` would return at once, for at most ``timeout`` seconds."""
+        if self.regular or (self._decoder is not None and self._decoder.more):
+            return True
+        return bool(self._poll.poll(max(0.0, timeout) * 1000))
+
+    def read(self) -> bytes | None:
+        """Return the next bytes; none if what came gives none yet, None at the end.
+
+        Raises
+        ------
+        SourceError
+            It cannot be read, or its compressed data are broken or cut short.
+        """
+        if self._decoder is not None and self._decoder.more:
+            return self._decoder.decode(b"")
+        data = self._raw()
+        if self._first is not None:
+            first = self._first + data
+            if data and may_be_magic(first):
+                self._first = first
+                return b""
+            self._decoder = decoder_for(self.name, first)
+            self._first = None
+            data = first
+        if self._decoder is None:
+            return data or None
+        if data:
+            return self._decoder.decode(data)
+        self._decoder.finish()
+        return None
+
+    def seek(self, to: int, line_start: int, line_crc: int, line: int) -> None:
+        """Go to a byte of a seekable stream, if the line before it is the one learned from.
+
+        Raises
+        ------
+        SourceError
+            The file is too short, or that line differs.
+        """
+        size = self._status().st_size - self._start
+        if size < to:
+            raise SourceError(
+                f"{self.name}: {to} bytes of it were learned from, but it has only {size}"
+            )
+        if self._crc(line_start, to) != line_crc:
+            raise SourceError(f"{self.name}: line {line} differs from the one that was learned")
+        os.lseek(self._fd, self._start + to, os.SEEK_SET)
+        self._first = None
+
+    def _crc(self, start: int, end: int) -> int:
+        crc = 0
+        while start < end:
+            data = os.pread(self._fd, min(BLOCK, end - start), self._start + start)
+            if not data:
+                break
+            crc = zlib.crc32(data, crc)
+            start += len(data)
+        return crc
+
+    def _raw(self) -> bytes:
+        try:
+            return os.read(self._fd, BLOCK)
+        except OSError as error:
+            raise SourceError(f"{self.name}: cannot be read: {error.strerror}") from None
+
+    def _status(self) -> os.stat_result:
+        try:
+            return os.fstat(self._fd)
+        except OSError as error:
+            raise SourceError(f"{self.name}: cannot be read: {error.strerror}") from None

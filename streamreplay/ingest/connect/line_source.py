@@ -1,0 +1,312 @@
+"""What all sources of lines share: from bytes to batches, and a position to go on from."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.errors import CheckpointError, RecordError, SourceError
+from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
+from streamreplay.ingest.connect.skip import Skip
+from streamreplay.ingest.dead_letters import Fault, dead_letter
+from streamreplay.ingest.decode.lines import LineBuffer, Position
+from streamreplay.ingest.decode.options import Fields, SourceOptions
+from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.labels import Labels
+from streamreplay.stage import State
+
+__all__ = ["LineSource"]
+
+BOM = b"\xef\xbb\xbf"
+POLL = 0.2
+CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
+_NOTHING = np.empty(0, np.uint8)
+
+
+class _Came(Enum):
+    ENOUGH = auto()
+    LATE = auto()  # a row has waited long enough
+    ENDED = auto()  # the stream has, or it broke with rows still to be yielded
+    STOPPED = auto()
+
+
+class LineSource(ABC):
+    """A stream of lines, each of which is a record. See `JsonlSource` and `CsvSource`.
+
+    Attributes
+    ----------
+    name : str
+        What messages call this source.
+    labels : Labels
+        The labels of the rows yielded so far.
+    continue_from_here : bool
+        Set it after loading a state to take a pipe (or standard input) as what comes *after* the
+        rows learned from. As long as it is false, a pipe must bring the same stream from its
+        start, whose learned part is skipped. A file is always the same file.
+    check_features : callable, optional
+        Called with the names of the features when they are known, before the first rows go out.
+    rows_total : None
+        How many rows there are is not known in advance.
+    """
+
+    rows_total: int | None = None
+
+    fields: Fields
+
+    def __init__(self, path: str | Path, options: SourceOptions, labels: Labels | None) -> None:
+        self.path = path
+        self.name = source_name(path)
+        self.options = options
+        self.labels = Labels() if labels is None else labels
+        self.continue_from_here = False
+        self.check_features: Callable[[list[str]], None] | None = None
+        self._buffer = LineBuffer(options.max_line_bytes)
+        self._pending = PendingRows()
+        self._stream: ByteStream | None = None
+        self._ended = False
+        self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
+        self._skip: Skip | None = None  # of what was learned from, while it goes by
+
+    @property
+    def position(self) -> int:
+        """Rows yielded so far."""
+        return self._buffer.position.rows
+
+    @property
+    def target_names(self) -> list[str] | None:
+        """What the numbers or labels to be predicted are called; None for classes."""
+        return None if self.fields.goal is None else self.fields.goal.names
+
+    @property
+    def dead(self) -> int:
+        """Lines so far that could not be read."""
+        return self._buffer.position.dead
+
+    def __iter__(self) -> Iterator[Batch]:
+        while (batch := self._next()) is not None:
+            yield batch
+
+    def close(self) -> None:
+        """Close the file, if there is one; iterating again opens it, and goes on."""
+        if self._stream is not None and self._stream.reopens:
+            self.load_state_dict(self.state_dict())
+
+    def state_dict(self) -> State:
+        """Return the position, the labels, and what was decided about the fields."""
+        return {
+            **self._buffer.position.as_dict(),
+            "labels": self.labels.state_dict(),
+            "carry": self._read_ahead(),
+            **self._decisions(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state; the stream is found again at the next iteration.
+
+        Raises
+        ------
+        CheckpointError
+            The state is of a source with other settings, or of something else.
+        """
+        for key in (*Position().as_dict(), "labels", "carry"):
+            if key not in state:
+                raise CheckpointError(f"{key}: not saved, but a source of lines has it")
+        self._decide(state)
+        try:
+            self.labels.load_state_dict(state["labels"])
+        except CheckpointError as error:
+            raise CheckpointError(f"labels.{error}") from None
+        if self._stream is not None:
+            self._stream.close()
+        self._stream, self._skip, self._ended = None, None, False
+        self._buffer = LineBuffer(self.options.max_line_bytes)
+        self._buffer.position = Position(**{key: int(state[key]) for key in Position().as_dict()})
+        self._pending = PendingRows()
+        self._carry = np.array(state["carry"], np.uint8)
+
+    @abstractmethod
+    def _decisions(self) -> State:
+        """Return what the consumed lines have decided about the fields."""
+
+    @abstractmethod
+    def _decide(self, state: State) -> None:
+        """Take that over; raises `CheckpointError` if it does not fit the settings."""
+
+    @abstractmethod
+    def _named_features(self) -> list[str]:
+        """Return the names of the features; asked for when rows have been decoded."""
+
+    @abstractmethod
+    def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
+        """Decode lines, the first of which has the number ``first``; blank ones are no fault."""
+
+    def _is_consumed(self, line: int | None) -> bool:
+        """Tell whether the position is behind a line."""
+        return line is not None and line < self._buffer.position.lines
+
+    def _next(self) -> Batch | None:
+        pending = self._pending
+        while (want := self._room()) > 0:
+            rows = pending.head(want)
+            if rows is not None and (len(rows) == want or len(rows) < len(pending)):
+                return self._take(rows)
+            came = self._gather(want - len(pending))
+            if came is _Came.STOPPED:
+                return None
+            self._decode_next(want - len(pending))
+            if self.options.strict and pending.faults:
+                self._refuse_early()
+            if not len(pending):
+                self._advance(0, pending.lines)
+            if came is _Came.ENOUGH or len(self._buffer) > pending.lines:
+                continue
+            rows = pending.head(want)
+            if rows is not None:
+                return self._take(rows)
+            if came is _Came.ENDED:
+                return None
+        return None
+
+    def _room(self) -> int:
+        size, limit = self.options.batch_size, self.options.limit
+        return size if limit is None else min(size, limit - self.position)
+
+    def _gather(self, lines: int) -> _Came:
+        """Read until so many lines are there to be decoded."""
+        while len(self._buffer) - self._pending.lines < lines:
+            if self._stream is None:
+                self._stream = self._connect()
+                continue
+            if self._ended and len(self._buffer):
+                return _Came.ENDED
+            before, late = len(self._buffer), False
+            if not self._stream.regular:
+                came, late = self._wait(self._stream)
+                if came is not _Came.ENOUGH:
+                    return came
+            came = self._read(self._stream)
+            if came is not _Came.ENOUGH:
+                return came
+            if late and len(self._buffer) == before:
+                return _Came.LATE
+        return _Came.ENOUGH
+
+    def _wait(self, stream: ByteStream) -> tuple[_Came, bool]:
+        """Wait for bytes; late rows go out only when none are there, or a full pipe would limp."""
+        deadline = float("inf")
+        if len(self._buffer):
+            deadline = self._buffer.arrival() + self.options.patience
+        while True:
+            if self.options.stop is not None and self.options.stop():
+                return _Came.STOPPED, False
+            left = deadline - time.monotonic()
+            if stream.ready(min(left, POLL)):
+                return _Came.ENOUGH, left <= 0
+            if left <= 0:
+                return _Came.LATE, True
+
+    def _read(self, stream: ByteStream) -> _Came:
+        """Read once."""
+        try:
+            block = stream.read()
+        except SourceError:
+            if len(self._buffer):
+                return _Came.LATE  # what came before the fault goes out; then it is met again
+            raise
+        self._ended = block is None
+        if self._skip is not None:
+            block = self._skip.over(block)
+            self._skip = None if self._skip.done else self._skip
+        if self._ended:
+            self._buffer.finish()
+            return _Came.ENDED
+        if block:
+            self._buffer.feed(block, time.monotonic())
+        return _Came.ENOUGH
+
+    def _connect(self) -> ByteStream:
+        stream = ByteStream(self.path)
+        at = self._buffer.position
+        if self.continue_from_here and not stream.reopens:
+            self._buffer.feed(self._carry.tobytes(), time.monotonic())
+        elif at.bytes and stream.seekable:
+            stream.seek(at.bytes, at.last_start, at.last_crc, at.lines)
+        elif at.bytes:
+            self._skip = Skip(self.name, at.bytes, at.crc)
+        return stream
+
+    def _decode_next(self, most: int) -> None:
+        pending, buffer = self._pending, self._buffer
+        lines = buffer.peek(pending.lines, most)
+        if not lines:
+            return
+        del lines[max(1, CACHE // (len(lines[0]) + 1)) :]
+        first = buffer.position.lines + pending.lines
+        if first == 0:
+            lines[0] = lines[0].removeprefix(BOM)
+        if max(map(len, lines)) > buffer.longest:
+            found, faults = self._decode_short(lines, first)
+        else:
+            found, faults = self._decode(lines, first)
+        pending.add(len(lines), found, faults)
+
+    def _decode_short(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
+        longest = self._buffer.longest
+        reason = f"line has more than {longest} bytes"
+        long = [Fault(first + i, reason) for i, line in enumerate(lines) if len(line) > longest]
+        found, faults = self._decode([b"" if len(s) > longest else s for s in lines], first)
+        return found, sorted([*faults, *long], key=lambda fault: fault.line)
+
+    def _refuse_early(self) -> None:
+        """Raise for a line that cannot be read without waiting for the rest of its batch."""
+        fault = self._pending.faults[0]
+        rows = self._pending.head(self.options.batch_size)
+        whole = rows is not None and len(rows) < len(self._pending)
+        if rows is None or not whole or rows.line[-1] > fault.line:
+            self._refuse(fault)
+
+    def _refuse(self, fault: Fault) -> None:
+        self._pending = PendingRows()
+        raise RecordError(f"{self.name}:{fault.line + 1}: {fault.reason}")
+
+    def _take(self, rows: Columns) -> Batch:
+        if self.check_features is not None:
+            self.check_features(self._named_features())
+            self.check_features = None
+        at = self._buffer.position
+        self._advance(len(rows), rows.line[-1] + 1 - at.lines)
+        batch = rows.batch(at.rows, self.labels, self.fields.goal)
+        at.rows += len(rows)
+        return batch
+
+    def _advance(self, rows: int, lines: int) -> None:
+        """Move the position over lines; those between that cannot be read go to their sink."""
+        end = self._buffer.position.lines + lines
+        faults = [fault for fault in self._pending.faults if fault.line < end]
+        if faults and self.options.strict:
+            self._refuse(faults[0])
+        if faults and self.options.on_dead is not None:
+            for letter in self._letters(faults):
+                self.options.on_dead(letter)
+        self._pending.drop(rows, lines, end)
+        self._buffer.consume(lines)
+        self._buffer.position.dead += len(faults)
+
+    def _letters(self, faults: list[Fault]) -> Iterator[dict[str, Any]]:
+        spans = self._buffer.starts([fault.line for fault in faults])
+        for fault, (start, length) in zip(faults, spans, strict=True):
+            (line,) = self._buffer.peek(fault.line - self._buffer.position.lines, 1)
+            yield dead_letter(self.name, fault, line, start, length)
+
+    def _read_ahead(self) -> NDArray[np.uint8]:
+        if self._stream is None or self._skip is not None:
+            return self._carry
+        return _NOTHING if self._stream.reopens else self._buffer.unread()

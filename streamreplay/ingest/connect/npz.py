@@ -1,0 +1,140 @@
+"""Streams from NumPy's ``.npz`` files."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.errors import ConfigError, SourceError
+from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.decode.targets import goal_of
+from streamreplay.ingest.labels import Labels
+
+__all__ = ["open_npz"]
+
+_OPTIONAL = ("task", "experience", "id", "time")
+
+
+def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
+    path: str | Path,
+    *,
+    x: str = "x",
+    y: str | None = "y",
+    task: str = "task",
+    experience: str = "experience",
+    id: str = "id",
+    time: str = "time",
+    target: str | Sequence[str] | None = None,
+    multilabel: Sequence[str] | None = None,
+    weight: str | None = None,
+    batch_size: int = 32,
+    limit: int | None = None,
+    labels: Labels | None = None,
+    allow_nan: bool = False,
+) -> ArraySource:
+    """Open the arrays in an ``.npz`` file as a stream. See `ArraySource` for what each may hold.
+
+    Parameters
+    ----------
+    path : str or Path
+    x : str
+        The name of the features' array.
+    y : str or None
+        The name of the labels' array; None or "" if there is none.
+    task, experience, id, time : str
+        Names of further arrays. Each may be absent if it is called what it is for.
+    target : str or sequence of str, optional
+        Instead of labels: the arrays with the numbers to predict, one column each; the only one
+        may have several.
+    multilabel : sequence of str, optional
+        What the columns of ``y``, 0 or 1, are called: labels, any number of which a row may have.
+    weight : str, optional
+        The name of the weights' array.
+    batch_size, limit, labels, allow_nan
+        As in `ArraySource`.
+
+    Raises
+    ------
+    ConfigError
+        An array that was asked for is not there, or the arrays do not fit one another.
+    SourceError
+        The file cannot be read.
+    """
+    names = {"x": x, "task": task, "experience": experience, "id": id, "time": time}
+    if weight is not None:
+        names["weight"] = weight
+    goals = [target] if isinstance(target, str) else list(target or ())
+    if y and target is None:
+        names["y"] = y
+    names |= {f"target {name}": name for name in goals}
+    arrays: dict[str, Any] = _read(Path(path), names)
+    try:
+        goal_of(target, multilabel, None)  # checks
+        if goals:
+            columns = [arrays.pop(f"target {name}") for name in goals]
+            arrays["target"], arrays["target_names"] = _joined(columns, goals)
+        elif multilabel is not None:
+            arrays["target"] = _indicators(arrays.pop("y", None))
+            arrays["target_names"] = multilabel
+        return ArraySource(
+            **arrays, batch_size=batch_size, limit=limit, labels=labels, allow_nan=allow_nan
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{Path(path).name}: {error}") from None
+
+
+def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as raw:  # opened here: NumPy leaves it open if it is damaged
+            if not zipfile.is_zipfile(raw):  # NumPy would take it for a pickle, and advise so
+                raise SourceError(
+                    f"{path.name}: not a readable .npz file (no zip archive, or cut short)"
+                )
+            raw.seek(0)
+            file = np.load(raw, allow_pickle=False)
+            return {key: file[name] for key, name in _wanted(path, file.files, names).items()}
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise SourceError(f"{path.name}: not a readable .npz file ({error})") from None
+
+
+def _wanted(path: Path, present: list[str], names: dict[str, str]) -> dict[str, str]:
+    wanted = {key: name for key, name in names.items() if name in present}
+    for key, name in names.items():
+        if key not in wanted and not (key in _OPTIONAL and key == name):
+            raise ConfigError(
+                f"{path.name}: {key} is array {name!r}, but the file has "
+                f"{', '.join(present) or 'none'}"
+            )
+    return wanted
+
+
+def _joined(columns: list[NDArray[Any]], names: list[str]) -> tuple[NDArray[Any], list[str]]:
+    """Put the arrays of targets side by side, as numbers, and name the columns."""
+    if len(columns) == 1:
+        wide = columns[0].astype(np.float64) if columns[0].dtype == np.bool_ else columns[0]
+        if wide.ndim < 2:
+            return wide, names
+        return wide, [f"{names[0]}[{i}]" for i in range(wide.shape[1])]
+    for name, column in zip(names, columns, strict=True):
+        if column.shape != columns[0].shape or column.ndim != 1:
+            raise ValueError(
+                f"target: arrays must be [n] where there are several, {name!r} is {column.shape}"
+            )
+    return np.stack(columns, axis=1).astype(np.float64), names
+
+
+def _indicators(y: NDArray[Any] | None) -> NDArray[np.bool_]:
+    if y is None:
+        raise ValueError("multilabel: the array of labels is needed, got no label")
+    if y.ndim != 2 or y.dtype.kind not in "biuf" or not np.isin(y, (0, 1)).all():
+        raise ValueError(f"multilabel: labels must be 0 or 1, [n, d], got {y.dtype}{list(y.shape)}")
+    found: NDArray[np.bool_] = y.astype(np.bool_)
+    return found

@@ -1,0 +1,3 @@
+"""From bytes to columns: lines, cells, values."""
+
+__all__: list[str] = []

@@ -1,0 +1,67 @@
+"""Arrays and unusual numbers in JSON records."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from streamreplay.ingest.decode.values import BadRecord, number, shown
+
+__all__ = ["check_shape", "flatten", "loads_with_nan"]
+
+
+def flatten(name: str, value: Any, *, allow_nan: bool) -> tuple[list[float], tuple[int, ...]]:
+    """Return the numbers of a nested array, and its shape.
+
+    Examples
+    --------
+    >>> flatten("x", [[1, 2], [3, 4]], allow_nan=False)
+    ([1.0, 2.0, 3.0, 4.0], (2, 2))
+    """
+    if value is None:
+        raise BadRecord(f"{name} is missing")
+    if not isinstance(value, list):
+        raise BadRecord(f"{name} is not an array: {shown(value)}")
+    level: list[Any] = [value]
+    shape: list[int] = []
+    while level and isinstance(level[0], list):
+        sizes = {len(part) if isinstance(part, list) else -1 for part in level}
+        if len(sizes) > 1:
+            raise BadRecord(f"{name} is ragged: its parts differ in length")
+        shape.append(sizes.pop())
+        level = list(chain.from_iterable(level))
+    if not level:
+        raise BadRecord(f"{name} is empty")
+    numbers = [
+        number(f"{name}{_place(i, shape)}", part, allow_nan=allow_nan)
+        for i, part in enumerate(level)
+    ]
+    return numbers, tuple(shape)
+
+
+def _place(flat: int, shape: list[int]) -> str:
+    return "".join(f"[{i}]" for i in np.unravel_index(flat, shape))
+
+
+def check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Raise unless an array has the shape of those before it."""
+    if shape == expected:
+        return
+    if len(shape) == len(expected) == 1:
+        raise BadRecord(f"{name} has {shape[0]} numbers, expected {expected[0]}")
+    raise BadRecord(f"{name} has shape {list(shape)}, expected {list(expected)}")
+
+
+def loads_with_nan(line: bytes) -> Any:
+    """Read JSON in which NaN and Infinity are numbers."""
+    record = json.loads(line.decode(), parse_int=_int_or_float)
+    # unlike orjson, json lets half a surrogate pair pass, which no text file can hold
+    json.dumps(record, ensure_ascii=False).encode()
+    return record
+
+
+def _int_or_float(digits: str) -> float:
+    return int(digits) if len(digits) <= 20 else float(digits)

@@ -1,0 +1,80 @@
+"""The settings that all sources of lines share, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streamreplay.ingest.dead_letters import DeadLetters
+from streamreplay.ingest.decode.targets import TargetFields
+
+__all__ = ["Fields", "SourceOptions", "positive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The names (or positions) of the fields that are not features."""
+
+    label: str | int | None
+    task: str | int = "task"
+    experience: str | int = "experience"
+    id: str | int = "id"
+    time: str | int = "time"
+    weight: str | int | None = None
+    goal: TargetFields | None = None
+
+    def others(self) -> dict[str, Any]:
+        """Return all but the label and what is predicted in its place."""
+        others = {
+            "task": self.task,
+            "experience": self.experience,
+            "id": self.id,
+            "time": self.time,
+        }
+        return others if self.weight is None else {**others, "weight": self.weight}
+
+    def names(self) -> set[Any]:
+        """Return the fields that are no features."""
+        goal = () if self.goal is None else self.goal.fields
+        return {self.label, *self.others().values(), *goal}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of them by what they are for."""
+        goal = {} if self.goal is None else {"goal": self.goal.as_state()}
+        return {"label": self.label, **self.others(), **goal}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How lines are cut into batches, and what becomes of those that cannot be read."""
+
+    batch_size: int
+    max_wait: float | None
+    limit: int | None
+    strict: bool
+    allow_nan: bool
+    max_line_bytes: int
+    on_dead: DeadLetters | None
+    stop: Callable[[], bool] | None
+
+    def __post_init__(self) -> None:
+        positive("batch_size", self.batch_size)
+        positive("max_line_bytes", self.max_line_bytes)
+        if self.limit is not None and self.limit < 0:
+            raise ValueError(f"limit must be at least 0, got {self.limit}")
+        if self.max_wait is not None and not self.max_wait >= 0:
+            raise ValueError(f"max_wait must be at least 0 seconds, got {self.max_wait}")
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the first row of a batch may wait."""
+        return math.inf if self.max_wait is None else self.max_wait
+
+
+def positive(name: str, value: int) -> int:
+    """Return a size; raises ``ValueError`` if it is below 1."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return value

@@ -1,0 +1,210 @@
+"""Decoded rows that wait to become a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.ingest.dead_letters import Fault
+from streamreplay.ingest.decode.targets import TargetFields
+from streamreplay.ingest.decode.values import RowId, float32s
+from streamreplay.ingest.labels import Labels, Name
+
+__all__ = ["Columns", "PendingRows", "Row", "id_column"]
+
+
+@dataclass(slots=True)
+class Columns:
+    """The rows found in some lines; None for a column that no row has."""
+
+    line: Sequence[int]  # of each row, counted from 0, ascending
+    x: NDArray[np.float32]  # [n, *feature]
+    label: Sequence[Name | None] | None = None
+    task: NDArray[np.int64] | None = None
+    experience: NDArray[np.int64] | None = None
+    id: Sequence[RowId | None] | None = None
+    time: NDArray[np.float64] | None = None
+    target: NDArray[np.float64] | None = None  # [n, d], NaN in rows without
+    weight: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def take(self, rows: slice) -> Columns:
+        """Return some of the rows."""
+        return Columns(
+            self.line[rows],
+            self.x[rows],
+            None if self.label is None else self.label[rows],
+            None if self.task is None else self.task[rows],
+            None if self.experience is None else self.experience[rows],
+            None if self.id is None else self.id[rows],
+            None if self.time is None else self.time[rows],
+            None if self.target is None else self.target[rows],
+            None if self.weight is None else self.weight[rows],
+        )
+
+    @staticmethod
+    def concat(parts: Sequence[Columns]) -> Columns:
+        """Join rows, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return Columns(
+            list(chain.from_iterable(part.line for part in parts)),
+            np.concatenate([part.x for part in parts]),
+            _joined_list([(part.label, len(part)) for part in parts]),
+            _joined([(part.task, len(part)) for part in parts], 0),
+            _joined([(part.experience, len(part)) for part in parts], 0),
+            _joined_list([(part.id, len(part)) for part in parts]),
+            _joined([(part.time, len(part)) for part in parts], np.nan),
+            _joined([(part.target, len(part)) for part in parts], np.nan),
+            _joined([(part.weight, len(part)) for part in parts], 1),
+        )
+
+    def batch(self, start: int, labels: Labels, goal: TargetFields | None = None) -> Batch:
+        """Make a batch of all rows, and add the labels that are new.
+
+        Parameters
+        ----------
+        start : int
+            Position in the stream of the first row.
+        labels : Labels
+        goal : Goal, optional
+            What `target` holds.
+        """
+        n = len(self)
+        y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
+        target: NDArray[Any] | None = None
+        if goal is not None and self.target is not None:
+            y, target = goal.columns(self.target)
+        return Batch(
+            self.x,
+            y,
+            np.arange(start, start + n, dtype=np.int64),
+            np.zeros(n, np.int64) if self.task is None else self.task,
+            np.zeros(n, np.int64) if self.experience is None else self.experience,
+            None if self.id is None else id_column(self.id),
+            # judged here, as what was decoded together with these rows must not matter
+            None if self.time is None or np.isnan(self.time).all() else self.time,
+            target,
+            self.weight,
+        )
+
+    def one_experience(self) -> int:
+        """Count the rows from the first on that are of its experience."""
+        if self.experience is None or not len(self):
+            return len(self)
+        other = self.experience != self.experience[0]
+        return int(other.argmax()) if other.any() else len(self)
+
+
+@dataclass(slots=True)
+class PendingRows:
+    """Rows and faults of lines that were decoded, but are not yet part of the position.
+
+    Decoding a line again gives the same, so that all of this may be dropped at any time.
+    """
+
+    parts: list[Columns] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    lines: int = 0
+    """Lines decoded, counted from the first that is not consumed."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def add(self, lines: int, found: Columns | None, faults: list[Fault]) -> None:
+        """Append what was found in the next lines."""
+        self.lines += lines
+        self.faults += faults
+        if found is not None and len(found):
+            self.parts.append(found)
+
+    def head(self, most: int) -> Columns | None:
+        """Return the rows of the next batch, without taking them away."""
+        if not self.parts:
+            return None
+        if len(self.parts) > 1:
+            self.parts = [Columns.concat(self.parts)]
+        rows = self.parts[0]
+        size = min(most, rows.one_experience())
+        return rows if size == len(rows) else rows.take(slice(0, size))
+
+    def drop(self, rows: int, lines: int, end: int) -> list[Fault]:
+        """Take away rows and the lines before line ``end``; return the faults among them."""
+        self.lines -= lines
+        if rows:
+            (left,) = self.parts
+            self.parts = [left.take(slice(rows, None))] if rows < len(left) else []
+        gone = [fault for fault in self.faults if fault.line < end]
+        self.faults = self.faults[len(gone) :]
+        return gone
+
+
+def id_column(ids: Sequence[RowId | None]) -> NDArray[Any] | None:
+    """Return int64 if every row has an integer, else strings; "" where a row has no id.
+
+    Examples
+    --------
+    >>> id_column([3, 4]).tolist(), id_column([3, "b", None]).tolist(), id_column([None])
+    ([3, 4], ['3', 'b', ''], None)
+    """
+    kinds = set(map(type, ids))
+    if kinds == {int}:
+        return np.array(ids, np.int64)
+    if kinds == {type(None)}:
+        return None
+    return np.array(["" if value is None else str(value) for value in ids], np.str_)
+
+
+def _joined(parts: list[tuple[NDArray[Any] | None, int]], absent: float) -> NDArray[Any] | None:
+    present = next((part for part, _ in parts if part is not None), None)
+    if present is None:
+        return None
+    return np.concatenate(
+        [
+            np.full((n, *present.shape[1:]), absent, present.dtype) if part is None else part
+            for part, n in parts
+        ]
+    )
+
+
+def _joined_list(parts: list[tuple[Sequence[Any] | None, int]]) -> list[Any] | None:
+    if all(part is None for part, _ in parts):
+        return None
+    return list(chain.from_iterable([None] * n if part is None else part for part, n in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, as the slow and obvious way of decoding finds it."""
+
+    x: list[float]
+    label: Name | None
+    task: int
+    experience: int
+    id: RowId | None
+    time: float
+    target: list[float] | None = None
+    weight: float | None = None
+
+    @staticmethod
+    def columns(rows: Sequence[Row], line: Sequence[int], shape: tuple[int, ...]) -> Columns:
+        """Put rows together; ``shape`` is that of one row's features."""
+        return Columns(
+            line,
+            float32s(np.array([row.x for row in rows], np.float64)).reshape(len(rows), *shape),
+            [row.label for row in rows],
+            np.array([row.task for row in rows], np.int64),
+            np.array([row.experience for row in rows], np.int64),
+            [row.id for row in rows],
+            np.array([row.time for row in rows], np.float64),
+            None if rows[0].target is None else np.array([row.target for row in rows], np.float64),
+            None if rows[0].weight is None else np.array([row.weight for row in rows], np.float32),
+        )

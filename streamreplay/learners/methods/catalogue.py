@@ -1,0 +1,248 @@
+"""The replay methods by name, each made of pieces that can be put together in other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.learners.methods import losses
+from streamreplay.learners.methods.slda import Discriminant
+from streamreplay.learners.methods.step import Loss, NoteMaker, Step
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "Retrieval",
+    "agem",
+    "der",
+    "derpp",
+    "er",
+    "er_ace",
+    "er_slda",
+    "gdumb",
+    "hardest",
+    "logits",
+    "lwf",
+    "made_here",
+    "mir",
+    "mkd",
+    "most_interfered",
+    "ncm",
+]
+
+Retrieval: TypeAlias = Callable[[Any, Batch, Batch, int], NDArray[np.int64]]
+"""``retrieve(learner, incoming, candidates, k)`` returns int64[<= k]: which candidates to rehearse.
+
+``learner`` is the `TorchLearner`, of which `losses`, `losses_after`, `features` and `gradients` may
+be asked."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is stored beside a row, which rows are retrieved, which loss is taken.
+
+    Attributes
+    ----------
+    loss : callable
+        Given a `Step`, what to descend on.
+    reference : callable or None
+        Another loss: the gradient of ``loss`` is projected so as not to raise it.
+    retrieve : Retrieval or None
+        Chooses among the candidates that the mixer drew; None rehearses what was drawn.
+    notes : callable or None
+        Given a `Step`, what the buffer is to keep beside its incoming rows.
+    teacher : {"average", "snapshot"} or None
+        Who is asked for `Step.teacher_logits`: the moving average of the weights, or the module as
+        it was at the end of the last experience.
+    classifier : {"head", "ncm"}
+        Who predicts: the module's head, or the nearest mean of the features of the stored rows.
+    discriminant : Discriminant or None
+        Beside the classifier, predict with linear discriminants of random features, which cannot
+        forget: their log-probabilities are added, less of them where they are behind on the classes
+        that come at present (see `streamreplay.learners.methods.gate.Gate`).
+    look_back : int
+        Incoming rows before the present batch whose classes still count as `Step.recent`.
+    ema : float or None
+        The decay of the moving average that a method needs; the learner's own setting comes first.
+    retrain : int or None
+        Passes over memory by which a fresh module is trained, instead of learning from the stream:
+        before held-out rows are predicted, and after every ``retrain_every`` rows.
+    retrain_every : int
+        0: for held-out rows only.
+    """
+
+    loss: Loss = losses.both
+    reference: Loss | None = None
+    retrieve: Retrieval | None = None
+    notes: NoteMaker | None = None
+    teacher: Literal["average", "snapshot"] | None = None
+    classifier: Literal["head", "ncm"] = "head"
+    discriminant: Discriminant | None = None
+    look_back: int = 0
+    ema: float | None = None
+    retrain: int | None = None
+    retrain_every: int = 0
+
+
+def made_here(method: Method) -> bool:
+    """Tell whether all of a method's functions are of this package, and so draw nothing at random.
+
+    Examples
+    --------
+    >>> made_here(derpp()), made_here(Method(loss=torch.sum))
+    (True, False)
+    """
+    pieces = (method.loss, method.reference, method.retrieve, method.notes)
+    if method.retrain is not None:  # which shuffles
+        return False
+    return all(_made_here(piece) for piece in pieces if piece is not None)
+
+
+def _made_here(function: Callable[..., Any]) -> bool:
+    if not str(getattr(function, "__module__", "")).startswith("streamreplay."):
+        return False
+    inner = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    return all(_made_here(each) for each in inner if callable(each))
+
+
+def er() -> Method:
+    """Return experience replay: one mean over incoming rows and memory (Chaudhry et al., 2019)."""
+    return Method()
+
+
+def er_ace(look_back: int = 0) -> Method:
+    """Return ER with asymmetric cross-entropy (Caccia et al., 2022).
+
+    Parameters
+    ----------
+    look_back : int
+        Rows before the batch whose classes an incoming row also competes with. 0 is as published;
+        batches of one row, which then have nothing to learn from their own row, need more.
+    """
+    return Method(losses.asymmetric, look_back=look_back)
+
+
+def der(alpha: float = 0.3) -> Method:
+    """Return dark experience replay: stored logits are held on to (Buzzega et al., 2020)."""
+    return Method(losses.dark(losses.on_incoming, alpha), notes=logits)
+
+
+def derpp(alpha: float = 0.3, beta: float = 1.0) -> Method:
+    """Return DER++: stored logits and labels (Buzzega et al., 2020)."""
+    return Method(losses.dark(losses.on_incoming, alpha, beta), notes=logits)
+
+
+def agem() -> Method:
+    """Return A-GEM: no step may raise the loss on memory (Chaudhry et al., 2019)."""
+    return Method(losses.on_incoming, reference=losses.on_memory)
+
+
+def mir() -> Method:
+    """Return maximally interfered retrieval (Aljundi et al., 2019)."""
+    return Method(retrieve=most_interfered)
+
+
+def lwf(distillation: float = 1.0, temperature: float = 2.0) -> Method:
+    """Return ER with distillation from the module of the last experience (Li & Hoiem, 2016)."""
+    return Method(losses.distilled(losses.both, distillation, temperature), teacher="snapshot")
+
+
+def mkd(distillation: float = 3.0, temperature: float = 4.0, ema: float = 0.99) -> Method:
+    """Return ER with distillation from its own moving average (Michel et al., 2024)."""
+    loss = losses.distilled(losses.both, distillation, temperature)
+    return Method(loss, teacher="average", ema=ema)
+
+
+def ncm() -> Method:
+    """Return ER that predicts by the nearest class mean of stored features (iCaRL, 2017)."""
+    return Method(classifier="ncm")
+
+
+def er_slda(
+    look_back: int | None = None,
+    random_features: int = 500,
+    discriminant_weight: float = 1.0,
+    discriminant_margin: float = 0.005,
+) -> Method:
+    """Return a method that replays, and predicts together with a classifier that cannot forget.
+
+    Beside the module, linear discriminants of fixed random features are kept from sums over all
+    rows (Hayes & Kanan, 2020; Prabhu et al., 2024, RanDumb); log-probabilities are added.
+
+    Parameters
+    ----------
+    look_back : int, optional
+        The module learns by `er_ace` with this; by default, None, by `er`.
+    random_features : int
+        How many random features; 500 take 4 MB beside the buffer, 2,000 take 64 MB.
+    discriminant_weight : float
+        Of the discriminants' log-probabilities.
+    discriminant_margin : float
+        Accuracy on the classes that come at present which may be given up for what they retain;
+        0.02 where classes come one after the other.
+    """
+    base = er() if look_back is None else er_ace(look_back)
+    return replace(
+        base, discriminant=Discriminant(random_features, discriminant_weight, discriminant_margin)
+    )
+
+
+def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:
+    """Return GDumb: a fresh module, trained on memory alone when asked (Prabhu et al., 2020).
+
+    Parameters
+    ----------
+    retrain_passes : int
+        Over the rows of memory.
+    retrain_every : int
+        Rows of the stream after which that is done, also if no held-out rows ask for it.
+    """
+    return Method(retrain=retrain_passes, retrain_every=retrain_every)
+
+
+METHODS: Mapping[str, Callable[..., Method]] = {
+    "er": er,
+    "er-ace": er_ace,
+    "der": der,
+    "der++": derpp,
+    "a-gem": agem,
+    "mir": mir,
+    "lwf": lwf,
+    "mkd": mkd,
+    "ncm": ncm,
+    "er-slda": er_slda,
+    "gdumb": gdumb,
+}
+"""Methods by the names that job files use."""
+
+
+def logits(step: Step) -> dict[str, torch.Tensor]:
+    """Note the logits of the incoming rows, NaN for classes that no label has named.
+
+    One that is not finite is none to hold on to, and is NaN as well.
+    """
+    found = step.logits[: step.n]
+    return {"logits": found.masked_fill(~(step.known & found.isfinite()), torch.nan)}
+
+
+def most_interfered(learner: Any, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
+    """Choose the candidates whose loss a step on the incoming rows alone would raise most.
+
+    References
+    ----------
+    R. Aljundi et al., "Online continual learning with maximally interfered retrieval", 2019,
+    algorithm 1 (ER-MIR).
+    """
+    rise = learner.losses_after(incoming, candidates) - learner.losses(candidates)
+    return np.argsort(-rise, kind="stable")[:k]
+
+
+def hardest(learner: Any, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:  # noqa: ARG001 - a Retrieval
+    """Choose the candidates with the largest loss."""
+    return np.argsort(-learner.losses(candidates), kind="stable")[:k]

@@ -1,0 +1,261 @@
+"""A classifier that cannot forget: linear discriminants of fixed random features."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.errors import DivergenceError
+from streamreplay.learners.methods.gate import Gate
+from streamreplay.learners.scaling import Scaler
+from streamreplay.learners.staging import stage
+from streamreplay.stage import State, expect
+
+__all__ = ["Discriminant", "RandomFeatures"]
+
+_WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
+_BLOCK = 256  # rows summed in float32 before they go into the float64 sums
+_LIMIT = 10.0  # standard deviations
+_ROUNDING = 1e-7  # of the float32 products that second moments are summed from
+
+
+@dataclass(frozen=True)
+class Discriminant:
+    """What is asked of `RandomFeatures`.
+
+    Attributes
+    ----------
+    features : int
+        How many; they take 16 x features^2 bytes (4 MB for 500).
+    weight : float
+        How much its log-probabilities count beside those of the module's head.
+    margin : float
+        Accuracy on the classes that come at present which may be given up for what the
+        discriminants retain; see `streamreplay.learners.methods.gate.Gate`.
+    shrinkage : float
+        What is added to the covariance's diagonal, in units of the features' mean square.
+
+    Raises
+    ------
+    ValueError
+        A value is out of its range.
+    """
+
+    features: int = 500
+    weight: float = 1.0
+    margin: float = 0.005
+    shrinkage: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.features < 1:
+            raise ValueError(f"features must be at least 1, got {self.features}")
+        if not self.weight >= 0:
+            raise ValueError(f"weight must be at least 0, got {self.weight}")
+        if not self.margin >= 0:
+            raise ValueError(f"margin must be at least 0, got {self.margin}")
+        if not self.shrinkage > 0:
+            raise ValueError(f"shrinkage must be above 0, got {self.shrinkage}")
+
+
+class RandomFeatures:
+    """Linear discriminant analysis of ReLU features with random, fixed weights.
+
+    Each class has a mean, all share one covariance, and classes are equally likely beforehand. Mean
+    and covariance come from sums over all rows ever seen, so the order of the stream does not
+    matter and nothing is forgotten; nothing that drifts is followed either. The covariance is
+    factorised anew when the rows have become half as many again, means follow whenever a class's
+    rows have doubled, and `refreshed` makes both of this moment.
+
+    References
+    ----------
+    T. L. Hayes, C. Kanan, "Lifelong machine learning with deep streaming linear discriminant
+    analysis", 2020; A. Prabhu et al., "RanDumb: random representations outperform online
+    continually learned representations", 2024.
+    """
+
+    def __init__(self, asked: Discriminant) -> None:
+        self.asked = asked
+        self._scaler = Scaler("standard")
+        self.gate = Gate(asked.weight, asked.margin)
+        """How much of it counts beside what the module says."""
+        self._weights = torch.empty(0)  # float32[inputs, features]
+        self._offsets = torch.empty(0)  # float32[features]
+        self._moments = torch.empty(0, dtype=torch.float64)  # [features, features], sum of h h^T
+        self._waiting = torch.empty(0)  # float32[_BLOCK, features], not yet in the moments
+        self._waits = 0
+        self._sums = torch.empty(0, 0, dtype=torch.float64)  # [classes, features]
+        self._counts = torch.empty(0, dtype=torch.float64)  # [classes]
+        self._factor: torch.Tensor | None = None  # float64[features, features], lower
+        self._factored = 0  # rows when it was made
+        self._seen = torch.empty(0, dtype=torch.float64)  # [classes], rows when means were taken
+        self._directions = torch.empty(0, 0)  # float32[features, classes]
+        self._biases = torch.empty(0)  # float32[classes], -inf without rows
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether there is something to predict by."""
+        return len(self._biases) > 0
+
+    def build(self, inputs: int) -> None:
+        """Draw the weights, from torch's global generator."""
+        size = self.asked.features
+        self._weights = torch.randn(inputs, size) / math.sqrt(inputs)
+        self._offsets = torch.randn(size) / 2
+        self._moments = torch.zeros(size, size, dtype=torch.float64)
+        self._waiting = torch.zeros(_BLOCK, size)
+
+    def learn(
+        self, x: NDArray[Any], y: NDArray[np.int64], features: torch.Tensor | None = None
+    ) -> None:
+        """Add labelled rows to the sums; those without a label are left out.
+
+        ``features`` are those of all rows, where they were computed to predict them.
+        """
+        if len(y) and y.min() < 0:
+            x, y, features = x[y >= 0], y[y >= 0], None
+        if not len(y):
+            return
+        if self._scaler.count < _WARM_UP:
+            self._scaler.update(x)
+            features = None
+        if features is None:
+            features = self.featurise(x)
+        finite = features.isfinite().all(1)
+        if not finite.all():  # one such row would spoil the sums for good
+            features, y = features[finite], y[finite.numpy()]
+        if not len(y):
+            return
+        missing = int(y.max()) + 1 - len(self._counts)
+        if missing > 0:
+            more = self._sums.new_zeros(missing, self.asked.features)
+            self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
+            self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
+        labels = torch.tensor(y)
+        self._sums.index_add_(0, labels, features.double())
+        self._counts += torch.bincount(labels, minlength=len(self._counts))
+        for start in range(0, len(features), _BLOCK):
+            self._wait(features[start : start + _BLOCK])
+
+    def refresh(self) -> None:
+        """Take the covariance anew when rows are half as many again, means when a class doubled."""
+        if float(self._counts.sum()) >= max(1.5 * self._factored, 1):
+            self._factorise()
+        elif self._factor is not None and self._outgrown():
+            self._find_directions(self._factor)
+
+    def refreshed(self) -> RandomFeatures:
+        """Return a copy whose covariance is of this moment."""
+        fresh = copy.copy(self)
+        fresh.part_from(self)
+        return fresh
+
+    def part_from(self, other: RandomFeatures) -> None:
+        """Go on apart from another whose parts one has, with a covariance of this moment."""
+        if float(self._counts.sum()) > self._factored:
+            self._moments = other._moments.clone()
+            self._factorise()
+
+    def log_posterior(self, features: torch.Tensor, classes: int) -> torch.Tensor:
+        """Return the log-probability of each class: float32[n, classes].
+
+        Classes without rows get the mean of the others.
+        """
+        scores = features @ self._directions + self._biases
+        there = torch.isfinite(self._biases)
+        found = torch.full((len(features), classes), -math.log(int(there.sum())))
+        found[:, : len(there)][:, there] = torch.log_softmax(scores[:, there], 1)
+        return found
+
+    def state_dict(self) -> State:
+        """Return weights, sums and what was derived from them."""
+        return {
+            "features": self.asked.features,
+            "scaler": self._scaler.state_dict(),
+            **{name: getattr(self, f"_{name}") for name in _TENSORS},
+            "waits": self._waits,
+            "factored": self._factored,
+            "factor": self._factor,
+            "gate": self.gate.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state with as many features."""
+        expect("features", state["features"], self.asked.features)
+        self._scaler.load_state_dict(state["scaler"])
+        for name in _TENSORS:
+            setattr(self, f"_{name}", state[name].clone())
+        self._waits, self._factored = int(state["waits"]), int(state["factored"])
+        self._factor = None if state["factor"] is None else state["factor"].clone()
+        self.gate.load_state_dict(state["gate"])
+
+    def featurise(self, x: NDArray[Any]) -> torch.Tensor:
+        """Return the features of rows: float32[n, features]."""
+        scaled = stage(self._scaler, x).reshape(len(x), -1)
+        return torch.addmm(self._offsets, scaled, self._weights).relu_()
+
+    def _wait(self, features: torch.Tensor) -> None:
+        if self._waits + len(features) > _BLOCK:
+            self._add_waiting()
+        self._waiting[self._waits : self._waits + len(features)] = features
+        self._waits += len(features)
+
+    def _add_waiting(self) -> None:
+        block = self._waiting[: self._waits]
+        self._moments += block.T @ block
+        self._waits = 0
+
+    def _outgrown(self) -> bool:
+        """Tell whether a class is new or its rows have doubled since means were taken."""
+        if len(self._seen) < len(self._counts):
+            return True
+        return bool((self._counts >= 2 * self._seen.clamp(min=0.5)).any())
+
+    def _factorise(self) -> None:
+        self._add_waiting()
+        present = self._counts > 0
+        sums, rows = self._sums[present], self._counts.sum()
+        means = sums / self._counts[present, None]
+        covariance = (self._moments - sums.T @ means) / rows
+        if not covariance.isfinite().all():  # no ridge would ever do
+            raise DivergenceError("the second moments of random features are not finite")
+        # as long as a class has one row, there is no covariance but for what rounding left
+        least = _ROUNDING * self._moments.diagonal().mean() / rows
+        ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
+        ridge = torch.maximum(ridge, least)
+        while True:
+            covariance.diagonal().add_(ridge)
+            self._factor, failed = torch.linalg.cholesky_ex(covariance)
+            if not failed:
+                break
+            ridge = 9 * ridge + covariance.new_tensor(1e-12)
+        self._factor = self._factor.contiguous()  # as it is loaded, too
+        self._factored = int(rows)
+        self._find_directions(self._factor)
+
+    def _find_directions(self, factor: torch.Tensor) -> None:
+        means = self._sums / self._counts.clamp(min=1)[:, None]
+        directions = torch.cholesky_solve(means.T, factor)
+        biases = -0.5 * (means.T * directions).sum(0)
+        # in the order of memory that it is loaded in: products round as that order has it
+        self._directions = directions.float().contiguous()
+        self._biases = torch.where(self._counts > 0, biases, -torch.inf).float()
+        self._seen = self._counts.clone()
+
+
+_TENSORS = (
+    "weights",
+    "offsets",
+    "moments",
+    "waiting",
+    "sums",
+    "counts",
+    "seen",
+    "directions",
+    "biases",
+)

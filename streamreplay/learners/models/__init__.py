@@ -1,0 +1,3 @@
+"""Reference models and their layers."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The learner around a PyTorch module."""
+
+__all__: list[str] = []

@@ -1,0 +1,247 @@
+"""Training steps of a multi-layer perceptron, written out."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
+from torch.optim import SGD, Optimizer
+from torch.optim import optimizer as torch_optimizer
+
+from streamreplay.learners.neural.products import add_outer, affine, outer, through
+
+__all__ = ["FastPath", "find_layers"]
+
+
+@final
+class FastPath:
+    """The steps of a plain multi-layer perceptron, without autograd's way through its layers.
+
+    For modules as `streamreplay.learners.mlp` and `linear` make them: linear layers with ReLU in
+    between. Any loss of the logits will do: its gradient at the logits is autograd's. From there on
+    the backward pass is written out, and plain SGD adds the gradients to the weights right where
+    they arise, so that they are never stored; other optimizers find them in ``.grad``.
+
+    Weights are those that autograd and the optimizer would have made, but for the last digits.
+    The same calls give the same bits, in every process.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    optimizer : torch.optim.Optimizer
+        Of the module's parameters.
+
+    Examples
+    --------
+    >>> module = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> fast = FastPath(module, SGD(module.parameters(), lr=0.1))
+    >>> x, y = torch.randn(4, 3), torch.tensor([0, 1, 1, 0])
+    >>> fast.ready(x)
+    True
+    >>> logits = fast.forward(x)
+    >>> torch.nn.functional.cross_entropy(logits, y).backward()
+    >>> fast.step(logits)
+    """
+
+    def __init__(self, module: nn.Module, optimizer: Optimizer) -> None:
+        self._layers = find_layers(module) or []
+        self._modules = list(module.modules())
+        self._flattens = any(type(each) is nn.Flatten for each in self._modules)
+        self._parameters = list(module.parameters())
+        self._optimizer = optimizer
+        self._inputs: list[torch.Tensor] = []  # of each layer, float32[n, in]
+        self._logits: torch.Tensor | None = None
+
+    def ready(self, x: torch.Tensor) -> bool:
+        """Tell whether rows can be learned from this way: nothing watches, nothing is frozen.
+
+        Parameters
+        ----------
+        x : float32[n, *feature]
+        """
+        return (
+            bool(self._layers)
+            and (x.ndim == 2 or (self._flattens and x.ndim > 2))
+            and x.dtype == torch.float32
+            and x.is_cpu
+            and not torch.is_autocast_enabled("cpu")
+            and not torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]  # noqa: SLF001 - there is no public way
+            and not any(_is_watched(each) for each in self._modules)
+            and all(_is_plain(parameter) for parameter in self._parameters)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits that a loss can be taken of, a leaf: float32[n, width].
+
+        Parameters
+        ----------
+        x : float32[n, *feature]
+            Not to be written to before the step.
+        """
+        with torch.no_grad():
+            self._inputs, self._logits = self._run(x)
+        return self._logits.requires_grad_()
+
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits to look at, float32[n, width]; the latest forward pass stays the latest.
+
+        Parameters
+        ----------
+        x : float32[n, *feature]
+        """
+        with torch.no_grad():
+            return self._run(x)[1]
+
+    def owns(self, logits: torch.Tensor) -> bool:
+        """Tell whether these are the logits of the latest forward pass."""
+        return logits is self._logits
+
+    def gradients(self, d: torch.Tensor) -> list[torch.Tensor]:
+        """Return the gradient at each parameter, in the order of ``module.parameters()``.
+
+        Parameters
+        ----------
+        d : float32[n, width]
+            The gradient at the logits of the latest forward pass.
+        """
+        found: list[torch.Tensor] = []
+        with torch.no_grad():
+            for number in reversed(range(len(self._layers))):
+                layer, x = self._layers[number], self._inputs[number]
+                bias: torch.Tensor | None = layer.bias
+                found = ([outer(d, x)] if bias is None else [outer(d, x), d.sum(0)]) + found
+                if number:
+                    d = _before_relu(through(d, layer.weight), x)
+        return found
+
+    def backward(self, logits: torch.Tensor) -> None:
+        """Go on with a backward pass that has come to the logits: add to each ``.grad``.
+
+        Parameters
+        ----------
+        logits : float32[n, width]
+            Those of the latest forward pass; nothing happens where no loss depends on them.
+        """
+        if logits.grad is None:
+            return
+        found = self.gradients(logits.grad)
+        for parameter, gradient in zip(self._parameters, found, strict=True):
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def step(self, logits: torch.Tensor) -> None:
+        """Finish the backward pass and take the optimizer's step.
+
+        Parameters
+        ----------
+        logits : float32[n, width]
+            As for `backward`. Gradients that lie in ``.grad`` already are stepped on as well.
+        """
+        group = self._plain_descent()
+        if group is None or logits.grad is None:
+            self.backward(logits)
+            self._optimizer.step()
+            return
+        d, lr, decay = logits.grad, float(group["lr"]), group["weight_decay"]
+        with torch.no_grad():
+            for number in reversed(range(len(self._layers))):
+                layer, x = self._layers[number], self._inputs[number]
+                before = through(d, layer.weight) if number else None
+                _descend(layer, d, x, lr, decay)
+                if before is not None:
+                    d = _before_relu(before, x)
+
+    def _run(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Return each layer's inputs, and the logits."""
+        inputs = [x.flatten(1)]
+        for layer in self._layers[:-1]:
+            inputs.append(affine(inputs[-1], layer.weight, layer.bias).relu_())
+        head = self._layers[-1]
+        return inputs, affine(inputs[-1], head.weight, head.bias)
+
+    def _plain_descent(self) -> dict[str, Any] | None:
+        """Return the optimizer's settings if it only adds gradients, and nobody looks on."""
+        optimizer = self._optimizer
+        if type(optimizer) is not SGD or len(optimizer.param_groups) != 1:
+            return None
+        group = optimizer.param_groups[0]
+        plain = (
+            not (group["momentum"] or group["maximize"] or group["differentiable"])
+            and "step" not in vars(optimizer)  # a scheduler's wrapper
+            and not optimizer._optimizer_step_pre_hooks  # noqa: SLF001 - there is no public way
+            and not optimizer._optimizer_step_post_hooks  # noqa: SLF001
+            and not torch_optimizer._global_optimizer_pre_hooks  # noqa: SLF001
+            and not torch_optimizer._global_optimizer_post_hooks  # noqa: SLF001
+            and all(parameter.grad is None for parameter in self._parameters)
+            and set(map(id, group["params"])) == set(map(id, self._parameters))
+        )
+        return group if plain else None
+
+
+def find_layers(module: nn.Module) -> list[nn.Linear] | None:
+    """Return the linear layers of a plain multi-layer perceptron, None if a module is none.
+
+    Plain is a `torch.nn.Linear`, or a `torch.nn.Sequential` of ``[Flatten,] Linear, ReLU, ...,
+    Linear``: these classes themselves, as nobody knows what a subclass does.
+
+    >>> find_layers(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
+    [Linear(in_features=4, out_features=2, bias=True)]
+    >>> find_layers(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)))
+    """
+    if type(module) not in (nn.Linear, nn.Sequential):
+        return None
+    steps = list(module) if isinstance(module, nn.Sequential) else [module]
+    if steps and type(steps[0]) is nn.Flatten and (steps[0].start_dim, steps[0].end_dim) == (1, -1):
+        del steps[0]
+    layers = [each for each in steps[::2] if type(each) is nn.Linear]
+    between = [each for each in steps[1::2] if type(each) is nn.ReLU]
+    if len(layers) != len(between) + 1 or len(layers) + len(between) != len(steps):
+        return None
+    named = [pair for layer in layers for pair in layer.named_parameters()]
+    held = [id(parameter) for name, parameter in named if name in ("weight", "bias")]
+    # what is shared has two gradients, and what lies beside them has one that is not written out
+    return layers if held == list(map(id, module.parameters())) else None
+
+
+def _descend(layer: nn.Linear, d: torch.Tensor, x: torch.Tensor, lr: float, decay: float) -> None:
+    """Add the gradients of a layer to its parameters, ``(1 - lr decay) w - lr g``."""
+    keep = 1.0 - lr * decay
+    add_outer(layer.weight, d, x, keep=keep, factor=-lr)
+    bias: torch.Tensor | None = layer.bias
+    if bias is not None:
+        if keep != 1:
+            bias.mul_(keep)
+        bias.add_(d.sum(0), alpha=-lr)
+
+
+def _before_relu(d: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Return the gradient in front of a ReLU whose outputs are known: autograd's own operator."""
+    found: torch.Tensor = torch.ops.aten.threshold_backward.default(d, after, 0)
+    return found
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Tell whether somebody has put something of their own around a module's forward or backward.
+
+    Old-style weight norm and pruning are such hooks.
+    """
+    return bool(
+        module._forward_hooks  # noqa: SLF001 - there is no public way to ask
+        or module._forward_pre_hooks  # noqa: SLF001
+        or module._backward_hooks  # noqa: SLF001
+        or module._backward_pre_hooks  # noqa: SLF001
+        or module._compiled_call_impl is not None  # noqa: SLF001
+        or "forward" in vars(module)
+    )
+
+
+def _is_plain(parameter: torch.Tensor) -> bool:
+    return (
+        type(parameter) is nn.Parameter
+        and parameter.requires_grad
+        and parameter.dtype == torch.float32
+        and parameter.is_cpu
+        and not parameter._backward_hooks  # noqa: SLF001 - there is no public way to ask
+        and not parameter._post_accumulate_grad_hooks  # noqa: SLF001
+    )

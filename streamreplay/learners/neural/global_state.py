@@ -1,0 +1,107 @@
+"""What torch keeps globally, set for a stage's own work and put back afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, WeightNormLinear
+from streamreplay.learners.models.resnet import ResidualBlock
+from streamreplay.stage import State
+
+__all__ = ["OwnRandomness", "is_plain", "own_threads"]
+
+_PLAIN = frozenset(
+    {
+        ChannelsFirst, CosineLinear, ResidualBlock, WeightNormLinear,
+        nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Conv1d, nn.Conv2d, nn.ELU, nn.Flatten, nn.GELU,
+        nn.GroupNorm, nn.Identity, nn.LayerNorm, nn.LeakyReLU, nn.Linear, nn.MaxPool2d, nn.ReLU,
+        nn.ReLU6, nn.Sequential, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh, nn.Unflatten,
+    }
+)  # fmt: skip
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Tell whether a module surely does the same in training and evaluation, and draws nothing.
+
+    Only well-known layers count: what an unknown ``forward`` does cannot be seen from outside.
+    """
+    return all(type(m) in _PLAIN for m in module.modules())
+
+
+class OwnRandomness:
+    """A state for torch's global generators that belongs to one stage.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        Its generator is kept as well, if it has one of its own.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        self._active = False
+        self._cpu = torch.Generator().manual_seed(seed).get_state()  # uint8[5056]
+        self._cuda: torch.Tensor | None = None
+        if device.type == "cuda":
+            self._cuda = torch.Generator(device).manual_seed(seed).get_state()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Make torch draw from this state inside the block; nested blocks go on from the outer."""
+        if self._active:
+            yield
+            return
+        outer = self._swap(self.state_dict())
+        self._active = True
+        try:
+            yield
+        finally:
+            self._active = False
+            self.load_state_dict(self._swap(outer))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Have this state afterwards as it was before the block."""
+        before = self.state_dict()
+        try:
+            yield
+        finally:
+            self.load_state_dict(before)
+
+    def state_dict(self) -> State:
+        """Return the states: cpu uint8[n], cuda uint8[n] or None."""
+        return {"cpu": self._cpu, "cuda": self._cuda}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over states; one of another kind of device is dropped."""
+        self._cpu = state["cpu"]
+        if self._device.type == "cuda" and state["cuda"] is not None:
+            self._cuda = state["cuda"]
+
+    def _swap(self, state: State) -> State:
+        """Set torch's global states, and return what they were."""
+        was: State = {"cpu": torch.get_rng_state(), "cuda": None}
+        torch.set_rng_state(state["cpu"])
+        if self._device.type == "cuda":
+            was["cuda"] = torch.cuda.get_rng_state(self._device)
+            torch.cuda.set_rng_state(state["cuda"], self._device)
+        return was
+
+
+@contextmanager
+def own_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads inside the block; None leaves its setting alone."""
+    outer = torch.get_num_threads()
+    if threads is None or threads == outer:
+        yield
+        return
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(outer)

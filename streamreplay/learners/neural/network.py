@@ -1,0 +1,294 @@
+"""A module with its optimizer and growing head, built when the first row shows its shape."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.optim import Optimizer
+
+from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
+from streamreplay.learners.models.frozen import frozen_parts, trained_parameters
+from streamreplay.learners.models.mlp import ModuleFactory
+from streamreplay.learners.neural.fastpath import FastPath
+from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
+from streamreplay.learners.neural.head import grow_head, last_linear
+from streamreplay.stage import State, expect
+
+__all__ = ["Network", "OptimizerFactory", "describe_tensor"]
+
+OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class Network:
+    """A classifier over an open set of classes.
+
+    Parameters
+    ----------
+    given : torch.nn.Module or ModuleFactory
+    make_optimizer : OptimizerFactory or torch.optim.Optimizer
+    device : torch.device
+    random : OwnRandomness
+        New weights are drawn from it.
+    """
+
+    def __init__(
+        self,
+        given: nn.Module | ModuleFactory,
+        make_optimizer: OptimizerFactory | Optimizer,
+        device: torch.device,
+        random: OwnRandomness,
+    ) -> None:
+        self._given = given
+        self._make_optimizer = make_optimizer
+        self.device = device
+        self._random = random
+        self._module: nn.Module | None = None
+        self._optimizer: Optimizer | None = None
+        self._head: nn.Linear | None = None
+        self._fast: FastPath | None = None
+        self.parameters: list[nn.Parameter] = []
+        self.statistics: list[torch.Tensor] = []
+        """Tensors that a forward pass in training moves, as batch norm's running mean."""
+        self._frozen: list[nn.Module] = []
+        self.feature_shape: tuple[int, ...] = ()
+        self.width = 0
+        """Outputs of the module."""
+        self.plain = False
+        """True if the module does the same in training and evaluation and draws nothing."""
+        self.known = np.empty(0, np.bool_)
+        """bool[width], classes that a label has named."""
+        self.mask: torch.Tensor | None = None
+        """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
+        self.known_tensor = torch.empty(0, dtype=torch.bool)
+        """`known`, where the module is."""
+        self.trainable: list[nn.Parameter] = []
+        """Those of `parameters` that are learned: that asked for a gradient when it was built."""
+
+    @property
+    def built(self) -> bool:
+        """Tell whether there is a module yet."""
+        return self._module is not None
+
+    @property
+    def module(self) -> nn.Module:
+        """The module."""
+        if self._module is None:
+            raise ValueError("the module is built when the first row arrives: there was none yet")
+        return self._module
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer."""
+        if self._optimizer is None:
+            raise ValueError("the optimizer is built when the first row arrives: there was none")
+        return self._optimizer
+
+    @property
+    def head(self) -> nn.Linear | None:
+        """The last linear layer, if its outputs are as many as the module's."""
+        return self._head
+
+    def head_of(self, module: nn.Module) -> nn.Linear | None:
+        """Return the layer of a copy of the module that is the head."""
+        if self._head is None or module is self._module:
+            return self._head
+        found = last_linear(module)
+        return None if found is None else found[1]
+
+    @property
+    def renewable(self) -> bool:
+        """Tell whether `build` makes another module each time, having been given a factory."""
+        return not isinstance(self._given, nn.Module)
+
+    def fast(self, x: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd, if there is one for such rows: float32[n, *feature]."""
+        fast = self._fast
+        return fast if fast is not None and fast.ready(x) else None
+
+    def descended(self, logits: torch.Tensor) -> FastPath | None:
+        """Return the way around autograd if these logits came by it."""
+        fast = self._fast
+        return fast if fast is not None and fast.owns(logits) else None
+
+    def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
+        """Make the module and its optimizer.
+
+        Parameters
+        ----------
+        feature_shape : tuple of int
+        n_classes : int
+            Outputs that a factory is asked for; a given module keeps its own.
+
+        Raises
+        ------
+        ValueError
+            The module has no parameter that can be trained, or an optimizer was given that holds
+            none of those that can.
+        """
+        given = self._given
+        if isinstance(given, nn.Module):
+            module = given
+        else:
+            with self._random():
+                module = given(feature_shape, n_classes)
+        self._module = module.to(self.device)
+        self.parameters = list(module.parameters())
+        self.trainable = trained_parameters(module)
+        self._frozen = frozen_parts(module)
+        self.statistics = list(module.buffers())
+        self.feature_shape = feature_shape
+        self.plain = is_plain(module)
+        made = self._make_optimizer
+        self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
+        self._check_optimizer(self._optimizer)
+        # what was frozen when it was built stays so, also if somebody lets it learn later
+        whole = len(self.trainable) == len(self.parameters)
+        self._fast = FastPath(module, self._optimizer) if whole else None
+        self.width = self._count_outputs()
+        head = last_linear(module)
+        # a layer of another width is somewhere inside, and what comes after it cannot grow
+        self._head = head[1] if head and head[1].out_features == self.width else None
+        self._know(np.zeros(self.width, np.bool_))
+
+    def train(self) -> None:
+        """Put the module into training mode, all but its frozen parts.
+
+        Those stay in evaluation mode: batch norm in them uses the statistics it came with and keeps
+        them, dropout in them is off.
+        """
+        self.module.train()
+        for part in self._frozen:
+            part.eval()
+
+    def meet(self, labels: NDArray[np.int64]) -> None:
+        """Grow the head and unmask classes for labels that are new; -1 is no label.
+
+        Raises
+        ------
+        ConfigError
+            A label is beyond the outputs of a module that does not end in a linear layer.
+        """
+        top = int(labels.max())
+        if top < self.width and self.mask is None:
+            return
+        if top >= self.width:
+            self._grow(top + 1)
+        known = self.known.copy()
+        known[labels[labels >= 0]] = True
+        self._know(known)
+
+    def know_all(self, outputs: int) -> None:
+        """Take all outputs for ones that are there from the start, as numbers and labels are.
+
+        Raises
+        ------
+        ConfigError
+            There are more or fewer of them.
+        """
+        if self.width != outputs:
+            raise ConfigError(
+                f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
+            )
+        self._know(np.ones(self.width, np.bool_))
+
+    def restore(self, statistics: list[torch.Tensor]) -> None:
+        """Put back what a forward pass has moved; nothing where nothing was copied."""
+        if statistics:
+            for live, before in zip(self.statistics, statistics, strict=True):
+                live.copy_(before)
+
+    def state_dict(self) -> State:
+        """Return weights, the optimizer's memory and the classes known.
+
+        Raises
+        ------
+        DivergenceError
+            A weight is not finite.
+        """
+        if not self.built:
+            return {"built": False}
+        weights = self.module.state_dict()
+        for name, tensor in weights.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise DivergenceError(f"module.{name} is not finite: such weights are not saved")
+        return {
+            "built": True,
+            "feature_shape": list(self.feature_shape),
+            "module": dict(weights),
+            "optimizer_kind": type(self.optimizer).__name__,
+            "optimizer": self.optimizer.state_dict(),
+            "known": self.known,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state of the same module and kind of optimizer."""
+        if not state["built"]:
+            expect("built", state["built"], self.built)  # there is no way back to no weights
+            return
+        shape = tuple(state["feature_shape"])
+        if self.built:
+            expect("feature_shape", list(shape), list(self.feature_shape))
+        known: NDArray[np.bool_] = state["known"]
+        if not self.built:
+            self.build(shape, max(1, len(known)))
+        if len(known) > self.width:
+            self._grow(len(known))
+        self._load_weights(state["module"])
+        expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
+        try:
+            # torch's optimizers take over the tensors themselves, and write to them later
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        except ValueError as error:
+            raise CheckpointError(f"optimizer: {error}") from None
+        self._know(known.copy())
+
+    def _load_weights(self, saved: Mapping[str, torch.Tensor]) -> None:
+        live = self.module.state_dict()
+        expect("module", sorted(saved), sorted(live))
+        for name, tensor in live.items():
+            expect(f"module.{name}", describe_tensor(saved[name]), describe_tensor(tensor))
+        self.module.load_state_dict(dict(saved))
+
+    def _check_optimizer(self, optimizer: Optimizer) -> None:
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if held.isdisjoint(map(id, self.trainable)):
+            raise ValueError("optimizer holds none of the module's parameters")
+
+    def _count_outputs(self) -> int:
+        was_training = self.module.training
+        self.module.eval()
+        with torch.no_grad(), self._random():
+            outputs = self.module(torch.zeros(1, *self.feature_shape, device=self.device))
+        self.module.train(was_training)
+        return int(outputs.shape[-1])
+
+    def _grow(self, width: int) -> None:
+        if self._head is None:
+            raise ConfigError(
+                f"label index {width - 1} is beyond the module's {self.width} outputs, "
+                "and it has no linear layer at its end to grow"
+            )
+        with self._random():
+            grow_head(self._head, width, self.optimizer)
+        self.width = width
+        self.known = np.append(self.known, np.zeros(width - len(self.known), np.bool_))
+
+    def _know(self, known: NDArray[np.bool_]) -> None:
+        self.known = known
+        self.known_tensor = torch.from_numpy(known).to(self.device)
+        self.mask = None
+        if not known.all():
+            self.mask = torch.zeros(self.width, device=self.device)
+            self.mask.masked_fill_(~self.known_tensor, -torch.inf)
+
+
+def describe_tensor(tensor: torch.Tensor) -> str:
+    """Write a tensor's type and shape as ``float32[500, 20]``."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"{kind}[{', '.join(map(str, tensor.shape))}]"

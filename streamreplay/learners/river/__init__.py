@@ -1,0 +1,3 @@
+"""The learner around a River model."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The format of the logs: lines, rotating files, records, schema, tables."""
+
+__all__: list[str] = []

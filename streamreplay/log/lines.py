@@ -1,0 +1,193 @@
+"""The lines of the logs: their version, how they are written, in which files they are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from streamreplay.errors import RunFolderError
+
+__all__ = [
+    "VERSION",
+    "NumberedLine",
+    "dump_line",
+    "log_lines",
+    "log_segments",
+    "number_lines",
+    "open_log",
+    "open_segment",
+    "parse_line",
+    "parse_metric",
+    "rotated_files",
+]
+
+VERSION = 1
+"""Of the format of all four logs, as they are written and read. A field that is added, or a new
+kind of record, leaves it as it is; it goes up when a field goes, changes its name or comes to mean
+something else."""
+
+NumberedLine = tuple[Path, int, bytes]
+"""A file, the number of a line in it, 1 for the first, and the line."""
+
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_BUFFER = 1 << 20  # bytes read at a time
+_KIND = re.compile("[a-z][a-z_]*")
+
+
+def dump_line(record: dict[str, Any]) -> bytes:
+    """Write a record as one line; NaN becomes null."""
+    return orjson.dumps(record, option=_OPTIONS)
+
+
+def rotated_files(active: Path) -> dict[int, Path]:
+    """Return the files that a log has been continued in another one after, by their numbers.
+
+    They are beside it, as ``metrics.000001.jsonl`` is beside ``metrics.jsonl``.
+    """
+    name = re.compile(rf"{re.escape(active.stem)}\.(\d{{6,}}){re.escape(active.suffix)}")
+    found = {
+        int(match[1]): path
+        for path in active.parent.glob(f"{active.stem}.*{active.suffix}")
+        if (match := name.fullmatch(path.name))
+    }
+    return dict(sorted(found.items()))
+
+
+def log_segments(folder: Path, name: str) -> list[Path]:
+    """Return the files of a log of a run folder, the oldest lines first.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Such as ``metrics``.
+    """
+    active = folder / f"{name}.jsonl"
+    return [*rotated_files(active).values(), *([active] if active.exists() else [])]
+
+
+def log_lines(folder: Path, name: str) -> Iterator[bytes]:
+    """Yield the lines of a log, without one at the end that was not finished; none without a log.
+
+    What is written after the start is not waited for; files that are deleted meanwhile are missing.
+    """
+    return (line for _, _, line in number_lines(folder, name, missing_ok=True))
+
+
+def number_lines(folder: Path, name: str, *, missing_ok: bool = False) -> Iterator[NumberedLine]:
+    """Yield the whole lines of a log, each with its file and its number in it.
+
+    Raises
+    ------
+    RunFolderError
+        There is no such log, unless it may be missing.
+    """
+    full, active = open_log(folder, name)
+    if active is None and not full and not missing_ok:
+        raise RunFolderError(f"{folder}: has no {name}.jsonl")
+    with nullcontext() if active is None else active:
+        for path in full:
+            file = open_segment(path)
+            if file is not None:
+                with file:
+                    yield from _lines(file, path)
+        if active is not None:
+            yield from _lines(active, folder / f"{name}.jsonl")
+
+
+def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
+    """Return the full files of a log in their order, and the active one, opened, if there is one.
+
+    It is opened before the others are looked for. If it is put aside in between, the handle is
+    still on the lines that come last: they are not read a second time under the new name, nor are
+    those of files that were filled after it.
+    """
+    active = open_segment(run / f"{name}.jsonl")
+    full = rotated_files(run / f"{name}.jsonl").values()
+    if active is None:
+        return [*full], None
+    return [*takewhile(lambda path: not _is_file(active, path), full)], active
+
+
+def _is_file(file: BinaryIO, path: Path) -> bool:
+    """Tell whether an open file is the one of that name now."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
+def open_segment(path: Path) -> BinaryIO | None:
+    """Open a file of a log to read; None if it was deleted, as the oldest may be at any time."""
+    with suppress(FileNotFoundError):
+        return path.open("rb", buffering=_BUFFER)
+    return None
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[NumberedLine]:
+    for number, line in enumerate(file, 1):
+        if line.endswith(b"\n"):
+            yield path, number, line
+
+
+def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """Return the record of a line.
+
+    Raises
+    ------
+    RunFolderError
+        It is no JSON object, or of a later version; the message names file and line.
+
+    Examples
+    --------
+    >>> parse_line(b'{"v": 2}', Path("run/metrics.jsonl"), 3)
+    Traceback (most recent call last):
+    ...
+    streamreplay.errors.RunFolderError: run/metrics.jsonl:3: is of version 2 of the log, this \
+streamreplay reads 1
+    """
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RunFolderError(f"{path}:{number}: the line is damaged: {error}") from None
+    if not isinstance(record, dict):
+        raise RunFolderError(f"{path}:{number}: the line is damaged: it is no JSON object")
+    version = record.get("v", VERSION)
+    if version != VERSION:
+        raise RunFolderError(
+            f"{path}:{number}: is of version {version} of the log, this streamreplay reads "
+            f"{VERSION}"
+        )
+    return record
+
+
+def parse_metric(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    """Return the record of a line of metrics.jsonl, which says its kind.
+
+    Raises
+    ------
+    RunFolderError
+        As of `parse_line`, or its kind is missing or cannot be the name of one.
+
+    Examples
+    --------
+    >>> parse_metric(b'{"kind": "../drift"}', Path("run/metrics.jsonl"), 3)
+    Traceback (most recent call last):
+    ...
+    streamreplay.errors.RunFolderError: run/metrics.jsonl:3: the line is damaged: its kind must be \
+small letters and _, got '../drift'
+    """
+    record = parse_line(line, path, number)
+    kind = record.get("kind")
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise RunFolderError(
+            f"{path}:{number}: the line is damaged: its kind must be small letters and _, got "
+            f"{kind!r}"
+        )
+    return record

@@ -1,0 +1,189 @@
+"""Predictions and metrics as lines, with the stream's own names for its classes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Protocol
+
+from streamreplay.batch import Batch, Report, Scored
+from streamreplay.log.lines import VERSION, dump_line
+
+__all__ = [
+    "Names",
+    "class_names",
+    "headline",
+    "named_record",
+    "prediction_lines",
+    "report_lines",
+]
+
+
+class Names(Protocol):
+    """What the stream calls its classes."""
+
+    @property
+    def names(self) -> list[int | str]:
+        """All names, in order of their indices."""
+
+
+def named_record(
+    record: Mapping[str, Any], labels: Names, outputs: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return a log record as the log has it.
+
+    The version of the log's format is behind its kind; classes, and outputs in place of classes, go
+    by name, not by index.
+    """
+    named: dict[str, Any] = {}
+    for key, value in record.items():
+        named[key] = value
+        if key == "kind":
+            named["v"] = VERSION
+    if "by_class" in record:
+        named["by_class"] = class_names(record["by_class"], labels.names)
+    for key in ("by_output", "by_label"):
+        if key in record and outputs is not None:
+            named[key] = class_names(record[key], outputs)
+    return named
+
+
+def headline(record: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return the score of a prequential record that sums it up, and its name.
+
+    Examples
+    --------
+    >>> headline({"rows": 3, "mae": 0.5, "mse": 0.25})
+    ('mae', 0.5)
+    """
+    for name in ("accuracy", "mae", "exact_match"):
+        if record.get(name) is not None:
+            return name.replace("_", " "), record[name]
+    return None
+
+
+def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str, Any]:
+    """Replace class indices by names, as JSON's keys; where 1 and "1" meet, the latter is quoted.
+
+    Examples
+    --------
+    >>> class_names({0: "a", 1: "b", 2: "c"}, ["cat", 1, "1"])
+    {'cat': 'a', '1': 'b', '"1"': 'c'}
+    """
+    numbers = {str(name) for name in names if isinstance(name, int)}
+    named: dict[str, Any] = {}
+    for index, value in values.items():
+        name = names[index] if index < len(names) else index
+        clash = isinstance(name, str) and name in numbers
+        named[json.dumps(name) if clash else str(name)] = value
+    return named
+
+
+def report_lines(report: Report, labels: Names, outputs: Sequence[str] | None = None) -> bytes:
+    """Write the predictions of a batch: for each row one line, or one of each learner in turn."""
+    if report.by_learner:
+        lines = [
+            prediction_lines(scored, labels, outputs, learner=name)
+            for name, scored in report.by_learner.items()
+        ]
+        return b"".join(chain.from_iterable(zip(*lines, strict=True)))
+    if report.scored is None:
+        return b""
+    return b"".join(prediction_lines(report.scored, labels, outputs))
+
+
+def prediction_lines(
+    scored: Scored,
+    labels: Names,
+    outputs: Sequence[str] | None = None,
+    *,
+    learner: str | None = None,
+) -> list[bytes]:
+    """Write one line for each row of a batch, with the learner's name if it has one.
+
+    Parameters
+    ----------
+    scored : Scored
+    labels : Names
+        What classes are called.
+    outputs : sequence of str, optional
+        What numbers or labels in place of classes are called; by default their positions.
+    learner : str, optional
+    """
+    by = {} if learner is None else {"learner": learner}
+    if scored.objective == "classes":
+        lines = _class_lines(scored, labels)
+    else:
+        width = scored.prediction.shape[1]
+        names = list(map(str, range(width))) if outputs is None else outputs
+        lines = _output_lines(scored, names)
+    withheld = scored.incoming.withheld
+    if withheld is not None:  # what is not said of a row is that it was learned as usual
+        lines = (
+            {**line, "withheld": True} if apart else line
+            for line, apart in zip(lines, withheld.tolist(), strict=True)
+        )
+    return [dump_line({**by, **line}) for line in lines]
+
+
+def _output_lines(scored: Scored, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    batch, describe = scored.incoming, _numbers if scored.objective == "numbers" else _labels
+    known = batch.y >= 0
+    for i, (t, row_id) in enumerate(zip(batch.t.tolist(), _ids(batch), strict=True)):
+        target = None if batch.target is None or not known[i] else batch.target[i]
+        row = scored.prediction[i], scored.probability[i], target
+        yield {"position": t, "id": row_id, **describe(names, *row)}
+
+
+def _class_lines(scored: Scored, labels: Names) -> Iterator[dict[str, Any]]:
+    batch = scored.incoming
+    names: list[Any] = [*labels.names, None]  # None is found at index -1: none known
+    for t, row_id, predicted, probability, y in zip(
+        batch.t.tolist(),
+        _ids(batch),
+        scored.prediction.tolist(),
+        scored.probability,  # as float32: its digits are fewer than those of the same float64
+        batch.y.tolist(),
+        strict=True,
+    ):
+        yield {
+            "position": t,
+            "id": row_id,
+            "prediction": names[predicted],
+            "probability": probability,
+            "label": names[y],
+            "correct": predicted == y if y >= 0 else None,
+        }
+
+
+def _numbers(names: Sequence[str], said: Any, _: Any, target: Any) -> dict[str, Any]:
+    found = said.tolist(), None if target is None else target.tolist()
+    prediction, true = (
+        None
+        if each is None
+        else each[0]
+        if len(names) == 1
+        else dict(zip(names, each, strict=True))
+        for each in found
+    )
+    error = None if target is None else float(abs(said - target).mean())  # NaN becomes null
+    return {"prediction": prediction, "target": true, "absolute_error": error}
+
+
+def _labels(names: Sequence[str], said: Any, probability: Any, target: Any) -> dict[str, Any]:
+    return {
+        "prediction": [name for name, present in zip(names, said, strict=True) if present],
+        "probability": dict(zip(names, probability, strict=True)),
+        "label": None
+        if target is None
+        else [name for name, present in zip(names, target, strict=True) if present],
+        "correct": None if target is None else bool((said == target).all()),
+    }
+
+
+def _ids(batch: Batch) -> list[int | str | None]:
+    # "" is what stands in a column of strings for a row without an id
+    if batch.id is None:
+        return [None] * len(batch)
+    return [i if i != "" else None for i in batch.id.tolist()]

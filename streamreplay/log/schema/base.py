@@ -1,0 +1,61 @@
+"""What all lines of the logs share: the version, and the types of their fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Bytes",
+    "Id",
+    "LogLine",
+    "Milliseconds",
+    "Name",
+    "Nats",
+    "Record",
+    "Rows",
+    "Seconds",
+    "Share",
+    "Signed",
+    "absent",
+]
+
+
+def _unit(unit: str, **rule: Any) -> Any:
+    return Field(json_schema_extra={"unit": unit}, **rule)
+
+
+Rows: TypeAlias = Annotated[int, _unit("rows", ge=0)]
+Id: TypeAlias = int
+Bytes: TypeAlias = Annotated[int, _unit("bytes", ge=0)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Signed: TypeAlias = Annotated[float, Field(ge=-1, le=1)]
+Nats: TypeAlias = Annotated[float, _unit("nats", ge=0)]
+Seconds: TypeAlias = Annotated[float, _unit("s", ge=0)]
+Milliseconds: TypeAlias = Annotated[float, _unit("ms", ge=0)]
+Name: TypeAlias = str | int
+"""What the stream itself calls a class or a row."""
+
+
+def absent() -> Any:
+    """Mark a field that a line may lack; where it is there, it is of its type."""
+    return Field(default=None)
+
+
+class LogLine(BaseModel):
+    """A JSON object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Record(LogLine):
+    """A line of metrics.jsonl."""
+
+    learner: str = absent()
+    """Name of the learner; absent where the job has one [learner]."""
+    kind: str
+    v: Literal[1]
+    """Version of the log's format."""
+    position: Rows
+    """Rows of the stream so far, with and without a label."""

@@ -1,0 +1,3 @@
+"""Logs as tables: Parquet and CSV files."""
+
+__all__: list[str] = []

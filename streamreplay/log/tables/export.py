@@ -1,0 +1,164 @@
+"""Logs as tables, for what would rather read columns than lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Self
+
+from streamreplay.errors import RunFolderError
+from streamreplay.log.lines import log_segments, open_log, open_segment, parse_line, parse_metric
+from streamreplay.log.schema import KINDS, LOGS
+from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
+from streamreplay.log.tables.flatten import Shapes, declared_types, flatten
+from streamreplay.log.tables.group_rows import GROUP_COLUMNS, GroupRows
+
+__all__ = ["export_logs"]
+
+_PART = 50_000  # rows written at a time
+
+
+def export_logs(
+    run: Path, to: Path, format: Literal["parquet", "csv"] = "parquet"
+) -> dict[Path, int]:
+    """Write the logs of a run as tables; return the rows of each file.
+
+    There is one file for each kind of line in metrics.jsonl (``prequential.parquet``, ...), one for
+    each other log, and ``groups.parquet`` with a row for each number that a line says by class,
+    task, experience and so on. Nested fields have dotted names. It reads the logs twice, in parts,
+    as they were when it began: a run may go on meanwhile.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder.
+    to : Path
+        The folder to write to, made if it is not there. Files of the same names are replaced.
+    format : {"parquet", "csv"}
+
+    Raises
+    ------
+    RunFolderError
+        There are no logs, or a line is damaged or of a later version.
+    ConfigError
+        PyArrow is missing.
+    """
+    if format == "parquet":
+        check_parquet()
+    if not any(log_segments(run, name) for name in LOGS):
+        raise RunFolderError(f"{run}: is no run folder: there are no logs here")
+    to.mkdir(parents=True, exist_ok=True)
+    written: dict[Path, int] = {}
+    for name in LOGS:
+        with ExitStack() as stack:
+            log = _Snapshot(stack, run, name)
+            written |= _export(log, name, to, format)
+    return written
+
+
+def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]:
+    """Write the tables of one log."""
+    shapes: dict[str, Shapes] = {}
+    for line in log:
+        table = line["kind"] if name == "metrics" else name
+        if table not in shapes:
+            declared = declared_types(KINDS.get(table, LOGS[name]))
+            shapes[table] = Shapes(named=name == "predictions", declared=declared)
+        shapes[table].add(line)
+    with _Tables(to, format) as tables:
+        writers = {
+            table: _Rows(tables.open(table, shape.columns()), shape)
+            for table, shape in shapes.items()
+        }
+        grouped = any(shape.grouped for shape in shapes.values())
+        groups_of = GroupRows(tables.open("groups", GROUP_COLUMNS)) if grouped else None
+        for line in log:
+            flat, groups = flatten(line)
+            writers[line["kind"] if name == "metrics" else name].add(flat)
+            if groups_of is not None and groups:
+                groups_of.add(line, groups)
+        for writer in writers.values():
+            writer.flush()
+        if groups_of is not None:
+            groups_of.flush()
+    return tables.written
+
+
+class _Snapshot:
+    """The whole lines of a log as it is now, read as often as asked for."""
+
+    def __init__(self, stack: ExitStack, run: Path, name: str) -> None:
+        self._parse = parse_metric if name == "metrics" else parse_line
+        self._files: list[tuple[Path, BinaryIO, int]] = []
+        full, active = open_log(run, name)
+        if active is not None:
+            stack.enter_context(active)
+        for path in full:
+            file = open_segment(path)
+            if file is not None:
+                self._add(path, stack.enter_context(file))
+        if active is not None:
+            self._add(run / f"{name}.jsonl", active)
+
+    def _add(self, path: Path, file: BinaryIO) -> None:
+        self._files.append((path, file, file.seek(0, 2)))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for path, file, size in self._files:
+            file.seek(0)
+            left = size
+            for number, line in enumerate(file, 1):
+                left -= len(line)
+                if left < 0 or not line.endswith(b"\n"):
+                    break  # it was not finished then
+                yield self._parse(line, path, number)
+
+
+class _Tables:
+    """Files that all appear, or none."""
+
+    def __init__(self, folder: Path, format: str) -> None:
+        self._folder, self._format = folder, format
+        self._open: dict[Path, TableFile] = {}
+        self.written: dict[Path, int] = {}
+
+    def open(self, table: str, columns: dict[str, str]) -> TableFile:
+        path = self._folder / f"{table}.{self._format}"
+        self._open[path] = FORMATS[self._format](path, columns)
+        return self._open[path]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for path, file in self._open.items():
+            if kind is not None:
+                file.discard()
+                continue
+            file.close()
+            self.written[path] = file.rows
+
+
+class _Rows:
+    """Rows of one table on their way to its file."""
+
+    def __init__(self, file: TableFile, shapes: Shapes) -> None:
+        self._file, self._shapes = file, shapes
+        self._columns = shapes.columns()
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, flat: dict[str, Any]) -> None:
+        self._rows.append(flat)
+        if len(self._rows) == _PART:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows:
+            return
+        part = {name: [row.get(name) for row in self._rows] for name in self._columns}
+        for name, kind in self._columns.items():
+            if kind == "string":
+                part[name] = [self._shapes.text(name, value) for value in part[name]]
+        self._file.write(part)
+        self._rows.clear()

@@ -1,0 +1,222 @@
+"""Lines of a log as rows of tables: nested scalars by dotted names, groups apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+__all__ = ["Grouped", "Shapes", "declared_types", "flatten", "group_values"]
+
+_SCALARS = {bool: "bool", int: "int", float: "float", str: "string"}
+_NAMES = ("prediction", "label")  # columns of class names
+
+
+class Grouped(NamedTuple):
+    """An object of a line that has an entry for each of some groups.
+
+    Attributes
+    ----------
+    by : str
+        What they are groups by: class, task, ...
+    field : str
+        What an entry is, where it is no object itself.
+    entries : mapping
+        By the group's name.
+    """
+
+    by: str
+    field: str
+    entries: Mapping[str, Any]
+
+
+def flatten(line: Mapping[str, Any]) -> tuple[dict[str, Any], list[Grouped]]:
+    """Return the fields of a line by dotted names, and what it says by group.
+
+    Examples
+    --------
+    >>> flat, groups = flatten(
+    ...     {"rows": 3, "mean": {"mae": 1.5}, "by_class": {"cat": {"rows": 2}}}
+    ... )
+    >>> flat
+    {'rows': 3, 'mean.mae': 1.5}
+    >>> groups
+    [Grouped(by='class', field='value', entries={'cat': {'rows': 2}})]
+    """
+    flat: dict[str, Any] = {}
+    groups: list[Grouped] = []
+    for key, value in line.items():
+        if type(value) is not dict:
+            flat[key] = value
+        elif (found := _by(key)) is not None:
+            groups.append(Grouped(*found, value))
+        else:
+            _flatten_into(flat, key, value)
+    return flat, groups
+
+
+def _flatten_into(flat: dict[str, Any], key: str, inner: Mapping[str, Any]) -> None:
+    for name, value in inner.items():
+        if type(value) is dict:
+            _flatten_into(flat, f"{key}.{name}", value)
+        else:
+            flat[f"{key}.{name}"] = value
+
+
+@cache
+def _by(key: str) -> tuple[str, str] | None:
+    """Tell what a field like ``by_class`` or ``accuracy_by_experience`` is by, and of what."""
+    found = re.fullmatch(r"(?:(.+)_)?by_(.+)", key)
+    return found and (found[2], found[1] or "value")
+
+
+def group_values(entry: Any, field: str) -> Mapping[str, Any]:
+    """Return what a line says of one group, by dotted names.
+
+    Examples
+    --------
+    >>> group_values({"rows": 2, "metrics": {"MacroF1": 0.5}}, "value")
+    {'rows': 2, 'metrics.MacroF1': 0.5}
+    >>> group_values(0.5, "accuracy")
+    {'accuracy': 0.5}
+    """
+    if type(entry) is not dict:
+        return {field: entry}
+    if dict in map(type, entry.values()):
+        flat, _ = flatten(entry)
+        return flat
+    return entry
+
+
+def declared_types(forms: Iterable[type[BaseModel]], prefix: str = "") -> dict[str, str]:
+    """Return the types of the scalar fields of some forms of lines, by dotted names.
+
+    Examples
+    --------
+    >>> from streamreplay.log.schema import KINDS
+    >>> types = declared_types(KINDS["prequential"])
+    >>> types["position"], types["kappa"], types["no_change.accuracy"]
+    ('int', 'float', 'float')
+    """
+    found: dict[str, str] = {}
+    for form in forms:
+        for name, field in form.model_fields.items():
+            for choice in _choices(field.annotation):
+                if isinstance(choice, type) and issubclass(choice, BaseModel):
+                    found |= declared_types([choice], f"{prefix}{name}.")
+                elif choice in _SCALARS:
+                    found.setdefault(prefix + name, _SCALARS[choice])
+    return found
+
+
+def _choices(annotation: Any) -> Iterator[Any]:
+    """Yield the members of a union, without what is said about them."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _choices(part)
+    else:
+        yield annotation
+
+
+class Shapes:
+    """Finds out which columns a table has, and of which types.
+
+    Parameters
+    ----------
+    named : bool
+        Whether ``prediction`` and ``label`` may be names of classes, which are columns of strings.
+    declared : mapping of str to str, optional
+        Types of columns that have nothing in any row; otherwise strings.
+    """
+
+    def __init__(self, *, named: bool = False, declared: Mapping[str, str] | None = None) -> None:
+        self._named = named
+        self._declared = declared or {}
+        self.grouped = False
+        """Whether there are lines that say something by group."""
+        self._shapes: set[Any] = set()
+        self._rows: dict[tuple[str, ...], None] = {}  # names and types of each shape
+        self._numbers: set[int] = set()  # names of classes that are numbers
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Take in a line."""
+        shape = _shape(line)
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            flat, groups = flatten(line)
+            self.grouped = self.grouped or bool(groups)
+            self._rows[(*flat, *map(_type, flat.values()))] = None
+        if self._named:
+            self._numbers.update(v for key in _NAMES if type(v := line.get(key)) is int)
+
+    def columns(self) -> dict[str, str]:
+        """Return the type of each column: bool, int, float, string, or a list as ``[int]``.
+
+        In the order of the longest row. What has no one type is a string.
+        """
+        kinds: dict[str, set[str]] = {}
+        for row in sorted(self._rows, key=len, reverse=True):
+            half = len(row) // 2
+            for name, kind in zip(row[:half], row[half:], strict=True):
+                kinds.setdefault(name, set()).add(kind)
+        objects = {name.rpartition(".")[0] for name in (*kinds, *self._declared)}
+        for name, found in list(kinds.items()):
+            found.discard("null")
+            if not found and name in self._declared:
+                found.add(self._declared[name])
+            if not found and name in objects:
+                del kinds[name]  # an object that is null: its fields are the columns
+        return {name: self._merge(name, found) for name, found in kinds.items()}
+
+    def _merge(self, name: str, kinds: set[str]) -> str:
+        if self._named and name in _NAMES and kinds <= {"int", "string"}:
+            return "string"
+        if kinds == {"int", "float"}:
+            return "float"
+        lists = {kind for kind in kinds if kind.startswith("[")}
+        if lists and lists == kinds:
+            inner = {kind[1:-1] for kind in lists if kind != "[]"}
+            return f"[{self._merge('', inner)}]"
+        return next(iter(kinds)) if len(kinds) == 1 and not lists else "string"
+
+    def text(self, name: str, value: Any) -> str | None:
+        """Write a value of a column of strings, class names as the keys of metrics.jsonl have them.
+
+        Where there are classes 1 and "1", the latter is quoted.
+        """
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            return str(value) if type(value) is int else json.dumps(value)
+        clash = self._named and name in _NAMES and value.lstrip("-").isdigit()
+        return json.dumps(value) if clash and int(value) in self._numbers else value
+
+
+def _shape(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells lines apart that could have other columns or types."""
+    types = tuple(map(type, line.values()))
+    if dict not in types and list not in types:
+        return (*line, *types)
+    inner = [
+        frozenset(map(type, value)) if kind is list else _by(key) or _shape(value)
+        for (key, value), kind in zip(line.items(), types, strict=True)
+        if kind is dict or kind is list
+    ]
+    return (*line, *types, *inner)
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        kinds = {_type(each) for each in value} - {"null"}
+        kinds = {"float"} if kinds == {"int", "float"} else kinds
+        return f"[{'' if not kinds else kinds.pop() if len(kinds) == 1 else 'string'}]"
+    return _SCALARS.get(type(value), "string")

@@ -1,0 +1,50 @@
+"""Tables, names and lists as plain text for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["Row", "aligned", "listed", "printable"]
+
+Row: TypeAlias = tuple[str, ...]
+
+
+def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
+    """Return lines of text with the columns below one another.
+
+    Examples
+    --------
+    >>> aligned(("name", "n"), [("a", "10"), ("longer", "2")])
+    ['name    n', 'a       10', 'longer  2']
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first names; a stream can have thousands.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed(["x"] * 12)[-10:]
+    ('a, b', 'and 2 more')
+    """
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
+
+
+def printable(name: Any) -> str:
+    r"""Write a name as text; quoted where it would break the line or talk to the terminal.
+
+    Examples
+    --------
+    >>> printable("cat"), printable(7), printable("a\x1b[2Jb")
+    ('cat', '7', '"a\\u001b[2Jb"')
+    """
+    text = str(name)
+    return text if text.isprintable() else json.dumps(text)

@@ -1,0 +1,32 @@
+"""The job of a run, read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamreplay.errors import RunFolderError
+from streamreplay.log.reader import JOB_FILE, check_run
+
+if TYPE_CHECKING:
+    from streamreplay.config import Job
+
+__all__ = ["read_job"]
+
+
+def read_job(run: Path) -> Job:
+    """Return the job of a run.
+
+    Raises
+    ------
+    RunFolderError
+        There is no such folder, or no job in it.
+    ConfigError
+        The job is of another version, or was changed.
+    """
+    check_run(run)
+    if not (run / JOB_FILE).exists():
+        raise RunFolderError(f"{run}: has no {JOB_FILE}")
+    from streamreplay.config import load_job  # noqa: PLC0415 - slow
+
+    return load_job(run / JOB_FILE)

@@ -1,0 +1,3 @@
+"""Show a run in the terminal while it goes on."""
+
+__all__: list[str] = []

@@ -1,0 +1,100 @@
+"""Small things for a terminal: a line of values, spans of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+__all__ = ["BLOCKS", "ThinnedCurve", "ago", "sparkline"]
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+"""Least to greatest."""
+
+_LEAST_SPAN = 0.05  # of a share: what is nearly level should look level
+
+
+def sparkline(
+    values: Sequence[float], width: int, *, span: float = _LEAST_SPAN, blocks: str = BLOCKS
+) -> str:
+    """Draw values as a line of at most so many blocks, from the least to the greatest.
+
+    More values than blocks are put together by their means.
+
+    Parameters
+    ----------
+    values : sequence of float
+    width : int
+    span : float
+        Least difference between the lowest and the highest block.
+    blocks : str
+
+    Examples
+    --------
+    >>> sparkline([0.0, 0.1, 0.4, 0.7, 1.0], 10)
+    '▁▂▄▆█'
+    >>> sparkline([0.0, 0.0, 1.0, 1.0], 2)
+    '▁█'
+    >>> sparkline([0.901, 0.902, 0.9], 10)
+    '▅▅▄'
+    """
+    n = len(values)
+    if not n or width < 1:
+        return ""
+    edges = [round(i * n / min(n, width)) for i in range(min(n, width) + 1)]
+    means = [sum(values[start:end]) / (end - start) for start, end in pairwise(edges)]
+    low, high = min(means), max(means)
+    if high - low < span:
+        low = (low + high - span) / 2
+        high = low + span
+    if high == low:
+        return blocks[len(blocks) // 2] * len(means)
+    levels = [round((mean - low) / (high - low) * (len(blocks) - 1)) for mean in means]
+    return "".join(blocks[level] for level in levels)
+
+
+class ThinnedCurve:
+    """Values in order of position, thinned out as they become many.
+
+    Parameters
+    ----------
+    most : int
+        How many are kept at most.
+
+    Examples
+    --------
+    >>> curve = Curve(4)
+    >>> for value in range(9):
+    ...     curve.add(value)
+    >>> curve.values
+    [0, 4, 8]
+    """
+
+    def __init__(self, most: int = 2048) -> None:
+        self.values: list[float] = []
+        self._most = most
+        self._every = 1
+        self._seen = 0
+
+    def add(self, value: float) -> None:
+        """Put a value at the end."""
+        if self._seen % self._every == 0:
+            if len(self.values) == self._most:
+                self.values = self.values[::2]
+                self._every *= 2
+            if self._seen % self._every == 0:
+                self.values.append(value)
+        self._seen += 1
+
+
+def ago(seconds: float) -> str:
+    """Write how long ago something was.
+
+    Examples
+    --------
+    >>> ago(0.4), ago(75), ago(7300), ago(200_000)
+    ('just now', '75 s ago', '2 h ago', '2 days ago')
+    """
+    for size, name in ((86_400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name} ago"
+    return "just now" if seconds < 1 else f"{seconds:.0f} s ago"

@@ -1,0 +1,215 @@
+"""A run's present state as lines of text, for any width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console, ConsoleOptions
+from rich.text import Text
+
+from streamreplay.plain_text import printable
+from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
+from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
+from streamreplay.reading.status import State
+
+__all__ = ["View"]
+
+_STYLES: dict[State, str] = {
+    "running": "green",
+    "finished": "blue",
+    "stopped": "yellow",
+    "failed": "red",
+    "killed": "red",
+}
+_PLAIN_BLOCKS = "_.-=*#"  # where the terminal has no more than ASCII
+_SAMPLES = {"test": "test set", "probe": "probe"}
+_MARGIN = 13  # columns for a label, from this width of the terminal on
+_WIDE = 60
+_TOP = 5  # classes named in a line
+
+
+class View:
+    """Shows a run; rich asks it for its lines, as wide as the terminal is then.
+
+    Parameters
+    ----------
+    present : Present
+    now : float
+        Seconds since 1970.
+    resume : str
+        How to go on with the run, if it has stopped.
+    """
+
+    def __init__(self, present: RunState, now: float, resume: str = "") -> None:
+        self._present = present
+        self._now = now
+        self._resume = resume
+        self._width = 80
+        self._blocks = BLOCKS
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        self._width = max(20, options.max_width)
+        self._blocks = BLOCKS if options.encoding.startswith("utf") else _PLAIN_BLOCKS
+        yield from self._head()
+        if not self._present.learners:
+            yield Text("no record yet", style="dim")
+            return
+        for name, learner in self._present.learners.items():
+            yield from self._scores(name, learner)
+        if not self._present.several:
+            yield from self._classes(self._present.learners[""])
+        yield from self._drifts()
+        yield from self._buffers()
+        yield from self._cost()
+
+    def _head(self) -> Iterator[Text]:
+        present, state = self._present, self._present.status.state
+        name = printable(present.run.resolve().name)
+        yield Text.assemble(
+            (name, "bold"), "  ", (state, _STYLES.get(state, "dim")), overflow="fold"
+        )
+        for more in (present.status.message, self._resume):
+            if more:
+                yield Text(printable(more), style="dim", overflow="fold")
+        parts = [f"{present.position:,}"]
+        timing = present.timing
+        if timing and state == "running":
+            parts.append(f"{timing['rows_per_s']:,.0f} rows/s")
+        if timing:
+            parts.append(f"last record {ago(self._now - timing['time'])}")
+        yield from self._line("row", parts)
+
+    def _line(self, label: str, parts: Sequence[str | Text]) -> Iterator[Text]:
+        """Yield parts behind a label, on as many lines as they need."""
+        margin = _MARGIN if self._width >= _WIDE else 2
+        line = Text(label, style="bold" if self._present.several else "dim")
+        line.truncate(_MARGIN - 2, overflow="ellipsis")
+        line.pad_right(margin - line.cell_len)
+        room = Text().append_text(line)
+        if margin == 2:
+            room.append("  ")
+        for part in parts:
+            piece = Text(part) if isinstance(part, str) else part
+            if room.cell_len + piece.cell_len > self._width:
+                room.rstrip()
+                yield room
+                room = Text(" " * margin)
+            room.append_text(piece).append("  ")
+        room.rstrip()
+        room.truncate(self._width, overflow="ellipsis")
+        yield room
+
+    def _spark(self, values: Sequence[float], *, is_share: bool = True) -> Text:
+        width = max(10, min(40, self._width - 52))
+        span = 0.05 if is_share else 0.0
+        drawn = sparkline(values, width, span=span, blocks=self._blocks)
+        return Text(drawn, style="cyan")
+
+    def _scores(self, name: str, learner: LearnerState) -> Iterator[Text]:
+        score, headline = learner.score, learner.headline
+        noun = headline.replace("_", " ")
+        parts: list[str | Text] = [
+            Text.assemble((_number(score.get(f"{headline}_window")), "bold"), " in window"),
+            self._spark(learner.curve.values, is_share=headline != "mae"),
+            f"{_number(score.get(headline))} so far",
+        ]
+        if name:
+            parts += [part for each in learner.retained.values() for part in _retained(each)]
+            parts.append(f"replayed {score.get('replayed', 0):,}")
+            yield from self._line(printable(name), parts)
+            return
+        yield from self._line(noun, parts)
+        yield from self._line("  baselines", [*_baselines(score, headline)])
+        for sample, each in learner.retained.items():
+            first, *others = _retained(each)
+            spark = self._spark(each.curve.values, is_share="mae" not in each.last)
+            where = f"at row {each.last['position']:,}"
+            yield from self._line(_SAMPLES.get(sample, sample), [first, spark, *others, where])
+
+    def _classes(self, learner: LearnerState) -> Iterator[Text]:
+        kept = learner.by_class
+        if kept is not None and (found := kept.forgotten()):
+            parts = [f"{printable(name)} -{fall:.2f}" for name, fall in found[:_TOP]]
+            yield from self._line("forgotten", parts)
+        weakest = learner.weakest()
+        if len(weakest) > 1:
+            parts = [f"{printable(name)} {accuracy:.2f}" for name, accuracy in weakest[:_TOP]]
+            yield from self._line("weakest", parts)
+
+    def _drifts(self) -> Iterator[Text]:
+        for record in reversed(self._present.drifts):
+            actions = ", ".join(map(printable, record.get("actions", ())))
+            parts: list[str | Text] = [
+                Text(record["level"], style="red" if record["level"] == "drift" else "yellow"),
+                f"at row {record['position']:,}",
+                f"{printable(record['name'])} ({record['detector']} on {printable(record['on'])})",
+            ]
+            if "learner" in record:
+                parts.insert(0, printable(record["learner"]))
+            yield from self._line("drift", [*parts, *([f"-> {actions}"] if actions else [])])
+
+    def _buffers(self) -> Iterator[Text]:
+        shared = self._present.shared_buffer
+        own = {name: each.buffer for name, each in self._present.learners.items() if each.buffer}
+        for name, record in ({"": shared} if shared else own).items():
+            parts = [f"{record['rows']:,} of {record['max_size']:,} rows"]
+            groups = record.get("by_class") or {}  # absent where numbers are predicted
+            if groups:
+                parts.append(f"{len(groups)} class{'es' if len(groups) > 1 else ''}")
+            rows = sorted(groups.items(), key=lambda pair: -pair[1]["rows"])
+            parts += [f"{printable(key)}: {group['rows']:,}" for key, group in rows[:_TOP]]
+            yield from self._line("buffer", ([printable(name)] if name else []) + parts)
+
+    def _cost(self) -> Iterator[Text]:
+        score = self._present.learners[""].score if not self._present.several else {}
+        replayed, rows = score.get("replayed"), score.get("position", 0)
+        if replayed is not None and rows:
+            parts = [f"{replayed:,} rows", f"{replayed / rows:.2f} for each row that came"]
+            yield from self._line("replay", parts)
+        timing = self._present.timing
+        if timing:
+            latency, share = timing["latency_ms"], timing["share"]
+            yield from self._line(
+                "batch",
+                [
+                    f"p50 {latency['p50']:.1f} ms",
+                    f"p99 {latency['p99']:.1f} ms",
+                    *_slowest(timing.get("stages") or share),
+                    f"memory {timing['resident_bytes'] / 2**20:,.0f} MiB",
+                ],
+            )
+
+
+def _retained(each: RetentionState) -> Iterator[Text]:
+    record = each.last
+    yield Text.assemble((_number(each.score), "bold"), " retained")
+    for name in ("forgetting", "class_forgetting"):
+        if record.get(name) is not None:
+            yield Text(f"{name.replace('_', ' ')} {record[name]:.4f}")
+            break
+
+
+def _baselines(score: dict[str, Any], headline: str) -> Iterator[Text]:
+    """Yield what baselines have in the window, in red where they are better."""
+    model, sign = score.get(f"{headline}_window"), -1 if headline == "mae" else 1
+    for name in ("no_change", "majority", "mean"):
+        recent = (score.get(name) or {}).get(f"{headline}_window")
+        if recent is not None:
+            ahead = model is not None and sign * (recent - model) > 0
+            said = f"{name.replace('_', ' ')} {recent:.4f}{', better' if ahead else ''}"
+            yield Text(said, style="red" if ahead else "")
+
+
+def _slowest(shares: dict[str, Any]) -> Iterator[str]:
+    """Yield the stages that take the most of the time."""
+    found = {
+        name: value["share"] if isinstance(value, dict) else value for name, value in shares.items()
+    }
+    for name in sorted(found, key=lambda name: -found[name])[:3]:
+        if found[name] >= 0.005:
+            yield f"{name} {found[name]:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,30 @@
+"""The log of events, which is written for people."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+__all__ = ["EventLog"]
+
+
+class EventLog:
+    """What happened when, for people; one line each.
+
+    A disk that takes no more must not hide the error that is being noted: such a line is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # no buffer, in which a line that was refused would wait and be refused again
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, message: str) -> None:
+        """Append a line with the time."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        with suppress(OSError):
+            self._file.write(f"{now} {message}\n".encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
