@@ -2,7 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A slow machine is no failure; in CI the same examples each time, elsewhere new ones.
@@ -17,3 +19,11 @@ settings.load_profile("here")
 # A shell starts background jobs with SIGINT ignored, and ours would keep to that; tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run folders of small runs of every objective, by name; not to be written to."""
+    from tests.run.jobs import run_all  # noqa: PLC0415 - most tests need no learner
+
+    return run_all(tmp_path_factory.mktemp("runs"))

@@ -275,7 +275,9 @@ def test_the_schema_describes_every_key() -> None:
 def test_the_schema_knows_both_forms_of_learner() -> None:
     schema = job_schema()
     one, several = schema["properties"]["learner"]["oneOf"]
-    assert one == {"$ref": "#/$defs/Learner"}
-    assert several["items"] == {"$ref": "#/$defs/NamedLearner"}
-    named, learner = (schema["$defs"][name]["properties"] for name in ("NamedLearner", "Learner"))
+    assert one == {"$ref": "#/$defs/LearnerSection"}
+    assert several["items"] == {"$ref": "#/$defs/NamedLearnerSection"}
+    named, learner = (
+        schema["$defs"][name]["properties"] for name in ("NamedLearnerSection", "LearnerSection")
+    )
     assert set(named) - set(learner) == {"name", "buffer", "mixer"}

@@ -13,7 +13,7 @@ SCRIPT = """
 import json, sys
 from itertools import islice
 import torch, torch.distributed as group
-
+from streamreplay.loaders import *
 
 rank, store = int(sys.argv[1]), sys.argv[2]
 

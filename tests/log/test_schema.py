@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_found(
     runs: dict[str, Path], change: dict[str, Any], message: str
 ) -> None:
     line = json.loads(next(log_lines(runs["classes"], "metrics")))
-    form = {"$ref": "#/$defs/PrequentialClasses", "$defs": SCHEMA["$defs"]}
+    form = {"$ref": "#/$defs/PrequentialClassesRecord", "$defs": SCHEMA["$defs"]}
     validator = jsonschema.Draft202012Validator(form)
     assert validator.is_valid(line)
     errors = list(validator.iter_errors({**line, **change}))
@@ -102,14 +102,14 @@ def test_what_does_not_fit_is_found(
 
 SECTIONS: dict[str, list[type[LogLine] | str]] = {
     "The evaluation log": ["learner"],
-    "`metrics.jsonl`, kind `prequential`": ["PrequentialClasses", "ClassScores"],
-    "Where numbers are predicted": ["PrequentialNumbers"],
-    "Where a row has any number of labels": ["PrequentialLabels"],
-    "`metrics.jsonl`, kind `retention`": ["RetentionClasses", "StabilityGap"],
-    "Retention where numbers are predicted": ["RetentionNumbers"],
-    "Retention where a row has any number of labels": ["RetentionLabels"],
-    "`metrics.jsonl`, kind `buffer`": ["Buffer", "Ages", "Replays"],
-    "`metrics.jsonl`, kind `drift`": ["Drift"],
+    "`metrics.jsonl`, kind `prequential`": ["PrequentialClassesRecord", "ClassScoreFields"],
+    "Where numbers are predicted": ["PrequentialNumbersRecord"],
+    "Where a row has any number of labels": ["PrequentialLabelsRecord"],
+    "`metrics.jsonl`, kind `retention`": ["RetentionClassesRecord", "StabilityGap"],
+    "Retention where numbers are predicted": ["RetentionNumbersRecord"],
+    "Retention where a row has any number of labels": ["RetentionLabelsRecord"],
+    "`metrics.jsonl`, kind `buffer`": ["BufferRecord", "Ages", "Replays"],
+    "`metrics.jsonl`, kind `drift`": ["DriftRecord"],
     "`predictions.jsonl`": ["ClassPrediction", "NumberPrediction", "LabelPrediction"],
     "`dead_letters.jsonl`": ["DeadLetter"],
     "`timings.jsonl`": ["Timing", "StageTime"],

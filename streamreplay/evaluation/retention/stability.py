@@ -115,7 +115,7 @@ class AccuracyCurve:
 
     Examples
     --------
-    >>> curve = Curve()
+    >>> curve = AccuracyCurve()
     >>> [curve.add(x, y) for x, y in ((100, 1.0), (200, 0.5), (300, 0.5))]
     [1.0, 0.75, 0.625]
     """

@@ -58,9 +58,9 @@ class TargetFields:
 
         Examples
         --------
-        >>> Goal(("a", "b", "c"), labels=True, field="topics").row([["c", "a"]])
+        >>> TargetFields(("a", "b", "c"), labels=True, field="topics").row([["c", "a"]])
         [1.0, 0.0, 1.0]
-        >>> Goal(("width", "height")).row([2, 3.5])
+        >>> TargetFields(("width", "height")).row([2, 3.5])
         [2.0, 3.5]
         """
         if all(value is None for value in values):

@@ -1,3 +1,35 @@
 """Replay methods and the parts they are made of."""
 
-__all__: list[str] = []
+from streamreplay.learners.methods.catalogue import (
+    METHODS,
+    Method,
+    Retrieval,
+    agem,
+    der,
+    derpp,
+    er,
+    er_ace,
+    er_slda,
+    gdumb,
+    lwf,
+    mir,
+    mkd,
+    ncm,
+)
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "Retrieval",
+    "agem",
+    "der",
+    "derpp",
+    "er",
+    "er_ace",
+    "er_slda",
+    "gdumb",
+    "lwf",
+    "mir",
+    "mkd",
+    "ncm",
+]

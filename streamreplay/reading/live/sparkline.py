@@ -62,7 +62,7 @@ class ThinnedCurve:
 
     Examples
     --------
-    >>> curve = Curve(4)
+    >>> curve = ThinnedCurve(4)
     >>> for value in range(9):
     ...     curve.add(value)
     >>> curve.values
