@@ -66,7 +66,8 @@ from .loaders import (
     TaskBalancedDataLoader,
 )
 from .mixing import Mixer
-from .stage import Pipeline, Source, Stage, Stateful
+from .stage import Pipeline, Source, Stage
+from .state import Stateful
 
 __all__ = [
     "ArraySource",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import final
 
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Boost", "check_boost"]
 

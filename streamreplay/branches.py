@@ -7,7 +7,8 @@ from typing import Any, NoReturn, final
 
 from streamreplay.batch import Batch, Rehearsal, Report
 from streamreplay.errors import CheckpointError, StreamReplayError
-from streamreplay.stage import Chain, Meter, Stage, State, expect, load_parts, save_parts
+from streamreplay.stage import Chain, Meter, Stage
+from streamreplay.state import State, expect, load_parts, save_parts
 
 __all__ = ["Branches"]
 

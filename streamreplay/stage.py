@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from streamreplay.batch import Batch, Report
 from streamreplay.errors import CheckpointError
+from streamreplay.state import State, Stateful, load_parts, save_parts
 
 __all__ = [
     "Chain",
@@ -15,34 +16,10 @@ __all__ = [
     "Pipeline",
     "Source",
     "Stage",
-    "State",
-    "Stateful",
-    "expect",
-    "load_parts",
-    "save_parts",
 ]
-
-State: TypeAlias = dict[str, Any]
-"""A tree of dicts, lists, strings, numbers, booleans, None, NumPy arrays and torch tensors."""
-
 
 In_contra = TypeVar("In_contra", contravariant=True)
 Out_co = TypeVar("Out_co", covariant=True)
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """Can be saved and brought back exactly.
-
-    ``load_state_dict`` of a fresh object built with the same arguments makes it continue as the
-    saved one would have. Asking for the state changes nothing that anybody can observe.
-    """
-
-    def state_dict(self) -> State:
-        """Return everything that the next step depends on."""
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state; raises `CheckpointError` naming the first part that does not fit."""
 
 
 @runtime_checkable
@@ -272,43 +249,3 @@ class _Feed:
                 raise _StarvedError
             record, self.record = self.record, None
             yield record
-
-
-def save_parts(parts: Mapping[str, object]) -> State:
-    """Return the state of each part by name; that of a part without any is empty."""
-    return {name: _save(part) for name, part in parts.items()}
-
-
-def load_parts(parts: Mapping[str, object], state: State) -> None:
-    """Take over the state of each part.
-
-    Raises
-    ------
-    CheckpointError
-        One does not fit; the message begins with the part's name.
-    """
-    for name, part in parts.items():
-        _load(name, part, state[name])
-
-
-def _save(part: object) -> State:
-    if not isinstance(part, Stateful):
-        return {}
-    return {"kind": type(part).__name__, **part.state_dict()}
-
-
-def _load(name: str, part: object, state: State) -> None:
-    kind = type(part).__name__ if isinstance(part, Stateful) else None
-    if state.get("kind") != kind:
-        raise CheckpointError(f"{name}: saved {state.get('kind')}, this pipeline has {kind}")
-    if isinstance(part, Stateful):
-        try:
-            part.load_state_dict({key: value for key, value in state.items() if key != "kind"})
-        except CheckpointError as error:
-            raise type(error)(f"{name}.{error}") from None
-
-
-def expect(path: str, saved: object, live: object) -> None:
-    """Raise `CheckpointError` naming the path unless a saved value equals the live one."""
-    if saved != live:
-        raise CheckpointError(f"{path}: saved {saved}, this pipeline has {live}")

@@ -15,7 +15,8 @@ from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError, DivergenceError
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Pipeline, State
+from streamreplay.stage import Pipeline
+from streamreplay.state import State
 
 
 def stream(n: int = 6) -> list[Batch]:

@@ -12,7 +12,8 @@ from streamreplay.batch import Batch, Rehearsal, Report, Scored
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Pipeline, Source, State, Stateful, expect
+from streamreplay.stage import Pipeline, Source
+from streamreplay.state import State, Stateful, expect
 
 
 def rows(n: int, start: int = 0) -> Batch:

@@ -29,7 +29,7 @@ from streamreplay.buffers.storage import Beside, ColumnStore
 from streamreplay.draws import draw_balanced
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["ExemplarsBuffer", "Policy", "Selection"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["describe_state"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.reservoir import KeyedReservoir
 from streamreplay.buffers.slots import GroupedSlots
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Expiry", "parse_span"]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreplay.buffers.quotas import deal_slots
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["BufferGroups"]
 

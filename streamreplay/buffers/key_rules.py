@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.selection import OnlineSelectionStrategy
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["DecayingKeys", "KeyLaw", "StrategyKeys", "UniformKeys", "WindowKeys"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["KeyStream"]
 

@@ -14,7 +14,7 @@ from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrateg
 from streamreplay.buffers.slots import GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["RankedSlots"]
 

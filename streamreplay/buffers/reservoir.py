@@ -28,7 +28,7 @@ from streamreplay.buffers.random_keys import KeyStream
 from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["KeyedReservoir"]
 

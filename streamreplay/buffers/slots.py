@@ -14,7 +14,7 @@ from streamreplay.buffers.grouping import BufferGroups
 from streamreplay.buffers.storage import Beside, ColumnStore
 from streamreplay.buffers.stream_clock import StreamClock
 from streamreplay.errors import CheckpointError
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["SLOT_COLUMNS", "GroupedSlots"]
 

@@ -21,7 +21,7 @@ from streamreplay.batch import (
 from streamreplay.buffers.allocation import allocate
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Beside", "ColumnStore"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["StreamClock"]
 

@@ -31,7 +31,7 @@ from safetensors.numpy import save_file as save_arrays
 from streamreplay import __version__
 from streamreplay.checkpoint.tree import Columns, decode, encode
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = [
     "Checkpoint",

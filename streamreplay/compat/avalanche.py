@@ -16,7 +16,7 @@ from streamreplay.compat.datasets import (
     read_rows,
     read_tasks,
 )
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["StoragePolicy", "StoredGroup"]
 

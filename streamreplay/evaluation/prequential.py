@@ -20,7 +20,7 @@ from streamreplay.evaluation.scores.labels import LabelScores
 from streamreplay.evaluation.scores.numbers import NumberScores
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import PendingScores
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Prequential"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Experiences"]
 

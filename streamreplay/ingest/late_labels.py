@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, describe_array
 from streamreplay.errors import CheckpointError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["LateLabels"]
 

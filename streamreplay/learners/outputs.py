@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, huber_loss, ms
 
 from streamreplay.batch import Batch, Scored, objective_of
 from streamreplay.learners.scores import LOSS_LIMIT
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Outputs", "Said", "label_losses", "say_nothing", "scored", "squared_errors"]
 

@@ -15,7 +15,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.loaders.data import LoaderData, common_collate
 from streamreplay.loaders.gather import ColumnView, Request, SampleView, collate_mixed, identity
 from streamreplay.loaders.plans import Block, Plan
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["PlannedDataLoader", "Provenance"]
 

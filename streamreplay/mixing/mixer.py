@@ -12,7 +12,7 @@ from streamreplay.batch import GROUP_COLUMNS, GroupBy, Rehearsal
 from streamreplay.boost import Boost
 from streamreplay.draws import draw_balanced
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Mixer"]
 

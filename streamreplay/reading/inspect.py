@@ -19,7 +19,7 @@ from streamreplay.log.lines import NumberedLine, number_lines, parse_metric
 from streamreplay.log.records import class_names
 from streamreplay.log.score_table import compare, keep_last
 from streamreplay.plain_text import Row, aligned, printable
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["inspect_path", "print_report"]
 

@@ -23,7 +23,7 @@ from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
 from streamreplay.log.lines import rotated_files
 from streamreplay.log.rotation import JsonLines, Mark
 from streamreplay.run.event_log import EventLog
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["JOB_FILE", "RunFolder", "choose_job"]
 

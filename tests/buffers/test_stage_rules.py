@@ -18,7 +18,7 @@ from streamreplay.buffers import (
     ReservoirSamplingBuffer,
 )
 from streamreplay.errors import CheckpointError
-from streamreplay.stage import Stateful
+from streamreplay.state import Stateful
 
 KINDS = [ReservoirSamplingBuffer, ClassBalancedBuffer]
 each_kind = pytest.mark.parametrize("kind", KINDS)

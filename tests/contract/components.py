@@ -63,7 +63,8 @@ from streamreplay.learners.neural.augment import compose, mixup, noise
 from streamreplay.learners.neural.schedules import inverse_sqrt, warmup
 from streamreplay.learners.neural.trainer import Training
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Source, State
+from streamreplay.stage import Source
+from streamreplay.state import State
 
 __all__ = [
     "BUFFERS",

@@ -18,7 +18,7 @@ from streamreplay.loaders import (
     TaskBalancedDataLoader,
 )
 from streamreplay.loaders.base import PlannedDataLoader
-from streamreplay.stage import State, Stateful
+from streamreplay.state import State, Stateful
 
 KINDS = ["balanced", "cycled", "endless", "task", "replay", "replay by task"]
 

@@ -16,7 +16,7 @@ from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.groups import GroupIndex
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Stateful
+from streamreplay.state import Stateful
 
 
 def rehearsal(*counts: int, incoming: int = 4, held_out: Sample | None = None) -> Rehearsal:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Candidates", "ExemplarsSelectionStrategy", "OnlineSelectionStrategy"]
 

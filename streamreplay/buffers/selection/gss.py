@@ -13,7 +13,7 @@ from streamreplay.batch import Batch
 from streamreplay.buffers.selection.base import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.selection.projection import RandomProjection
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["GSSGreedySelectionStrategy", "GradientFunction"]
 

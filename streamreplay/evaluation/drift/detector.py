@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation.drift.signals import check_signal, is_binary
 from streamreplay.safepickle import check_versions, dump, live_versions, load
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Action", "Detector", "DetectorState", "Level", "Record"]
 

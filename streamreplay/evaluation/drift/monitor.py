@@ -10,7 +10,7 @@ from streamreplay.batch import Report, Scored
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation.drift.detector import Detector, DetectorState, Level, Record
 from streamreplay.evaluation.drift.signals import MOST, Names, Signals
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["DriftMonitor"]
 

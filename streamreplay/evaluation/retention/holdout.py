@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, describe_array, same_kind
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.round_stage import RoundStage
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["UNSEEN", "Holdout"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
 from streamreplay.evaluation.retention.round_stage import RoundStage
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Probe"]
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from streamreplay.batch import Batch
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["RoundStage"]
 

@@ -13,7 +13,7 @@ from streamreplay.evaluation.scores.numbers import is_number
 from streamreplay.evaluation.sums.confusion import Confusion
 from streamreplay.evaluation.sums.errors import ErrorSums
 from streamreplay.evaluation.sums.tally import Tally
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Round", "age_limits", "make_round"]
 

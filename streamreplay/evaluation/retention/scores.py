@@ -19,7 +19,7 @@ from streamreplay.evaluation.retention.stability import (
     save_scores,
 )
 from streamreplay.evaluation.sums.errors import mean_of
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Retention"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamreplay.evaluation.sums.errors import mean_of
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["AccuracyCurve", "Stability", "load_scores", "save_scores"]
 

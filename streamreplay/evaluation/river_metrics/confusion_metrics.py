@@ -15,7 +15,7 @@ from streamreplay.evaluation.river_metrics.label_pairs import Cells, Joint, coun
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["MatrixMetrics"]
 

@@ -14,7 +14,7 @@ from streamreplay.evaluation.river_metrics.roc_auc import ThresholdMetric
 from streamreplay.evaluation.river_metrics.row_by_row import RowMetrics
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["LabelNames", "NamedMetrics", "class_index"]
 

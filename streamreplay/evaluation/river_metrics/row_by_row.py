@@ -21,7 +21,7 @@ from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_o
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.safepickle import check_versions, dump, live_versions, load
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["RowMetrics"]
 

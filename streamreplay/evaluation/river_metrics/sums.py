@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.recent_groups import touch
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Sums"]
 

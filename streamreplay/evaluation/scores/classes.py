@@ -17,7 +17,7 @@ from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio
 from streamreplay.evaluation.sums.window import Window
 from streamreplay.groups import GroupIndex
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Scores", "one_group"]
 

@@ -15,7 +15,7 @@ from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import Tally, by_groups, with_others
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["NumberScores", "is_number"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.groups import GroupIndex
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Majority", "NoChange"]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import ratio
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Calibration", "brier_scores"]
 

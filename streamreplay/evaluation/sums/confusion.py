@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreplay.evaluation.sums.errors import mean_of, total_of
 from streamreplay.evaluation.sums.tally import ratio
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Confusion"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["ErrorSums", "mean_of", "total_of"]
 

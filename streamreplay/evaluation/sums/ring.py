@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Ring"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.recent_groups import drop_oldest
 from streamreplay.groups import GroupIndex
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Tally", "by_groups", "ratio", "with_others"]
 

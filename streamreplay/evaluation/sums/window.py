@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.evaluation.sums.tally import ratio
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Window"]
 

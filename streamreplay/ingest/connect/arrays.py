@@ -16,7 +16,7 @@ from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import positive
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.labels import Labels, Name
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["ArraySource"]
 

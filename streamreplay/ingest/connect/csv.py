@@ -34,7 +34,7 @@ from streamreplay.ingest.decode.values import (
     typed_cell,
 )
 from streamreplay.ingest.labels import Labels, Name
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["CsvSource"]
 

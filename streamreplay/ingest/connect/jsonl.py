@@ -33,7 +33,7 @@ from streamreplay.ingest.decode.values import (
     times,
 )
 from streamreplay.ingest.labels import Labels, Name
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["JsonlSource"]
 

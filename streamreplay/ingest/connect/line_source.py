@@ -21,7 +21,7 @@ from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.labels import Labels
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["LineSource"]
 

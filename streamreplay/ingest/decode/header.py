@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from streamreplay.errors import ConfigError
 from streamreplay.ingest.decode.options import Fields
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["Layout", "is_number"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreplay.ingest.decode.values import BadRecord, check_finite, float32s, label_name, shown
 from streamreplay.ingest.labels import Name
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["TargetFields", "Values", "goal_of", "row_weight", "row_weights"]
 

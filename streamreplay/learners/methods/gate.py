@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.learners.scores import LOSS_LIMIT
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["RECENT", "Gate"]
 

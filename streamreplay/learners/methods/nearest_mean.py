@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["NearestMean"]
 

@@ -15,7 +15,7 @@ from streamreplay.errors import DivergenceError
 from streamreplay.learners.methods.gate import Gate
 from streamreplay.learners.scaling import Scaler
 from streamreplay.learners.staging import stage
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Discriminant", "RandomFeatures"]
 

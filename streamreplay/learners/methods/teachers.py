@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Average", "Copied", "Snapshot"]
 

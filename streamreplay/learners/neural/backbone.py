@@ -19,7 +19,7 @@ from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, o
 from streamreplay.learners.scaling import Scaler
 from streamreplay.learners.staging import stage
 from streamreplay.randomness import Seed
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Backbone", "BackboneFactory"]
 

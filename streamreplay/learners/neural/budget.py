@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import final
 
 from streamreplay.batch import Rehearsal
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["ReplayBudget"]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, WeightNormLinear
 from streamreplay.learners.models.resnet import ResidualBlock
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["OwnRandomness", "is_plain", "own_threads"]
 

@@ -42,7 +42,7 @@ from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.withheld import in_order, step_around
 from streamreplay.randomness import Seed
-from streamreplay.stage import State, Stateful, expect
+from streamreplay.state import State, Stateful, expect
 
 __all__ = ["TorchLearner"]
 

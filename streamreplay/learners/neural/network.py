@@ -18,7 +18,7 @@ from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
 from streamreplay.learners.neural.head import grow_head, last_linear
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["Network", "OptimizerFactory", "describe_tensor"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from streamreplay.errors import ConfigError
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = [
     "Schedule",

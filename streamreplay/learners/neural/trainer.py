@@ -24,7 +24,7 @@ from streamreplay.learners.neural.network import Network, describe_tensor
 from streamreplay.learners.neural.schedules import Schedule, Scheduler, set_rate
 from streamreplay.learners.outputs import Outputs
 from streamreplay.learners.staging import Staging
-from streamreplay.stage import State
+from streamreplay.state import State
 
 __all__ = ["ClassWeight", "OnDivergence", "Trainer", "Training"]
 

@@ -25,7 +25,7 @@ from streamreplay.learners.river.targets import RiverTargets
 from streamreplay.learners.scores import LOSS_LIMIT, score_blindly
 from streamreplay.learners.withheld import step_around
 from streamreplay.safepickle import check_versions, live_versions
-from streamreplay.stage import State, expect
+from streamreplay.state import State, expect
 
 __all__ = ["FeatureNames", "LabelNames", "RiverLearner"]
 

@@ -1,0 +1,300 @@
+"""State: what an object saves, declared once, and the checks that loading makes.
+
+An object with state either declares `Fields` as its ``STATE``, or has the two methods of
+`Stateful`. Its owner saves and loads it with `save_state` and `load_state`, which accept both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+
+import numpy as np
+
+from streamreplay.batch import describe_array
+from streamreplay.errors import CheckpointError
+from streamreplay.randomness import load_rng_state, rng_state
+
+__all__ = [
+    "ARRAY",
+    "GENERATOR",
+    "GROWN",
+    "PART",
+    "PARTS",
+    "SETTING",
+    "Declared",
+    "Fields",
+    "Kind",
+    "State",
+    "Stateful",
+    "expect",
+    "load_parts",
+    "load_state",
+    "save_parts",
+    "save_state",
+    "within",
+]
+
+State: TypeAlias = dict[str, Any]
+"""A tree of dicts, lists, strings, numbers, booleans, None, NumPy arrays and torch tensors."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An object that can be saved and restored exactly.
+
+    Load the state into a new object that was built with the same arguments: it continues as the
+    saved one would have. Asking for the state has no effect that anybody can observe.
+    """
+
+    def state_dict(self) -> State:
+        """Return everything that the next step depends on."""
+
+    def load_state_dict(self, state: State) -> None:
+        """Load a state; raise `CheckpointError` naming the first part that does not fit."""
+
+
+@runtime_checkable
+class Declared(Protocol):
+    """An object whose state is a list of its attributes."""
+
+    STATE: ClassVar[Fields]
+
+
+@final
+@dataclass(frozen=True)
+class Kind:
+    """How one attribute is saved and loaded.
+
+    Attributes
+    ----------
+    save : callable
+        Given the attribute's value, returns a tree.
+    load : callable
+        Given the field's name, the present value and the saved tree, returns the value to set.
+        Raises `CheckpointError` with a message that begins with the name.
+    """
+
+    save: Callable[[Any], Any]
+    load: Callable[[str, Any, Any], Any]
+
+
+@final
+class Fields:
+    """The attributes that make up the state of an object, in the order in which they are saved.
+
+    Parameters
+    ----------
+    **kinds : Kind, type or union
+        The kind of each attribute: a type (``int``, ``float | None``, ``list``, ``set``) for a
+        plain value, which the saved one must be of, or a `Kind`. In the saved tree an attribute has
+        its own name without the underscore in front.
+
+    Examples
+    --------
+    >>> class Count:
+    ...     STATE = Fields(unit=SETTING, _rows=int, _sums=ARRAY)
+    ...
+    ...     def __init__(self, unit: str) -> None:
+    ...         self.unit, self._rows, self._sums = unit, 0, np.zeros(2)
+    >>> save_state(Count("day"))
+    {'unit': 'day', 'rows': 0, 'sums': array([0., 0.])}
+    >>> load_state(Count("day"), {"unit": "day", "rows": 3, "sums": np.ones(5)})
+    Traceback (most recent call last):
+    streamreplay.errors.CheckpointError: sums: saved float64[5], this pipeline has float64[2]
+    """
+
+    def __init__(self, **kinds: Kind | type | UnionType) -> None:
+        self._kinds = {
+            attribute: kind if isinstance(kind, Kind) else _plain(kind)
+            for attribute, kind in kinds.items()
+        }
+
+    def __or__(self, other: Fields) -> Fields:
+        """Return these fields followed by others."""
+        return Fields(**self._kinds, **other._kinds)
+
+    def save(self, owner: object) -> State:
+        """Return the fields of an object by name."""
+        return {
+            attribute.removeprefix("_"): kind.save(getattr(owner, attribute))
+            for attribute, kind in self._kinds.items()
+        }
+
+    def load(self, owner: object, state: State) -> None:
+        """Set the fields of an object.
+
+        Raises
+        ------
+        CheckpointError
+            A field is missing, or does not fit; the message begins with its name.
+        """
+        for attribute, kind in self._kinds.items():
+            name = attribute.removeprefix("_")
+            if name not in state:
+                raise CheckpointError(f"{name}: is not in the state")
+            live = getattr(owner, attribute)
+            loaded = kind.load(name, live, state[name])
+            if loaded is not live:
+                setattr(owner, attribute, loaded)
+
+
+def save_state(owner: Stateful | Declared) -> State:
+    """Return the state of an object, by its own method or its declaration."""
+    return owner.state_dict() if isinstance(owner, Stateful) else owner.STATE.save(owner)
+
+
+def load_state(owner: Stateful | Declared, state: State) -> None:
+    """Load the state of an object, by its own method or its declaration.
+
+    Raises
+    ------
+    CheckpointError
+        It does not fit; the message begins with the name of the first field that does not.
+    """
+    if isinstance(owner, Stateful):
+        owner.load_state_dict(state)
+    else:
+        owner.STATE.load(owner, state)
+
+
+def save_parts(parts: Mapping[str, object]) -> State:
+    """Return the state of each part by name, with its class; a part without state has ``{}``."""
+    return {
+        name: {"kind": type(each).__name__, **save_state(each)}
+        if isinstance(each, Stateful | Declared)
+        else {}
+        for name, each in parts.items()
+    }
+
+
+def load_parts(parts: Mapping[str, object], state: State) -> None:
+    """Load the state of each part.
+
+    Raises
+    ------
+    CheckpointError
+        One does not fit; the message begins with the part's name.
+    """
+    for name, each in parts.items():
+        saved = dict(state[name])
+        kind = type(each).__name__ if isinstance(each, Stateful | Declared) else None
+        expect(name, saved.pop("kind", None), kind)
+        if isinstance(each, Stateful | Declared):
+            with within(name):
+                load_state(each, saved)
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """Put a part's name in front of the messages of a `CheckpointError` raised in the block."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise type(error)(f"{path}.{error}") from None
+
+
+def expect(path: str, saved: object, live: object) -> None:
+    """Raise `CheckpointError` naming the path unless a saved value equals the live one."""
+    if saved != live:
+        raise CheckpointError(f"{path}: saved {saved}, this pipeline has {live}")
+
+
+def _plain(kind: type | UnionType) -> Kind:
+    """Return the kind of plain values of a type, which is compared with the saved value's."""
+    stored: type | UnionType = list if kind in (set, tuple) else kind
+
+    def load(name: str, _live: object, saved: Any) -> Any:
+        if isinstance(saved, int) and not isinstance(saved, kind) and isinstance(0.0, kind):
+            return float(saved)
+        if not isinstance(saved, stored):
+            raise CheckpointError(f"{name}: saved {saved!r}, must be {_name(stored)}")
+        return kind(saved) if isinstance(kind, type) else saved
+
+    return Kind(_SAVED_AS.get(kind, lambda value: value), load)
+
+
+_SAVED_AS: dict[type | UnionType, Callable[[Any], Any]] = {
+    dict: dict,
+    list: list,
+    set: sorted,
+    tuple: list,
+}
+
+
+def _name(kind: type | UnionType) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _load_setting(name: str, live: object, saved: object) -> object:
+    expect(name, saved, live)
+    return live
+
+
+def _load_array(name: str, live: Any, saved: Any) -> Any:
+    _check_array(name, live, saved)
+    expect(name, describe_array(saved), describe_array(live))
+    live[...] = saved
+    return live
+
+
+def _load_grown(name: str, live: Any, saved: Any) -> Any:
+    _check_array(name, live, saved)
+    expect(name, saved.dtype.name, live.dtype.name)
+    return saved.copy()
+
+
+def _check_array(name: str, live: Any, saved: object) -> None:
+    if not isinstance(saved, np.ndarray):
+        expect(name, type(saved).__name__, describe_array(live))
+
+
+def _load_generator(name: str, live: np.random.Generator, saved: Any) -> np.random.Generator:
+    load_rng_state(name, live, saved)
+    return live
+
+
+def _save_part(live: Stateful | Declared | None) -> State | None:
+    return None if live is None else save_state(live)
+
+
+def _load_part(name: str, live: Stateful | Declared | None, saved: Any) -> object:
+    expect(name, *("none" if each is None else "one" for each in (saved, live)))
+    if live is not None:
+        with within(name):
+            load_state(live, saved)
+    return live
+
+
+def _save_all(live: Mapping[str, Stateful | Declared]) -> State:
+    return {name: save_state(each) for name, each in live.items()}
+
+
+def _load_all(name: str, live: Mapping[str, Stateful | Declared], saved: Any) -> object:
+    expect(name, list(saved), list(live))
+    for key, each in live.items():
+        with within(f"{name}.{key}"):
+            load_state(each, saved[key])
+    return live
+
+
+SETTING = Kind(lambda value: value, _load_setting)
+"""A setting: the saved one must equal the object's own."""
+
+ARRAY = Kind(np.copy, _load_array)
+"""An array of fixed type and shape: the saved one is copied into it."""
+
+GROWN = Kind(np.copy, _load_grown)
+"""An array of fixed type whose shape follows from the stream: a copy of the saved replaces it."""
+
+GENERATOR = Kind(rng_state, _load_generator)
+"""A NumPy generator of random numbers."""
+
+PART = Kind(_save_part, _load_part)
+"""An object with state of its own, or None for both."""
+
+PARTS = Kind(_save_all, _load_all)
+"""A mapping of names to objects with state; the names must be the same."""
