@@ -159,6 +159,8 @@ def _join(reports: Mapping[str, list[Report]]) -> Report:
 
 def _blame(branch: str, error: Exception) -> NoReturn:
     if isinstance(error, StreamReplayError):
-        raise type(error)(f"{branch}: {error}").with_traceback(error.__traceback__) from None
+        raise type(error)(f"{branch}: {error}").with_traceback(
+            error.__traceback__
+        ) from error.__cause__
     error.add_note(f"(in the branch {branch!r})")
     raise error

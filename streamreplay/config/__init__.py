@@ -1,6 +1,6 @@
 """Jobs: one typed description of a run, from a TOML file to a pipeline."""
 
-from streamreplay.config.building.pipeline import build, fault_of_user_code
+from streamreplay.config.building.pipeline import build
 from streamreplay.config.building.sources import make_holdout
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.load import load_job
@@ -9,7 +9,6 @@ from streamreplay.config.write import job_schema, template, to_toml, write_templ
 __all__ = [
     "Job",
     "build",
-    "fault_of_user_code",
     "job_schema",
     "load_job",
     "make_holdout",

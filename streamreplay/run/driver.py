@@ -8,7 +8,7 @@ from typing import Any
 
 from streamreplay.batch import Report
 from streamreplay.checkpoint import Checkpoint
-from streamreplay.config import Job, build, fault_of_user_code
+from streamreplay.config import Job, build
 from streamreplay.errors import ConfigError
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import headline, named_record, report_lines
@@ -126,9 +126,6 @@ class _Run:
             return 0
         except BaseException as error:
             self._note(f"failed: {error!r}")
-            failed = None if self.learners is None else self.learners.failed
-            if (fault := fault_of_user_code(self.job, error, failed)) is not None:
-                raise fault from error
             raise
         self.sinks.outcome = "finished" if ended else "stopped"
         if ended:

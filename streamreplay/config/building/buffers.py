@@ -26,7 +26,7 @@ from streamreplay.buffers.selection import (
     RandomExemplarsSelectionStrategy,
 )
 from streamreplay.config.buffer_keys import EITHER, GOES_WITH
-from streamreplay.config.building.imports import blame, import_callable
+from streamreplay.config.building.user_code import UserCode, as_array
 from streamreplay.config.job import BufferSection
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
@@ -132,12 +132,19 @@ def _strategy(
         raise ConfigError(f"buffer.selection: {name} needs a torch module, got learner.river")
     if name in kinds:
         return kinds[name]()
-    key = "buffer.selection"
-    factory = import_callable(key, name, ", ".join(kinds))
-    try:
-        made = factory(learner)
-    except Exception as error:
-        raise blame(key, name, "cannot be built", error) from error
+    return _user_strategy(UserCode("buffer.selection", name), ", ".join(kinds), learner)
+
+
+def _user_strategy(
+    code: UserCode, choices: str, learner: Any
+) -> ExemplarsSelectionStrategy | OnlineSelectionStrategy:
+    made = code.make(code.load(choices), learner)
     if not isinstance(made, ExemplarsSelectionStrategy | OnlineSelectionStrategy):
-        raise ConfigError(f"{key}: {name!r} must return a selection strategy, got {made!r}")
+        raise ConfigError(
+            f"{code.key}: {code.name!r} must return a selection strategy, got {made!r}"
+        )
+    ranks = isinstance(made, ExemplarsSelectionStrategy)
+    method = "make_sorted_indices" if ranks else "make_keys"
+    # on the object, whose class is part of the buffer's state
+    vars(made)[method] = code.wrap(getattr(made, method), as_array)
     return made

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streamreplay.config.building.imports import blame, import_callable, is_import_path
 from streamreplay.config.building.modules import find_device, make_module
 from streamreplay.config.building.river_models import construct_river
+from streamreplay.config.building.user_code import UserCode, is_import_path
 from streamreplay.config.job import LearnerSection
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed
@@ -63,12 +63,9 @@ def _make_river(
 ) -> Stage[Any, Any]:
     from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
 
+    code = UserCode("learner.river", text.strip())
     if is_import_path(text):
-        factory = import_callable("learner.river", text.strip(), "a constructor of River")
-        try:
-            model = factory()
-        except Exception as error:
-            raise blame("learner.river", text, "cannot be built", error) from error
+        model = code.make(code.load("a constructor of River"))
     else:
         model = construct_river(text, seed)
     try:
@@ -78,6 +75,7 @@ def _make_river(
             label_names=lambda: source.target_names or source.labels.names,
             allow_pickle=settings.allow_pickle,
             trusted=trusted,
+            context=code,
         )
         if settings.allow_pickle:
             learner.state_dict()  # better now than at the first checkpoint

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from streamreplay.config.building.imports import blame, import_callable
 from streamreplay.config.building.training_options import make_augmentation, make_schedule
+from streamreplay.config.building.user_code import UserCode, as_array
 from streamreplay.config.job import BufferSection, Job, LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.catalogue import (
@@ -46,9 +46,9 @@ def make_method(settings: LearnerSection) -> Method:
     """
     made = _named(settings)
     if settings.loss is not None:
-        made = replace(made, loss=import_callable("learner.loss", settings.loss, "left out"))
+        made = replace(made, loss=_imported("learner.loss", settings.loss))
     if settings.notes is not None:
-        made = replace(made, notes=import_callable("learner.notes", settings.notes, "left out"))
+        made = replace(made, notes=_imported("learner.notes", settings.notes))
     if settings.retrieval is not None:
         made = replace(made, retrieve=_retrieval(settings.retrieval))
     return _with_discriminant(made, settings)
@@ -145,10 +145,11 @@ def _named(settings: LearnerSection) -> Method:
     name = settings.method
     given = {key: getattr(settings, key) for key in _PARAMETERS}
     given = {key: value for key, value in given.items() if value is not None}
+    code = UserCode("learner.method", name)
     maker: Callable[..., Method]
+    taken: Iterable[str] = ()
     if ":" in name:
-        maker = import_callable("learner.method", name, ", ".join(METHODS))
-        taken: Any = ()
+        maker = code.load(", ".join(METHODS))
     else:
         if name not in METHODS and name != "gss":
             choices = ", ".join(["auto", *METHODS, "gss"])
@@ -160,15 +161,32 @@ def _named(settings: LearnerSection) -> Method:
     for key, value in given.items():
         if key not in taken:
             raise ConfigError(f"learner.{key}: is not a parameter of {name}, got {value!r}")
-    try:
-        made = maker(**given)
-    except Exception as error:
-        raise blame("learner.method", name, "cannot be built", error) from error
+    made = code.make(maker, **given)
     if not isinstance(made, Method):
         raise ConfigError(f"learner.method: {name!r} must return a Method, got {made!r}")
-    return made
+    return _wrap_parts(code, made) if ":" in name else made
+
+
+def _wrap_parts(code: UserCode, method: Method) -> Method:
+    """Return a method of the user's whose functions report errors under the method's key."""
+    parts: dict[str, Any] = {
+        name: code.wrap(function)
+        for name in ("loss", "reference", "notes")
+        if (function := getattr(method, name)) is not None
+    }
+    if method.retrieve is not None:
+        parts["retrieve"] = code.wrap(method.retrieve, as_array)
+    return replace(method, **parts)
+
+
+def _imported(key: str, name: str) -> Callable[..., Any]:
+    code = UserCode(key, name)
+    return code.wrap(code.load("left out"))
 
 
 def _retrieval(name: str) -> Retrieval:
-    own: dict[str, Retrieval] = {"mir": most_interfered, "hardest": hardest}
-    return own.get(name) or import_callable("learner.retrieval", name, ", ".join(own))
+    ours: dict[str, Retrieval] = {"mir": most_interfered, "hardest": hardest}
+    if name in ours:
+        return ours[name]
+    code = UserCode("learner.retrieval", name)
+    return code.wrap(code.load(", ".join(ours)), as_array)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from streamreplay.config.building.imports import blame, import_callable
+from streamreplay.config.building.user_code import UserCode
 from streamreplay.config.job import BackboneSection, LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed
@@ -40,8 +39,7 @@ def make_module(settings: LearnerSection) -> Any:
             if "channels" in given:
                 (given["channels"],) = given["channels"]
             return slim_resnet18(**given, head=head)
-    factory = import_callable("learner.module", settings.module, ", ".join(_OURS))
-    return _guarded("learner.module", settings.module, factory)
+    return _user_module(UserCode("learner.module", settings.module), ", ".join(_OURS))
 
 
 def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
@@ -54,9 +52,9 @@ def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
     """
     from streamreplay.learners.neural import backbone  # noqa: PLC0415 - slow
 
-    factory = import_callable("backbone.module", settings.module, "the path of a module")
+    code = UserCode("backbone.module", settings.module)
     return backbone.Backbone(
-        _guarded("backbone.module", settings.module, factory, trained=False),
+        _user_module(code, "the path of a module", trained=False),
         device=find_device("backbone.device", settings.device),
         threads=settings.threads,
         seed=seed,
@@ -113,24 +111,23 @@ def _given(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _guarded(
-    key: str, name: str, given: Callable[..., Any], *, trained: bool = True
-) -> Callable[..., Any]:
-    """Make what goes wrong in somebody else's factory a mistake of the job."""
+def _user_module(code: UserCode, choices: str, *, trained: bool = True) -> Any:
+    """Import a module or a factory of it, and check each module that it gives."""
     from torch import nn  # noqa: PLC0415 - slow
 
-    def check(module: Any) -> Any:
+    from streamreplay.learners.neural.user_module import run_forward_inside  # noqa: PLC0415
+
+    def check(module: Any) -> nn.Module:
         if not isinstance(module, nn.Module):
-            raise ConfigError(f"{key}: {name!r} must return a torch.nn.Module, got {module!r}")
+            raise ConfigError(
+                f"{code.key}: {code.name!r} must return a torch.nn.Module, got {module!r}"
+            )
         if trained and not any(parameter.requires_grad for parameter in module.parameters()):
-            raise ConfigError(f"{key}: {name!r} has no parameters to learn")
+            raise ConfigError(f"{code.key}: {code.name!r} has no parameters to learn")
+        run_forward_inside(module, code)
         return module
 
-    def build(*shape: Any) -> Any:
-        try:
-            module = given(*shape)
-        except Exception as error:
-            raise blame(key, name, "cannot be built", error) from error
-        return check(module)
-
-    return check(given) if isinstance(given, nn.Module) else build
+    given = code.load(choices)
+    if isinstance(given, nn.Module):
+        return check(given)
+    return lambda *shape: check(code.make(given, *shape))

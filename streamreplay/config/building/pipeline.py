@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,6 @@ from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_experiences, make_monitor
 from streamreplay.config.building.evaluator import make_evaluator
-from streamreplay.config.building.imports import blame
 from streamreplay.config.building.learners import make_learner
 from streamreplay.config.building.modules import make_backbone
 from streamreplay.config.building.sources import make_holdout, open_inputs
@@ -23,7 +21,7 @@ from streamreplay.mixing import Mixer
 from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Pipeline, Stage
 
-__all__ = ["build", "fault_of_user_code"]
+__all__ = ["build"]
 
 
 def build(
@@ -174,56 +172,3 @@ def _mixer(job: Job, candidates: int | None) -> Mixer:
         candidates=candidates,
         seed=spawn_seed(job.seed, "mixer"),
     )
-
-
-def fault_of_user_code(
-    job: Job, error: BaseException, learner: str | None = None
-) -> ConfigError | None:
-    """Return what to raise for an error from inside code that a job imports; None for others.
-
-    Parameters
-    ----------
-    job : Job
-    error : BaseException
-        Raised by a pipeline built from that job.
-    learner : str, optional
-        In which of several learners; see `Branches.failed`.
-    """
-    if not isinstance(error, Exception) or isinstance(error, ConfigError):  # which says it itself
-        return None
-    calls = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if job.backbone is not None and {"_encode", "_call_impl"} <= {*calls}:
-        return blame("backbone.module", job.backbone.module, "failed", error)
-    if learner is None and job.several:
-        return None  # what went wrong is no learner's
-    of, job = ("", job) if learner is None else (f"{learner}: ", job.alone(learner))
-    settings, river, selection = job.only_learner, job.only_learner.river, job.buffer.selection
-    pieces = {}
-    for key in ("retrieval", "loss", "notes"):  # what a method of the user's own brings is its own
-        own = getattr(settings, key) or ""
-        pieces[key] = (f"learner.{key}", _imported(own))
-        if not own:
-            pieces[key] = ("learner.method", _imported(settings.method))
-    entries = {  # by which function ours or torch's calls the user's
-        "_call_impl": ("learner.module", _imported(settings.module)),
-        "ask": ("learner.river", river or ""),
-        "_ask_numbers": ("learner.river", river or ""),
-        "_ask_labels": ("learner.river", river or ""),
-        "teach": ("learner.river", river or ""),
-        "make_sorted_indices": ("buffer.selection", _imported(selection or "")),
-        "make_keys": ("buffer.selection", _imported(selection or "")),
-        "_pick": pieces["retrieval"],
-        "_lose": pieces["loss"],
-        "_make_notes": pieces["notes"],
-        "_augment": ("learner.augment", ", ".join(filter(_imported, settings.augment))),
-        "_ask_schedule": ("learner.schedule", _imported(settings.schedule or "")),
-    }
-    for call in reversed(calls):
-        key, name = entries.get(call, ("", ""))
-        if name:
-            return blame(f"{of}{key}", name, "failed", error)
-    return None
-
-
-def _imported(name: str) -> str:
-    return name if ":" in name else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import count
 
-from streamreplay.config.building.imports import import_callable, is_import_path
+from streamreplay.config.building.user_code import UserCode, is_import_path
 from streamreplay.config.job import LearnerSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
@@ -49,11 +49,18 @@ def make_augmentation(settings: LearnerSection) -> Augmentation | None:
         if not settings.augment_incoming:
             raise ConfigError("learner.augment_incoming: goes with learner.augment, got none")
         return None
-    made = [
-        _make(f"learner.augment[{i}]", text, AUGMENTATIONS)
-        for i, text in enumerate(settings.augment)
-    ]
-    return augment.compose(*made)
+    return augment.compose(*map(_augmentation, count(), settings.augment))
+
+
+def _augmentation(place: int, text: str) -> Augmentation:
+    key = f"learner.augment[{place}]"
+    if not is_import_path(text):
+        ours: Augmentation = construct(key, text, AUGMENTATIONS)
+        return ours
+    name = text.strip()
+    return UserCode("learner.augment", name).wrap(
+        UserCode(key, name).load(", ".join(AUGMENTATIONS))
+    )
 
 
 def make_schedule(settings: LearnerSection) -> Schedule | None:
@@ -69,8 +76,13 @@ def make_schedule(settings: LearnerSection) -> Schedule | None:
             if getattr(settings, key):
                 raise ConfigError(f"learner.{key}: goes with learner.schedule, got none")
         return None
-    then = settings.schedule and _make("learner.schedule", settings.schedule, SCHEDULES)
-    return schedules.warmup(settings.warmup, then or None)
+    key, text = "learner.schedule", settings.schedule
+    if not text:
+        return schedules.warmup(settings.warmup)
+    if not is_import_path(text):
+        return schedules.warmup(settings.warmup, construct(key, text, SCHEDULES))
+    code = UserCode(key, text.strip())
+    return code.wrap(schedules.warmup(settings.warmup, code.load(", ".join(SCHEDULES))), float)
 
 
 def make_budget(settings: LearnerSection, method: Method) -> ReplayBudget | None:
@@ -105,9 +117,3 @@ def make_budget(settings: LearnerSection, method: Method) -> ReplayBudget | None
             f"learner.{key}: is for methods that rehearse with each batch, got {settings.method}"
         )
     return ReplayBudget(share, rows_per_second=rows, horizon=settings.replay_horizon)
-
-
-def _make(key: str, text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
-    if is_import_path(text):
-        return import_callable(key, text.strip(), ", ".join(makers))
-    return construct(key, text, makers)

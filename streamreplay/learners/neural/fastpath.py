@@ -11,6 +11,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim import optimizer as torch_optimizer
 
 from streamreplay.learners.neural.products import add_outer, affine, outer, through
+from streamreplay.learners.neural.user_module import has_forward_of_its_own
 
 __all__ = ["FastPath", "find_layers"]
 
@@ -232,7 +233,7 @@ def _is_watched(module: nn.Module) -> bool:
         or module._backward_hooks  # noqa: SLF001
         or module._backward_pre_hooks  # noqa: SLF001
         or module._compiled_call_impl is not None  # noqa: SLF001
-        or "forward" in vars(module)
+        or has_forward_of_its_own(module)
     )
 
 

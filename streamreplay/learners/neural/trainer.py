@@ -278,7 +278,7 @@ class Trainer:
             self.scheduler.load_state_dict(state["scheduler"])  # type: ignore[union-attr]
         self.boost.load_state_dict(state.get("boost"))
 
-    # -- what may be a user's own function; a job goes by their names --------------
+    # -- what may be a user's own function -------------------------------------------------------
 
     def _lose(self, step: Step, loss: Loss) -> torch.Tensor:
         value: Any = loss(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -18,7 +19,7 @@ from streamreplay.batch import (
 )
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.outputs import Said, say_nothing, scored
-from streamreplay.learners.river.classifiers import RiverModel
+from streamreplay.learners.river.classifiers import Answer, RiverModel
 from streamreplay.learners.river.parts import FeatureName, LabelName, Row, as_rows, import_base
 from streamreplay.learners.river.pickles import dump, load
 from streamreplay.learners.river.targets import RiverTargets
@@ -73,6 +74,8 @@ class RiverLearner:
         Whether `state_dict` may hold the model, which is a pickle.
     trusted : bool
         Whether `load_state_dict` may load one: that runs code of whoever wrote it.
+    context : context manager, optional
+        Entered around calls of the model. It may replace the model's errors, and must be reusable.
 
     Raises
     ------
@@ -101,11 +104,13 @@ class RiverLearner:
         many: bool | None = None,
         allow_pickle: bool = False,
         trusted: bool = False,
+        context: AbstractContextManager[None] | None = None,
     ) -> None:
         self._model = _wrapped(model, many=many)
         self.replay = replay
         self.allow_pickle = allow_pickle
         self.trusted = trusted
+        self._context = nullcontext() if context is None else context
         self.batches = 0
         """Batches learned from."""
         self._given_names = feature_names
@@ -153,7 +158,7 @@ class RiverLearner:
         if not self._known:
             raise ValueError("there are no classes to predict before the first label has arrived")
         found = np.zeros((len(x), max(self._known) + 1), np.float32)
-        for i, (says, _) in enumerate(model.ask(self._rows(x))):
+        for i, (says, _) in enumerate(self._ask(model, self._rows(x))):
             for label in self._known & says.keys():
                 found[i, label] = says[label]
         return found
@@ -273,10 +278,12 @@ class RiverLearner:
         model = self._model
         if isinstance(model, RiverTargets):
             if batch.target is not None:
-                model.teach(rows, batch.target, batch.weight)
+                with self._context:
+                    model.teach(rows, batch.target, batch.weight)
             return
         self._meet(batch.y, model)  # of memory as well: the buffer may have been filled before
-        model.teach(rows, batch.y.tolist(), batch.weight)
+        with self._context:
+            model.teach(rows, batch.y.tolist(), batch.weight)
 
     def _check_target(self, batch: Batch) -> None:
         """See to it that rows have what the model predicts; unlabelled ones need not say."""
@@ -342,12 +349,15 @@ class RiverLearner:
         """Score rows by River's answers: the loss of a class is cut to [0, `LOSS_LIMIT`]."""
         model = self._model
         if isinstance(model, RiverTargets):
-            return model.score(batch, rows) if model.names else self._blindly(batch)
+            if not model.names:
+                return self._blindly(batch)
+            with self._context:
+                return model.score(batch, rows)
         prediction, probability, loss, square_sum = score_blindly(batch.y)
         if not self._known:
             return prediction, probability, loss, square_sum
         for i, (label, (says, guess)) in enumerate(
-            zip(batch.y.tolist(), model.ask(rows), strict=True)
+            zip(batch.y.tolist(), self._ask(model, rows), strict=True)
         ):
             if guess not in self._known:
                 known = self._known & says.keys()
@@ -360,6 +370,10 @@ class RiverLearner:
             square_sum[i] = sum(p * p for p in says.values())
         np.minimum(loss, np.float32(LOSS_LIMIT), out=loss)
         return prediction, probability, loss, square_sum
+
+    def _ask(self, model: RiverModel, rows: list[Row]) -> list[Answer]:
+        with self._context:
+            return list(model.ask(rows))
 
     def _rows(self, x: NDArray[Any]) -> list[Row]:
         if self._names is None:
