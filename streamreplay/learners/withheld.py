@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Rehearsal, Scored
-from streamreplay.learners.outputs import Said, scored
+from streamreplay.learners.predictions import Predictions
 
 __all__ = ["in_order", "step_around"]
 
@@ -19,7 +19,7 @@ __all__ = ["in_order", "step_around"]
 def step_around(
     rehearsal: Rehearsal,
     step: Callable[[Rehearsal], Scored],
-    score: Callable[[Batch], Said],
+    predict: Callable[[Batch], Predictions],
 ) -> Scored:
     """Predict a whole batch, and learn from the rows of it that are not withheld.
 
@@ -29,26 +29,26 @@ def step_around(
         Its incoming batch says which rows are withheld.
     step : callable
         Predicts a batch and then learns from it.
-    score : callable
-        Predicts rows and leaves no trace; it is asked first.
+    predict : callable
+        Predicts rows and leaves no trace. It is called first.
     """
     incoming = rehearsal.incoming
     withheld = incoming.withheld
     if withheld is None:
         return step(rehearsal)
-    said = score(incoming.take(withheld).withholding(None))
+    inside = predict(incoming.take(withheld).withholding(None))
     if withheld.all():
-        return scored(incoming, said)
+        return inside.scored(incoming)
     rest = step(replace(rehearsal, incoming=incoming.learnable()))
-    squares = said[3]
+    squares = inside.square_sum
     if squares is not None and rest.square_sum is not None:
         squares = _merge(withheld, squares, rest.square_sum)
     return replace(
         rest,
         incoming=incoming,
-        prediction=_merge(withheld, said[0], rest.prediction),
-        probability=_merge(withheld, said[1], rest.probability),
-        loss=_merge(withheld, said[2], rest.loss),
+        prediction=_merge(withheld, inside.prediction, rest.prediction),
+        probability=_merge(withheld, inside.probability, rest.probability),
+        loss=_merge(withheld, inside.loss, rest.loss),
         square_sum=squares,
     )
 

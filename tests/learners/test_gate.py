@@ -14,7 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.learners import Method, TorchLearner, mlp
 from streamreplay.learners.methods.gate import Gate
 from streamreplay.learners.methods.slda import Discriminant
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import learn, sgd, stream
 

@@ -23,7 +23,7 @@ from streamreplay.buffers.selection import (
     LossAwareSelectionStrategy,
 )
 from streamreplay.learners import ModuleFactory, TorchLearner, linear, mlp
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from tests.buffers.selection.groups import candidates
 from tests.contract.digest import global_randomness, plain
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, stream

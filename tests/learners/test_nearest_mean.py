@@ -14,7 +14,7 @@ from torch import nn
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import TorchLearner, Training, linear, mlp
 from streamreplay.learners.methods.nearest_mean import NearestMean
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 

@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam
 from streamreplay.batch import Batch, Rehearsal
 from streamreplay.evaluation.retention.holdout import UNSEEN
 from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, linear, mlp
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import (
     FEATURES,

@@ -15,7 +15,7 @@ from torch.optim import SGD
 from streamreplay.batch import Batch, Rehearsal, empty_memory
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.learners.methods.catalogue import gdumb
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, stream
 

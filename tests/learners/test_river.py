@@ -44,8 +44,8 @@ from streamreplay import (
     Scored,
     data_path,
 )
+from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.learners.river.parts import as_rows
-from streamreplay.learners.scores import LOSS_LIMIT
 
 ROWS = 2000
 BAYES: Any = naive_bayes.GaussianNB  # River types not all of its constructors

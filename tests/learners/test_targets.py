@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,15 @@ from streamreplay.batch import Batch, Rehearsal, Scored
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import TorchLearner, Training, linear, mlp
 from streamreplay.learners.neural.augment import mixup
-from streamreplay.learners.outputs import Outputs, label_losses, squared_errors
+from streamreplay.learners.neural.targets import (
+    Classes,
+    Labels,
+    Numbers,
+    Targets,
+    load_targets,
+    targets_of,
+)
+from streamreplay.learners.predictions import label_losses, squared_errors
 from tests.contract.digest import plain
 
 SGD_: Any = partial(SGD, lr=0.1)
@@ -136,21 +145,23 @@ def test_row_weights_count_for_classes_too() -> None:
 def test_the_scale_is_that_of_all_labelled_rows() -> None:
     whole = batch(50, y=np.where(np.arange(50) % 7 == 3, -1, 0))
     assert whole.target is not None
-    outputs = Outputs(whole.target)
+    numbers = Numbers(whole.target.shape[1])
     for start, stop in ((0, 1), (1, 20), (20, 22), (22, 50)):
-        outputs.meet(whole.take(slice(start, stop)))
+        numbers.update(whole.take(slice(start, stop)))
     known = whole.target[whole.y == 0]
-    z = outputs.stage(whole.target).numpy()
+    z = numbers.stage(whole.target).numpy()
     np.testing.assert_allclose(z[whole.y == 0].mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(z[whole.y == 0].std(0), 1, rtol=1e-5)
-    np.testing.assert_allclose(outputs.predict(torch.zeros(1, 2))[0], known.mean(0))
+    predictions = numbers.predict(torch.zeros(1, 2), whole.take(slice(1)))
+    np.testing.assert_allclose(predictions.prediction[0], known.mean(0))
 
 
 def test_a_constant_target_keeps_its_own_scale() -> None:
     rows = Batch.from_arrays(np.zeros((9, 1)), target=np.full(9, 0.1))
-    outputs = Outputs(np.empty((0, 1)))
-    outputs.meet(rows)
-    assert outputs.predict(torch.ones(1, 1))[0, 0] == pytest.approx(1.1)
+    numbers = Numbers(1)
+    numbers.update(rows)
+    predictions = numbers.predict(torch.ones(1, 1), rows.take(slice(1)))
+    assert predictions.prediction[0, 0] == pytest.approx(1.1)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e9])
@@ -203,15 +214,15 @@ def test_gradients_are_those_of_the_loss(labels: bool) -> None:
     run(learner, stream(40, 10, labels=labels))
     got = learner.gradients(rows)
     assert rows.target is not None
-    outputs = learner._outputs
-    assert outputs is not None
+    targets = learner._targets
+    assert isinstance(targets, Numbers | Labels)
     x = torch.from_numpy(learner.features(rows.x))
     for i in range(5):
         module = copy.deepcopy(learner.module)
         if rows.y[i] < 0:
             assert not got[i].any()
             continue
-        loss = outputs.losses(module(x[i : i + 1]), outputs.stage(rows.target[i : i + 1]))
+        loss = targets.losses(module(x[i : i + 1]), targets.stage(rows.target[i : i + 1]))
         loss.sum().backward()  # type: ignore[no-untyped-call]
         weight, bias = (p.grad.numpy() for p in module.parameters() if p.grad is not None)
         np.testing.assert_allclose(got[i], np.c_[weight, bias].ravel(), rtol=1e-5, atol=1e-6)
@@ -223,16 +234,53 @@ def test_losses_after_a_step_are_those_of_a_learner_that_took_it(labels: bool) -
     learner = TorchLearner(linear(), SGD_, normalize="none", seed=2)
     run(learner, stream(40, 10, labels=labels))
     got = learner.losses_after(lesson, asked)
-    outputs, before = learner._outputs, learner.losses(asked)
-    assert outputs is not None
+    targets, before = learner._targets, learner.losses(asked)
+    assert isinstance(targets, Numbers | Labels)
     assert lesson.target is not None
     step = torch.optim.SGD(learner.module.parameters(), lr=0.1)
     step.zero_grad()
     logits = learner.module(torch.from_numpy(lesson.x))
-    outputs.losses(logits, outputs.stage(lesson.target)).mean().backward()  # type: ignore[no-untyped-call]
+    targets.losses(logits, targets.stage(lesson.target)).mean().backward()  # type: ignore[no-untyped-call]
     step.step()
     np.testing.assert_allclose(got, learner.losses(asked), rtol=1e-4)
     assert np.abs(got - before).max() > 1e-3 * before.max()
+
+
+# -- kinds of targets ---------------------------------------------------------------------------
+
+
+KINDS: list[Targets] = [Classes(), Numbers(2, huber=1.0), Labels(2)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_kind_is_found_in_rows_and_in_a_state(kind: Targets) -> None:
+    rows = batch(4, labels=isinstance(kind, Labels))
+    rows = Batch.from_arrays(rows.x, [0, 1, 2, 0]) if isinstance(kind, Classes) else rows
+    found = targets_of(rows, 1.0)
+    found.update(rows)
+    found.check(rows)
+    loaded = load_targets(found.state_dict(), 1.0)
+    assert str(found) == str(loaded) == str(kind)
+    assert plain(loaded.state_dict()) == plain(found.state_dict())
+    outputs = torch.zeros(4, found.count_outputs(rows))
+    assert found.predict(outputs, rows).prediction.shape == found.unknown(rows).prediction.shape
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_kind_refuses_the_rows_and_the_state_of_another(kind: Targets) -> None:
+    for other in {each.objective: each for each in KINDS if each is not kind}.values():
+        with pytest.raises(CheckpointError, match=f"objective: saved {other.objective}, this pi"):
+            kind.load_state_dict(other.state_dict())
+    rows = batch(2, labels=not isinstance(kind, Labels))
+    with pytest.raises(ValueError, match=f"has learned {re.escape(str(kind))} .*, got rows with"):
+        kind.check(rows)
+
+
+def test_a_step_aside_refuses_rows_of_another_kind() -> None:
+    learner = TorchLearner(linear(), SGD_)
+    run(learner, stream(40, 10))
+    with pytest.raises(ValueError, match=r"has learned numbers\[2\]"):
+        learner.losses_after(Batch.from_arrays(np.zeros((2, 3)), [0, 1]), batch(2))
 
 
 # -- methods ----------------------------------------------------------------------------------
@@ -348,10 +396,9 @@ def test_predict_and_predict_proba() -> None:
 # -- states -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("labels", [False, True])
-def test_a_state_of_another_kind_is_refused(labels: bool) -> None:
+def test_a_state_of_another_huber_is_refused() -> None:
     one = TorchLearner(linear(), SGD_, training=Training(huber=1.0))
-    run(one, [batch(labels=labels)])
+    run(one, [batch()])
     two = TorchLearner(linear(), SGD_)
     with pytest.raises(CheckpointError, match=r"outputs\.huber: saved 1.0, this pipeline has None"):
         two.load_state_dict(one.state_dict())

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.learners.scores import LOSS_LIMIT
+from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.state import State
 
 __all__ = ["RECENT", "Gate"]

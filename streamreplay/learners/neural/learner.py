@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from streamreplay.batch import (
@@ -23,7 +22,6 @@ from streamreplay.batch import (
     Scored,
     describe_array,
     empty_memory,
-    objective_of,
 )
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.methods.catalogue import METHODS, Method, er, made_here
@@ -33,12 +31,12 @@ from streamreplay.learners.methods.slda import RandomFeatures
 from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.global_state import OwnRandomness, own_threads
-from streamreplay.learners.neural.head_view import gradients_at_outputs, watching
+from streamreplay.learners.neural.head_view import watching
 from streamreplay.learners.neural.network import Network, OptimizerFactory
+from streamreplay.learners.neural.targets import Classes, Targets, load_targets, targets_of
 from streamreplay.learners.neural.trainer import OnDivergence, Trainer, Training
-from streamreplay.learners.outputs import Outputs, Said, say_nothing, scored
+from streamreplay.learners.predictions import Predictions, unknown
 from streamreplay.learners.scaling import Normalize, Scaler
-from streamreplay.learners.scores import score, score_blindly
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.withheld import in_order, step_around
 from streamreplay.randomness import Seed
@@ -140,7 +138,7 @@ class TorchLearner:
         self._trainer = Trainer(
             self, self._net, self._staging, self.method, self.training, on_divergence
         )
-        self._outputs: Outputs | None = None  # none for classes, and while nothing is built
+        self._targets: Targets = Classes()  # until the first row shows what it asks for
         self._nearest = NearestMean() if self.method.classifier == "ncm" else None
         asked = self.method.discriminant
         self._moments = None if asked is None else RandomFeatures(asked)
@@ -188,13 +186,9 @@ class TorchLearner:
         """
         if not self._net.built:
             raise ValueError("there are no classes to predict before the first row has arrived")
-        outputs = self._outputs
-        if outputs is not None and outputs.objective == "numbers":
-            raise ValueError("numbers have no probabilities: see predict")
         self._check_shape(x)
         with self._ambience():
-            raw = self._predict(x)
-            return torch.softmax(raw, 1).cpu().numpy() if outputs is None else outputs.predict(raw)
+            return self._targets.probabilities(self._predict(x))
 
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the prediction of each row without learning, as in `Scored`.
@@ -208,7 +202,7 @@ class TorchLearner:
             raise ValueError("there is nothing to predict before the first row has arrived")
         self._check_shape(x)
         with self._ambience():
-            return self._score(Batch.from_arrays(x), self._predict(x))[0]
+            return self._score(Batch.from_arrays(x), self._predict(x)).prediction
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -222,10 +216,10 @@ class TorchLearner:
             Rows have another shape than those learned from.
         """
         if not self._net.built or not len(batch):
-            return self._blindly(batch)[2]
+            return unknown(batch).loss
         self._check_shape(batch.x)
         with self._asking():
-            return self._score(batch, self._masked(self._run(batch.x)))[2]
+            return self._score(batch, self._masked(self._run(batch.x))).loss
 
     def losses_after(self, lesson: Batch, batch: Batch) -> NDArray[np.float32]:
         """Return what each row's loss would be after a step of gradient descent on other rows.
@@ -251,12 +245,13 @@ class TorchLearner:
         if not met.any() or not len(batch):
             return self.losses(batch)
         lesson = lesson.take(met)
+        self._targets.check(lesson)
         self._check_shape(lesson.x)
         self._check_shape(batch.x)
         with self._asking():
             after = self._step_aside(lesson)
             logits = self._run(batch.x, after)
-            return self._score(batch, self._masked(logits))[2]
+            return self._score(batch, self._masked(logits)).loss
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the head is given for each row: float32[n, d].
@@ -295,12 +290,7 @@ class TorchLearner:
         self._check_shape(batch.x)
         with self._asking(), watching(self._net.head) as view:
             logits = self._run(batch.x)
-            if self._outputs is not None:
-                return view.gradients(self._outputs.slopes(logits, batch), logits)
-            p = torch.softmax(self._masked(logits), 1).cpu().numpy()
-            if not self._net.known.any():
-                p = np.zeros_like(p)
-            return view.gradients(gradients_at_outputs(p, batch.y), logits)
+            return view.gradients(self._targets.slopes(self._masked(logits), batch), logits)
 
     def retrain(self, memory: Batch, passes: int = 30, batch_size: int = 32) -> None:
         """Replace the module by a fresh one that has learned from these rows alone, as GDumb does.
@@ -389,7 +379,7 @@ class TorchLearner:
             "random": self._random.state_dict(),
             "network": self._net.state_dict(),
             "trainer": self._trainer.state_dict(),
-            "outputs": None if self._outputs is None else self._outputs.state_dict(),
+            "outputs": self._targets.state_dict(),
             "nearest": None if self._nearest is None else self._nearest.state_dict(),
             "moments": None if self._moments is None else self._moments.state_dict(),
             "due": self._due,
@@ -399,7 +389,10 @@ class TorchLearner:
     def load_state_dict(self, state: State) -> None:
         """Take over a state of the same module, optimizer and scaling."""
         self.batches = int(state["batches"])
-        self._load_outputs(state.get("outputs"))
+        try:
+            self._aim(load_targets(state["outputs"], self.training.huber))
+        except CheckpointError as error:
+            raise CheckpointError(f"outputs.{error}") from None
         parts: list[tuple[str, Stateful]] = [
             ("scaler", self._scaler),
             ("network", self._net),
@@ -430,14 +423,13 @@ class TorchLearner:
             nothing = np.empty(0, np.float32)
             return Scored(incoming, np.empty(0, np.int64), nothing, nothing)
         if incoming.withheld is not None and not self._net.built:
-            return step_around(rehearsal, self._step, self._blindly)
+            return step_around(rehearsal, self._step, unknown)
         if not self._net.built:
             if incoming.held_out:  # such rows must not decide what the module looks like
-                return scored(incoming, self._blindly(incoming))
+                return unknown(incoming).scored(incoming)
             self._build(incoming)
         self._check_shape(incoming.x)
-        if incoming.target is not None or self._outputs is not None:
-            self._check_target(incoming)
+        self._targets.check(incoming)
         if self._quiet and self.threads in (None, torch.get_num_threads()):
             return self._work(rehearsal)
         with self._ambience():
@@ -445,11 +437,13 @@ class TorchLearner:
 
     def _build(self, rows: Batch) -> None:
         """Make a module for such rows, and at the first time what predicts beside it."""
-        first, target = not self._net.built, rows.target
-        if target is None:
-            self._net.build(rows.x.shape[1:], max(1, int(rows.y.max(initial=-1)) + 1))
-        else:
-            self._build_outputs(rows.x.shape[1:], target)
+        first = not self._net.built
+        if first:
+            self._aim(targets_of(rows, self.training.huber))
+            self._check_classless()
+        self._net.build(rows.x.shape[1:], self._targets.count_outputs(rows))
+        if self._targets.width is not None:
+            self._net.know_all(self._targets.width)
         if first and self._moments is not None:
             with self._random():
                 self._moments.build(math.prod(rows.x.shape[1:]))
@@ -461,11 +455,11 @@ class TorchLearner:
         if incoming.withheld is not None and incoming.withheld.all():
             self._trainer.boost.passed(len(incoming))
             told = self._tell_apart(incoming, rehearsal.memory)
-            return scored(incoming, self._score(incoming, self._combine(incoming.x, told)[0]))
+            return self._score(incoming, self._combine(incoming.x, told)[0]).scored(incoming)
         if not incoming.held_out:
             return self._learn(rehearsal)
         with self._refreshed(rehearsal.memory):
-            return scored(incoming, self._score(incoming, self._predict(incoming.x)))
+            return self._score(incoming, self._predict(incoming.x)).scored(incoming)
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
@@ -475,14 +469,13 @@ class TorchLearner:
         scores = self._score(incoming, self._predict(incoming.x))
         if not incoming.held_out:
             learnable = incoming.learnable()
-            if self._outputs is not None:
-                self._outputs.meet(learnable)
+            self._targets.update(learnable)
             if len(learnable):
                 self._scaler.update(learnable.x)
             self._due += len(incoming)
             self._trainer.boost.passed(len(incoming))
             self.batches += 1
-        return scored(incoming, scores)
+        return scores.scored(incoming)
 
     def _learn(self, rehearsal: Rehearsal) -> Scored:
         whole, trainer = rehearsal.incoming, self._trainer
@@ -517,7 +510,7 @@ class TorchLearner:
         self._count_in(incoming, _of_learned(said, whole.withheld))
         trainer.boost.passed(len(whole))
         self.batches += 1
-        return scored(whole, scores, replayed, skipped, throttled)
+        return scores.scored(whole, replayed, skipped, throttled)
 
     def _forward(
         self, rehearsal: Rehearsal, whole: Batch, top: int
@@ -560,8 +553,7 @@ class TorchLearner:
     def _meet(self, incoming: Batch) -> None:
         """Make room for classes that are new, or take targets into their scale."""
         self._net.meet(incoming.y)
-        if self._outputs is not None:
-            self._outputs.meet(incoming)
+        self._targets.update(incoming)
 
     def _count_in(self, incoming: Batch, said: _Opinions | None) -> None:
         """Take a batch, and what was said of it, into what predicts beside the head."""
@@ -683,11 +675,7 @@ class TorchLearner:
             net.module.eval()
         n = len(lesson)
         logits = self._masked(net.module(self._staging.x[:n].to(self.device)))
-        if self._outputs is None or lesson.target is None:
-            loss = cross_entropy(logits, self._staging.y[:n].to(self.device))
-        else:
-            target = self._outputs.stage(lesson.target).to(self.device)
-            loss = self._outputs.losses(logits, target).mean()
+        loss = self._targets.mean_loss(logits, lesson)
         named = {name: p for name, p in net.module.named_parameters() if p.requires_grad}
         slopes = torch.autograd.grad(
             loss, list(named.values()), allow_unused=True, materialize_grads=True
@@ -698,41 +686,18 @@ class TorchLearner:
             for (name, parameter), slope in zip(named.items(), slopes, strict=True)
         }
 
-    def _score(self, batch: Batch, masked: torch.Tensor) -> Said:
-        if self._outputs is not None:
-            return self._outputs.score(batch, masked)
-        return score(batch.y, masked) if self._net.known.any() else score_blindly(batch.y)
+    def _score(self, batch: Batch, masked: torch.Tensor) -> Predictions:
+        if not self._net.known.any():
+            return self._targets.unknown(batch)
+        return self._targets.predict(masked, batch)
 
-    def _blindly(self, batch: Batch) -> Said:
-        """Score a batch while there is no module."""
-        return score_blindly(batch.y) if batch.target is None else say_nothing(batch, batch.target)
+    def _aim(self, targets: Targets) -> None:
+        self._targets = self._trainer.targets = targets
 
-    def _build_outputs(self, feature_shape: tuple[int, ...], target: NDArray[Any]) -> None:
-        """Make a module whose outputs are no classes."""
-        if self._outputs is None:
-            self._check_classless(target)
-            self._aim(Outputs(target, self.training.huber))
-        self._net.build(feature_shape, target.shape[1])
-        self._net.know_all(target.shape[1])
-
-    def _aim(self, outputs: Outputs | None) -> None:
-        self._outputs = self._trainer.outputs = outputs
-
-    def _load_outputs(self, state: State | None) -> None:
-        if state is None:
-            self._aim(None)
-            return
-        kind = np.float64 if state["objective"] == "numbers" else np.bool_
-        outputs = Outputs(np.empty((0, int(state["width"])), kind), self.training.huber)
-        try:
-            outputs.load_state_dict(state)
-        except CheckpointError as error:
-            raise CheckpointError(f"outputs.{error}") from None
-        self._aim(outputs)
-
-    def _check_classless(self, target: NDArray[Any]) -> None:
+    def _check_classless(self) -> None:
         """Refuse settings that are of classes."""
-        what = objective_of(target)
+        if self._targets.objective == "classes":
+            return
         settings = {
             "method: ncm": self._nearest is not None,
             "method: er-slda": self._moments is not None,
@@ -741,18 +706,10 @@ class TorchLearner:
         }
         for name, given in settings.items():
             if given:
-                raise ConfigError(f"learner.{name}: is of classes, and rows have {what} instead")
-
-    def _check_target(self, batch: Batch) -> None:
-        """See to it that rows ask for what is learned; unlabelled ones need not say."""
-        outputs, target = self._outputs, batch.target
-        got = "classes[]" if target is None else f"{objective_of(target)}[{target.shape[1]}]"
-        mine = "classes[]" if outputs is None else f"{outputs.objective}[{outputs.width}]"
-        if got != mine and (target is not None or batch.y.max() >= 0):
-            raise ValueError(
-                f"target: this learner has learned {mine} from the first row on, got rows with "
-                f"{got}: give a row whose target is not known one of NaN, or y = -1 beside it"
-            )
+                raise ConfigError(
+                    f"learner.{name}: is of classes, and rows have {self._targets.objective} "
+                    "instead"
+                )
 
     def _masked(self, logits: torch.Tensor) -> torch.Tensor:
         mask = self._net.mask

@@ -22,7 +22,7 @@ from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.network import Network, describe_tensor
 from streamreplay.learners.neural.schedules import Schedule, Scheduler, set_rate
-from streamreplay.learners.outputs import Outputs
+from streamreplay.learners.neural.targets import Classes, Targets
 from streamreplay.learners.staging import Staging
 from streamreplay.state import State
 
@@ -139,8 +139,8 @@ class Trainer:
             )
         self.boost = Boost()
         """What the learning rate is multiplied with beside the schedule."""
-        self.outputs: Outputs | None = None
-        """What outputs stand for, where they are no classes."""
+        self.targets: Targets = Classes()
+        """What the network's outputs stand for."""
         self._rows = 0  # labelled rows learned from
         self._latest = np.empty(0, np.int64)  # [width], the number of each class's latest row
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
@@ -242,7 +242,8 @@ class Trainer:
         augment = self._training.augment
         if augment is not None:
             first = 0 if self._training.augment_incoming else n
-            x = self._augment(augment, x, first, self._alike(rehearsal, rows, end))
+            y = self.targets.marks(staging.y[:end], _targets(rehearsal, rows))
+            x = self._augment(augment, x, first, y)
         fast = net.fast(x)
         logits: torch.Tensor = net.module(x) if fast is None else fast.forward(x)
         return logits
@@ -322,14 +323,6 @@ class Trainer:
 
     # -- one pass --------------------------------------------------------------------------------
 
-    def _alike(self, rehearsal: Rehearsal, rows: NDArray[np.int64], end: int) -> torch.Tensor:
-        """Return what rows have in common that may be mixed: their label, or all their targets."""
-        y = self._staging.y[:end]
-        if self.outputs is None:
-            return y
-        target = self._targets(self.outputs, rehearsal, rows).cpu()
-        return torch.cat([target, y[:, None].to(target.dtype)], 1)
-
     def _augment(
         self, augment: Augmentation, x: torch.Tensor, first: int, y: torch.Tensor
     ) -> torch.Tensor:
@@ -361,8 +354,7 @@ class Trainer:
         if training.class_weight is not None:
             of_class = self._weigh(y)
             step.weight = of_class if step.weight is None else step.weight * of_class
-        if self.outputs is not None:
-            step.aim(self._targets(self.outputs, rehearsal, rows), self.outputs.losses)
+        self.targets.aim(step, _targets(rehearsal, rows))
         stored = rehearsal.memory.notes
         if stored and self._method.notes is not None:
             step.notes = {
@@ -474,15 +466,6 @@ class Trainer:
         recent[self._present[self._present >= 0]] = True
         return torch.from_numpy(recent).to(self._net.device)
 
-    def _targets(
-        self, outputs: Outputs, rehearsal: Rehearsal, rows: NDArray[np.int64]
-    ) -> torch.Tensor:
-        parts = [rehearsal.incoming.target]
-        if len(rows) and rehearsal.memory.target is not None:
-            parts.append(rehearsal.memory.target[rows])
-        target = np.concatenate([part for part in parts if part is not None])
-        return outputs.stage(target).to(self._net.device)
-
     def _weigh_rows(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor | None:
         """Return what the stream says that rows count, [n + k]; 1 where it says nothing."""
         given = [rehearsal.incoming.weight]
@@ -524,6 +507,15 @@ class Trainer:
     def _finite_gradients(self, references: Sequence[torch.Tensor]) -> bool:
         gradients = [p.grad for p in self._net.parameters if p.grad is not None]
         return all(bool(torch.isfinite(each).all()) for each in (*gradients, *references))
+
+
+def _targets(rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+    """Return the targets of incoming rows and some rows of memory; None for classes."""
+    parts = [rehearsal.incoming.target]
+    if len(rows) and rehearsal.memory.target is not None:
+        parts.append(rehearsal.memory.target[rows])
+    given = [part for part in parts if part is not None]
+    return np.concatenate(given) if given else None
 
 
 def _given(name: str, saved: object, live: object) -> bool:

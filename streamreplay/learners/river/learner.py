@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -18,12 +19,18 @@ from streamreplay.batch import (
     objective_of,
 )
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.learners.outputs import Said, say_nothing, scored
+from streamreplay.learners.predictions import (
+    LOSS_LIMIT,
+    Predictions,
+    unknown,
+    unknown_classes,
+    unknown_labels,
+    unknown_numbers,
+)
 from streamreplay.learners.river.classifiers import Answer, RiverModel
 from streamreplay.learners.river.parts import FeatureName, LabelName, Row, as_rows, import_base
 from streamreplay.learners.river.pickles import dump, load
 from streamreplay.learners.river.targets import RiverTargets
-from streamreplay.learners.scores import LOSS_LIMIT, score_blindly
 from streamreplay.learners.withheld import step_around
 from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.state import State, expect
@@ -154,7 +161,7 @@ class RiverLearner:
         if isinstance(model, RiverTargets):
             if model.objective == "numbers":
                 raise ValueError("numbers have no probabilities: see predict")
-            return self._now(Batch.from_arrays(x))[1]
+            return self._now(Batch.from_arrays(x)).probability
         if not self._known:
             raise ValueError("there are no classes to predict before the first label has arrived")
         found = np.zeros((len(x), max(self._known) + 1), np.float32)
@@ -171,7 +178,7 @@ class RiverLearner:
         ValueError
             Rows have another shape than those learned from.
         """
-        return self._now(Batch.from_arrays(x))[0]
+        return self._now(Batch.from_arrays(x)).prediction
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -181,7 +188,7 @@ class RiverLearner:
         ValueError
             Rows have another shape than those learned from.
         """
-        return self._now(batch)[2]
+        return self._now(batch).loss
 
     def state_dict(self) -> State:
         """Return the model as a pickle, what wrote it, the names of features, the classes known.
@@ -249,18 +256,18 @@ class RiverLearner:
         if incoming.withheld is not None:
             return step_around(rehearsal, self._step, self._now)
         if not len(incoming) or (incoming.held_out and self._names is None):
-            return scored(incoming, self._blindly(incoming))  # such rows decide nothing
+            return self._blindly(incoming).scored(incoming)  # such rows decide nothing
         self._check_target(incoming)
         rows = self._rows(incoming.x)
         scores = self._score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
-            return scored(incoming, scores)
+            return scores.scored(incoming)
         self._pickled = None
         rows = [rows[i] for i in labelled.tolist()]
         replayed = self._learn(rows, incoming.take(labelled), rehearsal)
         self.batches += 1
-        return scored(incoming, scores, replayed)
+        return scores.scored(incoming, replayed)
 
     def _learn(self, rows: list[Row], incoming: Batch, rehearsal: Rehearsal) -> int:
         """Take the training passes; return memory rows learned from."""
@@ -328,24 +335,25 @@ class RiverLearner:
             model.name(names[: top + 1])
         self._known.update(labels.tolist())
 
-    def _blindly(self, batch: Batch) -> Said:
+    def _blindly(self, batch: Batch) -> Predictions:
         """Score a batch before anything was learned."""
         model = self._model
         if not isinstance(model, RiverTargets):
-            return score_blindly(batch.y)
+            return unknown_classes(batch.y)
+        if batch.target is not None:
+            return unknown(batch)
         width = len(model.names) or 1
-        kind = np.float64 if model.objective == "numbers" else np.bool_
-        return say_nothing(
-            batch, np.empty((0, width), kind) if batch.target is None else batch.target
-        )
+        if model.objective == "numbers":
+            return unknown_numbers(batch.y, width)
+        return unknown_labels(batch.y, width)
 
-    def _now(self, batch: Batch) -> Said:
+    def _now(self, batch: Batch) -> Predictions:
         """Score a batch without a trace: before the first rows it decides no names."""
         if self._names is None:
             return self._blindly(batch)
         return self._score(batch, self._rows(batch.x))
 
-    def _score(self, batch: Batch, rows: list[Row]) -> Said:
+    def _score(self, batch: Batch, rows: list[Row]) -> Predictions:
         """Score rows by River's answers: the loss of a class is cut to [0, `LOSS_LIMIT`]."""
         model = self._model
         if isinstance(model, RiverTargets):
@@ -353,9 +361,10 @@ class RiverLearner:
                 return self._blindly(batch)
             with self._context:
                 return model.score(batch, rows)
-        prediction, probability, loss, square_sum = score_blindly(batch.y)
+        scores = unknown_classes(batch.y)
         if not self._known:
-            return prediction, probability, loss, square_sum
+            return scores
+        square_sum = np.zeros(len(batch), np.float32)
         for i, (label, (says, guess)) in enumerate(
             zip(batch.y.tolist(), self._ask(model, rows), strict=True)
         ):
@@ -363,13 +372,13 @@ class RiverLearner:
                 known = self._known & says.keys()
                 guess = min(known, key=lambda c: (-says[c], c), default=-1)  # noqa: PLW2901
             if guess >= 0:
-                prediction[i], probability[i] = guess, says.get(guess, 0.0)
+                scores.prediction[i], scores.probability[i] = guess, says.get(guess, 0.0)
             if label in self._known:
                 p = says.get(label, 0.0)
-                loss[i] = 0.0 if p >= 1 else -np.log(p) if p > 0 else LOSS_LIMIT
+                scores.loss[i] = 0.0 if p >= 1 else -np.log(p) if p > 0 else LOSS_LIMIT
             square_sum[i] = sum(p * p for p in says.values())
-        np.minimum(loss, np.float32(LOSS_LIMIT), out=loss)
-        return prediction, probability, loss, square_sum
+        np.minimum(scores.loss, np.float32(LOSS_LIMIT), out=scores.loss)
+        return replace(scores, square_sum=square_sum)
 
     def _ask(self, model: RiverModel, rows: list[Row]) -> list[Answer]:
         with self._context:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Objective
 from streamreplay.errors import ConfigError
-from streamreplay.learners.outputs import Said, label_losses, squared_errors
+from streamreplay.learners.predictions import Predictions, label_losses, squared_errors
 from streamreplay.learners.river.parts import (
     LabelName,
     Row,
@@ -82,14 +82,15 @@ class RiverTargets:
         if len(self.names) != width:
             raise ValueError(f"label_names: has {len(self.names)} names, rows have {width} targets")
 
-    def score(self, batch: Batch, rows: Sequence[Row]) -> Said:
+    def score(self, batch: Batch, rows: Sequence[Row]) -> Predictions:
         """Predict rows, one after the other, and say how far off that is."""
         if self.objective == "numbers":
             said = self._ask_numbers(rows)
             nothing = np.full(len(rows), np.nan, np.float32)
-            return said, nothing, squared_errors(batch, said), None
+            return Predictions(said, nothing, squared_errors(batch, said))
         present, probability = self._ask_labels(rows)
-        return present, probability, label_losses(batch, np.nan_to_num(probability, nan=0.5)), None
+        loss = label_losses(batch, np.nan_to_num(probability, nan=0.5))
+        return Predictions(present, probability, loss)
 
     def teach(
         self,

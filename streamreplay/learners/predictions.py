@@ -1,0 +1,121 @@
+"""What a learner predicts of rows, and how far off each prediction is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, Scored, objective_of
+
+__all__ = [
+    "LOSS_LIMIT",
+    "Predictions",
+    "label_losses",
+    "squared_errors",
+    "unknown",
+    "unknown_classes",
+    "unknown_labels",
+    "unknown_numbers",
+]
+
+LOSS_LIMIT = -math.log(1e-7)
+"""The largest loss of a row, in nats; also the loss of a class that the model has not met."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """The predictions of n rows, as a `Scored` holds them.
+
+    Attributes
+    ----------
+    prediction : int64[n] or float64[n, d] or bool[n, d]
+    probability : float32[n] or float32[n, d]
+    loss : float32[n]
+    square_sum : float32[n] or None
+    """
+
+    prediction: NDArray[Any]  # int64 [n] | float64 [n, d] | bool [n, d]
+    probability: NDArray[np.float32]  # [n] | [n, d]
+    loss: NDArray[np.float32]  # [n]
+    square_sum: NDArray[np.float32] | None = None  # [n]
+
+    def scored(
+        self, incoming: Batch, replayed: int = 0, skipped: int = 0, throttled: int = 0
+    ) -> Scored:
+        """Return the record of a batch with these predictions and the counts of its step."""
+        return Scored(
+            incoming,
+            self.prediction,
+            self.probability,
+            self.loss,
+            replayed,
+            skipped,
+            throttled,
+            self.square_sum,
+        )
+
+
+def unknown(batch: Batch) -> Predictions:
+    """Return the predictions of a learner that has learned nothing yet.
+
+    Their shape is that of the batch's own targets.
+    """
+    if batch.target is None:
+        return unknown_classes(batch.y)
+    width = batch.target.shape[1]
+    if objective_of(batch.target) == "labels":
+        return unknown_labels(batch.y, width)
+    return unknown_numbers(batch.y, width)
+
+
+def unknown_classes(y: NDArray[np.int64]) -> Predictions:
+    """Return the predictions of rows while no class is known: -1, with the largest loss."""
+    nothing = np.full(len(y), np.nan, np.float32)
+    return Predictions(np.full(len(y), -1), nothing, _largest_loss(y), np.zeros(len(y), np.float32))
+
+
+def unknown_numbers(y: NDArray[np.int64], width: int) -> Predictions:
+    """Return the predictions of rows while no number is known: NaN."""
+    nothing = np.full(len(y), np.nan, np.float32)
+    return Predictions(np.full((len(y), width), np.nan), nothing, nothing)
+
+
+def unknown_labels(y: NDArray[np.int64], width: int) -> Predictions:
+    """Return the predictions of rows while no label is known: none of them, the largest loss."""
+    shape = (len(y), width)
+    nothing = np.full(shape, np.nan, np.float32)
+    return Predictions(np.zeros(shape, np.bool_), nothing, _largest_loss(y))
+
+
+def squared_errors(batch: Batch, prediction: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean squared error of each row's d numbers: float32[n], NaN where unlabelled."""
+    if batch.target is None:
+        return np.full(len(batch), np.nan, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = ((prediction - batch.target) ** 2).mean(axis=1)
+        loss: NDArray[np.float32] = np.where(batch.y < 0, np.nan, mean).astype(np.float32)
+    return loss
+
+
+def label_losses(batch: Batch, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean negative log-likelihood of each row's d labels, in nats: float32[n].
+
+    That of one label is at most `LOSS_LIMIT`. Unlabelled rows have NaN.
+    """
+    if batch.target is None:
+        return np.full(len(batch), np.nan, np.float32)
+    p = probability.astype(np.float64)
+    right = np.where(batch.target, p, 1 - p)
+    nats = -np.log(np.maximum(right, np.exp(-LOSS_LIMIT))).mean(axis=1)
+    loss: NDArray[np.float32] = np.where(batch.y < 0, np.nan, nats).astype(np.float32)
+    return loss
+
+
+def _largest_loss(y: NDArray[np.int64]) -> NDArray[np.float32]:
+    loss: NDArray[np.float32] = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
+    return loss
