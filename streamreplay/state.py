@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, ClassVar, Protocol, TypeAlias, final, runtime_checkable
+from typing import Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from streamreplay.randomness import load_rng_state, rng_state
 
 __all__ = [
     "ARRAY",
+    "CREATED",
     "GENERATOR",
     "GROWN",
     "PART",
@@ -61,7 +62,9 @@ class Stateful(Protocol):
 class Declared(Protocol):
     """An object whose state is a list of its attributes."""
 
-    STATE: ClassVar[Fields]
+    @property
+    def STATE(self) -> Fields:  # noqa: N802 - a constant of its class
+        """Return the fields to save."""
 
 
 @final
@@ -269,8 +272,16 @@ def _load_part(name: str, live: Stateful | Declared | None, saved: Any) -> objec
     return live
 
 
-def _save_all(live: Mapping[str, Stateful | Declared]) -> State:
-    return {name: save_state(each) for name, each in live.items()}
+def _save_all(live: Mapping[Any, Stateful | Declared]) -> dict[Any, State]:
+    return {key: save_state(each) for key, each in live.items()}
+
+
+def _load_created(name: str, live: Any, saved: Any) -> object:
+    live.clear()
+    for key, state in saved.items():
+        with within(f"{name}.{key}"):
+            load_state(live[key], state)
+    return live
 
 
 def _load_all(name: str, live: Mapping[str, Stateful | Declared], saved: Any) -> object:
@@ -298,3 +309,6 @@ PART = Kind(_save_part, _load_part)
 
 PARTS = Kind(_save_all, _load_all)
 """A mapping of names to objects with state; the names must be the same."""
+
+CREATED = Kind(_save_all, _load_created)
+"""A defaultdict of ids to objects with state: it creates those that were saved, and no others."""

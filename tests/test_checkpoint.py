@@ -253,10 +253,10 @@ def test_a_newer_format_is_not_fallen_back_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_checkpoint(tmp_path, {}, position=10)
-    monkeypatch.setattr("streamreplay.checkpoint.folder._VERSION", 4)
+    monkeypatch.setattr("streamreplay.checkpoint.folder._VERSION", 5)
     save_checkpoint(tmp_path, {}, position=20)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="format version 4, this streamreplay") as error:
+    with pytest.raises(CheckpointError, match="format version 5, this streamreplay") as error:
         latest_checkpoint(tmp_path)
     assert not isinstance(error.value, CorruptCheckpointError)
 

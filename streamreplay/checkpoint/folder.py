@@ -46,7 +46,7 @@ __all__ = [
 
 Manifest: TypeAlias = dict[str, Any]
 
-_VERSION = 3
+_VERSION = 4
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 _FILES = (_ARRAYS, _STATE)
 _NAME = re.compile(r"ckpt-(\d{12,})(\.old)?")

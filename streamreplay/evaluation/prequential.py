@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored, objective_of
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.scores import Retention
-from streamreplay.evaluation.retention.stability import load_scores, save_scores
-from streamreplay.evaluation.river_metrics import LabelNames, NamedMetrics, describe
-from streamreplay.evaluation.scores.classes import Scores
-from streamreplay.evaluation.scores.labels import LabelScores
-from streamreplay.evaluation.scores.numbers import NumberScores
-from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import PendingScores
-from streamreplay.state import State, expect
+from streamreplay.evaluation.retention.stability import SCORES
+from streamreplay.evaluation.river_metrics import LabelNames, describe
+from streamreplay.evaluation.running_scores import RunningScores, no_predictions
+from streamreplay.state import PART, PARTS, SETTING, Fields, State
 
 __all__ = ["Prequential"]
-
-_BLOCK = 4096  # most rows kept pending; part of the log's digits, as sums are taken by block
 
 
 class Prequential:
@@ -95,6 +87,21 @@ class Prequential:
     [(2, 0.5), (3, 0.6666666666666666)]
     """
 
+    STATE = Fields(
+        report_every=SETTING,
+        window=SETTING,
+        fading=SETTING,
+        metric_settings=SETTING,
+        _ended=int,
+        _experience=int | None,
+        _replayed=int,
+        _skipped=int,
+        _withheld=int,
+        _entry=SCORES,
+        _running=PART,
+        _retentions=PARTS,
+    )
+
     def __init__(
         self,
         *,
@@ -115,9 +122,6 @@ class Prequential:
             raise ValueError(f"by must be some of {', '.join(GROUP_COLUMNS)}, got {by!r}")
         self.report_every, self.window, self.fading = report_every, window, fading
         self.by = tuple(by)
-        self._block = min(report_every, _BLOCK)
-        self._limit = self._block  # pending rows at which the next fold falls due
-        self._folded = 0  # rows of the stream that are no longer pending
         self._ended = 0  # position of the last record that closed an experience
         self._experience: int | None = None  # of the last row
         self._replayed = 0
@@ -125,6 +129,8 @@ class Prequential:
         self._withheld = 0
         self._entry: dict[int, float] = {}  # by experience: accuracy on its first batch
         self._metrics, self._label_names = describe(metrics), label_names
+        self.metric_settings = [each.settings for each in self._metrics]
+        """How each of the metrics was made."""
         self._begin(np.empty(0, np.int64))
 
     def __call__(self, stream: Iterable[Scored]) -> Iterator[Report]:
@@ -141,7 +147,7 @@ class Prequential:
     @property
     def position(self) -> int:
         """Rows of the stream so far."""
-        return self._folded + self._pending.rows
+        return self._running.position
 
     @property
     def R(  # noqa: N802 - the papers' name
@@ -160,81 +166,41 @@ class Prequential:
 
     def summary(self) -> dict[str, Any]:
         """Return the prequential record as of now, without writing it to the log."""
-        scores, named = copy.deepcopy(self._scores), copy.deepcopy(self._named)
-        self._fold_pending(scores, named)
-        return self._record(scores, named)
+        return self._record(self._running.preview(self.by, self._experience or 0), end=False)
 
     def state_dict(self) -> State:
-        """Return settings, scores and the pending rows as they are."""
-        return {
-            **self._settings(),
-            **({} if self._objective == "classes" else self._kind()),
-            "folded": self._folded,
-            "ended": self._ended,
-            "experience": self._experience,
-            "replayed": self._replayed,
-            "skipped": self._skipped,
-            "pending": self._pending.state_dict(),
-            "scores": self._scores.state_dict(),
-            "withheld": self._withheld,
-            "entry": save_scores(self._entry),
-            "retention": {name: each.state_dict() for name, each in self._retentions.items()},
-            **({} if self._named is None else {"metrics": self._named.state_dict()}),
-        }
+        """Return settings, scores, and the rows that are not part of the scores yet."""
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state.
+        """Load a state.
 
         Raises
         ------
         CheckpointError
-            It is of another window, fading factor, ``report_every``, or of other metrics.
+            It is of another window, fading factor or ``report_every``, or of other metrics.
         """
-        for name, live in self._settings().items():
-            expect(name, state.get(name), live)
-        kind = {"objective": state.get("objective", "classes"), "outputs": state.get("outputs", 0)}
-        if kind != self._kind():
-            self._begin(_nothing(kind["objective"], int(kind["outputs"])))
-        self._folded, self._ended = int(state["folded"]), int(state["ended"])
-        self._experience = None if state["experience"] is None else int(state["experience"])
-        self._replayed, self._skipped = int(state["replayed"]), int(state["skipped"])
-        self._pending.load_state_dict(state["pending"])
-        self._scores.load_state_dict(state["scores"])
-        self._withheld, self._entry = int(state["withheld"]), load_scores(state["entry"])
-        for name, each in self._retentions.items():
-            each.load_state_dict(state["retention"][name])
-        if self._named is not None:
-            self._named.load_state_dict(state["metrics"])
-        self._set_limit()
+        running = state.get("running", {})
+        kind = running.get("objective", "classes"), running.get("outputs", 1)
+        if kind != (self._running.objective, self._running.outputs):
+            self._begin(no_predictions(*kind))
+        self.STATE.load(self, state)
 
     def _begin(self, prediction: NDArray[Any]) -> None:
         """Start to score predictions of one kind."""
-        self._objective = objective_of(prediction)
-        self._one = prediction.shape[1:]
-        outputs = math.prod(self._one)
-        self._pending = PendingScores(self._block, prediction)
-        self._scores: Scores | NumberScores | LabelScores
-        if self._objective == "classes":
-            self._scores = Scores(self.window, self.fading, self._block)
-        elif self._objective == "numbers":
-            self._scores = NumberScores(self.window, self.fading, self._block, outputs)
-        else:
-            self._scores = LabelScores(self.window, self.fading, self._block, outputs)
-        # in the order of their records
-        self._retentions: dict[Sample, Retention] = {
-            "probe": Retention("probe", self._objective, outputs),
-            "test": Retention("test", self._objective, outputs),
+        self._running = RunningScores(
+            prediction,
+            report_every=self.report_every,
+            window=self.window,
+            fading=self.fading,
+            metrics=self._metrics,
+            label_names=self._label_names,
+        )
+        objective, outputs = self._running.objective, self._running.outputs
+        self._retentions: dict[Sample, Retention] = {  # in the order of their records
+            "probe": Retention("probe", objective, outputs),
+            "test": Retention("test", objective, outputs),
         }
-        self._named: NamedMetrics | None = None
-        if self._metrics:
-            self._named = NamedMetrics(
-                self._metrics,
-                self._objective,
-                window=self.window,
-                fading=Fading(self.fading, self._block),
-                outputs=max(outputs, 1),
-                label_names=self._label_names,
-            )
 
     @property
     def _open(self) -> bool:
@@ -242,26 +208,16 @@ class Prequential:
         return any(each.open for each in self._retentions.values())
 
     def _check_kind(self, scored: Scored) -> None:
-        """See to it that a batch's predictions are of the kind that is scored."""
-        if scored.prediction.shape[1:] == self._one and scored.objective == self._objective:
+        """Start again if a batch's predictions are of another kind; raise if there were rows."""
+        shape, objective = self._running.shape, self._running.objective
+        if scored.prediction.shape[1:] == shape and scored.objective == objective:
             return
         if self.position or self._open:
             raise ValueError(
-                f"predictions are of {self._objective}{list(self._one)} so far, got "
+                f"predictions are of {objective}{list(shape)} so far, got "
                 f"{scored.objective}{list(scored.prediction.shape[1:])}"
             )
         self._begin(scored.prediction)
-
-    def _kind(self) -> State:
-        return {"objective": self._objective, "outputs": math.prod(self._one) if self._one else 0}
-
-    def _settings(self) -> State:
-        return {
-            "report_every": self.report_every,
-            "window": self.window,
-            "fading": self.fading,
-            "metric_settings": [each.settings for each in self._metrics],
-        }
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:
         """Take in an incoming batch; the first lines are all that most batches cost."""
@@ -273,7 +229,7 @@ class Prequential:
         if experience != batch.experience.item(n - 1):
             last = batch.experience.item(n - 1)
             raise ValueError(f"a batch must not span two experiences, got {experience} and {last}")
-        if scored.prediction.ndim != 1 or self._one:
+        if scored.prediction.ndim != 1 or self._running.shape:
             self._check_kind(scored)
         due: tuple[dict[str, Any], ...] = ()
         if experience != self._experience or self._open:
@@ -282,16 +238,14 @@ class Prequential:
             self._withheld += int(np.count_nonzero(batch.withheld))
         self._replayed += scored.replayed
         self._skipped += scored.skipped
-        end = self._pending.rows + n
-        if end < self._limit:
-            self._pending.append(scored, end)
+        if self._running.append(scored, n):
             return due
         return (*due, *self._fill(scored, n))
 
     def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
         """Return what falls due between the last batch and one of an experience."""
-        if self._named is not None and not self.position:
-            self._named.check()
+        if self._running.named is not None and not self.position:
+            self._running.named.check()
         changed = self._experience is not None and experience != self._experience
         due = self._finish(end=changed)
         if experience != self._experience:
@@ -321,15 +275,13 @@ class Prequential:
 
     def _close(self, retention: Retention, *, end: bool) -> dict[str, Any]:
         """Return the record of a round."""
-        # Not folded for it: a round may come between any two batches, a fold may not.
-        fresh = set(self._pending.columns().y.tolist())
-        scores, probe = self._scores, retention.sample == "probe"
-        known = scores.groups["class"] if isinstance(scores, Scores) else ()
+        # The block is not folded here: a round may come between any two batches, a fold may not.
+        seen, probe = self._running.classes_seen(), retention.sample == "probe"
         record = retention.close(
             self.position,
             self._experience,
             end=end,
-            seen=lambda y: y in known or y in fresh,
+            seen=seen.__contains__,
             entry=self._entry if probe else None,
         )
         return {**record, "withheld": self._withheld} if probe else record
@@ -338,63 +290,25 @@ class Prequential:
         """Append a batch that reaches the next fold, or several."""
         start = 0
         while start < n:
-            stop = min(n, start + self._limit - self._pending.rows)
-            self._pending.append_part(scored, start, stop)
-            start = stop
+            start = self._running.append_from(scored, start)
             if self.position % self.report_every == 0:
                 yield self._write(end=False)
-            elif self._pending.rows == self._limit:
-                self._fold()
-
-    def _fold(self) -> None:
-        self._fold_pending(self._scores, self._named)
-        self._folded += self._pending.rows
-        self._pending.rows = 0
-        self._set_limit()
-
-    def _fold_pending(
-        self, scores: Scores | NumberScores | LabelScores, named: NamedMetrics | None
-    ) -> None:
-        """Take the pending rows into scores: one's own, or a copy of them."""
-        rows, experience = self._pending.columns(), self._experience or 0
-        scores.fold(rows, experience)
-        if named is not None:
-            named.fold(rows.labelled(), experience)
-
-    def _set_limit(self) -> None:
-        # Depends on row counts and experience ends alone: any cut of the stream folds alike.
-        to_record = self.report_every - self._folded % self.report_every
-        self._limit = min(len(self._pending.y), to_record)
+            elif self._running.full:
+                self._running.fold(self._experience or 0)
 
     def _write(self, *, end: bool) -> dict[str, Any]:
-        self._fold()
-        record = self._record(self._scores, self._named, end=end)
-        self._scores.mark()
+        self._running.fold(self._experience or 0)
+        record = self._record(self._running.record(self.by), end=end)
+        self._running.scores.mark()
         return record
 
-    def _record(
-        self,
-        scores: Scores | NumberScores | LabelScores,
-        named: NamedMetrics | None,
-        *,
-        end: bool = False,
-    ) -> dict[str, Any]:
-        found = scores.record(self.by)
-        if named is not None:
-            named.add_to(found)
+    def _record(self, scores: Mapping[str, Any], *, end: bool) -> dict[str, Any]:
         return {
             "kind": "prequential",
             "position": self.position,
             "experience": self._experience,
             "experience_end": end,
-            **found,
+            **scores,
             "replayed": self._replayed,
             "skipped": self._skipped,
         }
-
-
-def _nothing(objective: str, outputs: int) -> NDArray[Any]:
-    """Return no predictions of a kind."""
-    if objective == "classes":
-        return np.empty(0, np.int64)
-    return np.empty((0, outputs), np.float64 if objective == "numbers" else np.bool_)

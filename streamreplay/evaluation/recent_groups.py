@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["KEPT", "MOST", "drop_oldest", "touch"]
+from streamreplay.batch import GroupBy
+from streamreplay.state import PART, Kind, State, within
+
+__all__ = ["KEPT", "MOST", "RecentGroups", "drop_oldest"]
 
 MOST = 200
 """Tasks, and experiences, that are scored by themselves: a log line has to have an end."""
@@ -16,23 +19,53 @@ KEPT = 10_000
 T = TypeVar("T")
 
 
-def touch(kept: dict[int, T], group: int, make: Callable[[], T]) -> T:
-    """Return what is kept of a group that has rows now: of a new one nothing yet.
+class RecentGroups(Generic[T]):
+    """One value for each of the last `MOST` tasks and experiences that had rows.
 
-    The mapping is in order of the groups' last rows, and keeps the last `MOST`.
+    Parameters
+    ----------
+    make : callable
+        Returns the value of a new group.
+    kind : Kind
+        How a value is saved.
 
     Examples
     --------
-    >>> kept = {group: [group] for group in range(MOST)}
-    >>> touch(kept, 0, list), touch(kept, MOST, list)
-    ([0], [])
-    >>> min(kept), list(kept)[-2:]
-    (0, [0, 200])
+    >>> groups = RecentGroups(list)
+    >>> groups.touch("task", 7).append("row")
+    >>> groups.get("task", 7), groups.get("task", 8)
+    (['row'], None)
     """
-    found = kept.pop(group) if group in kept else make()
-    kept[group] = found
-    drop_oldest(kept)
-    return found
+
+    def __init__(self, make: Callable[[], T], kind: Kind = PART) -> None:
+        self._make, self._kind = make, kind
+        self.kept: dict[GroupBy, dict[int, T]] = {"task": {}, "experience": {}}
+
+    def touch(self, by: GroupBy, group: int) -> T:
+        """Return the value of a group that has rows now; drop the group without rows longest."""
+        groups = self.kept[by]
+        found = groups[group] = groups.pop(group) if group in groups else self._make()
+        drop_oldest(groups)
+        return found
+
+    def get(self, by: GroupBy, group: int) -> T | None:
+        """Return the value of a group; None where none is kept."""
+        return self.kept[by].get(group)
+
+    def state_dict(self) -> State:
+        """Return the values, in order of the groups' last rows."""
+        return {
+            by: {group: self._kind.save(each) for group, each in groups.items()}
+            for by, groups in self.kept.items()
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Load values of the same kind."""
+        for by, groups in self.kept.items():
+            groups.clear()
+            for group, saved in state[by].items():
+                with within(by):
+                    groups[group] = self._kind.load(str(group), self._make(), saved)
 
 
 def drop_oldest(kept: dict[int, T], most: int = MOST) -> list[T]:

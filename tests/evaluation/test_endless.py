@@ -20,6 +20,7 @@ from streamreplay.evaluation.recent_groups import MOST
 from streamreplay.evaluation.retention.scores import Retention
 from streamreplay.evaluation.sums import tally
 from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.state import save_state
 
 Record = dict[str, Any]
 
@@ -117,12 +118,12 @@ def test_scores_are_of_the_last_groups_at_any_cut() -> None:
 def test_no_more_groups_are_kept_than_are_listed() -> None:
     live = evaluator()
     list(live(stream(50)))
-    found = live.state_dict()["metrics"]["families"]
+    found = live.state_dict()["running"]["named"]["families"]
     assert set(found) == {"matrix", "mean", "rows"}
-    for name in ("matrix", "mean"):
-        assert [len(groups) for groups in found[name]["groups"].values()] == [MOST, MOST]
-    rows: Any = live._named
-    assert [len(groups) for groups in rows._families["rows"]._groups.values()] == [MOST, MOST]
+    for family in (found["matrix"], found["mean"]["sums"]):
+        assert [len(groups) for groups in family["groups"].values()] == [MOST, MOST]
+    rows: Any = live._running.named
+    assert [len(groups) for groups in rows._families["rows"]._groups.kept.values()] == [MOST, MOST]
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.bool_])
@@ -197,7 +198,7 @@ def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatc
         retention.add(Scored(batch, np.where(np.arange(len(rows)) % 3, 0, 1), zeros, zeros), 60 * i)
         record = retention.close(60 * i, i, end=True, seen=lambda _: True)
         assert (record["forgetting"] is None) == (i == 0)
-    state = retention.state_dict()
+    state = save_state(retention)
     assert state["ended"]["ids"].tolist() == state["best"]["ids"].tolist() == [5, 6, 7, 8]
     assert state["stability"]["worst"]["ids"].tolist() == [7]
 
@@ -216,4 +217,4 @@ def test_the_matrix_has_the_last_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, of, values = retention.matrix
     assert rows.tolist() == list(range(5, MOST + 5))
     assert (of.tolist(), values.shape) == (columns.tolist(), (MOST, MOST + 20))
-    assert len(retention.state_dict()["ahead"]["ids"]) == 4
+    assert len(save_state(retention)["ahead"]["ids"]) == 4

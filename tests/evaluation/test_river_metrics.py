@@ -573,7 +573,7 @@ class TestRefused:
     def test_a_state_of_another_river(self) -> None:
         evaluator = Prequential(metrics=[metrics.RollingROCAUC()])
         state = evaluator.state_dict()
-        state["metrics"]["families"]["rows"]["versions"]["river"] = "0.1"
+        state["running"]["named"]["families"]["rows"]["versions"]["river"] = "0.1"
         with pytest.raises(CheckpointError, match=r"river: saved with 0\.1"):
             evaluator.load_state_dict(state)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch, Scored
 from streamreplay.evaluation.retention.scores import Retention
 from streamreplay.evaluation.retention.stability import AccuracyCurve, Stability
+from streamreplay.state import load_state, save_state
 from tests.evaluation.test_retention import MATRIX, answers, records, replay
 
 Round = tuple[int, int, dict[int, float], bool]  # position, experience, scores, end
@@ -86,7 +87,7 @@ def test_what_old_knowledge_goes_through(stretches: Any, random: Any, sign: int)
     for place, (at, experience, scores, end) in enumerate(rounds):
         if place % 3 == 2:  # as a resumed run goes on
             fresh = Stability(sign)
-            fresh.load_state_dict(stability.state_dict())
+            load_state(fresh, save_state(stability))
             stability = fresh
         got.append(stability.look(at, experience, scores, end=end))
     for (worst, gap), (want, wanted) in zip(got, reference(rounds, sign), strict=True):
@@ -155,8 +156,8 @@ def test_a_stream_of_many_experiences_keeps_the_last_rows_of_the_matrix() -> Non
     earlier = np.arange(n - 1)
     assert forgetting[-1] == pytest.approx(np.mean(earlier % 2 != (n - 1) % 2))
     again = Retention("test")
-    again.load_state_dict(retention.state_dict())
-    assert again.state_dict()["ended"]["ids"].tolist() == list(range(n))
+    load_state(again, save_state(retention))
+    assert save_state(again)["ended"]["ids"].tolist() == list(range(n))
 
 
 def test_few_rows_of_a_probe_are_not_compared() -> None:

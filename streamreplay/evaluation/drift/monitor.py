@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple, final
 
 from streamreplay.batch import Report, Scored
-from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.errors import ConfigError
 from streamreplay.evaluation.drift.detector import Detector, DetectorState, Level, Record
 from streamreplay.evaluation.drift.signals import MOST, Names, Signals
-from streamreplay.state import State, expect
+from streamreplay.state import Fields, State, expect, within
 
 __all__ = ["DriftMonitor"]
 
@@ -64,6 +64,8 @@ class DriftMonitor:
     drift 1024 ['tell']
     """
 
+    _COUNTS = Fields(_position=int, _known=set, drifts=int, warnings=int)
+
     def __init__(
         self,
         detectors: Sequence[Detector],
@@ -104,7 +106,7 @@ class DriftMonitor:
         return [each for each in self.detectors if self._signals.is_unheard_of(each.on)]
 
     def state_dict(self) -> State:
-        """Return every detector as it is, with what it looks at."""
+        """Return counts, and the state of every detector by the name of its monitor."""
         monitors = {
             each.name: {
                 "detector": type(each.detector).__name__,
@@ -116,16 +118,10 @@ class DriftMonitor:
             }
             for place, each in enumerate(self.detectors)
         }
-        counts = {"drifts": self.drifts, "warnings": self.warnings}
-        return {
-            "position": self._position,
-            "known": sorted(self._known),
-            **counts,
-            "monitors": monitors,
-        }
+        return {**self._COUNTS.save(self), "monitors": monitors}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same detectors.
+        """Load a state of the same detectors.
 
         Raises
         ------
@@ -134,12 +130,9 @@ class DriftMonitor:
         """
         expect("monitors", list(state["monitors"]), [each.name for each in self.detectors])
         for place, each in enumerate(self.detectors):
-            try:
+            with within(each.name):
                 self._load(place, state["monitors"][each.name])
-            except CheckpointError as error:
-                raise CheckpointError(f"{each.name}.{error}") from None
-        self._position, self._known = int(state["position"]), set(state["known"])
-        self.drifts, self.warnings = int(state["drifts"]), int(state["warnings"])
+        self._COUNTS.load(self, state)
 
     def _load(self, place: int, state: State) -> None:
         pattern = self.detectors[place]
@@ -149,8 +142,7 @@ class DriftMonitor:
         for saved in state["watches"]:
             watch = watches[saved["on"]] = DetectorState(pattern)
             watch.load_state_dict(saved)
-        self._watches[place] = watches
-        self._quiet[place] = {level: int(until) for level, until in state["quiet"].items()}
+        self._watches[place], self._quiet[place] = watches, dict(state["quiet"])
 
     def _look(self, scored: Scored) -> list[Record]:
         """Return the records of a batch, having done what they set off."""

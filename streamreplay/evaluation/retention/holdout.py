@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, describe_array, same_kind
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.round_stage import RoundStage
-from streamreplay.state import State, expect
+from streamreplay.state import SETTING, Fields
 
 __all__ = ["UNSEEN", "Holdout"]
 
@@ -61,6 +61,8 @@ class Holdout(RoundStage):
     [(None, [0]), ('test', [0, 1]), (None, [1]), ('test', [0, 1])]
     """
 
+    STATE = Fields(rows=SETTING, every=SETTING) | RoundStage.STATE
+
     def __init__(
         self,
         test: Batch,
@@ -81,25 +83,10 @@ class Holdout(RoundStage):
         self._test = replace(test.numbered(0), held_out="test")
         self._names, self._find = names, find
 
-    def state_dict(self) -> State:
-        """Return what decides when the next round is due."""
-        return {
-            "rows": len(self._test),
-            "every": self.every,
-            **self._save(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state.
-
-        Raises
-        ------
-        CheckpointError
-            It is of a test set with another number of rows, or of another ``every``.
-        """
-        expect("rows", state["rows"], len(self._test))
-        expect("every", state["every"], self.every)
-        self._load(state)
+    @property
+    def rows(self) -> int:
+        """Rows of the test set."""
+        return len(self._test)
 
     def _due(self, experience: int) -> bool:
         if experience != self._experience:

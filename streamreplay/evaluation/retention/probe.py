@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
-from streamreplay.evaluation.retention.round_stage import RoundStage
-from streamreplay.state import State, expect
+from streamreplay.evaluation.retention.round_stage import BATCH, RoundStage
+from streamreplay.state import GROWN, SETTING, Fields, State
 
 __all__ = ["Probe"]
 
@@ -73,6 +73,23 @@ class Probe(RoundStage):
     [('stream', 8), ('probe', 9), ('stream', 8)]
     """
 
+    STATE = (
+        Fields(
+            share=SETTING,
+            max_size=SETTING,
+            by=SETTING,
+            every=SETTING,
+            budget=SETTING,
+            seed=SETTING,
+            _sample=BATCH,
+            _keys=GROWN,
+            _quota=int,
+            _looked=int,
+            _boundary=int,
+        )
+        | RoundStage.STATE
+    )
+
     def __init__(
         self,
         share: float = 0.02,
@@ -120,39 +137,20 @@ class Probe(RoundStage):
         return self._sample
 
     def state_dict(self) -> State:
-        """Return the sample and what decides when the next round is due."""
+        """Return settings, the sample, and what decides when the next round is due."""
         self._cut()
-        return {
-            **self._settings(),
-            "sample": None if self._sample is None else self._sample.columns(),
-            "keys": self._keys.view(np.int64),
-            "quota": self._quota,
-            "looked": self._looked,
-            "boundary": self._boundary,
-            **self._save(),
-        }
+        return super().state_dict()
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state.
+        """Load a state.
 
         Raises
         ------
         CheckpointError
             It is of other settings.
         """
-        for name, live in self._settings().items():
-            expect(name, state[name], live)
-        sample = state["sample"]
-        self._sample = None if sample is None else Batch(**sample, held_out="probe")
-        self._keys = np.array(state["keys"], np.int64).view(np.uint64)
+        super().load_state_dict(state)
         self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
-        self._quota = int(state["quota"])
-        self._looked, self._boundary = int(state["looked"]), int(state["boundary"])
-        self._load(state)
-
-    def _settings(self) -> dict[str, Any]:
-        names = ("share", "max_size", "by", "every", "budget", "seed")
-        return {name: getattr(self, name) for name in names}
 
     def _take_in(self, batch: Batch) -> Batch:
         if batch.experience.item(0) != self._experience:

@@ -6,9 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from streamreplay.batch import Batch
-from streamreplay.state import State
+from streamreplay.state import Fields, Kind, State
 
-__all__ = ["RoundStage"]
+__all__ = ["BATCH", "RoundStage"]
+
+BATCH = Kind(
+    lambda batch: None if batch is None else {**batch.columns(), "held_out": batch.held_out},
+    lambda _name, _live, saved: None if saved is None else Batch(**saved),
+)
+"""The kind of a field that is a batch or None."""
 
 
 class RoundStage(ABC):
@@ -22,6 +28,15 @@ class RoundStage(ABC):
     chunk : int
         Most rows of the sample in one batch.
     """
+
+    STATE = Fields(
+        _position=int,
+        _tested=int,
+        _spent=int,
+        _unfinished=bool,
+        _experience=int | None,
+        _waiting=BATCH,
+    )
 
     def __init__(self, chunk: int) -> None:
         if chunk < 1:
@@ -45,6 +60,20 @@ class RoundStage(ABC):
             yield from self._pass_on()
         if self._unfinished or self._position > self._tested:
             yield from self._round()
+
+    def state_dict(self) -> State:
+        """Return settings, and what decides when the next round is due."""
+        return self.STATE.save(self)
+
+    def load_state_dict(self, state: State) -> None:
+        """Load a state.
+
+        Raises
+        ------
+        CheckpointError
+            It is of other settings, or of another sample.
+        """
+        self.STATE.load(self, state)
 
     @abstractmethod
     def _due(self, experience: int) -> bool:
@@ -86,22 +115,3 @@ class RoundStage(ABC):
             self._spent += len(sample)
         self._unfinished = False
         self._tested = self._position
-
-    def _save(self) -> State:
-        """Return what decides when the next round is due."""
-        return {
-            "position": self._position,
-            "tested": self._tested,
-            "spent": self._spent,
-            "unfinished": self._unfinished,
-            "experience": self._experience,
-            "waiting": None if self._waiting is None else self._waiting.columns(),
-        }
-
-    def _load(self, state: State) -> None:
-        """Take over what `_save` returned."""
-        self._position, self._tested = int(state["position"]), int(state["tested"])
-        self._spent, self._unfinished = int(state["spent"]), bool(state["unfinished"])
-        self._experience = None if state["experience"] is None else int(state["experience"])
-        waiting = state["waiting"]
-        self._waiting = None if waiting is None else Batch(**waiting)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from streamreplay.evaluation.scores.numbers import is_number
 from streamreplay.evaluation.sums.confusion import Confusion
 from streamreplay.evaluation.sums.errors import ErrorSums
 from streamreplay.evaluation.sums.tally import Tally
-from streamreplay.state import State
+from streamreplay.state import CREATED, PART, Fields
 
 __all__ = ["Round", "age_limits", "make_round"]
 
@@ -53,15 +54,15 @@ class Round(Protocol):
     def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
         """Return what goes to the end of a record."""
 
-    def state_dict(self) -> State:
-        """Return the round."""
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a round."""
+    @property
+    def STATE(self) -> Fields:  # noqa: N802 - a constant of its class
+        """The fields to save."""
 
 
 class ClassRound:
     """Rows and hits by class and by experience."""
+
+    STATE = Fields(classes=PART, _experiences=PART, _ages=PART)
 
     name, sign = "accuracy", 1
 
@@ -112,28 +113,16 @@ class ClassRound:
             **({"by_age": ages} if ages else {}),
         }
 
-    def state_dict(self) -> State:
-        """Return the round."""
-        return {
-            "classes": self.classes.state_dict(),
-            "experiences": self._experiences.state_dict(),
-            "ages": self._ages.state_dict(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a round."""
-        self.classes.load_state_dict(state["classes"])
-        self._experiences.load_state_dict(state["experiences"])
-        self._ages.load_state_dict(state["ages"])
-
 
 class _SumsRound:
     """What numbers and labels share: sums of one kind, over all rows and by experience."""
 
+    STATE = Fields(_experiences=CREATED, _ages=CREATED, _all=PART)
+
     def __init__(self, name: str, sign: int, make: Callable[[], Any]) -> None:
         self.name, self.sign, self._make = name, sign, make
-        self._experiences: dict[int, Any] = {}
-        self._ages: dict[int, Any] = {}
+        self._experiences: defaultdict[int, Any] = defaultdict(make)
+        self._ages: defaultdict[int, Any] = defaultdict(make)
         self._all = make()
 
     @property
@@ -160,8 +149,7 @@ class _SumsRound:
         for sums, ids in groups:
             for j in np.unique(ids[known]).tolist():
                 rows = known & (ids == j)
-                each = sums.setdefault(j, self._make())
-                _add(each, batch.target[rows], scored.prediction[rows])
+                _add(sums[j], batch.target[rows], scored.prediction[rows])
 
     def by_experience(self, least: int = 1) -> dict[int, float]:
         """Return the score of each experience of so many rows."""
@@ -185,23 +173,6 @@ class _SumsRound:
             if sums or name == "by_experience"
         }
 
-    def state_dict(self) -> State:
-        """Return the round."""
-        return {
-            "experiences": _save(self._experiences),
-            "ages": _save(self._ages),
-            "all": self._all.state_dict(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a round."""
-        self.clear()
-        for sums, saved in ((self._experiences, state["experiences"]), (self._ages, state["ages"])):
-            for j, each in zip(np.asarray(saved["ids"]).tolist(), saved["sums"], strict=True):
-                sums[j] = self._make()
-                sums[j].load_state_dict(each)
-        self._all.load_state_dict(state["all"])
-
 
 def make_round(objective: Objective, outputs: int) -> Round:
     """Return a round for what is predicted: classes, or so many numbers or labels."""
@@ -222,13 +193,6 @@ def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     limits: NDArray[np.int64] = _LIMITS[np.searchsorted(_LIMITS, ages)]
     return limits
-
-
-def _save(sums: Mapping[int, ErrorSums | Confusion]) -> State:
-    return {
-        "ids": np.array(list(sums), np.int64),
-        "sums": [each.state_dict() for each in sums.values()],
-    }
 
 
 def _add(sums: ErrorSums | Confusion, target: Any, prediction: Any) -> None:

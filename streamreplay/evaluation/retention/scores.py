@@ -12,18 +12,34 @@ from numpy.typing import NDArray
 from streamreplay.batch import Objective, Sample, Scored
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.rounds import make_round
-from streamreplay.evaluation.retention.stability import (
-    AccuracyCurve,
-    Stability,
-    load_scores,
-    save_scores,
-)
+from streamreplay.evaluation.retention.stability import SCORES, AccuracyCurve, Stability
 from streamreplay.evaluation.sums.errors import mean_of
-from streamreplay.state import State
+from streamreplay.state import PART, Fields, Kind, State
 
 __all__ = ["Retention"]
 
 _LEAST = 20  # rows of a class or experience in a probe before it is compared: few rows are luck
+
+
+def _save_matrix(matrix: Mapping[int, Mapping[int, float]]) -> State:
+    columns = sorted({j for row in matrix.values() for j in row})
+    values = [[row.get(j, nan) for j in columns] for row in matrix.values()]
+    return {
+        "rows": np.array(list(matrix), np.int64),
+        "columns": np.array(columns, np.int64),
+        "values": np.array(values, np.float64).reshape(len(values), len(columns)),
+    }
+
+
+def _load_matrix(_name: str, _live: object, saved: State) -> dict[int, dict[int, float]]:
+    rows, columns, values = (saved[name].tolist() for name in ("rows", "columns", "values"))
+    return {
+        i: {j: value for j, value in zip(columns, row, strict=True) if not isnan(value)}
+        for i, row in zip(rows, values, strict=True)
+    }
+
+
+_MATRIX = Kind(_save_matrix, _load_matrix)
 
 
 class Retention:
@@ -43,6 +59,19 @@ class Retention:
     outputs : int
         How many numbers or labels.
     """
+
+    STATE = Fields(
+        _round=PART,
+        _row=int,
+        _probed=int,
+        _matrix=_MATRIX,
+        _ended=SCORES,
+        _best=SCORES,
+        _class_best=SCORES,
+        _ahead=SCORES,
+        _stability=PART,
+        _curve=PART,
+    )
 
     def __init__(
         self, sample: Sample = "test", objective: Objective = "classes", outputs: int = 1
@@ -68,13 +97,8 @@ class Retention:
     @property
     def matrix(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """R: experience ids int64[i] in order of first end, test ids int64[j], float64[i, j]."""
-        columns = sorted({j for row in self._matrix.values() for j in row})
-        values = [[row.get(j, np.nan) for j in columns] for row in self._matrix.values()]
-        return (
-            np.array(list(self._matrix), np.int64),
-            np.array(columns, np.int64),
-            np.array(values, np.float64).reshape(len(values), len(columns)),
-        )
+        found = _save_matrix(self._matrix)
+        return found["rows"], found["columns"], found["values"]
 
     def add(self, scored: Scored, position: int) -> None:
         """Tally some held-out rows, at so many rows of the stream.
@@ -144,40 +168,6 @@ class Retention:
             **({"probed": self._probed} if self.sample == "probe" else {}),
             **details,
         }
-
-    def state_dict(self) -> State:
-        """Return the open round, R, and what later rounds are compared with."""
-        rows, columns, values = self.matrix
-        return {
-            "round": self._round.state_dict(),
-            "row": self._row,
-            "probed": self._probed,
-            "matrix": {"rows": rows, "columns": columns, "values": values},
-            "ended": save_scores(self._ended),
-            "best": save_scores(self._best),
-            "class_best": save_scores(self._class_best),
-            "ahead": save_scores(self._ahead),
-            "stability": self._stability.state_dict(),
-            "curve": self._curve.state_dict(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self._round.load_state_dict(state["round"])
-        self._row, self._probed = int(state["row"]), int(state["probed"])
-        rows, columns, values = (
-            np.asarray(state["matrix"][name]).tolist() for name in ("rows", "columns", "values")
-        )
-        self._matrix = {
-            i: {j: value for j, value in zip(columns, row, strict=True) if not isnan(value)}
-            for i, row in zip(rows, values, strict=True)
-        }
-        self._ended = load_scores(state["ended"])
-        self._best = load_scores(state["best"])
-        self._class_best = load_scores(state["class_best"])
-        self._ahead = load_scores(state["ahead"])
-        self._stability.load_state_dict(state["stability"])
-        self._curve.load_state_dict(state["curve"])
 
     def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
         sign = self._round.sign

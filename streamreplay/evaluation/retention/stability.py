@@ -8,9 +8,24 @@ from typing import Any
 import numpy as np
 
 from streamreplay.evaluation.sums.errors import mean_of
-from streamreplay.state import State
+from streamreplay.state import Fields, Kind, State
 
-__all__ = ["AccuracyCurve", "Stability", "load_scores", "save_scores"]
+__all__ = ["SCORES", "AccuracyCurve", "Stability"]
+
+
+def _save_scores(scores: Mapping[int, float]) -> State:
+    return {
+        "ids": np.array(list(scores), np.int64),
+        "values": np.array(list(scores.values()), np.float64),
+    }
+
+
+def _load_scores(_name: str, _live: object, saved: State) -> dict[int, float]:
+    return dict(zip(saved["ids"].tolist(), saved["values"].tolist(), strict=True))
+
+
+SCORES = Kind(_save_scores, _load_scores)
+"""The kind of a field that has scores by id."""
 
 
 class Stability:
@@ -38,6 +53,14 @@ class Stability:
     >>> worst, gap
     (0.4, {'since': 1000, 'before': 0.9, 'depth': 0.5, 'recovered_after': 500})
     """
+
+    STATE = Fields(
+        _since=int | None,
+        _before=SCORES,
+        _worst=SCORES,
+        _lowest=float | None,
+        _recovered=int | None,
+    )
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
@@ -93,22 +116,6 @@ class Stability:
         # of the one that ended, the lowest is looked for from here on
         self._worst = {j: self._worst[j] for j in self._before if j in self._worst and j != ended}
 
-    def state_dict(self) -> State:
-        """Return what is compared with."""
-        return {
-            "since": self._since,
-            "before": save_scores(self._before),
-            "worst": save_scores(self._worst),
-            "lowest": self._lowest,
-            "recovered": self._recovered,
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self._since, self._recovered = state["since"], state["recovered"]
-        self._before, self._worst = load_scores(state["before"]), load_scores(state["worst"])
-        self._lowest = state["lowest"]
-
 
 class AccuracyCurve:
     """The area under a curve that is given point by point, over its width: its mean so far.
@@ -119,6 +126,8 @@ class AccuracyCurve:
     >>> [curve.add(x, y) for x, y in ((100, 1.0), (200, 0.5), (300, 0.5))]
     [1.0, 0.75, 0.625]
     """
+
+    STATE = Fields(_first=int | None, _last=tuple, _area=float)
 
     def __init__(self) -> None:
         self._first: int | None = None
@@ -134,26 +143,3 @@ class AccuracyCurve:
         self._last = (x, y)
         width = x - self._first
         return self._area / width if width else y
-
-    def state_dict(self) -> State:
-        """Return the area and the last point."""
-        return {"first": self._first, "last": list(self._last), "area": self._area}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self._first, self._area = state["first"], float(state["area"])
-        self._last = (int(state["last"][0]), float(state["last"][1]))
-
-
-def save_scores(scores: Mapping[int, float]) -> State:
-    """Return scores by id as arrays."""
-    return {
-        "ids": np.array(list(scores), np.int64),
-        "values": np.array(list(scores.values()), np.float64),
-    }
-
-
-def load_scores(state: State) -> dict[int, float]:
-    """Return what `save_scores` has saved."""
-    ids, values = np.asarray(state["ids"]).tolist(), np.asarray(state["values"]).tolist()
-    return dict(zip(ids, values, strict=True))

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.recent_groups import touch
+from streamreplay.evaluation.recent_groups import RecentGroups
 from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, figure_of
 from streamreplay.evaluation.river_metrics.inputs import parts_of
 from streamreplay.evaluation.river_metrics.label_pairs import Cells, Joint, counted, pair
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.state import State
+from streamreplay.state import PART, Fields, State
 
 __all__ = ["MatrixMetrics"]
 
@@ -32,6 +32,8 @@ class MatrixMetrics:
         The index of the class that a metric calls positive; None while there is none.
     """
 
+    _FIELDS = Fields(_total=PART, _faded=PART, _window=PART, _groups=PART)
+
     def __init__(
         self,
         named: Sequence[MetricSpec],
@@ -41,7 +43,7 @@ class MatrixMetrics:
     ) -> None:
         self._fading = fading
         self._total, self._faded = Joint(), Joint()
-        self._groups: dict[GroupBy, dict[int, Joint]] = {"task": {}, "experience": {}}
+        self._groups = RecentGroups(Joint, PART)
         self._window = Ring(window, code=np.empty(0, np.int64))  # -1 where nothing was predicted
         self._views = _Views(named, index_of)
 
@@ -60,7 +62,7 @@ class MatrixMetrics:
         self._faded.decay(self._fading.decay(len(codes)))
         self._faded.add_pairs(pairs, faded)
         for by, group, part in parts_of(task, experience):
-            joint = touch(self._groups[by], group, Joint)
+            joint = self._groups.touch(by, group)
             if part is None:
                 joint.add_pairs(pairs, counts)
             else:
@@ -79,32 +81,17 @@ class MatrixMetrics:
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return each metric of all rows of a group; nothing where none is kept."""
-        joint = self._groups[by].get(group)
+        joint = self._groups.get(by, group)
         return {} if joint is None else self._views.of(joint.cells())
 
     def state_dict(self) -> State:
         """Return all counts."""
-        return {
-            "total": self._total.state_dict(),
-            "faded": self._faded.state_dict(),
-            "window": self._window.state_dict(),
-            "groups": {
-                by: {group: joint.state_dict() for group, joint in groups.items()}
-                for by, groups in self._groups.items()
-            },
-        }
+        return self._FIELDS.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same window and fading factor."""
-        self._total.load_state_dict(state["total"])
-        self._faded.load_state_dict(state["faded"])
-        self._window.load_state_dict(state["window"])
+        """Load a state of the same window and fading factor."""
+        self._FIELDS.load(self, state)
         self._views.forget()
-        for by, groups in self._groups.items():
-            groups.clear()
-            for group, saved in state["groups"][by].items():
-                groups[int(group)] = Joint()
-                groups[int(group)].load_state_dict(saved)
 
 
 class _Views:

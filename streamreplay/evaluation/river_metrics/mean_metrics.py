@@ -20,7 +20,7 @@ from streamreplay.evaluation.river_metrics.sums import Sums
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.state import State
+from streamreplay.state import PART, Fields
 
 __all__ = ["MeanMetrics"]
 
@@ -36,6 +36,8 @@ class MeanMetrics:
     outputs : int
         The d.
     """
+
+    STATE = Fields(_sums=PART)
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class MeanMetrics:
         self._sums.window.extend(values=values)
         self._advance(self._sums.total, values)
         for by, group, part in parts_of(rows.task, experience):
-            means = self._sums.of(by, group)
+            means = self._sums.groups.touch(by, group)
             self._advance(means, values if part is None else values[part])
         for place, width in enumerate(self._widths):
             own = values[:, place, :width]
@@ -81,16 +83,8 @@ class MeanMetrics:
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return each metric of all rows of a group; nothing where none is kept."""
-        means = self._sums.groups[by].get(group)
+        means = self._sums.groups.get(by, group)
         return {} if means is None else self._figures(means)
-
-    def state_dict(self) -> State:
-        """Return all rows and means."""
-        return self._sums.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same metrics, window and fading factor."""
-        self._sums.load_state_dict(state)
 
     def _ask(self, place: int, rows: Rows) -> NDArray[np.float64]:
         """Return what a metric makes of each row, [n, d]."""

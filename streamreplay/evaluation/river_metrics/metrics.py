@@ -14,7 +14,7 @@ from streamreplay.evaluation.river_metrics.roc_auc import ThresholdMetric
 from streamreplay.evaluation.river_metrics.row_by_row import RowMetrics
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.state import State
+from streamreplay.state import PARTS, Fields, State
 
 __all__ = ["LabelNames", "NamedMetrics", "class_index"]
 
@@ -43,6 +43,8 @@ class NamedMetrics:
     label_names : sequence of str or int, or callable, optional
         What the metrics' positive class may be called by.
     """
+
+    _FIELDS = Fields(_classes=set, _families=PARTS)
 
     def __init__(
         self,
@@ -141,18 +143,13 @@ class NamedMetrics:
 
     def state_dict(self) -> State:
         """Return the state of each family."""
-        return {
-            "classes": sorted(self._classes),
-            "families": {name: each.state_dict() for name, each in self._families.items()},
-        }
+        return self._FIELDS.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same metrics, window and fading factor."""
-        self._classes = set(state["classes"])
+        """Load a state of the same metrics, window and fading factor."""
+        self._FIELDS.load(self, state)
         for by in _GROUPS:
             self._said[by], self._changed[by] = {}, set()
-        for name, family in self._families.items():
-            family.load_state_dict(state["families"][name])
 
     def _of(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return each metric of all rows of a group."""

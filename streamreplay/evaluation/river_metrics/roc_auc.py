@@ -15,7 +15,7 @@ from streamreplay.evaluation.river_metrics.sums import Sums
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.state import State
+from streamreplay.state import PART, Fields
 
 __all__ = ["ThresholdMetric"]
 
@@ -29,6 +29,8 @@ class ThresholdMetric:
     window, fading, index_of
         As in `MatrixMetrics`.
     """
+
+    STATE = Fields(_sums=PART)
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class ThresholdMetric:
         if not n:
             return
         for by, group, part in parts_of(rows.task[known], experience):
-            table = self._sums.of(by, group)
+            table = self._sums.groups.touch(by, group)
             table += self._counted(place if part is None else place[part])
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
@@ -71,16 +73,8 @@ class ThresholdMetric:
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return the metric of all rows of a group; nothing where none is kept."""
-        table = self._sums.groups[by].get(group)
+        table = self._sums.groups.get(by, group)
         return {} if table is None else {self._named.name: self._figure(table)}
-
-    def state_dict(self) -> State:
-        """Return all counts."""
-        return self._sums.state_dict()
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same thresholds, window and fading factor."""
-        self._sums.load_state_dict(state)
 
     def _counted(
         self, place: NDArray[np.int64], weight: NDArray[np.float64] | None = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.errors import CheckpointError
-from streamreplay.evaluation.recent_groups import touch
+from streamreplay.evaluation.recent_groups import RecentGroups
 from streamreplay.evaluation.river_metrics.catalogue import (
     Figure,
     MetricSpec,
@@ -21,7 +21,7 @@ from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_o
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.safepickle import check_versions, dump, live_versions, load
-from streamreplay.state import State
+from streamreplay.state import State, within
 
 __all__ = ["RowMetrics"]
 
@@ -54,7 +54,7 @@ class RowMetrics:
     ) -> None:
         self._named, self._index_of, self._outputs = named, index_of, outputs
         self._total = self._nothing()
-        self._groups: dict[GroupBy, dict[int, _Metrics]] = {"task": {}, "experience": {}}
+        self._groups = RecentGroups(self._nothing)
         self._window = Ring(window, **_columns(named[0], outputs))
 
     def fold(self, rows: Rows, experience: int) -> None:
@@ -62,7 +62,7 @@ class RowMetrics:
         self._window.extend(**{name: getattr(rows, name) for name in self._window.names})
         self._tell(self._total, rows)
         for by, group, part in parts_of(rows.task, experience):
-            metrics = touch(self._groups[by], group, self._nothing)
+            metrics = self._groups.touch(by, group)
             self._tell(metrics, rows if part is None else rows.take(part))
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
@@ -75,14 +75,14 @@ class RowMetrics:
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return each metric of all rows of a group; nothing where none is kept."""
-        metrics = self._groups[by].get(group)
+        metrics = self._groups.get(by, group)
         return {} if metrics is None else self._figures(metrics)
 
     def state_dict(self) -> State:
         """Return the objects as bytes, and what wrote them."""
         return {
             "versions": live_versions(),
-            "metrics": dump([self._total, self._groups]),
+            "metrics": dump([self._total, self._groups.kept]),
             "window": self._window.state_dict(),
         }
 
@@ -102,8 +102,9 @@ class RowMetrics:
             raise CheckpointError(
                 f"metrics: saved a {type(loaded).__name__}, not totals and groups"
             )
-        self._total, self._groups = loaded
-        self._window.load_state_dict(state["window"])
+        self._total, self._groups.kept = loaded
+        with within("window"):
+            self._window.load_state_dict(state["window"])
 
     def _nothing(self) -> _Metrics:
         return [[] for _ in self._named]

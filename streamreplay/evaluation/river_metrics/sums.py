@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GroupBy
-from streamreplay.evaluation.recent_groups import touch
+from streamreplay.evaluation.recent_groups import RecentGroups
 from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.state import State
+from streamreplay.state import ARRAY, PART, Fields
 
 __all__ = ["Sums"]
 
@@ -24,35 +23,13 @@ class Sums:
         What the last rows were.
     """
 
+    STATE = Fields(total=ARRAY, faded=ARRAY, window=PART, groups=PART)
+
     def __init__(self, empty: NDArray[np.float64], window: Ring) -> None:
         self._empty = empty
         self.total, self.faded, self.window = self.empty(), self.empty(), window
-        self.groups: dict[GroupBy, dict[int, NDArray[np.float64]]] = {"task": {}, "experience": {}}
+        self.groups = RecentGroups(self.empty, ARRAY)
 
     def empty(self) -> NDArray[np.float64]:
         """Return the sums of no rows."""
         return self._empty.copy()
-
-    def of(self, by: GroupBy, group: int) -> NDArray[np.float64]:
-        """Return the sums of a group, to be added to."""
-        return touch(self.groups[by], group, self.empty)
-
-    def state_dict(self) -> State:
-        """Return all sums, and the window."""
-        return {
-            "total": self.total.copy(),
-            "faded": self.faded.copy(),
-            "window": self.window.state_dict(),
-            "groups": {
-                by: {group: sums.copy() for group, sums in groups.items()}
-                for by, groups in self.groups.items()
-            },
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same shape and window."""
-        self.total[:], self.faded[:] = state["total"], state["faded"]
-        self.window.load_state_dict(state["window"])
-        for by, groups in self.groups.items():
-            groups.clear()
-            groups |= {int(group): sums.copy() for group, sums in state["groups"][by].items()}

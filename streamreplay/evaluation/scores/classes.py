@@ -14,10 +14,10 @@ from streamreplay.evaluation.sums.baselines import Majority, NoChange
 from streamreplay.evaluation.sums.calibration import Calibration, brier_scores
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio
-from streamreplay.evaluation.sums.window import Window
 from streamreplay.groups import GroupIndex
-from streamreplay.state import State
+from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["Scores", "one_group"]
 
@@ -38,13 +38,28 @@ class Scores:
         Most rows in one fold.
     """
 
+    STATE = Fields(
+        unlabelled=int,
+        _hits=ARRAY,
+        _loss_sum=float,
+        _loss_rows=int,
+        _faded_hits=float,
+        _faded_rows=float,
+        groups=PARTS,
+        _predicted=PART,
+        _window=PART,
+        _calibration=PART,
+        _no_change=PART,
+        _majority=PART,
+    )
+
     def __init__(self, window: int, fading: float, block: int) -> None:
         self.unlabelled = 0
         self._hits = np.zeros(3, np.int64)  # of the model, of no-change, of majority
         self._loss_sum, self._loss_rows = 0.0, 0
         self._faded_hits, self._faded_rows = 0.0, 0.0
         self._fading = Fading(fading, block)
-        self._window = Window(window, tracks=3)
+        self._window = Ring(window, hits=np.empty((0, 3), np.bool_), loss=np.empty(0))
         self._calibration = Calibration(window)
         self._no_change, self._majority = NoChange(), Majority()
         self.groups: dict[GroupBy, Tally] = {
@@ -69,7 +84,7 @@ class Scores:
         self._hits += np.count_nonzero(hits, axis=1)
         self._fade(hits[0])
         losses = labelled.loss.astype(np.float64)
-        self._window.extend(hits, losses)
+        self._window.extend(hits=hits.T, loss=losses)
         self._add_loss(losses)
         if labelled.probability is not None and labelled.square_sum is not None:
             brier = brier_scores(losses, labelled.square_sum)
@@ -88,7 +103,8 @@ class Scores:
         """Return the scores as of now, as ``docs/log.md`` describes them."""
         rows = self.rows
         model, no_change, majority = self._hits.tolist()
-        recent, hits = self._window.rows, self._window.hits()
+        hits: list[int] = np.count_nonzero(self._window["hits"], axis=0).tolist()
+        recent, losses = len(self._window["hits"]), _finite(self._window["loss"])
         return {
             "rows": rows,
             "unlabelled": self.unlabelled,
@@ -96,7 +112,7 @@ class Scores:
             "accuracy_window": ratio(hits[0], recent),
             "accuracy_fading": ratio(self._faded_hits, self._faded_rows),
             "loss": ratio(self._loss_sum, self._loss_rows),
-            "loss_window": self._window.loss(),
+            "loss_window": ratio(float(losses.sum()), len(losses)),
             "kappa": self._kappa(rows, model),
             # (p0 - p') / (1 - p'), p' being no-change's accuracy, both times rows
             "kappa_temporal": ratio(model - no_change, rows - no_change),
@@ -112,38 +128,6 @@ class Scores:
         for tally in self.groups.values():
             tally.mark()
 
-    def state_dict(self) -> State:
-        """Return all counts and sums."""
-        return {
-            "unlabelled": self.unlabelled,
-            "hits": self._hits.copy(),
-            "loss_sum": self._loss_sum,
-            "loss_rows": self._loss_rows,
-            "faded_hits": self._faded_hits,
-            "faded_rows": self._faded_rows,
-            **{name: part.state_dict() for name, part in self._parts().items()},
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same window and fading factor."""
-        self.unlabelled = int(state["unlabelled"])
-        self._hits[:] = state["hits"]
-        self._loss_sum, self._loss_rows = float(state["loss_sum"]), int(state["loss_rows"])
-        self._faded_hits = float(state["faded_hits"])
-        self._faded_rows = float(state["faded_rows"])
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> dict[str, Tally | Window | Calibration | NoChange | Majority]:
-        return {
-            **{f"by_{name}": tally for name, tally in self.groups.items()},
-            "predicted": self._predicted,
-            "window": self._window,
-            "calibration": self._calibration,
-            "no_change": self._no_change,
-            "majority": self._majority,
-        }
-
     def _fade(self, hits: NDArray[np.bool_]) -> None:
         # S_t = c_t + a S_{t-1} and N_t = 1 + a N_{t-1}, unrolled over the block
         weights, decay = self._fading.weights(len(hits)), self._fading.decay(len(hits))
@@ -151,7 +135,7 @@ class Scores:
         self._faded_rows = self._faded_rows * decay + float(weights.sum())
 
     def _add_loss(self, loss: NDArray[np.float64]) -> None:
-        finite = loss[np.isfinite(loss)]
+        finite = _finite(loss)
         self._loss_sum += float(finite.sum())
         self._loss_rows += len(finite)
 
@@ -167,10 +151,14 @@ class Scores:
 
     def _kappa(self, rows: int, hits: int) -> float | None:
         # (p0 - pe) / (1 - pe), both times rows squared: whole numbers, of any size, until the end
-        by_class = self.groups["class"].state_dict()
-        predicted = self._predicted.rows(by_class["ids"])
-        chance = sum(map(mul, by_class["counts"][:, 0].tolist(), predicted.tolist()))
+        labels = np.array(self.groups["class"].ids, np.int64)
+        true, predicted = self.groups["class"].rows(labels), self._predicted.rows(labels)
+        chance = sum(map(mul, true.tolist(), predicted.tolist()))
         return ratio(rows * hits - chance, rows * rows - chance)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[np.isfinite(values)]
 
 
 def _accuracies(hits: int, rows: int, recent_hits: int, recent: int) -> dict[str, float | None]:

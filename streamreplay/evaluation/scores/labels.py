@@ -15,7 +15,7 @@ from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio, with_others
-from streamreplay.state import State
+from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["LabelScores"]
 
@@ -32,6 +32,17 @@ class LabelScores:
     labels : int
         Labels that a row may have.
     """
+
+    STATE = Fields(
+        unlabelled=int,
+        _last=ARRAY,
+        _loss_sum=float,
+        _loss_rows=int,
+        _counts=PARTS,
+        _faded=PART,
+        _window=PART,
+        groups=PARTS,
+    )
 
     def __init__(self, window: int, fading: float, block: int, labels: int) -> None:
         self.unlabelled = 0
@@ -114,28 +125,3 @@ class LabelScores:
         """Start the recent scores of all groups again."""
         for tally in self.groups.values():
             tally.mark()
-
-    def state_dict(self) -> State:
-        """Return all counts and sums."""
-        return {
-            "unlabelled": self.unlabelled,
-            "last": self._last.copy(),
-            "loss_sum": self._loss_sum,
-            "loss_rows": self._loss_rows,
-            **{name: part.state_dict() for name, part in self._parts().items()},
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same window, fading factor and labels."""
-        self.unlabelled, self._last = int(state["unlabelled"]), np.array(state["last"])
-        self._loss_sum, self._loss_rows = float(state["loss_sum"]), int(state["loss_rows"])
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> dict[str, Confusion | Ring | Tally]:
-        return {
-            **self._counts,
-            "faded": self._faded,
-            "window": self._window,
-            **{f"by_{name}": tally for name, tally in self.groups.items()},
-        }

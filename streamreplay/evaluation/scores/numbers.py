@@ -15,7 +15,7 @@ from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import Rows
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import Tally, by_groups, with_others
-from streamreplay.state import State
+from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["NumberScores", "is_number"]
 
@@ -33,6 +33,19 @@ class NumberScores:
     outputs : int
         Numbers to predict for each row.
     """
+
+    STATE = Fields(
+        unlabelled=int,
+        unpredicted=int,
+        _labelled=int,
+        _last=ARRAY,
+        _total=ARRAY,
+        _model=PART,
+        _faded=PART,
+        _sums=PARTS,
+        _window=PART,
+        groups=PARTS,
+    )
 
     def __init__(self, window: int, fading: float, block: int, outputs: int) -> None:
         self.unlabelled = 0
@@ -131,34 +144,6 @@ class NumberScores:
         """Start the recent scores of all groups again."""
         for tally in self.groups.values():
             tally.mark()
-
-    def state_dict(self) -> State:
-        """Return all counts and sums."""
-        return {
-            "unlabelled": self.unlabelled,
-            "unpredicted": self.unpredicted,
-            "labelled": self._labelled,
-            "last": self._last.copy(),
-            "total": self._total.copy(),
-            **{name: part.state_dict() for name, part in self._parts().items()},
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same window, fading factor and outputs."""
-        self.unlabelled, self.unpredicted = int(state["unlabelled"]), int(state["unpredicted"])
-        self._labelled = int(state["labelled"])
-        self._last, self._total = np.array(state["last"]), np.array(state["total"])
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> dict[str, ErrorSums | Ring | Tally]:
-        return {
-            "model": self._model,
-            "faded": self._faded,
-            **self._sums,
-            "window": self._window,
-            **{f"by_{name}": tally for name, tally in self.groups.items()},
-        }
 
 
 def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:

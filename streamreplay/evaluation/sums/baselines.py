@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.groups import GroupIndex
-from streamreplay.state import State
+from streamreplay.state import Fields
 
 __all__ = ["Majority", "NoChange"]
 
@@ -22,6 +22,8 @@ class NoChange:
     [False, True, False, True]
     """
 
+    STATE = Fields(_last=int)
+
     def __init__(self) -> None:
         self._last = _NO_LABEL
 
@@ -33,14 +35,6 @@ class NoChange:
         self._last = int(y[-1])
         return hits
 
-    def state_dict(self) -> State:
-        """Return the last label."""
-        return {"last": self._last}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self._last = int(state["last"])
-
 
 class Majority:
     """Predicts the most frequent class so far; of equals, the one that got there first.
@@ -51,6 +45,8 @@ class Majority:
     >>> Majority().hits(y, GroupIndex.of(y), np.array([0, 0])).tolist()
     [False, False, False, True, False]
     """
+
+    STATE = Fields(_leader=int, _count=int)
 
     def __init__(self) -> None:
         self._leader = _NO_LABEL
@@ -85,12 +81,3 @@ class Majority:
         np.equal(y[1:], after[:-1], out=hits[1:])
         self._leader, self._count = int(after[-1]), int(most[-1])
         return hits
-
-    def state_dict(self) -> State:
-        """Return the leader and its rows."""
-        return {"leader": self._leader, "count": self._count}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self._leader = int(state["leader"])
-        self._count = int(state["count"])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamreplay.evaluation.sums.ring import Ring
 from streamreplay.evaluation.sums.tally import ratio
-from streamreplay.state import State
+from streamreplay.state import ARRAY, PART, Fields
 
 __all__ = ["Calibration", "brier_scores"]
 
@@ -42,6 +42,8 @@ class Calibration:
     {'brier': 0.75, 'brier_window': 1.0625, 'ece': 0.5, 'ece_window': 0.625}
     """
 
+    STATE = Fields(_bins=ARRAY, _brier_sum=float, _brier_rows=int, _window=PART)
+
     def __init__(self, window: int) -> None:
         self._bins = np.zeros((3, _BINS))  # [(rows, hits, summed probabilities), bin]
         self._brier_sum, self._brier_rows = 0.0, 0
@@ -71,21 +73,6 @@ class Calibration:
             "ece": _error(self._bins),
             "ece_window": _error(_binned(self._window["hit"], self._window["probability"])),
         }
-
-    def state_dict(self) -> State:
-        """Return all sums and the window."""
-        return {
-            "bins": self._bins.copy(),
-            "brier_sum": self._brier_sum,
-            "brier_rows": self._brier_rows,
-            "window": self._window.state_dict(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same window."""
-        self._bins[:] = state["bins"]
-        self._brier_sum, self._brier_rows = float(state["brier_sum"]), int(state["brier_rows"])
-        self._window.load_state_dict(state["window"])
 
 
 def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamreplay.evaluation.sums.errors import mean_of, total_of
 from streamreplay.evaluation.sums.tally import ratio
-from streamreplay.state import State
+from streamreplay.state import ARRAY, Fields
 
 __all__ = ["Confusion"]
 
@@ -32,6 +32,8 @@ class Confusion:
     >>> counts.scores()["exact_match"], counts.scores()["hamming_loss"]
     (0.5, 0.25)
     """
+
+    STATE = Fields(rows=float, _exact=float, _cells=ARRAY)
 
     def __init__(self, labels: int) -> None:
         self.rows = 0.0
@@ -89,12 +91,3 @@ class Confusion:
             }
             for hit, false, missed in self._cells.T.tolist()
         ]
-
-    def state_dict(self) -> State:
-        """Return all sums."""
-        return {"rows": self.rows, "exact": self._exact, "cells": self._cells.copy()}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of as many labels."""
-        self.rows, self._exact = float(state["rows"]), float(state["exact"])
-        self._cells[:] = state["cells"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.state import State
+from streamreplay.state import ARRAY, Fields
 
 __all__ = ["ErrorSums", "mean_of", "total_of"]
 
@@ -36,6 +36,8 @@ class ErrorSums:
     >>> sums.scores()
     {'mae': 0.3333333333333333, 'mse': 0.3333333333333333, 'rmse': 0.5773502691896257, 'r2': 0.5}
     """
+
+    STATE = Fields(rows=float, _absolute=ARRAY, _squared=ARRAY, _mean=ARRAY, _spread=ARRAY)
 
     def __init__(self, outputs: int) -> None:
         self.rows = 0.0  # sum of the weights
@@ -100,22 +102,6 @@ class ErrorSums:
             r2 = 1 - squared / spread if defined else None
             found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})
         return found
-
-    def state_dict(self) -> State:
-        """Return all sums."""
-        return {
-            "rows": self.rows,
-            "absolute": self._absolute.copy(),
-            "squared": self._squared.copy(),
-            "mean": self._mean.copy(),
-            "spread": self._spread.copy(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state of as many outputs."""
-        self.rows = float(state["rows"])
-        self._absolute[:], self._squared[:] = state["absolute"], state["squared"]
-        self._mean[:], self._spread[:] = state["mean"], state["spread"]
 
 
 def mean_of(values: list[Any]) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Scored
-from streamreplay.state import State
+from streamreplay.state import ARRAY, State
 
 __all__ = ["PendingScores", "Rows"]
 
@@ -132,10 +132,10 @@ class PendingScores:
         return {name: column.copy() for name, column in columns.items() if column is not None}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over pending rows."""
+        """Load rows that fit into these columns."""
         self.rows = len(state["y"])
         rows = self.columns()
         for name in rows.__slots__:
             column = getattr(rows, name)
             if column is not None:
-                column[:] = state[name]
+                ARRAY.load(name, column, state[name])

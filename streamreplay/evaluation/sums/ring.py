@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.state import State
+from streamreplay.state import ARRAY, State, expect
 
 __all__ = ["Ring"]
 
@@ -72,7 +72,8 @@ class Ring:
         return {"columns": columns, "rows": self._rows}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same size."""
+        """Load a state of the same size and columns."""
+        expect("columns", list(state["columns"]), list(self._columns))
         self._rows = int(state["rows"])
-        for name in self._columns:
-            self[name][:] = state["columns"][name]
+        for name, saved in state["columns"].items():
+            ARRAY.load(f"columns.{name}", self[name], saved)

@@ -54,6 +54,11 @@ class Tally:
         return id in self._slot
 
     @property
+    def ids(self) -> list[int]:
+        """The ids that had rows."""
+        return list(self._slot)
+
+    @property
     def tells(self) -> bool:
         """Whether there is another id than 0: a stream of one task or experience has only that."""
         return len(self) > 1 or 0 not in self
