@@ -44,7 +44,7 @@ from streamreplay import (
     load_job,
     mlp,
 )
-from streamreplay.batch import Scored
+from streamreplay.records import Scored
 from streamreplay.run.stopwatch import Stopwatch
 
 BATCH = 64

@@ -1,4 +1,4 @@
-from .batch import Batch, Rehearsal, Report, Scored
+from .batch import Batch
 from .branches import Branches
 from .buffers import (
     ClassBalancedBuffer,
@@ -65,7 +65,9 @@ from .loaders import (
     ReplayDataLoader,
     TaskBalancedDataLoader,
 )
+from .memory import Memory
 from .mixing import Mixer
+from .records import Rehearsal, Report, Scored
 from .stage import Pipeline, Source, Stage
 from .state import Stateful
 
@@ -101,6 +103,7 @@ __all__ = [
     "Labels",
     "LateLabels",
     "LossAwareSelectionStrategy",
+    "Memory",
     "Mixer",
     "OnlineSelectionStrategy",
     "ParametricBuffer",

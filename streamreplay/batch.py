@@ -1,31 +1,34 @@
-"""The records that travel between stages: `Batch`, `Rehearsal`, `Scored`, `Report`.
-
-All of them are columnar: one record holds n rows of the stream, never one object a row.
-"""
+"""`Batch`: rows of the stream as columns, never one object a row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreplay.groups import GroupIndex
+from streamreplay.columns import (
+    as_column,
+    as_ids,
+    as_integers,
+    as_rows,
+    as_targets,
+    as_weights,
+    check_targets,
+    describe_array,
+    labels_of_targets,
+    same_kind,
+)
 
 __all__ = [
     "GROUP_COLUMNS",
     "Batch",
     "GroupBy",
     "Objective",
-    "Rehearsal",
-    "Report",
     "Sample",
-    "Scored",
-    "empty_memory",
     "objective_of",
-    "same_kind",
 ]
 
 Rows: TypeAlias = slice | NDArray[np.int64] | NDArray[np.bool_]
@@ -40,8 +43,6 @@ GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
     "experience": "experience",
 }
 """Which column of a `Batch` names a row's group."""
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +140,7 @@ class Batch:
         >>> len(batch), batch.x.dtype.name, batch.t.tolist()
         (2, 'float32', [10, 11])
         """
-        x = _rows_of(x)
+        x = as_rows(x)
         if x.ndim < 2:
             raise ValueError(f"x must be [n, *feature], got shape {x.shape}")
         if x.dtype != np.uint8:
@@ -147,22 +148,22 @@ class Batch:
                 raise TypeError(f"x must be numeric, got {x.dtype}")
             x = x.astype(np.float32, copy=False)
         n = len(x)
-        goals = None if target is None else _targets(target, n)
-        labels = _unlabelled(goals, n) if y is None else _integers("y", y, n)
+        goals = None if target is None else as_targets(target, n)
+        labels = labels_of_targets(goals, n) if y is None else as_integers("y", y, n)
         if n and labels.min() < -1:
             raise ValueError(f"y must be at least -1, got {labels.min()}")
         if goals is not None:
-            _check_targets(goals, labels)
+            check_targets(goals, labels)
         return cls(
             x,
             labels,
             np.arange(start, start + n, dtype=np.int64),
-            _integers("task", task, n),
-            _integers("experience", experience, n),
-            None if id is None else _ids(id, n),
-            None if time is None else _column("time", time, n, np.float64),
+            as_integers("task", task, n),
+            as_integers("experience", experience, n),
+            None if id is None else as_ids(id, n),
+            None if time is None else as_column("time", time, n, np.float64),
             goals,
-            None if weight is None else _weights(weight, n),
+            None if weight is None else as_weights(weight, n),
         )
 
     def __len__(self) -> int:
@@ -286,158 +287,6 @@ class Batch:
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in ("held_out", "notes"))
 
 
-def _ignore(_rows: NDArray[np.int64]) -> None:
-    pass
-
-
-def _ignore_note(_name: str, _values: NDArray[np.float32]) -> None:
-    pass
-
-
-def _no_groups(_by: GroupBy) -> GroupIndex:
-    return GroupIndex.of(np.empty(0, np.int64))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rehearsal:
-    """An incoming batch, beside the memory it may be rehearsed with.
-
-    A buffer fills `memory` with everything stored; a mixer adds which rows of it to rehearse.
-
-    Attributes
-    ----------
-    incoming : Batch
-        New rows: nothing in `memory` is one of them. A learner predicts them all, and learns from
-        ``incoming.learnable()``.
-    memory : Batch
-        Every stored row, as views that hold until the stage is pulled again.
-    group_by : callable
-        ``group_by("class")`` gives the `GroupIndex` of `memory`.
-    rows : int64[steps, k]
-        For each training pass, the rows of `memory` to rehearse. [1, 0] before a mixer.
-    group : int64[steps, k]
-        The group each of `rows` was drawn for; -1 where draws were uniform.
-    count_replays : callable
-        Who decides which rows are rehearsed tells which, int64[...], for the buffer's statistics.
-    note : callable
-        ``note("logits", values)`` has the buffer keep float32[n, ...] beside the incoming rows, as
-        `memory.notes` later.
-    choose : int or None
-        How many of each pass's `rows` a learner is to choose, where they are candidates; None: all
-        of them are to be rehearsed.
-    """
-
-    incoming: Batch
-    memory: Batch
-    group_by: Callable[[GroupBy], GroupIndex] = _no_groups
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
-    group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
-    count_replays: Callable[[NDArray[np.int64]], None] = _ignore
-    note: Callable[[str, NDArray[np.float32]], None] = _ignore_note
-    choose: int | None = None
-
-    def drawn(self, step: int = 0) -> Batch:
-        """Copy the memory rows that pass ``step`` rehearses."""
-        return self.memory.take(self.rows[step])
-
-    def mixed(self, step: int = 0) -> tuple[Batch, NDArray[np.bool_], NDArray[np.int64]]:
-        """Join the rows of pass ``step``, incoming ones first, and tell where each is from.
-
-        Withheld rows are left out: they are not to be learned.
-
-        Returns
-        -------
-        batch : Batch
-        is_memory : bool[n + k]
-            False for incoming rows.
-        group : int64[n + k]
-            The group a memory row was drawn for, -1 where draws were uniform and for incoming rows.
-
-        Raises
-        ------
-        ValueError
-            Incoming and stored rows do not have the same columns.
-        """
-        incoming = self.incoming.learnable()
-        n, k = len(incoming), self.rows.shape[1]
-        return (
-            Batch.concat([incoming, self.drawn(step)]),
-            np.arange(n + k) >= n,
-            np.concatenate([np.full(n, -1), self.group[step]]),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """An incoming batch with what the model said before it learned from it.
-
-    Attributes
-    ----------
-    incoming : Batch
-    prediction : int64[n] or float64[n, d] or bool[n, d]
-        Label index, -1 while no class is known; numbers, NaN while no target is known; or which
-        labels a row has.
-    probability : float32[n] or float32[n, d]
-        Of the predicted class, or of each label; NaN of numbers and while no class is known.
-    loss : float32[n]
-        Negative log-likelihood of the true class in nats (see the learner for how an unseen class
-        is scored); squared error, or the negative log-likelihood of each label's presence, as a
-        mean over the d; NaN where a row has no label.
-    replayed : int
-        Memory rows learned from in this step, over all passes.
-    skipped : int
-        Training passes left out because the loss was not finite.
-    throttled : int
-        Memory rows that were drawn and left out to keep to a replay budget, over all passes.
-    square_sum : float32[n] or None
-        Of classes: the squares of all classes' probabilities, summed, which is what a row's Brier
-        score takes beside ``loss``; NaN in rows, and None in batches, where that is not known.
-    """
-
-    incoming: Batch
-    prediction: NDArray[Any]  # int64 [n] | float64 [n, d] | bool [n, d]
-    probability: NDArray[np.float32]  # [n] | [n, d]
-    loss: NDArray[np.float32]  # [n]
-    replayed: int = 0
-    skipped: int = 0
-    throttled: int = 0
-    square_sum: NDArray[np.float32] | None = None  # [n]
-
-    @property
-    def objective(self) -> Objective:
-        """What was predicted: one of several classes, numbers, or which labels a row has."""
-        return objective_of(self.prediction)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Report:
-    """What a pipeline yields for each incoming batch.
-
-    Attributes
-    ----------
-    scored : Scored or None
-        The predictions of this batch; None in the last report of a stream, which has no rows. Of
-        several learners, those of the first.
-    metrics : tuple of dict
-        The log records that fell due within this batch, in order of position; most reports have
-        none. Keys are documented in ``docs/log.md``.
-    by_learner : mapping of str to Scored
-        The predictions of each of several learners (see `Branches`), by name; else empty.
-    """
-
-    scored: Scored | None
-    metrics: tuple[dict[str, Any], ...] = ()
-    by_learner: Mapping[str, Scored] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return 0 if self.scored is None else len(self.scored.incoming)
-
-
-def empty_memory(like: Batch) -> Batch:
-    """Return a batch of no rows, shaped like another."""
-    return like.take(slice(0, 0))
-
-
 def objective_of(target: NDArray[Any] | None) -> Objective:
     """Tell what a target [n, d] asks to be predicted; without one, or of labels [n], a class.
 
@@ -451,124 +300,7 @@ def objective_of(target: NDArray[Any] | None) -> Objective:
     return "labels" if target.dtype == np.bool_ else "numbers"
 
 
-def same_kind(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    """Tell whether rows of two columns have one type and shape, or both columns are not there."""
-    if one is None or other is None:
-        return one is other
-    return one.dtype == other.dtype and one.shape[1:] == other.shape[1:]
-
-
-def describe_array(array: NDArray[Any]) -> str:
-    """Write an array's type and shape as ``float32[500, 20]``."""
-    return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
-
-
 def _take(x: NDArray[Any], rows: Rows) -> NDArray[Any]:
     if isinstance(rows, np.ndarray) and rows.dtype != np.bool_ and x.flags.c_contiguous:
         return x.take(rows, axis=0)  # several times as fast as x[rows] where rows lie far apart
     return x[rows]
-
-
-def _rows_of(x: ArrayLike) -> NDArray[Any]:
-    try:
-        rows = np.asarray(x)
-    except ValueError:
-        _explain_rows(x)
-        raise
-    if rows.dtype == np.object_ and rows.ndim:
-        _explain_rows(rows)
-    return rows
-
-
-def _explain_rows(rows: Any) -> None:
-    """Raise an error that says why rows make no array of numbers, where that can be told."""
-    first: tuple[int, ...] | None = None
-    for place, row in enumerate(rows):
-        if isinstance(row, Mapping):
-            raise TypeError(
-                f"x: row {place} is a dict: give named fields one order and pass a list of lists, "
-                "e.g. [[row[k] for k in names] for row in rows]"
-            )
-        try:
-            shape = np.shape(row)
-        except ValueError:
-            raise ValueError(
-                f"x: row {place} is ragged in itself: pad, crop or encode it to one shape"
-            ) from None
-        first = shape if first is None else first
-        if shape != first:
-            raise ValueError(
-                f"x: rows differ in shape (row 0 is {list(first)}, row {place} is {list(shape)}): "
-                "pad, crop or encode them to one shape"
-            )
-
-
-def _column(name: str, values: ArrayLike, n: int, dtype: type) -> NDArray[Any]:
-    column: NDArray[Any] = np.asarray(values, dtype)
-    if column.ndim == 0:
-        return np.full(n, column, dtype)
-    if column.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},) as x has {n} rows, got {column.shape}")
-    return column
-
-
-def _integers(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
-    column = np.asarray(values)
-    if column.dtype.kind not in "biu" and column.size:
-        raise TypeError(f"{name} must be integers, got {column.dtype}")
-    return _column(name, column, n, np.int64)
-
-
-def _ids(values: ArrayLike, n: int) -> NDArray[Any]:
-    column = np.asarray(values)
-    if column.dtype.kind not in "iuU" and column.size:
-        raise TypeError(f"id must be integers or strings, got {column.dtype}")
-    if column.shape != (n,):
-        raise ValueError(f"id must have shape ({n},) as x has {n} rows, got {column.shape}")
-    return column if column.dtype.kind == "U" else column.astype(np.int64, copy=False)
-
-
-def _targets(values: ArrayLike, n: int) -> NDArray[Any]:
-    targets = np.asarray(values)
-    if targets.dtype.kind not in "biuf" and targets.size:
-        raise TypeError(f"target must be booleans or numbers, got {targets.dtype}")
-    if targets.ndim == 1:
-        targets = targets[:, None]
-    if targets.ndim != 2 or len(targets) != n or not targets.shape[1]:
-        raise ValueError(
-            f"target must be [n] or [n, d] with n = {n} as x has {n} rows, got {targets.shape}"
-        )
-    return targets if targets.dtype == np.bool_ else targets.astype(np.float64, copy=False)
-
-
-def _unlabelled(target: NDArray[Any] | None, n: int) -> NDArray[np.int64]:
-    if target is None:
-        return np.full(n, -1, np.int64)
-    unknown: NDArray[np.bool_] = np.isnan(target).any(axis=1)
-    return np.where(unknown, np.int64(-1), np.int64(0))
-
-
-def _check_targets(target: NDArray[Any], y: NDArray[np.int64]) -> None:
-    if len(y) and y.max() > 0:
-        raise ValueError(f"y must be 0 (known) or -1 (not known) beside a target, got {y.max()}")
-    wrong = (y == 0) & ~(np.abs(target) <= _LARGEST).all(axis=1)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"target must be finite in float32 where y is 0, row {row} has {target[row].tolist()}"
-        )
-
-
-def _weights(values: ArrayLike, n: int) -> NDArray[np.float32]:
-    column = np.asarray(values)
-    if column.dtype.kind not in "biuf" and column.size:
-        raise TypeError(f"weight must be numbers, got {column.dtype}")
-    with np.errstate(over="ignore"):
-        weights = _column("weight", column, n, np.float32)
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"weight must be finite in float32 and at least 0, row {row} has {weights[row]}"
-        )
-    return weights

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, final
 
-from streamreplay.batch import Batch, Rehearsal, Report
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, StreamReplayError
+from streamreplay.records import Rehearsal, Report
 from streamreplay.stage import Chain, Meter, Stage
 from streamreplay.state import State, expect, load_parts, save_parts
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from streamreplay.batch import Batch, Report
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
+from streamreplay.records import Report
 from streamreplay.state import State, Stateful, load_parts, save_parts
 
 __all__ = [

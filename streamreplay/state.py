@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 
-from streamreplay.batch import describe_array
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError
 from streamreplay.randomness import load_rng_state, rng_state
 

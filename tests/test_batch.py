@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamreplay.batch import (
-    GROUP_COLUMNS,
-    Batch,
-    Rehearsal,
-    Report,
-    Scored,
-    describe_array,
-    empty_memory,
-    objective_of,
-)
+from streamreplay.batch import GROUP_COLUMNS, Batch, objective_of
+from streamreplay.columns import describe_array
+from streamreplay.memory import FixedMemory, empty_memory
+from streamreplay.records import Rehearsal, Report, Scored
 
 
 def full(n: int = 4, start: int = 0, **columns: Any) -> Batch:
@@ -231,7 +225,7 @@ def test_numbered() -> None:
 
 def test_empty_memory_has_the_shape() -> None:
     like = full()
-    empty = empty_memory(like)
+    empty = empty_memory(like).stored
     assert len(empty) == 0
     for name, column in empty.columns().items():
         assert column.dtype == getattr(like, name).dtype
@@ -240,9 +234,11 @@ def test_empty_memory_has_the_shape() -> None:
 
 def test_rehearsal() -> None:
     memory = full(6)
-    bare = Rehearsal(full(2), memory)
+    bare = Rehearsal(full(2), FixedMemory(memory))
     assert len(bare.drawn()) == 0
-    assert len(bare.group_by("class")) == 0
+    index = bare.memory.groups("class")
+    assert index.ids.tolist() == sorted(set(memory.y.tolist()))
+    assert index.counts.sum() == 6
     mixed = dataclasses.replace(bare, rows=np.array([[5, 0, 0], [1, 2, 3]]))
     assert mixed.drawn().t.tolist() == [5, 0, 0]
     assert mixed.drawn(1).t.tolist() == [1, 2, 3]

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.batch import Batch, Rehearsal, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.branches import Branches
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError, DivergenceError
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Pipeline
 from streamreplay.state import State
 

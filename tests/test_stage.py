@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.batch import Batch, Rehearsal, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
+from streamreplay.memory import empty_memory
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Pipeline, Source
 from streamreplay.state import State, Stateful, expect
 
@@ -177,7 +179,7 @@ def in_pairs(stream: Iterable[Batch]) -> Iterator[Rehearsal]:
         if len(HELD) == 2:
             joined = Batch.concat(HELD)
             HELD.clear()
-            yield Rehearsal(joined, joined.take(slice(0, 0)))
+            yield Rehearsal(joined, empty_memory(joined))
 
 
 HELD: list[Batch] = []

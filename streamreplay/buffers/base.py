@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.buffers.allocation import open_folder
 from streamreplay.buffers.description import describe_state
 from streamreplay.buffers.expiry import Expiry, parse_span
 from streamreplay.buffers.grouping import BufferGroups
 from streamreplay.buffers.key_rules import KeyLaw, StrategyKeys, UniformKeys
+from streamreplay.buffers.offered_memory import OfferedMemory
 from streamreplay.buffers.ranked import RankedSlots
 from streamreplay.buffers.reservoir import KeyedReservoir
 from streamreplay.buffers.selection import (
@@ -27,8 +28,9 @@ from streamreplay.buffers.selection import (
 from streamreplay.buffers.slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.storage import Beside, ColumnStore
 from streamreplay.draws import draw_balanced
-from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.errors import CheckpointError
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
+from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect
 
 __all__ = ["ExemplarsBuffer", "Policy", "Selection"]
@@ -123,24 +125,18 @@ class ExemplarsBuffer:
         self._reservoir = _make_slots(policy, self._store, spawn_seed(seed, "reservoir"))
         self._rng = make_rng(spawn_seed(seed, "sample"))
         self._turn = 0  # odd rows of balanced samples dealt so far
-        self._pending: Batch | None = None
+        self._offered: OfferedMemory | None = None
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Rehearsal]:
         """Put each batch beside everything stored before it."""
         store = self._store
         for batch in stream:
             self._commit()
-            if not batch.held_out:
-                self._pending = batch.learnable()
-                if self._expiry is not None:
-                    self._expiry.before(self._reservoir, _labelled(self._pending))
-            yield Rehearsal(
-                batch,
-                store.memory(batch),
-                store.group_by,
-                count_replays=store.count_replays,
-                note=self._note,
-            )
+            pending = None if batch.held_out else batch.learnable()
+            if pending is not None and self._expiry is not None:
+                self._expiry.before(self._reservoir, _labelled(pending))
+            self._offered = OfferedMemory(store, batch, pending)
+            yield Rehearsal(batch, self._offered)
         self._commit()
 
     def __len__(self) -> int:
@@ -263,7 +259,7 @@ class ExemplarsBuffer:
         if by is None or not n:
             slots: NDArray[np.int64] = self._rng.integers(0, max(len(self), 1), n)
         else:
-            index = self._store.group_by(by)
+            index = self._store.groups(by)
             slots, _, odd = draw_balanced(self._rng, index, n, self._turn, replacement=True)
             self._turn += odd
         if n:
@@ -422,7 +418,7 @@ class ExemplarsBuffer:
             self._expiry.load_state_dict(state["expiry"])
         self._turn = int(state["turn"])
         self._built = dict(state.get("built") or self._built)
-        self._pending = None
+        self._drop_offered()
 
     def _resize_as(self, state: State) -> None:
         self._store.max_bytes = state["max_bytes"]
@@ -430,22 +426,13 @@ class ExemplarsBuffer:
             self._reservoir.resize(int(state["max_size"]))
 
     def _commit(self) -> None:
-        pending, self._pending = self._pending, None
+        pending = self._drop_offered()
         if pending is not None:
             self.update(pending)
 
-    def _note(self, name: str, values: NDArray[np.float32]) -> None:
-        pending = self._pending
-        if pending is None:
-            raise ValueError(f"note {name!r}: rows that were taken in already cannot be noted on")
-        if pending.notes and name in pending.notes:
-            raise ConfigError(
-                f"note {name!r} is on these rows already: two learners that note the same need a "
-                "buffer each"
-            )
-        if len(values) != len(pending):
-            raise ValueError(f"note {name!r} must have {len(pending)} rows, got {len(values)}")
-        self._pending = pending.with_note(name, values)
+    def _drop_offered(self) -> Batch | None:
+        offered, self._offered = self._offered, None
+        return None if offered is None else offered.take_pending()
 
     def _keep_to_budget(self) -> None:
         # ids and notes have become wider than they were at the first row

@@ -8,11 +8,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, describe_array
+from streamreplay.batch import Batch
 from streamreplay.buffers.grouping import BufferGroups
 from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.slots import GroupedSlots
 from streamreplay.buffers.storage import ColumnStore
+from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.state import State, expect
 

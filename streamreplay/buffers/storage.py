@@ -10,15 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamreplay.batch import (
-    GROUP_COLUMNS,
-    Batch,
-    GroupBy,
-    describe_array,
-    empty_memory,
-    same_kind,
-)
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.buffers.allocation import allocate
+from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State, expect
@@ -111,7 +105,7 @@ class ColumnStore:
         names = [name for name in self.beside if name.startswith(_NOTE)]
         return {n.removeprefix(_NOTE): self.beside[n][: self.size] for n in names} or None
 
-    def group_by(self, by: GroupBy) -> GroupIndex:
+    def groups(self, by: GroupBy) -> GroupIndex:
         """Return which slots belong to which group; rebuilt only when a slot changed its group."""
         index = self._index.get(by)
         if index is None:
@@ -123,7 +117,7 @@ class ColumnStore:
 
     def memory(self, like: Batch) -> Batch:
         """Return all stored rows, or no rows shaped like a batch if none was ever seen."""
-        return self.batch if self._columns else empty_memory(like)
+        return self.batch if self._columns else like.take(slice(0, 0))
 
     def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
         """Allocate at the first call; later ones check that a batch's rows still fit.

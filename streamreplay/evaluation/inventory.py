@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from streamreplay.batch import Report
 from streamreplay.evaluation.recent_groups import MOST
+from streamreplay.records import Report
 
 __all__ = ["Inventory"]
 

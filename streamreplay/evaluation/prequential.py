@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, GroupBy, Report, Sample, Scored
+from streamreplay.batch import GROUP_COLUMNS, GroupBy, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.scores import Retention
 from streamreplay.evaluation.retention.stability import SCORES
 from streamreplay.evaluation.river_metrics import LabelNames, describe
 from streamreplay.evaluation.running_scores import RunningScores, no_predictions
+from streamreplay.records import Report, Scored
 from streamreplay.state import PART, PARTS, SETTING, Fields, State
 
 __all__ = ["Prequential"]
@@ -79,7 +80,8 @@ class Prequential:
     Examples
     --------
     >>> import numpy as np
-    >>> from streamreplay.batch import Batch, Scored
+    >>> from streamreplay.batch import Batch
+    >>> from streamreplay.records import Scored
     >>> batch = Batch.from_arrays([[0.0], [1.0], [2.0]], [0, 1, 1])
     >>> scored = Scored(batch, np.array([0, 0, 1]), np.ones(3, "f4"), np.zeros(3, "f4"))
     >>> reports = list(Prequential(report_every=2)([scored]))

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GroupBy, Objective, Scored, objective_of
+from streamreplay.batch import GroupBy, Objective, objective_of
 from streamreplay.evaluation.river_metrics import LabelNames, MetricSpec, NamedMetrics
 from streamreplay.evaluation.scores.classes import Scores
 from streamreplay.evaluation.scores.labels import LabelScores
 from streamreplay.evaluation.scores.numbers import NumberScores
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.pending import PendingScores
+from streamreplay.records import Scored
 from streamreplay.state import PART, SETTING, Fields, State
 
 __all__ = ["RunningScores", "no_predictions"]

@@ -10,7 +10,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, describe_array
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError
 from streamreplay.state import State, expect
 

@@ -9,7 +9,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Scored, objective_of
+from streamreplay.batch import Batch, objective_of
+from streamreplay.records import Scored
 
 __all__ = [
     "LOSS_LIMIT",

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Rehearsal, Scored
+from streamreplay.batch import Batch
 from streamreplay.learners.predictions import Predictions
+from streamreplay.records import Rehearsal, Scored
 
 __all__ = ["in_order", "step_around"]
 

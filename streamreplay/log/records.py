@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.log.lines import VERSION, dump_line
+from streamreplay.records import Report, Scored
 
 __all__ = [
     "Names",

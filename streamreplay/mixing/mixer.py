@@ -8,10 +8,12 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, GroupBy, Rehearsal
+from streamreplay.batch import GROUP_COLUMNS, GroupBy
 from streamreplay.boost import Boost
 from streamreplay.draws import draw_balanced
+from streamreplay.memory import Memory
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
+from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect
 
 __all__ = ["Mixer"]
@@ -129,26 +131,18 @@ class Mixer:
                     self._boost.passed(len(incoming))
                 yield rehearsal  # there is nothing to learn
                 continue
-            rows, group = self._draw(rehearsal)
-            count, choose = rehearsal.count_replays, None
-            if self.candidates is not None:
-                choose = self.drawn  # who chooses counts
+            memory, candidates = rehearsal.memory, None
+            rows, group = self._draw(memory)
+            if self.candidates is not None:  # the learner chooses, and counts what it chose
+                candidates, k = rows, self.drawn
+                rows, group = rows[:, :k], group[:, :k]
             elif rows.size:
-                count(rows)
-            self._boost.passed(len(rehearsal.incoming))
-            yield Rehearsal(
-                incoming,
-                rehearsal.memory,
-                rehearsal.group_by,
-                rows,
-                group,
-                count,
-                rehearsal.note,
-                choose,
-            )
+                memory.replayed(rows)
+            self._boost.passed(len(incoming))
+            yield Rehearsal(incoming, memory, rows, group, candidates)
 
-    def _draw(self, rehearsal: Rehearsal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        n, k = len(rehearsal.memory), self._times(self.candidates or self.batch_size_mem)
+    def _draw(self, memory: Memory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        n, k = len(memory.stored), self._times(self.candidates or self.batch_size_mem)
         if not self.replacement:
             k = min(k, n)
         if not (n and k):
@@ -156,7 +150,7 @@ class Mixer:
             return none, none
         rows = np.empty((self.steps, k), np.int64)
         group = np.full((self.steps, k), -1)
-        index = None if self.by is None else rehearsal.group_by(self.by)
+        index = None if self.by is None else memory.groups(self.by)
         for step in range(self.steps):
             if index is not None:
                 rows[step], group[step], odd = draw_balanced(

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from streamreplay.batch import Report
+from streamreplay.records import Report
 from streamreplay.run.stopwatch import MOST, Stopwatch
 
 __all__ = ["Clock"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamreplay.batch import Report
 from streamreplay.evaluation import DriftMonitor
+from streamreplay.records import Report
 from streamreplay.stage import Pipeline
 
 __all__ = ["asks_to_save", "count_drifts", "drift_message", "watched_in_vain"]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamreplay.batch import Report
 from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build
 from streamreplay.errors import ConfigError
@@ -15,6 +14,7 @@ from streamreplay.log.records import headline, named_record, report_lines
 from streamreplay.log.rotation import Mark
 from streamreplay.log.score_table import compare, keep_last
 from streamreplay.plain_text import aligned, listed
+from streamreplay.records import Report
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.folder import RunFolder

@@ -47,7 +47,7 @@ def test_no_slots(kind: Any) -> None:
         buffer.update(rows(1, start))
     assert (len(buffer), buffer.seen, buffer.nbytes, buffer.buffer_groups) == (0, 204, 0, {})
     assert buffer.buffer.x.shape == (0, 1)
-    assert [len(r.memory) for r in buffer([rows(3), rows(40)])] == [0, 0]
+    assert [len(r.memory.stored) for r in buffer([rows(3), rows(40)])] == [0, 0]
 
 
 @each_kind

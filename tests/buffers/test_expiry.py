@@ -69,10 +69,10 @@ def test_nothing_too_old_is_offered_after_a_gap(kind: str) -> None:
     stream = [at([0, 1, 2, 3]), at([4, 5]), at([13, 14], 6), at([500], 8), at([501], 9)]
     found = []
     for mixed in Mixer(8, seed=0)(buffer(stream)):
-        assert mixed.memory.time is not None
+        assert mixed.memory.stored.time is not None
         now = mixed.incoming.time
         assert now is not None
-        assert (mixed.memory.time > now[0] - 10).all()
+        assert (mixed.memory.stored.time > now[0] - 10).all()
         found.append(sorted(mixed.drawn().time.tolist()))  # type: ignore[union-attr]
     assert found == [[], [0, 1, 2, 3], [4, 5], [], [500]]
 

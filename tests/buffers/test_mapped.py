@@ -45,7 +45,7 @@ def drive(buffer: ExemplarsBuffer) -> list[Any]:
         ids = [f"{'x' * turn}{row}" for row in range(n)]
         time = np.arange(start, start + n) if turn > 2 else None
         for rehearsal in buffer([images(n, start, id=ids, time=time)]):
-            seen += [plain(rehearsal.memory), plain(rehearsal.group_by("class").order)]
+            seen += [plain(rehearsal.memory.stored), plain(rehearsal.memory.groups("class").order)]
         if turn == 2:
             buffer.forget(where=lambda rows: rows.t % 4 == 0)
         if turn in (3, 4):

@@ -91,10 +91,10 @@ def check(stored: Batch, noted: Noted, *, some: bool = True) -> None:
 
 def run(buffer: ExemplarsBuffer, edges: list[int], noted: Noted) -> None:
     for rehearsal in buffer(stream(edges)):
-        check(rehearsal.memory, noted)
+        check(rehearsal.memory.stored, noted)
         incoming = rehearsal.incoming
         if len(incoming) and not silent(int(incoming.t[0])):
-            rehearsal.note("logits", note(incoming, noted))
+            rehearsal.memory.note("logits", note(incoming, noted))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -134,9 +134,9 @@ def test_notes_stay_with_their_rows_when_others_go(name: str, change: str) -> No
         BETWEEN[change](buffer)
         check(buffer.buffer, noted)
         for rehearsal in buffer(b for b in stream(EDGES) if b.t[0] >= at):
-            check(rehearsal.memory, noted)
+            check(rehearsal.memory.stored, noted)
             if not silent(int(rehearsal.incoming.t[0])):
-                rehearsal.note("logits", note(rehearsal.incoming, noted))
+                rehearsal.memory.note("logits", note(rehearsal.incoming, noted))
         check(buffer.buffer, noted)
 
 
@@ -151,7 +151,7 @@ def test_a_buffer_brought_back_has_them_and_goes_on(name: str) -> None:
         assert plain(fresh.buffer) == plain(first.buffer)
         for rehearsal in fresh(b for b in stream(EDGES) if b.t[0] >= EDGES[cut]):
             if not silent(int(rehearsal.incoming.t[0])):
-                rehearsal.note("logits", note(rehearsal.incoming, {}))
+                rehearsal.memory.note("logits", note(rehearsal.incoming, {}))
         assert plain(fresh.state_dict()["rows"]) == plain(whole.state_dict()["rows"])
 
 
@@ -168,7 +168,7 @@ def test_merging_takes_them_along(
             buffer = make(12, seed)
             for rehearsal in buffer(stream(edges)):
                 if notes_of[seed]:
-                    rehearsal.note("logits", note(rehearsal.incoming, noted))
+                    rehearsal.memory.note("logits", note(rehearsal.incoming, noted))
             parts.append(buffer)
         mine, other = parts
         before = plain(other.buffer)
@@ -185,7 +185,7 @@ def test_a_window_that_lost_rows_fills_up_with_the_right_notes() -> None:
     buffer.forget(where=lambda rows: rows.t % 4 == 2)
     room = 9 - len(buffer)
     rehearsal = next(buffer(b for b in stream([0, 14, 24]) if b.t[0] == 14))
-    rehearsal.note("logits", note(rehearsal.incoming, noted))
+    rehearsal.memory.note("logits", note(rehearsal.incoming, noted))
     buffer.state_dict()
     assert (rehearsal.incoming.y >= 0).sum() > room > 0
     check(buffer.buffer, noted)
@@ -197,7 +197,9 @@ def test_a_budget_of_bytes_counts_them() -> None:
     for width, rehearsal in enumerate(buffer(stream([0, 9, 18, 27, 36]))):
         sizes.append(buffer.max_size)
         assert buffer.nbytes <= 2_000
-        rehearsal.note("logits", np.zeros((len(rehearsal.incoming), 10 * width + 10), np.float32))
+        rehearsal.memory.note(
+            "logits", np.zeros((len(rehearsal.incoming), 10 * width + 10), np.float32)
+        )
     sizes.append(buffer.max_size)
     assert sizes[0] == 0
     assert sizes[1] > sizes[2] > sizes[3] > sizes[4] > 5
@@ -210,9 +212,9 @@ def test_several_notes_have_columns_of_their_own() -> None:
     for i, rehearsal in enumerate(buffer(stream([0, 4, 8, 12]))):
         n = len(rehearsal.incoming)
         if i != 1:
-            rehearsal.note("a", np.full((n, 2, 2), i, np.float32))
+            rehearsal.memory.note("a", np.full((n, 2, 2), i, np.float32))
         if i:
-            rehearsal.note("b", np.full(n, i + 0.5, np.float32))
+            rehearsal.memory.note("b", np.full(n, i + 0.5, np.float32))
     stored = buffer.buffer
     assert stored.notes is not None
     a, b = stored.notes["a"], stored.notes["b"]
@@ -226,15 +228,18 @@ def test_mistakes() -> None:
     buffer = ReservoirSamplingBuffer(50)
     running = buffer(stream([0, 4, 8, 12]))
     first = next(running)
-    first.note("a", np.zeros((4, 2), np.float32))
+    first.memory.note("a", np.zeros((4, 2), np.float32))
     with pytest.raises(ConfigError, match="note 'a' is on these rows already: two learners"):
-        first.note("a", np.zeros((4, 2), np.float32))
+        first.memory.note("a", np.zeros((4, 2), np.float32))
     with pytest.raises(ValueError, match="note 'b' must have 4 rows, got 3"):
-        first.note("b", np.zeros((3, 2), np.float32))
+        first.memory.note("b", np.zeros((3, 2), np.float32))
     buffer.state_dict()
     with pytest.raises(ValueError, match="note 'b': rows that were taken in already"):
-        first.note("b", np.zeros((4, 2), np.float32))
-    next(running).note("a", np.zeros((4, 2, 2), np.float32))
+        first.memory.note("b", np.zeros((4, 2), np.float32))
+    second = next(running)
+    with pytest.raises(ValueError, match="note 'b': rows that were taken in already"):
+        first.memory.note("b", np.zeros((4, 2), np.float32))
+    second.memory.note("a", np.zeros((4, 2, 2), np.float32))
     with pytest.raises(
         ConfigError, match=r"note 'a': stored ones are float32\[0, 2\], got float32"
     ):
@@ -244,7 +249,7 @@ def test_mistakes() -> None:
 def test_held_out_rows_are_not_noted_on() -> None:
     test = replace(next(stream([0, 4])), held_out="test")
     with pytest.raises(ValueError, match="taken in already"):
-        next(ReservoirSamplingBuffer(9)([test])).note("a", np.zeros((4, 1), np.float32))
+        next(ReservoirSamplingBuffer(9)([test])).memory.note("a", np.zeros((4, 1), np.float32))
 
 
 def test_where_nothing_is_noted_nothing_is_kept() -> None:

@@ -136,7 +136,7 @@ def stored(buffer: ExemplarsBuffer) -> list[int]:
     assert reservoir._group[: len(memory)].tolist() == numbers
     assert reservoir.groups.count == np.bincount(numbers, minlength=len(reservoir.groups)).tolist()
     np.testing.assert_array_equal(np.floor(reservoir.groups._level), reservoir.groups.count)
-    index = buffer._store.group_by("class")
+    index = buffer._store.groups("class")
     assert index.ids.tolist() == sorted(set(memory.y.tolist()))
     for place, label in enumerate(index.ids.tolist()):
         assert index.rows(place).tolist() == np.flatnonzero(memory.y == label).tolist()

@@ -46,7 +46,7 @@ def same(a: object, b: object) -> bool:
 
 def offered(buffer: ExemplarsBuffer, batches: list[Batch]) -> Iterator[list[int]]:
     for rehearsal in buffer(batches):
-        yield rehearsal.memory.t.tolist()
+        yield rehearsal.memory.stored.t.tolist()
 
 
 @each_kind
@@ -59,8 +59,8 @@ def test_a_row_is_not_rehearsed_in_the_step_it_arrives(kind: Any) -> None:
     seen = 0
     buffer = kind(1000)
     for rehearsal in buffer(stream([1, 5, 64, 3, 40, 1, 1])):
-        assert rehearsal.memory.t.max(initial=-1) < rehearsal.incoming.t.min()
-        assert len(rehearsal.memory) == seen
+        assert rehearsal.memory.stored.t.max(initial=-1) < rehearsal.incoming.t.min()
+        assert len(rehearsal.memory.stored) == seen
         seen += int((rehearsal.incoming.y >= 0).sum())
         assert rehearsal.rows.shape == rehearsal.group.shape == (1, 0)
     assert len(buffer) == seen  # the last batch too
@@ -76,7 +76,7 @@ def test_held_out_batches_pass_through(kind: Any) -> None:
     labelled = np.concatenate([batches[0].y, batches[3].y]) >= 0
     assert sorted(buffer.buffer.t) == learned[labelled].tolist()
     # rows that came before are there to be looked at, also beside held-out ones
-    assert len(rehearsals[1].memory) > 0
+    assert len(rehearsals[1].memory.stored) > 0
 
 
 @each_kind
@@ -84,15 +84,15 @@ def test_memory_is_a_view_and_empty_memory_has_the_shape(kind: Any) -> None:
     buffer = kind(9)
     steps = buffer(stream([4, 30, 4]))
     first = next(steps)
-    assert first.memory.x.shape == (0, 1)
+    assert first.memory.stored.x.shape == (0, 1)
     for by in ("class", "task", "experience"):
-        assert len(first.group_by(by)) == 0
+        assert len(first.memory.groups(by)) == 0
     second = next(steps)
-    assert np.shares_memory(second.memory.x, buffer.buffer.x)
-    index = second.group_by("class")
+    assert np.shares_memory(second.memory.stored.x, buffer.buffer.x)
+    index = second.memory.groups("class")
     for place, label in enumerate(index.ids):
-        assert (second.memory.y[index.rows(place)] == label).all()
-    assert index.counts.sum() == len(second.memory)
+        assert (second.memory.stored.y[index.rows(place)] == label).all()
+    assert index.counts.sum() == len(second.memory.stored)
 
 
 @settings(max_examples=60, deadline=None)
@@ -134,7 +134,7 @@ def test_asking_for_the_state_changes_nothing(kind: Any) -> None:
     batches = stream([3, 40, 1, 1, 33, 7, 7])
     pairs = zip(asked(batches), left_alone(batches), strict=True)
     for place, (one, other) in enumerate(pairs):
-        assert one.memory.t.tolist() == other.memory.t.tolist()
+        assert one.memory.stored.t.tolist() == other.memory.stored.t.tolist()
         state = copy.deepcopy(asked.state_dict())
         assert same(asked.state_dict(), state)
         if place == 1:  # the pending batch comes before a change of size, asked or not
@@ -150,9 +150,9 @@ def test_asking_for_the_state_changes_nothing(kind: Any) -> None:
 def test_a_stage_dropped_after_a_yield_goes_on_in_a_new_one(kind: Any) -> None:
     batches = stream([3, 40, 1, 33, 7])
     whole = kind(10)
-    expected = [r.memory.t.tolist() for r in whole(batches)]
+    expected = [r.memory.stored.t.tolist() for r in whole(batches)]
     dropped = kind(10)
-    found = [next(iter(dropped([batch]))).memory.t.tolist() for batch in batches]
+    found = [next(iter(dropped([batch]))).memory.stored.t.tolist() for batch in batches]
     assert found == expected
     assert same(dropped.state_dict(), whole.state_dict())
 

@@ -218,7 +218,7 @@ def test_a_store_does_as_a_dict_of_rows(actions: list[tuple[str, int, int]]) -> 
         assert store.batch.t.tolist() == [oracle[slot] for slot in range(len(oracle))]
         assert store.batch.x[:, 0].tolist() == store.batch.t.tolist()
         for by, column in zip(GROUPS, ("y", "task", "experience"), strict=True):
-            index = store.group_by(by)
+            index = store.groups(by)
             values = getattr(store.batch, column)
             found = {int(i): index.rows(place).tolist() for place, i in enumerate(index.ids)}
             assert found == {int(i): np.flatnonzero(values == i).tolist() for i in set(values)}
@@ -243,7 +243,7 @@ def test_rows_that_do_not_fit_are_not_loaded() -> None:
 def test_a_group_index_is_not_built_again_while_groups_stay() -> None:
     buffer = ReservoirSamplingBuffer(20)
     buffer.update(rows(50))
-    index = buffer._store.group_by("class")
+    index = buffer._store.groups("class")
     buffer.update(rows(500, 50))
     assert buffer.buffer.t.max() >= 50
-    assert buffer._store.group_by("class") is index
+    assert buffer._store.groups("class") is index

@@ -15,13 +15,13 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from streamreplay.batch import Report
 from streamreplay.config import build, load_job
 from streamreplay.config.building.user_code import UserCode
 from streamreplay.config.job import LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners import Step, TorchLearner
 from streamreplay.learners.methods.catalogue import made_here
+from streamreplay.records import Report
 from streamreplay.stage import Pipeline
 
 OWN = """

@@ -20,7 +20,7 @@ from river import forest, linear_model, multioutput, preprocessing
 from torch import nn
 from torch.optim import SGD, Adam
 
-from streamreplay.batch import Batch, GroupBy, Rehearsal, Report, Scored
+from streamreplay.batch import Batch, GroupBy
 from streamreplay.branches import Branches
 from streamreplay.buffers import (
     ClassBalancedBuffer,
@@ -62,7 +62,9 @@ from streamreplay.learners import (
 from streamreplay.learners.neural.augment import compose, mixup, noise
 from streamreplay.learners.neural.schedules import inverse_sqrt, warmup
 from streamreplay.learners.neural.trainer import Training
+from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Source
 from streamreplay.state import State
 
@@ -345,7 +347,8 @@ def _mixed_goals(size: int, *, labels: bool = False) -> tuple[Rehearsal, ...]:
     stream.insert(len(stream) // 2, replace(known, held_out="test"))
     records = []
     for record in mixer(buffer(stream)):
-        memory = record.memory.take(np.arange(len(record.memory)))  # it changes at the next pull
+        stored = record.memory.stored  # it changes at the next pull
+        memory = FixedMemory(stored.take(np.arange(len(stored))))
         records.append(Rehearsal(record.incoming, memory, rows=record.rows, group=record.group))
     return _read_only(records)
 
@@ -357,7 +360,7 @@ def _mixed_goals_unweighted(size: int, *, labels: bool = False) -> tuple[Rehears
         replace(
             record,
             incoming=replace(record.incoming, weight=None),
-            memory=replace(record.memory, weight=None),
+            memory=FixedMemory(replace(record.memory.stored, weight=None)),
         )
         for record in _mixed_goals(size, labels=labels)
     ]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-_CALLS = ("group_by", "count_replays", "note")
+from streamreplay.buffers.offered_memory import OfferedMemory
+from streamreplay.memory import FixedMemory
 
 __all__ = ["global_randomness", "plain"]
 
@@ -18,6 +19,8 @@ def plain(value: Any) -> Any:
     """Write a record or a state so that ``==`` compares types, shapes and every bit (also NaN)."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()
+    if isinstance(value, FixedMemory | OfferedMemory):
+        value = value.stored
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
         return (array.dtype.str, array.shape, array.tobytes())
@@ -26,8 +29,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(each) for each in value)
     if dataclasses.is_dataclass(value):
-        fields = [f.name for f in dataclasses.fields(value) if f.name not in _CALLS]
-        return tuple((name, plain(getattr(value, name))) for name in fields)
+        names = [field.name for field in dataclasses.fields(value)]
+        return tuple((name, plain(getattr(value, name))) for name in names)
     if isinstance(value, float):
         return value.hex()
     if value is None or isinstance(value, bool | int | str):

@@ -74,8 +74,8 @@ def check_capacity_is_used_and_never_exceeded(make: Make) -> None:
 def check_nothing_incoming_is_in_memory(make: Make) -> None:
     offered = 0
     for rehearsal in make(10, 0)(rows()):
-        assert (rehearsal.memory.t < rehearsal.incoming.t[0]).all()
-        assert len(rehearsal.memory) == min(10, offered) or not make.uses_all
+        assert (rehearsal.memory.stored.t < rehearsal.incoming.t[0]).all()
+        assert len(rehearsal.memory.stored) == min(10, offered) or not make.uses_all
         offered += int((rehearsal.incoming.y >= 0).sum())
 
 

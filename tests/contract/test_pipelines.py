@@ -15,7 +15,7 @@ from river import drift as river_drift
 from torch import nn
 from torch.optim import SGD, Adam
 
-from streamreplay.batch import Batch, Rehearsal, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.branches import Branches
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
@@ -26,6 +26,7 @@ from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.learners.neural.schedules import inverse_sqrt
 from streamreplay.learners.neural.trainer import Training
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Pipeline, Source
 from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from streamreplay.batch import Batch, Report
+from streamreplay.batch import Batch
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
+from streamreplay.records import Report
 from tests.contract.components import STAGES, AnyStage, StageCase
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash

@@ -21,11 +21,12 @@ from river import naive_bayes
 from river.base import DriftAndWarningDetector, DriftDetector
 from river.datasets import synth
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Detector, DriftMonitor, Prequential
 from streamreplay.ingest import ArraySource
 from streamreplay.learners import RiverLearner
+from streamreplay.records import Report, Scored
 from streamreplay.safepickle import dump
 from streamreplay.stage import Pipeline
 from tests.contract.digest import plain

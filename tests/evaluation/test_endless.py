@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from river import metrics as river_metrics
 
 from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.evaluation import recent_groups
 from streamreplay.evaluation.recent_groups import MOST
 from streamreplay.evaluation.retention.scores import Retention
 from streamreplay.evaluation.sums import tally
 from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.records import Report, Scored
 from streamreplay.state import save_state
 
 Record = dict[str, Any]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from streamreplay import evaluation
-from streamreplay.batch import Batch, Scored
+from streamreplay.batch import Batch
 from streamreplay.evaluation import Prequential
+from streamreplay.records import Scored
 
 
 def test_all_is_sorted_and_there() -> None:

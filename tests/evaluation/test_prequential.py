@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import dummy, metrics
 
-from streamreplay.batch import Batch, Report, Sample, Scored
+from streamreplay.batch import Batch, Sample
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
+from streamreplay.records import Report, Scored
 from streamreplay.stage import Pipeline
 
 Row: TypeAlias = tuple[int, int, float, int, int]  # y, prediction, loss, task, experience

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from river import linear_model
 from torch.optim import SGD
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Holdout, Prequential, Probe
 from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
 from streamreplay.learners import RiverLearner, TorchLearner, mlp
+from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal
 from streamreplay.stage import Pipeline
+from tests.memories import RecordingMemory
 
 FULL = 2**64
 
@@ -385,7 +388,7 @@ def test_joining_a_rehearsal_leaves_withheld_rows_out() -> None:
     object.__setattr__(batch, "withheld", np.arange(6) % 2 == 0)
     memory = rows(9)
     joined, is_memory, group = Rehearsal(
-        batch, memory, rows=np.array([[1, 2]]), group=np.array([[-1, -1]])
+        batch, FixedMemory(memory), rows=np.array([[1, 2]]), group=np.array([[-1, -1]])
     ).mixed()
     assert joined.t.tolist() == [1, 3, 5, 1, 2]
     assert is_memory.tolist() == [False] * 3 + [True] * 2
@@ -400,11 +403,11 @@ def test_a_batch_that_is_withheld_whole_is_only_predicted() -> None:
     list(learner([memory]))
     before = copy.deepcopy(learner.state_dict()["network"])
     state = copy.deepcopy(mixer.state_dict())
-    counted: list[Any] = []
-    given = Rehearsal(batch, memory, count_replays=counted.append)
+    recording = RecordingMemory(memory)
+    given = Rehearsal(batch, recording)
     (scored,) = learner(mixer([given]))
     assert scored.replayed == 0
-    assert not counted
+    assert not recording.counted
     assert mixer.state_dict() == state
     for name, tensor in learner.state_dict()["network"]["module"].items():
         assert torch.equal(tensor, before["module"][name])

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.records import Report, Scored
 from streamreplay.stage import Pipeline
 
 

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from river import utils
 from river.metrics.base import MultiClassMetric, RegressionMetric
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
 from streamreplay.evaluation.river_metrics.label_pairs import pair, unpair
 from streamreplay.evaluation.river_metrics.metrics import class_index
+from streamreplay.records import Report, Scored
 
 metrics: Any = river.metrics  # which has no types of its own
 multioutput: Any = metrics.multioutput

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from river import datasets, evaluate, preprocessing
 
 from streamreplay import ArraySource, Pipeline, Prequential, RiverLearner
-from streamreplay.batch import Scored
+from streamreplay.records import Scored
 
 metrics: Any = river.metrics
 naive_bayes: Any = river.naive_bayes

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.batch import Batch, Scored
+from streamreplay.batch import Batch
 from streamreplay.evaluation.retention.scores import Retention
 from streamreplay.evaluation.retention.stability import AccuracyCurve, Stability
+from streamreplay.records import Scored
 from streamreplay.state import load_state, save_state
 from tests.evaluation.test_retention import MATRIX, answers, records, replay
 

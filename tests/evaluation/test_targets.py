@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from river import metrics
 
-from streamreplay.batch import Batch, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.records import Scored
 
 Record = dict[str, Any]
 SETTINGS: dict[str, Any] = {"report_every": 7, "window": 5, "fading": 0.9}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.learners import OptimizerFactory, TorchLearner
 from streamreplay.learners.neural.network import Network
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal
 
 __all__ = ["FEATURES", "Slow", "learn", "network", "rehearsals", "sgd", "stream", "weights"]
 
@@ -85,9 +88,15 @@ def rehearsals(
         rows = np.empty((steps, 0), np.int64)
         if len(labelled):
             rows = rng.choice(labelled, (steps, k))
-        out.append(Rehearsal(batch, past, rows=rows, group=np.full(rows.shape, -1)))
+        out.append(Rehearsal(batch, FixedMemory(past), rows, np.full(rows.shape, -1)))
         past = Batch.concat([past, batch])
     return out
+
+
+def choosing(record: Rehearsal, k: int) -> Rehearsal:
+    """Make what was drawn candidates, of which a learner chooses k for each pass."""
+    rows, group = record.rows[:, :k], record.group[:, :k]
+    return replace(record, rows=rows, group=group, candidates=record.rows)
 
 
 def stream(batches: int = 12, size: int = 4, classes: int = 3, seed: int = 0) -> list[Rehearsal]:

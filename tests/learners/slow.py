@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
+from streamreplay.records import Rehearsal
 from tests.learners import formulas
 from tests.learners.formulas import Case, mean_loss
 
@@ -71,8 +72,12 @@ class SlowReplay:
                 self.snapshot = copy.deepcopy(self.module), set(self.seen)
             self.experience = experience
             self.seen |= set(y)
-            for drawn in record.rows:
-                self._pass(record, drawn, set(y))
+            for number, drawn in enumerate(record.rows):
+                if record.candidates is not None and len(drawn):
+                    chosen = self._interfered(record, record.candidates[number], len(drawn))
+                    self._pass(record, chosen, set(y))
+                else:
+                    self._pass(record, drawn, set(y))
             self.labels += y
         return self
 
@@ -84,10 +89,8 @@ class SlowReplay:
             self.predictions.append(best)
 
     def _pass(self, record: Rehearsal, drawn: NDArray[np.int64], labels: set[int]) -> None:
-        if record.choose is not None and len(drawn):
-            drawn = self._interfered(record, drawn, record.choose)
-        self.rehearsed.append(record.memory.t[drawn].tolist())
-        memory = record.memory.take(drawn)
+        self.rehearsed.append(record.memory.stored.t[drawn].tolist())
+        memory = record.memory.stored.take(drawn)
         x = np.concatenate([record.incoming.x, memory.x])
         y = np.concatenate([record.incoming.y, memory.y])
         recent = labels | set(self.labels[-self.back :] if self.back else [])
@@ -139,7 +142,7 @@ class SlowReplay:
 
     def _interfered(self, record: Rehearsal, drawn: NDArray[np.int64], k: int) -> NDArray[np.int64]:
         """Aljundi et al. 2019, algorithm 1: descend on the incoming rows alone, in a copy."""
-        virtual, candidates = copy.deepcopy(self.module), record.memory.take(drawn)
+        virtual, candidates = copy.deepcopy(self.module), record.memory.stored.take(drawn)
         labelled = record.incoming.take(record.incoming.y >= 0)
         self._sum_losses(virtual, labelled).div(len(labelled)).backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():

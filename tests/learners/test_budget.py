@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.learners.neural.budget import ReplayBudget
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal
 from tests.contract.digest import plain
 
 
@@ -207,7 +209,7 @@ def test_cuts_what_was_drawn() -> None:
     incoming = Batch.from_arrays([[1.0]], [0])
     memory = Batch.from_arrays([[2.0], [3.0], [4.0]], [1, 1, 1])
     rows, group = np.array([[0, 1], [2, 1], [1, 0]]), np.array([[5, 6], [7, 8], [9, 4]])
-    drawn = Rehearsal(incoming, memory, rows=rows, group=group)
+    drawn = Rehearsal(incoming, FixedMemory(memory), rows=rows, group=group)
     shapes = []
     for seconds in (0, 1, 4, 100):
         now[0] += seconds
@@ -226,13 +228,16 @@ def test_cuts_candidates_in_proportion() -> None:
     now = [0.0]
     budget = ReplayBudget(rows_per_second=1.0, horizon=100.0, clock=lambda: now[0])
     memory = Batch.from_arrays(np.arange(20.0)[:, None], [0] * 20)
-    rows = np.arange(20).reshape(2, 10)
-    drawn = Rehearsal(memory.take(slice(0, 1)), memory, rows=rows, group=rows, choose=4)
+    incoming, wide = memory.take(slice(0, 1)), np.arange(20).reshape(2, 10)
+    rows = wide[:, :4]
+    drawn = Rehearsal(incoming, FixedMemory(memory), rows, rows, candidates=wide)
     found = []
     for seconds in (0, 1, 3, 6, 8):
         now[0] += seconds
         allowed, throttled = budget.allow(drawn)
-        found.append((allowed.rows.shape, allowed.choose, throttled))
+        assert allowed.candidates is not None
+        assert plain(allowed.rows) == plain(rows[: len(allowed.rows), : allowed.rows.shape[1]])
+        found.append((allowed.candidates.shape, allowed.rows.shape[1], throttled))
         budget.done()
     assert found == [
         ((1, 0), 0, 8),

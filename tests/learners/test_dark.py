@@ -12,12 +12,13 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
 from streamreplay.learners import Method, Step, TorchLearner, mlp
 from streamreplay.learners.methods import losses
 from streamreplay.learners.methods.catalogue import der, derpp
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal
 from tests.learners import formulas
 from tests.learners.formulas import Case
 from tests.learners.reference import FEATURES
@@ -44,7 +45,7 @@ class Witness:
             yield self.record
 
     def _check(self, method: Method, step: Step) -> torch.Tensor:
-        record, memory = self.record, self.record.memory
+        record, memory = self.record, self.record.memory.stored
         known = [c for c in range(step.logits.shape[1]) if step.known[c]]
         if not self.number:
             for t, z in zip(record.incoming.t.tolist(), step.logits.tolist(), strict=False):

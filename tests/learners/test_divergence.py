@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from streamreplay.batch import Rehearsal
 from streamreplay.errors import DivergenceError
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.learners.scaling import Normalize
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, network, sgd, stream, weights
 
@@ -81,12 +82,12 @@ def test_infinite_features_are_cut_like_any_that_are_far_off() -> None:
 
 def test_skip_leaves_out_only_the_passes_that_fail() -> None:
     record = stream()[-1]
-    memory = replace(record.memory, x=record.memory.x.copy())
+    memory = replace(record.memory.stored, x=record.memory.stored.x.copy())
     memory.x[4] = np.nan
     rows = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
     learner = TorchLearner(mlp([4]), sgd(), on_divergence="skip")
     learn(learner, stream())
-    (scored,) = learner([replace(record, memory=memory, rows=rows)])
+    (scored,) = learner([replace(record, memory=FixedMemory(memory), rows=rows)])
     assert (scored.skipped, scored.replayed) == (1, 6)
     assert all(torch.isfinite(each).all() for each in weights(learner).values())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from streamreplay.learners import Backbone, OptimizerFactory, TorchLearner
 from streamreplay.learners.methods.catalogue import METHODS
 from streamreplay.learners.neural.trainer import Training
 from tests.contract.digest import plain
-from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd
+from tests.learners.reference import FEATURES, choosing, learn, network, rehearsals, sgd
 
 RECORDS = rehearsals([[0, 1], [0, 2, 4], [1, 1], [5, 0]] * 2, steps=2)
 OPTIMIZERS: dict[str, OptimizerFactory] = {
@@ -86,8 +85,9 @@ def test_with_every_method(method: str, skip: bool) -> None:
     learner = TorchLearner(
         make, sgd(), method=method, training=Training(ema=0.9, clip_grad_norm=1.0), **options
     )
-    choose = None if learner.method.retrieve is None else 2
-    records = [replace(record, choose=choose) for record in RECORDS]
+    records = RECORDS
+    if learner.method.retrieve is not None:
+        records = [choosing(record, 2) for record in RECORDS]
     before, heads = None, set()
     for record in records:
         learn(learner, [record])

@@ -15,8 +15,9 @@ from streamreplay.learners import Method, TorchLearner, mlp
 from streamreplay.learners.methods.gate import Gate
 from streamreplay.learners.methods.slda import Discriminant
 from streamreplay.learners.predictions import LOSS_LIMIT
+from streamreplay.memory import FixedMemory
 from tests.contract.digest import plain
-from tests.learners.reference import learn, sgd, stream
+from tests.learners.reference import choosing, learn, sgd, stream
 
 SHARES = (0.0, 0.1, 0.3, 1.0)
 TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
@@ -134,16 +135,16 @@ def test_what_a_retrieval_asks_is_no_prediction_of_the_incoming_rows() -> None:
     for pick in (_ask, _take):
         method = Method(retrieve=pick, discriminant=Discriminant(20))
         learner = TorchLearner(mlp([4]), sgd(), method=method)
-        learn(learner, [replace(record, choose=2) for record in stream(batches=20)])
+        learn(learner, [choosing(record, 2) for record in stream(batches=20)])
         states.append(plain(learner.state_dict()["moments"]))
     assert states[0] == states[1]
 
 
 def test_the_mean_features_of_a_module_go_with_it() -> None:
     """Held-out rows after `retrain` are predicted by means of the fresh module's features."""
-    memory = stream()[-1].memory
+    memory = stream()[-1].memory.stored
     test = replace(memory, held_out="test")
-    record = replace(stream()[-1], incoming=test, memory=memory)
+    record = replace(stream()[-1], incoming=test, memory=FixedMemory(memory))
     learner = TorchLearner(mlp([32]), sgd(), method="ncm")
     learn(learner, stream())
     learn(learner, [record])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,14 +11,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import nn
 
-from streamreplay.batch import Batch, Rehearsal
 from streamreplay.learners import METHODS, Method, TorchLearner, Training, mlp
 from streamreplay.learners.methods.catalogue import made_here
-from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, stream
+from streamreplay.records import Rehearsal
+from tests.learners.reference import FEATURES, choosing, learn, network, rehearsals, sgd, stream
 from tests.learners.slow import SlowReplay
+from tests.memories import RecordingMemory
 
 CLASSES = 6
 Trainings: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -44,9 +43,8 @@ def records(
     made = rehearsals(labels, k=k, steps=steps)
     return [
         replace(
-            each,
+            each if choose is None else choosing(each, choose),
             incoming=replace(each.incoming, experience=np.full(len(each.incoming), i // 2)),
-            choose=choose,
         )
         for i, each in enumerate(made)
     ]
@@ -63,12 +61,8 @@ def compare(
     ours, theirs = training
     live = module()
     reference = SlowReplay(copy.deepcopy(live), name, **{**slow, **theirs}).learn(runs)
-    counted: list[int] = []
-
-    def count(memory: Batch, rows: NDArray[np.int64]) -> None:
-        counted.extend(memory.t[rows].tolist())
-
-    runs = [replace(r, count_replays=partial(count, r.memory)) for r in runs]
+    memories = [RecordingMemory(r.memory.stored) for r in runs]
+    runs = [replace(r, memory=memory) for r, memory in zip(runs, memories, strict=True)]
     learner = TorchLearner(
         live, sgd(0.1), method=method, training=Training(**ours), normalize="none"
     )
@@ -77,7 +71,8 @@ def compare(
         torch.testing.assert_close(
             learner.module.state_dict()[key], want, atol=2e-5, rtol=2e-5, msg=key
         )
-    if runs[0].choose is not None:
+    if runs[0].candidates is not None:
+        counted = [t for m in memories for rows in m.counted for t in m.stored.t[rows].tolist()]
         assert counted == [t for each in reference.rehearsed for t in each]
 
 
@@ -146,7 +141,7 @@ def test_what_is_frozen_stays() -> None:
         live = module()
         live[0].weight.requires_grad_(requires_grad=False)  # type: ignore[index]
         before, bias = live[0].weight.clone(), live[0].bias.clone()  # type: ignore[index]
-        runs = stream(classes=4) if name != "mir" else [replace(r, choose=2) for r in stream()]
+        runs = stream(classes=4) if name != "mir" else [choosing(r, 2) for r in stream()]
         learn(TorchLearner(live, sgd(0.5), method=name), runs)
         assert torch.equal(live[0].weight, before), name  # type: ignore[index]
         assert not torch.equal(live[0].bias, bias), name  # type: ignore[index]

@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.learners import TorchLearner, Training, linear, mlp
 from streamreplay.learners.methods.nearest_mean import NearestMean
 from streamreplay.learners.predictions import LOSS_LIMIT
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 
@@ -72,11 +74,11 @@ def test_held_out_rows_have_the_nearest_mean_of_memory(name: str) -> None:
     learner = TorchLearner(MODULES[name](), sgd(), method="ncm")  # type: ignore[arg-type]
     records = rehearsals([[0, 1, 3], [1, 1, 0], [3, 1, -1], [0, 3, 1], [1, -1, 3]])
     learn(learner, records)
-    memory = records[-1].memory
+    memory = records[-1].memory.stored
     assert {-1, 0, 1, 3} == set(memory.y.tolist()), "rows without a label have no mean"
     x = np.random.default_rng(3).standard_normal((20, FEATURES)).astype(np.float32)
     test = replace(Batch.from_arrays(x, np.arange(20) % 5), held_out="test")
-    (scored,) = learner([Rehearsal(test, memory)])
+    (scored,) = learner([Rehearsal(test, FixedMemory(memory))])
     features = [learner.features(rows).tolist() for rows in (memory.x, x)]
     answers, distances = by_hand(features[0], memory.y.tolist(), features[1])
     assert scored.prediction.tolist() == answers
@@ -160,6 +162,6 @@ def test_means_of_a_module_that_is_gone_are_gone() -> None:
     learners = [TorchLearner(mlp([6]), sgd(), method=method) for method in ("ncm", "er")]
     for learner in learners:
         learn(learner, records)
-        learner.retrain(records[-1].memory, passes=2)
+        learner.retrain(records[-1].memory.stored, passes=2)
     a, b = (learner.predict_proba(records[0].incoming.x) for learner in learners)
     assert plain(a) == plain(b)

@@ -18,11 +18,13 @@ from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import ConfigError, DivergenceError
 from streamreplay.learners import Method, Step, TorchLearner, linear, mlp
 from streamreplay.learners.methods.catalogue import hardest, most_interfered
+from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
 from tests.contract.digest import plain
-from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream, weights
+from tests.learners.reference import FEATURES, choosing, learn, rehearsals, sgd, stream, weights
+from tests.memories import RecordingMemory
 
-CHOICES = [replace(r, choose=2) for r in stream(batches=8)]
+CHOICES = [choosing(r, 2) for r in stream(batches=8)]
 
 
 def noisy(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -37,7 +39,7 @@ def test_losses_after_are_those_of_a_copy_after_a_step(factory: Any) -> None:
     learner = TorchLearner(factory, sgd(0.2, momentum=0.5), normalize="none")
     learn(learner, stream(batches=7))
     lesson = Batch.from_arrays(CHOICES[-1].incoming.x, [2, -1, 0, 40])
-    rows = CHOICES[-1].memory
+    rows = CHOICES[-1].memory.stored
     rows = replace(rows, y=np.where(rows.t % 4 == 3, -1, rows.y))
     state = plain(learner.state_dict())
     found = learner.losses_after(lesson, rows)
@@ -57,7 +59,7 @@ def test_losses_after_are_those_of_a_copy_after_a_step(factory: Any) -> None:
 
 def test_nothing_to_learn_is_no_step() -> None:
     learner = TorchLearner(linear(), sgd())
-    rows = CHOICES[-1].memory
+    rows = CHOICES[-1].memory.stored
     assert plain(learner.losses_after(rows, rows)) == plain(learner.losses(rows))
     learn(learner, stream())
     for lesson in (rows.take(slice(0, 0)), replace(rows, y=np.full(len(rows), -1))):
@@ -167,14 +169,14 @@ def test_what_no_note_may_be(notes: Callable[[Step], Any], message: str) -> None
 
 
 def test_notes_of_any_kind_are_handed_on_as_float32() -> None:
-    noted: list[tuple[str, NDArray[Any]]] = []
-
     def notes(step: Step) -> dict[str, torch.Tensor]:
         return {"label": step.y[: step.n], "twice": step.logits[: step.n, None] * 2}
 
-    first = replace(stream()[0], note=lambda name, values: noted.append((name, values)))
+    first = stream()[0]
+    memory = RecordingMemory(first.memory.stored)
+    first = replace(first, memory=memory)
     learn(TorchLearner(linear(), sgd(), method=Method(notes=notes)), [first])
-    (a, label), (b, twice) = noted
+    (a, label), (b, twice) = memory.noted
     assert (a, label.dtype.name, label.tolist()) == ("label", "float32", [0, 1, 2])
     assert (b, twice.dtype.name, twice.shape) == ("twice", "float32", (3, 1, 3))
 
@@ -189,10 +191,10 @@ def test_candidates_and_those_who_choose_belong_together() -> None:
 def test_a_reference_that_is_not_finite_spoils_no_weight() -> None:
     """A-GEM: the loss is the incoming rows', but the gradient is bent by those of memory."""
     record = stream()[-1]
-    memory = replace(record.memory, x=record.memory.x.copy())
+    memory = replace(record.memory.stored, x=record.memory.stored.x.copy())
     memory.x[4] = np.nan
     rows = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
-    broken = replace(record, memory=memory, rows=rows)
+    broken = replace(record, memory=FixedMemory(memory), rows=rows)
     learner = TorchLearner(mlp([4]), sgd(), method="a-gem", on_divergence="skip")
     learn(learner, stream())
     (scored,) = learner([broken])
@@ -232,10 +234,10 @@ class Kink(nn.Module):
 
 def test_a_reference_s_gradient_that_is_not_finite_spoils_no_weight() -> None:
     record = rehearsals([[0, 1, 2], [1, 0]], k=3)[1]
-    memory = replace(record.memory, x=record.memory.x.copy())
+    memory = replace(record.memory.stored, x=record.memory.stored.x.copy())
     memory.x[0, 0] = 7
     learner = TorchLearner(Kink(), sgd(), method="a-gem", normalize="none", on_divergence="skip")
-    broken = replace(record, memory=memory, rows=np.array([[0, 1, 2]]))
+    broken = replace(record, memory=FixedMemory(memory), rows=np.array([[0, 1, 2]]))
     (scored,) = learner([broken])
     assert scored.skipped == 1
     assert all(torch.isfinite(each).all() for each in weights(learner).values())

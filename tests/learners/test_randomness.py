@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.learners import ModuleFactory, TorchLearner, linear, mlp
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, own_threads
+from streamreplay.records import Rehearsal
 from tests.contract.digest import global_randomness, plain
 from tests.learners.reference import learn, rehearsals, sgd, stream, weights
 
@@ -159,7 +160,10 @@ def test_inputs_are_not_written_to(factory: ModuleFactory) -> None:
     records = [*LATE, Rehearsal(Batch.from_arrays(np.ones((2, 5)), [0, -1]), LATE[3].memory)]
     before = plain(records)
     for record in records:
-        for column in (*record.incoming.columns().values(), *record.memory.columns().values()):
+        for column in (
+            *record.incoming.columns().values(),
+            *record.memory.stored.columns().values(),
+        ):
             column.flags.writeable = False
     learner = TorchLearner(factory, sgd())
     learn(learner, records)

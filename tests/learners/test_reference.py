@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import SGD, Adam
 
-from streamreplay.batch import Batch, Rehearsal
+from streamreplay.batch import Batch
 from streamreplay.evaluation.retention.holdout import UNSEEN
 from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.predictions import LOSS_LIMIT
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal
 from tests.contract.digest import plain
 from tests.learners.reference import (
     FEATURES,
@@ -91,7 +93,8 @@ def test_any_labels_are_learned_as_by_the_slow_loop(
 
 
 def test_a_batch_alone_is_a_rehearsal_without_memory() -> None:
-    records = [replace(r, memory=r.incoming, rows=np.empty((1, 0), np.int64)) for r in stream()]
+    none = np.empty((1, 0), np.int64)
+    records = [replace(r, memory=FixedMemory(r.incoming), rows=none) for r in stream()]
     a, b = TorchLearner(mlp([4]), sgd()), TorchLearner(mlp([4]), sgd())
     learn(a, records)
     learn(b, [r.incoming for r in records])
@@ -158,7 +161,7 @@ def test_held_out_rows_move_nothing(kind: str) -> None:
     x = np.random.default_rng(7).standard_normal((6, FEATURES)).astype(np.float32)
     y = np.array([0, 2, 7, UNSEEN, UNSEEN + 1, 1])
     test = replace(Batch.from_arrays(x, y), held_out="test")
-    (scored,) = learner([Rehearsal(test, test, rows=np.array([[0, 1]]))])
+    (scored,) = learner([Rehearsal(test, FixedMemory(test), rows=np.array([[0, 1]]))])
     assert plain(learner.state_dict()) == state
     p = learner.predict_proba(x)
     assert scored.prediction.tolist() == p.argmax(1).tolist()
@@ -184,8 +187,8 @@ def test_memory_may_hold_classes_that_came_before_the_learner() -> None:
     """A buffer may have been filled, or loaded, before a fresh learner is put behind it."""
     record = stream()[-1]
     late = replace(record, incoming=record.incoming.take(record.incoming.y == 0))
-    assert {1, 2} <= set(late.memory.y.tolist())
-    rows = np.arange(len(late.memory))[None]
+    assert {1, 2} <= set(late.memory.stored.y.tolist())
+    rows = np.arange(len(late.memory.stored))[None]
     learner = TorchLearner(linear(), sgd())
     (scored,) = learner([replace(late, rows=rows, group=np.zeros_like(rows))])
     assert scored.replayed == rows.size
@@ -202,9 +205,10 @@ def test_memory_may_come_to_hold_classes_that_no_incoming_row_was_of(
     learner = TorchLearner(factory, sgd(), method=method)
     learn(learner, past)
     for label, place in ((5, 0), (7, 1)):
-        y = record.memory.y.copy()
+        y = record.memory.stored.y.copy()
         y[place] = label
-        merged = replace(record, memory=replace(record.memory, y=y), rows=np.array([[place, 3]]))
+        memory = FixedMemory(replace(record.memory.stored, y=y))
+        merged = replace(record, memory=memory, rows=np.array([[place, 3]]))
         (scored,) = learner([merged])
         assert (scored.replayed, scored.skipped) == (2, 0)
         assert learner.predict_proba(record.incoming.x)[:, [label]].all() or method == "ncm"

@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-from streamreplay.batch import Batch, Rehearsal, empty_memory
+from streamreplay.batch import Batch
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.learners.methods.catalogue import gdumb
 from streamreplay.learners.predictions import LOSS_LIMIT
+from streamreplay.memory import FixedMemory, empty_memory
+from streamreplay.records import Rehearsal
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, stream
 
@@ -48,7 +50,7 @@ def watched(made: list[Watched]) -> TorchLearner:
 def test_passes_go_over_memory_in_orders_of_their_own() -> None:
     made: list[Watched] = []
     learner = watched(made)
-    memory = stream(batches=18)[-1].memory  # 67 rows
+    memory = stream(batches=18)[-1].memory.stored  # 67 rows
     learner.retrain(memory, passes=3)
     assert len(made) == 1
     assert made[0].sizes == [32, 32, 3] * 3
@@ -62,7 +64,7 @@ def test_passes_go_over_memory_in_orders_of_their_own() -> None:
 
 
 def test_the_steps_are_plain_ones_on_the_mean_cross_entropy() -> None:
-    memory = stream()[-1].memory
+    memory = stream()[-1].memory.stored
     module = nn.Linear(FEATURES, 3)
     slow = copy.deepcopy(module)
     learner = TorchLearner(lambda _s, _c: module, partial(SGD, lr=0.1), normalize="none")
@@ -86,14 +88,17 @@ def test_when_it_is_due() -> None:
     made: list[Watched] = []
     learner = watched(made)
     records = rehearsals([[0, 1, 0], [1, 0, 2], [0, 1, -1], [-1, -1, -1], [5, 5, 0], [0, 1, 2]])
-    records = [replace(r, memory=r.memory.take(r.memory.y >= 0)) for r in records]
+    records = [
+        replace(r, memory=FixedMemory(r.memory.stored.take(r.memory.stored.y >= 0)))
+        for r in records
+    ]
     built = []
     for record in records:
         learn(learner, [record])
         built.append(len(made))
     assert built == [1, 1, 1, 2, 2, 2]
     assert made[0].rows == []
-    assert sorted(made[1].rows) == sorted(records[3].memory.x[:, 0].tolist() * 3)
+    assert sorted(made[1].rows) == sorted(records[3].memory.stored.x[:, 0].tolist() * 3)
     test = replace(records[5].incoming, held_out="test")
     for _ in range(2):
         learn(learner, [replace(records[5], incoming=test)])
@@ -110,10 +115,10 @@ def test_it_says_nothing_before_it_was_trained_and_then_what_memory_knows() -> N
     assert set(second.prediction.tolist()) <= {0, 1}
     assert second.loss[[0, 2]].tolist() == [np.float32(LOSS_LIMIT)] * 2
     assert (second.replayed, second.skipped) == (0, 0)
-    only = replace(records[2], memory=records[2].memory.take(slice(4, 8)))
+    only = replace(records[2], memory=FixedMemory(records[2].memory.stored.take(slice(4, 8))))
     third = next(iter(learner([only])))
     assert set(third.prediction.tolist()) <= {0, 1, 3}
-    less = replace(records[3], memory=records[3].memory.take(slice(0, 4)))
+    less = replace(records[3], memory=FixedMemory(records[3].memory.stored.take(slice(0, 4))))
     fourth = next(iter(learner([less])))  # the module is narrower than the one before
     assert fourth.loss[[0, 2]].tolist() == [np.float32(LOSS_LIMIT)] * 2
     assert learner.predict_proba(records[0].incoming.x).shape == (4, 2)
@@ -128,7 +133,7 @@ def test_it_rests_while_nothing_is_stored() -> None:
 
 @pytest.mark.parametrize("used", [False, True])
 def test_what_is_learned_depends_on_memory_alone(used: bool) -> None:
-    memory = stream(classes=3, seed=4)[-1].memory
+    memory = stream(classes=3, seed=4)[-1].memory.stored
     learner = TorchLearner(mlp([4]), sgd(momentum=0.9), normalize="none", seed=2)
     state = learner._random.state_dict()
     if used:
@@ -153,14 +158,14 @@ def test_any_learner_can_begin_anew_from_memory(method: str) -> None:
     assert hits[rows.y >= 0].mean() > 0.6
     test = replace(rows, held_out="test")
     before = learner.predict_proba(rows.x)
-    (scored,) = learner([Rehearsal(test, rows)])
+    (scored,) = learner([Rehearsal(test, FixedMemory(rows))])
     assert scored.prediction.shape == rows.y.shape
     if method != "ncm":
         assert plain(learner.predict_proba(rows.x)) == plain(before)
 
 
 def test_what_cannot_be_learned_anew() -> None:
-    memory = stream()[-1].memory
+    memory = stream()[-1].memory.stored
     given = TorchLearner(nn.Linear(FEATURES, 3), sgd())
     learn(given, stream())
     before = plain(given.state_dict())

@@ -46,6 +46,7 @@ from streamreplay import (
 )
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.learners.river.parts import as_rows
+from streamreplay.memory import FixedMemory
 
 ROWS = 2000
 BAYES: Any = naive_bayes.GaussianNB  # River types not all of its constructors
@@ -231,7 +232,7 @@ class Diary(base.Classifier):
 def test_each_pass_learns_the_incoming_rows_and_then_its_own_draw() -> None:
     memory = Batch.from_arrays([[10.0], [11.0], [12.0]], [0, 1, 2])
     incoming = Batch.from_arrays([[1.0], [2.0], [3.0]], [1, -1, 0])
-    rehearsal = Rehearsal(incoming, memory, rows=np.array([[0, 2], [1, 1]]))
+    rehearsal = Rehearsal(incoming, FixedMemory(memory), rows=np.array([[0, 2], [1, 1]]))
     diary = Diary()
     (scored,) = RiverLearner(diary, feature_names=["a"])([rehearsal])
     new = [((("a", 1.0),), 1), ((("a", 3.0),), 0)]

@@ -41,6 +41,7 @@ from streamreplay import (
     Scored,
     data_path,
 )
+from streamreplay.memory import FixedMemory
 
 ROWS = 1000
 RIVER: Any = metrics  # whose constructors are not typed
@@ -195,7 +196,7 @@ def test_rows_of_memory_are_taught_with_their_own_targets_and_weights() -> None:
     incoming = numbers(3, 10, y=np.array([0, -1, 0]), weight=[1, 2, 3])
     memory = numbers(4, weight=[5, 6, 7, 8])
     learner = RiverLearner(Recorder(), many=False)
-    record = Rehearsal(incoming, memory, rows=np.array([[3, 0], [1, 1]]))
+    record = Rehearsal(incoming, FixedMemory(memory), rows=np.array([[3, 0], [1, 1]]))
     (scored,) = learner([record])
     assert learner.model.lessons == [
         *[(10, 1), (12, 3), (3, 8), (0, 5)],

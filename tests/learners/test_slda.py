@@ -130,7 +130,7 @@ def test_sums_that_are_not_finite_are_told() -> None:
 
 
 def test_learning_anew_from_memory_leaves_the_sums_alone() -> None:
-    memory = stream()[-1].memory
+    memory = stream()[-1].memory.stored
     fresh = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=20))
     fresh.retrain(memory, passes=2)
     learn(fresh, stream())

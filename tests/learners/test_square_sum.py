@@ -11,7 +11,8 @@ import river.naive_bayes
 from torch.optim import SGD
 
 from streamreplay import ArraySource, Prequential, RiverLearner, TorchLearner, linear
-from streamreplay.batch import Batch, Scored
+from streamreplay.batch import Batch
+from streamreplay.records import Scored
 
 naive_bayes: Any = river.naive_bayes
 RNG = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from streamreplay import Mixer, Pipeline, Prequential, ReservoirSamplingBuffer
-from streamreplay.batch import Batch, Rehearsal, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import TorchLearner, Training, linear, mlp
 from streamreplay.learners.neural.augment import mixup
@@ -31,6 +31,8 @@ from streamreplay.learners.neural.targets import (
     targets_of,
 )
 from streamreplay.learners.predictions import label_losses, squared_errors
+from streamreplay.memory import FixedMemory
+from streamreplay.records import Rehearsal, Scored
 from tests.contract.digest import plain
 
 SGD_: Any = partial(SGD, lr=0.1)
@@ -51,7 +53,7 @@ def stream(n: int, size: int, *, labels: bool = False) -> list[Batch]:
 
 
 def rehearsal(incoming: Batch, memory: Batch, rows: list[int]) -> Rehearsal:
-    return Rehearsal(incoming, memory, rows=np.array([rows]))
+    return Rehearsal(incoming, FixedMemory(memory), rows=np.array([rows]))
 
 
 def run(learner: TorchLearner, records: list[Any]) -> list[Scored]:

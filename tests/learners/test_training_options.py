@@ -16,15 +16,25 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
-from streamreplay.batch import Batch, Rehearsal, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.methods.catalogue import gdumb, mir
 from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.schedules import Schedule, cosine, inverse_time, warmup
 from streamreplay.learners.neural.trainer import Training
+from streamreplay.records import Rehearsal, Scored
 from tests.contract.digest import global_randomness, plain
-from tests.learners.reference import FEATURES, Slow, network, rehearsals, sgd, stream, weights
+from tests.learners.reference import (
+    FEATURES,
+    Slow,
+    choosing,
+    network,
+    rehearsals,
+    sgd,
+    stream,
+    weights,
+)
 
 LABELS = [[0, 1, 2, 0], *np.random.default_rng(1).integers(0, 3, (11, 4)).tolist()]
 
@@ -185,7 +195,7 @@ def test_a_schedule_must_give_a_factor(factor: float) -> None:
 
 
 def test_a_module_trained_afresh_has_the_schedule_from_its_start() -> None:
-    memory = stream(6)[-1].memory
+    memory = stream(6)[-1].memory.stored
     memory = replace(memory, experience=np.arange(len(memory)))
     training = Training(schedule=inverse_time(3), schedule_restarts=True)
     ends = []
@@ -302,7 +312,7 @@ def test_batches_without_labels_cost_nothing() -> None:
 
 
 def test_fewer_candidates_are_asked_about() -> None:
-    records = [replace(record, choose=3) for record in rehearsals(LABELS, k=6) if record.rows.size]
+    records = [choosing(record, 3) for record in rehearsals(LABELS, k=6) if record.rows.size]
     budget = ReplayBudget(rows_per_second=4 / 3, clock=ticking(0.5))  # 2 rows in 3 ticks
     asked: list[tuple[int, int]] = []
 

@@ -11,12 +11,14 @@ import pytest
 import torch
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Rehearsal, Sample
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy, Sample
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
-from streamreplay.groups import GroupIndex
+from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
+from streamreplay.records import Rehearsal
 from streamreplay.state import Stateful
+from tests.memories import RecordingMemory
 
 
 def rehearsal(*counts: int, incoming: int = 4, held_out: Sample | None = None) -> Rehearsal:
@@ -25,11 +27,7 @@ def rehearsal(*counts: int, incoming: int = 4, held_out: Sample | None = None) -
     n = len(labels)
     memory = Batch.from_arrays(np.zeros((n, 1)), labels, task=labels // 11, experience=labels % 3)
     new = Batch.from_arrays(np.zeros((incoming, 1)), [0] * incoming, start=n)
-
-    def group_by(by: GroupBy) -> GroupIndex:
-        return GroupIndex.of(getattr(memory, GROUP_COLUMNS[by]))
-
-    return Rehearsal(replace(new, held_out=held_out), memory, group_by)
+    return Rehearsal(replace(new, held_out=held_out), FixedMemory(memory))
 
 
 def draw(mixer: Mixer, *counts: int, times: int = 1) -> Iterator[Rehearsal]:
@@ -159,7 +157,7 @@ def test_draws_are_uniform_within_each_group(
         np.add.at(found, mixed.rows[0], 1)
         if not replacement:
             assert len(set(mixed.rows[0])) == size
-    labels = rehearsal(*counts).memory.y
+    labels = rehearsal(*counts).memory.stored.y
     for group in [labels >= 0] if by is None else [labels == 10, labels == 11]:
         expected = found[group].mean()
         statistic = ((found[group] - expected) ** 2).sum() / expected
@@ -272,3 +270,19 @@ def test_every_row_says_where_it_is_from(by: GroupBy | None) -> None:
         assert (group[~is_memory] == -1).all()
         want = np.full(6, -1) if by is None else batch.y[is_memory]
         np.testing.assert_array_equal(group[is_memory], want)
+
+
+@pytest.mark.parametrize("by", [None, "class"])
+def test_who_decides_what_is_rehearsed_counts_it(by: GroupBy | None) -> None:
+    one = rehearsal(9, 5)
+    memory = RecordingMemory(one.memory.stored)
+    one = replace(one, memory=memory)
+    [drawn] = Mixer(4, by, steps=2)([one])
+    assert drawn.candidates is None
+    assert [rows.tolist() for rows in memory.counted] == [drawn.rows.tolist()]
+    [wide] = Mixer(4, by, steps=2, candidates=10)([one])
+    assert wide.candidates is not None
+    assert wide.candidates.shape == (2, 10)
+    assert wide.rows.tolist() == wide.candidates[:, :4].tolist()
+    assert wide.group.shape == (2, 4)
+    assert len(memory.counted) == 1, "the learner counts what it chooses"

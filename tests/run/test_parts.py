@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.batch import Batch, Report, Scored
+from streamreplay.batch import Batch
 from streamreplay.errors import StreamReplayError
 from streamreplay.ingest import Labels
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import named_record, prediction_lines
 from streamreplay.log.score_table import compare, keep_last
 from streamreplay.reading import inspect
+from streamreplay.records import Report, Scored
 from streamreplay.run.clock import Clock
 from streamreplay.run.event_log import EventLog
 from streamreplay.run.output import OutputClosed, StandardOutput

@@ -19,7 +19,8 @@ from streamreplay import (
     TorchLearner,
     linear,
 )
-from streamreplay.batch import Batch, Report
+from streamreplay.batch import Batch
+from streamreplay.records import Report
 from streamreplay.run.stopwatch import Stopwatch
 from streamreplay.stage import Stage
 from tests.contract.digest import plain

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, final
 
-from streamreplay.batch import Report, Scored
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.drift.detector import Detector, DetectorState, Level, Record
 from streamreplay.evaluation.drift.signals import MOST, Names, Signals
+from streamreplay.records import Report, Scored
 from streamreplay.state import Fields, State, expect, within
 
 __all__ = ["DriftMonitor"]

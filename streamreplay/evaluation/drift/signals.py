@@ -9,9 +9,11 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Scored, describe_array
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.scores.numbers import is_number
+from streamreplay.records import Scored
 
 __all__ = ["MOST", "Names", "Part", "Signals", "check_signal", "is_binary"]
 

@@ -9,7 +9,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, describe_array, same_kind
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.round_stage import RoundStage
 from streamreplay.state import SETTING, Fields

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Objective, Scored
+from streamreplay.batch import Objective
 from streamreplay.evaluation.scores.numbers import is_number
 from streamreplay.evaluation.sums.confusion import Confusion
 from streamreplay.evaluation.sums.errors import ErrorSums
 from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.records import Scored
 from streamreplay.state import CREATED, PART, Fields
 
 __all__ = ["Round", "age_limits", "make_round"]

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Objective, Sample, Scored
+from streamreplay.batch import Objective, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.rounds import make_round
 from streamreplay.evaluation.retention.stability import SCORES, AccuracyCurve, Stability
 from streamreplay.evaluation.sums.errors import mean_of
+from streamreplay.records import Scored
 from streamreplay.state import PART, Fields, Kind, State
 
 __all__ = ["Retention"]

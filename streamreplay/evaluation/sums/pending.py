@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Scored
+from streamreplay.records import Scored
 from streamreplay.state import ARRAY, State
 
 __all__ = ["PendingScores", "Rows"]

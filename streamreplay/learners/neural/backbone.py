@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from streamreplay.batch import Batch, describe_array
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, own_threads
 from streamreplay.learners.scaling import Scaler

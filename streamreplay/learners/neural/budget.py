@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import final
 
-from streamreplay.batch import Rehearsal
+from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect
 
 __all__ = ["ReplayBudget"]
@@ -108,19 +108,19 @@ class ReplayBudget:
         throttled : int
             Memory rows left out, over all passes.
         """
-        steps, drawn = rehearsal.rows.shape
-        k = drawn if rehearsal.choose is None else min(rehearsal.choose, drawn)
+        steps, k = rehearsal.rows.shape
         passes, rows = self.plan(len(rehearsal.incoming), steps, k)
         if (passes, rows) == (steps, k):
             return rehearsal, 0
-        choose, left = rehearsal.choose, rows
-        if choose is not None:
-            choose, left = rows, drawn * rows // k if k else 0
+        candidates = rehearsal.candidates
+        if candidates is not None:
+            left = candidates.shape[1] * rows // k if k else 0
+            candidates = candidates[:passes, :left]
         allowed = replace(
             rehearsal,
-            rows=rehearsal.rows[:passes, :left],
-            group=rehearsal.group[:passes, :left],
-            choose=choose,
+            rows=rehearsal.rows[:passes, :rows],
+            group=rehearsal.group[:passes, :rows],
+            candidates=candidates,
         )
         return allowed, steps * k - passes * rows
 

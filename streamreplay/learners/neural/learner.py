@@ -16,13 +16,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from streamreplay.batch import (
-    Batch,
-    Rehearsal,
-    Scored,
-    describe_array,
-    empty_memory,
-)
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.methods.catalogue import METHODS, Method, er, made_here
 from streamreplay.learners.methods.gate import RECENT
@@ -39,7 +34,9 @@ from streamreplay.learners.predictions import Predictions, unknown
 from streamreplay.learners.scaling import Normalize, Scaler
 from streamreplay.learners.staging import Staging
 from streamreplay.learners.withheld import in_order, step_around
+from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
+from streamreplay.records import Rehearsal, Scored
 from streamreplay.state import State, Stateful, expect
 
 __all__ = ["TorchLearner"]
@@ -454,16 +451,17 @@ class TorchLearner:
             return self._work_from_memory(rehearsal, self.method.retrain)
         if incoming.withheld is not None and incoming.withheld.all():
             self._trainer.boost.passed(len(incoming))
-            told = self._tell_apart(incoming, rehearsal.memory)
+            told = self._tell_apart(incoming, rehearsal.memory.stored)
             return self._score(incoming, self._combine(incoming.x, told)[0]).scored(incoming)
         if not incoming.held_out:
             return self._learn(rehearsal)
-        with self._refreshed(rehearsal.memory):
+        with self._refreshed(rehearsal.memory.stored):
             return self._score(incoming, self._predict(incoming.x)).scored(incoming)
 
     def _work_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
         """Predict; learn nothing but from memory, where that is due."""
-        incoming, memory, every = rehearsal.incoming, rehearsal.memory, self.method.retrain_every
+        incoming, memory = rehearsal.incoming, rehearsal.memory.stored
+        every = self.method.retrain_every
         if self._due and len(memory) and (incoming.held_out or 0 < every <= self._due):
             self.retrain(memory, passes)
         scores = self._score(incoming, self._predict(incoming.x))
@@ -522,7 +520,7 @@ class TorchLearner:
         """
         incoming, net, mask = rehearsal.incoming, self._net, whole.withheld
         if not net.plain or not 0 <= top < net.width or self._predicts_apart:
-            told = self._tell_apart(whole, rehearsal.memory)
+            told = self._tell_apart(whole, rehearsal.memory.stored)
             self._stage(rehearsal)
             return None, told
         apart = None if mask is None else self._tell(whole.x[mask])  # before others take the place
@@ -543,8 +541,9 @@ class TorchLearner:
 
         The buffer may have been filled before the learner came, or have taken in another's rows.
         """
-        net, memory = self._net, rehearsal.memory
-        y = memory.y[rehearsal.rows] if net.known.any() else memory.y
+        net, y = self._net, rehearsal.memory.stored.y
+        if net.known.any():
+            y = y[rehearsal.rows if rehearsal.candidates is None else rehearsal.candidates]
         if not y.size or (y.max() < net.width and (net.mask is None or net.known[y[y >= 0]].all())):
             return False
         net.meet(y)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Rehearsal, describe_array
+from streamreplay.batch import Batch
 from streamreplay.boost import Boost
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.methods.catalogue import Method
 from streamreplay.learners.methods.gradient_projection import project
@@ -24,6 +25,8 @@ from streamreplay.learners.neural.network import Network, describe_tensor
 from streamreplay.learners.neural.schedules import Schedule, Scheduler, set_rate
 from streamreplay.learners.neural.targets import Classes, Targets
 from streamreplay.learners.staging import Staging
+from streamreplay.memory import empty_memory
+from streamreplay.records import Rehearsal
 from streamreplay.state import State
 
 __all__ = ["ClassWeight", "OnDivergence", "Trainer", "Training"]
@@ -206,8 +209,8 @@ class Trainer:
         ConfigError
             The mixer draws candidates and the method does not choose, or the other way round.
         """
-        chooses, choose = self._method.retrieve is not None, rehearsal.choose
-        if rehearsal.rows.size and chooses != (choose is not None):
+        chooses = self._method.retrieve is not None
+        if rehearsal.rows.size and chooses != (rehearsal.candidates is not None):
             why = "draws none, of which the method is to choose"
             if not chooses:
                 why = "draws some, and the method does not choose among them"
@@ -215,8 +218,8 @@ class Trainer:
         replayed = skipped = 0
         for number in range(len(rehearsal.rows)):
             rows = rehearsal.rows[number]
-            if chooses and len(rows):
-                rows = self._retrieve(rehearsal, rows)
+            if rehearsal.candidates is not None and len(rows):
+                rows = self._retrieve(rehearsal, rehearsal.candidates[number], len(rows))
             before = self._remember()
             if logits is None:
                 logits = self.forward(rehearsal, rows)
@@ -235,7 +238,8 @@ class Trainer:
         n, staging, net = len(rehearsal.incoming), self._staging, self._net
         end = n + len(rows)
         if len(rows):
-            staging.put(n, rehearsal.memory.x.take(rows, axis=0), rehearsal.memory.y[rows])
+            stored = rehearsal.memory.stored
+            staging.put(n, stored.x.take(rows, axis=0), stored.y[rows])
         if not net.plain:
             net.train()
         x = staging.x[:end].to(net.device)
@@ -250,7 +254,7 @@ class Trainer:
 
     def fit(self, batch: Batch) -> None:
         """Take one step on some labelled rows alone."""
-        rehearsal = Rehearsal(batch, batch.take(slice(0, 0)))
+        rehearsal = Rehearsal(batch, empty_memory(batch))
         self._staging.make_room(len(batch), self._net.feature_shape)
         self._staging.put(0, batch.x, batch.y)
         self._look_at(batch)
@@ -337,11 +341,13 @@ class Trainer:
             raise ConfigError(f"learner.augment: must return rows {list(rows.shape)}, got {got}")
         return changed if not first else torch.cat([x[:first], changed])
 
-    def _retrieve(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        k, incoming = min(rehearsal.choose or 0, len(rows)), rehearsal.incoming
-        rows = rows[self._pick(incoming, rehearsal.memory.take(rows), k)]
+    def _retrieve(
+        self, rehearsal: Rehearsal, candidates: NDArray[np.int64], k: int
+    ) -> NDArray[np.int64]:
+        incoming, memory = rehearsal.incoming, rehearsal.memory
+        rows = candidates[self._pick(incoming, memory.stored.take(candidates), k)]
         if len(rows):
-            rehearsal.count_replays(rows)
+            memory.replayed(rows)
         self._staging.put(0, incoming.x, incoming.y)  # asking the learner has staged other rows
         return rows
 
@@ -355,7 +361,7 @@ class Trainer:
             of_class = self._weigh(y)
             step.weight = of_class if step.weight is None else step.weight * of_class
         self.targets.aim(step, _targets(rehearsal, rows))
-        stored = rehearsal.memory.notes
+        stored = rehearsal.memory.stored.notes
         if stored and self._method.notes is not None:
             step.notes = {
                 name: torch.from_numpy(values[rows]).to(net.device)
@@ -456,7 +462,7 @@ class Trainer:
 
     def _take_notes(self, rehearsal: Rehearsal, step: Step) -> None:
         for name, values in self._make_notes(step).items():
-            rehearsal.note(name, values.detach().cpu().float().numpy().copy())
+            rehearsal.memory.note(name, values.detach().cpu().float().numpy().copy())
 
     def _recent(self) -> torch.Tensor:
         recent = np.zeros(self._net.width, np.bool_)
@@ -470,7 +476,7 @@ class Trainer:
         """Return what the stream says that rows count, [n + k]; 1 where it says nothing."""
         given = [rehearsal.incoming.weight]
         if len(rows):
-            stored = rehearsal.memory.weight
+            stored = rehearsal.memory.stored.weight
             given.append(None if stored is None else stored[rows])
         if all(part is None for part in given):
             return None
@@ -512,8 +518,8 @@ class Trainer:
 def _targets(rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[Any] | None:
     """Return the targets of incoming rows and some rows of memory; None for classes."""
     parts = [rehearsal.incoming.target]
-    if len(rows) and rehearsal.memory.target is not None:
-        parts.append(rehearsal.memory.target[rows])
+    if len(rows) and rehearsal.memory.stored.target is not None:
+        parts.append(rehearsal.memory.stored.target[rows])
     given = [part for part in parts if part is not None]
     return np.concatenate(given) if given else None
 

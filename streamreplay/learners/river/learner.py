@@ -10,14 +10,8 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import (
-    Batch,
-    Rehearsal,
-    Scored,
-    describe_array,
-    empty_memory,
-    objective_of,
-)
+from streamreplay.batch import Batch, objective_of
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.predictions import (
     LOSS_LIMIT,
@@ -32,6 +26,8 @@ from streamreplay.learners.river.parts import FeatureName, LabelName, Row, as_ro
 from streamreplay.learners.river.pickles import dump, load
 from streamreplay.learners.river.targets import RiverTargets
 from streamreplay.learners.withheld import step_around
+from streamreplay.memory import empty_memory
+from streamreplay.records import Rehearsal, Scored
 from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.state import State, expect
 

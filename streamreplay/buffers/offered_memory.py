@@ -1,0 +1,63 @@
+"""The memory that a buffer offers with a batch, which it stores only afterwards."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, GroupBy
+from streamreplay.buffers.storage import ColumnStore
+from streamreplay.errors import ConfigError
+from streamreplay.groups import GroupIndex
+
+__all__ = ["OfferedMemory"]
+
+
+@final
+class OfferedMemory:
+    """The rows of a store, and the incoming rows that the buffer has still to store.
+
+    Parameters
+    ----------
+    store : ColumnStore
+    incoming : Batch
+        Says what rows look like if none was ever stored.
+    pending : Batch or None
+        The incoming rows that may be stored; None for held-out rows.
+    """
+
+    __slots__ = ("_pending", "_store", "stored")
+
+    def __init__(self, store: ColumnStore, incoming: Batch, pending: Batch | None) -> None:
+        self.stored = store.memory(incoming)
+        self._store = store
+        self._pending = pending
+
+    def groups(self, by: GroupBy) -> GroupIndex:
+        """Return which of the stored rows belong to which class, task or experience."""
+        return self._store.groups(by)
+
+    def replayed(self, rows: NDArray[np.int64]) -> None:
+        """Count stored rows as rehearsed, each as often as it is named."""
+        self._store.count_replays(rows)
+
+    def note(self, name: str, values: NDArray[np.float32]) -> None:
+        """Keep values with the pending rows."""
+        pending = self._pending
+        if pending is None:
+            raise ValueError(f"note {name!r}: rows that were taken in already cannot be noted on")
+        if pending.notes and name in pending.notes:
+            raise ConfigError(
+                f"note {name!r} is on these rows already: two learners that note the same need a "
+                "buffer each"
+            )
+        if len(values) != len(pending):
+            raise ValueError(f"note {name!r} must have {len(pending)} rows, got {len(values)}")
+        self._pending = pending.with_note(name, values)
+
+    def take_pending(self) -> Batch | None:
+        """Return the rows that are still to be stored, once."""
+        pending, self._pending = self._pending, None
+        return pending

@@ -1,0 +1,144 @@
+"""The records behind a buffer: `Rehearsal`, `Scored` and `Report`.
+
+All of them are columnar: one record holds n rows of the stream, never one object a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch, Objective, objective_of
+from streamreplay.memory import Memory
+
+__all__ = ["Rehearsal", "Report", "Scored"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rehearsal:
+    """An incoming batch, and the memory it may be rehearsed with.
+
+    A buffer fills in `memory`; a mixer adds which of its rows to rehearse.
+
+    Attributes
+    ----------
+    incoming : Batch
+        New rows: nothing in `memory` is one of them. A learner predicts them all, and learns from
+        ``incoming.learnable()``.
+    memory : Memory
+        The buffer's rows, ``memory.stored``, and the calls that tell the buffer about them.
+    rows : int64[steps, k]
+        For each training pass, the rows of ``memory.stored`` to rehearse. [1, 0] before a mixer.
+    group : int64[steps, k]
+        The group each of `rows` was drawn for; -1 where draws were uniform.
+    candidates : int64[steps, m] or None
+        A wider draw, for a learner that chooses k of them for each pass. `rows` are the first k
+        until then, and the learner calls ``memory.replayed`` in place of the mixer. None: `rows`
+        are to be rehearsed as they are.
+    """
+
+    incoming: Batch
+    memory: Memory
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+    group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+    candidates: NDArray[np.int64] | None = None
+
+    def drawn(self, step: int = 0) -> Batch:
+        """Copy the memory rows that pass ``step`` rehearses."""
+        return self.memory.stored.take(self.rows[step])
+
+    def mixed(self, step: int = 0) -> tuple[Batch, NDArray[np.bool_], NDArray[np.int64]]:
+        """Join the rows of pass ``step``, incoming ones first, with where each comes from.
+
+        Withheld rows are left out: they are not to be learned.
+
+        Returns
+        -------
+        batch : Batch
+        is_memory : bool[n + k]
+            False for incoming rows.
+        group : int64[n + k]
+            The group a memory row was drawn for, -1 where draws were uniform and for incoming rows.
+
+        Raises
+        ------
+        ValueError
+            Incoming and stored rows do not have the same columns.
+        """
+        incoming = self.incoming.learnable()
+        n, k = len(incoming), self.rows.shape[1]
+        return (
+            Batch.concat([incoming, self.drawn(step)]),
+            np.arange(n + k) >= n,
+            np.concatenate([np.full(n, -1), self.group[step]]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """An incoming batch with what the model said before it learned from it.
+
+    Attributes
+    ----------
+    incoming : Batch
+    prediction : int64[n] or float64[n, d] or bool[n, d]
+        Label index, -1 while no class is known; numbers, NaN while no target is known; or which
+        labels a row has.
+    probability : float32[n] or float32[n, d]
+        Of the predicted class, or of each label; NaN of numbers and while no class is known.
+    loss : float32[n]
+        Negative log-likelihood of the true class in nats (see the learner for how an unseen class
+        is scored); squared error, or the negative log-likelihood of each label's presence, as a
+        mean over the d; NaN where a row has no label.
+    replayed : int
+        Memory rows learned from in this step, over all passes.
+    skipped : int
+        Training passes left out because the loss was not finite.
+    throttled : int
+        Memory rows that were drawn and left out to keep to a replay budget, over all passes.
+    square_sum : float32[n] or None
+        Of classes: the squares of all classes' probabilities, summed, which is what a row's Brier
+        score takes beside ``loss``; NaN in rows, and None in batches, where that is not known.
+    """
+
+    incoming: Batch
+    prediction: NDArray[Any]  # int64 [n] | float64 [n, d] | bool [n, d]
+    probability: NDArray[np.float32]  # [n] | [n, d]
+    loss: NDArray[np.float32]  # [n]
+    replayed: int = 0
+    skipped: int = 0
+    throttled: int = 0
+    square_sum: NDArray[np.float32] | None = None  # [n]
+
+    @property
+    def objective(self) -> Objective:
+        """What was predicted: one of several classes, numbers, or which labels a row has."""
+        return objective_of(self.prediction)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """What a pipeline yields for each incoming batch.
+
+    Attributes
+    ----------
+    scored : Scored or None
+        The predictions of this batch; None in the last report of a stream, which has no rows. Of
+        several learners, those of the first.
+    metrics : tuple of dict
+        The log records that fell due within this batch, in order of position; most reports have
+        none. Keys are documented in ``docs/log.md``.
+    by_learner : mapping of str to Scored
+        The predictions of each of several learners (see `Branches`), by name; else empty.
+    """
+
+    scored: Scored | None
+    metrics: tuple[dict[str, Any], ...] = ()
+    by_learner: Mapping[str, Scored] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return 0 if self.scored is None else len(self.scored.incoming)
