@@ -1,8 +1,10 @@
 # Everything a fresh machine needs: Python 3.11 or later, make, and a package index.
 #
 #   make demo    make .venv, install, and run the demonstration on bundled data
-#   make test    the same environment, all tests
-#   make check   lint, types, import contract
+#   make test    the same environment, all tests, on all cores
+#   make lint    the quick checks: ruff, import contract (what pre-commit runs)
+#   make check   the quick checks and types
+#   make measure size and shape of the code, and whether it keeps its limits
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
 #   make bench-accuracy   every replay method on real streams, and what each costs (hours;
@@ -21,7 +23,7 @@ MLFLOW ?= .venv-mlflow
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
+.PHONY: help install demo test lint check measure format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -39,13 +41,18 @@ demo: install
 	$(BIN)/streamreplay demo --out demo-out
 
 test: install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(PYTEST_ARGS)
 
-check: install
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
+
+check: lint
+	$(BIN)/mypy
+
+measure: install
+	$(BIN)/python benchmarks/measure.py --check
 
 format: install
 	$(BIN)/ruff check --fix .
@@ -99,4 +106,4 @@ test-mlflow: install mlflow
 	MLFLOW_SERVER=$(CURDIR)/$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/run/test_sinks.py $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(MLFLOW) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(MLFLOW) demo-out site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
