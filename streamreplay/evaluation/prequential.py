@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
-from streamreplay.evaluation.retention.scores import Retention
-from streamreplay.evaluation.retention.stability import SCORES
-from streamreplay.evaluation.river_metrics import LabelNames, describe
+from streamreplay.evaluation.retention.retention_scores import RetentionScores
+from streamreplay.evaluation.retention.stability_gap import SCORES
+from streamreplay.evaluation.river_metrics import LabelNames, specs_of
 from streamreplay.evaluation.running_scores import RunningScores, no_predictions
 from streamreplay.records import Report, Scored
 from streamreplay.state import PART, PARTS, SETTING, Fields, State
@@ -130,7 +130,7 @@ class Prequential:
         self._skipped = 0
         self._withheld = 0
         self._entry: dict[int, float] = {}  # by experience: accuracy on its first batch
-        self._metrics, self._label_names = describe(metrics), label_names
+        self._metrics, self._label_names = specs_of(metrics), label_names
         self.metric_settings = [each.settings for each in self._metrics]
         """How each of the metrics was made."""
         self._begin(np.empty(0, np.int64))
@@ -199,9 +199,9 @@ class Prequential:
             label_names=self._label_names,
         )
         objective, outputs = self._running.objective, self._running.outputs
-        self._retentions: dict[Sample, Retention] = {  # in the order of their records
-            "probe": Retention("probe", objective, outputs),
-            "test": Retention("test", objective, outputs),
+        self._retentions: dict[Sample, RetentionScores] = {  # in the order of their records
+            "probe": RetentionScores("probe", objective, outputs),
+            "test": RetentionScores("test", objective, outputs),
         }
 
     @property
@@ -246,8 +246,8 @@ class Prequential:
 
     def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
         """Return what falls due between the last batch and one of an experience."""
-        if self._running.named is not None and not self.position:
-            self._running.named.check()
+        if self._running.river is not None and not self.position:
+            self._running.river.check()
         changed = self._experience is not None and experience != self._experience
         due = self._finish(end=changed)
         if experience != self._experience:
@@ -275,7 +275,7 @@ class Prequential:
         due += [self._close(each, end=end) for each in self._retentions.values() if each.open]
         return tuple(due)
 
-    def _close(self, retention: Retention, *, end: bool) -> dict[str, Any]:
+    def _close(self, retention: RetentionScores, *, end: bool) -> dict[str, Any]:
         """Return the record of a round."""
         # The block is not folded here: a round may come between any two batches, a fold may not.
         seen, probe = self._running.classes_seen(), retention.sample == "probe"

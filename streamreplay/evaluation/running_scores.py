@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy, Objective, objective_of
-from streamreplay.evaluation.river_metrics import LabelNames, MetricSpec, NamedMetrics
-from streamreplay.evaluation.scores.classes import Scores
+from streamreplay.evaluation.river_metrics import LabelNames, MetricSpec, RiverScores
+from streamreplay.evaluation.scores.classes import ClassScores
 from streamreplay.evaluation.scores.labels import LabelScores
 from streamreplay.evaluation.scores.numbers import NumberScores
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import PendingScores
+from streamreplay.evaluation.sums.scored_rows import ScoredBlock
 from streamreplay.records import Scored
 from streamreplay.state import PART, SETTING, Fields, State
 
@@ -41,7 +41,7 @@ class RunningScores:
     """
 
     _FIELDS = Fields(
-        objective=SETTING, outputs=SETTING, _folded=int, _block=PART, scores=PART, named=PART
+        objective=SETTING, outputs=SETTING, _folded=int, _block=PART, scores=PART, river=PART
     )
 
     def __init__(
@@ -63,12 +63,12 @@ class RunningScores:
         self._size = min(report_every, _BLOCK)
         self._limit = self._size  # rows of the block at which it ends
         self._folded = 0  # rows of the stream that are no longer in the block
-        self._block = PendingScores(self._size, prediction)
+        self._block = ScoredBlock(self._size, prediction)
         self.scores = self._new_scores(window, fading)
-        self.named: NamedMetrics | None = None
+        self.river: RiverScores | None = None
         """Scores by River's metrics."""
         if metrics:
-            self.named = NamedMetrics(
+            self.river = RiverScores(
                 metrics,
                 self.objective,
                 window=window,
@@ -77,9 +77,9 @@ class RunningScores:
                 label_names=label_names,
             )
 
-    def _new_scores(self, window: int, fading: float) -> Scores | NumberScores | LabelScores:
+    def _new_scores(self, window: int, fading: float) -> ClassScores | NumberScores | LabelScores:
         if self.objective == "classes":
-            return Scores(window, fading, self._size)
+            return ClassScores(window, fading, self._size)
         if self.objective == "numbers":
             return NumberScores(window, fading, self._size, self.outputs)
         return LabelScores(window, fading, self._size, self.outputs)
@@ -112,8 +112,8 @@ class RunningScores:
         """Add the rows of the block, all of one experience, to the scores."""
         rows = self._block.columns()
         self.scores.fold(rows, experience)
-        if self.named is not None:
-            self.named.fold(rows.labelled(), experience)
+        if self.river is not None:
+            self.river.fold(rows.labelled(), experience)
         self._folded += self._block.rows
         self._block.rows = 0
         self._set_limit()
@@ -121,8 +121,8 @@ class RunningScores:
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores of the folded rows as fields of a record."""
         found = self.scores.record(by)
-        if self.named is not None:
-            self.named.add_to(found)
+        if self.river is not None:
+            self.river.add_to(found)
         return found
 
     def preview(self, by: Sequence[GroupBy], experience: int) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class RunningScores:
 
     def classes_seen(self) -> set[int]:
         """Return the classes that a labelled row had, those in the block included."""
-        known = self.scores.groups["class"].ids if isinstance(self.scores, Scores) else ()
+        known = self.scores.groups["class"].ids if isinstance(self.scores, ClassScores) else ()
         return {*known, *self._block.columns().y.tolist()}
 
     def state_dict(self) -> State:

@@ -25,7 +25,9 @@ def count_drifts(pipeline: Pipeline) -> int:
 
 def watched_in_vain(pipeline: Pipeline) -> list[str]:
     """Return a message for each detector on a class that no row had."""
-    found = {each.name: each.on for monitor in _monitors(pipeline) for each in monitor.unheard_of}
+    found = {
+        each.name: each.on for monitor in _monitors(pipeline) for each in monitor.unseen_classes
+    }
     return [
         f"warning: drift {name}: no row was of class {on.partition(':')[2]!r}"
         for name, on in found.items()

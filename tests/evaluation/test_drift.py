@@ -300,9 +300,9 @@ def test_classes_that_no_row_had_so_far_are_known() -> None:
         Detector(drift.ADWIN(), on) for on in ("error", "labels", "label:cat", "label:7", "label:x")
     ]
     monitor = DriftMonitor(patterns, label_names=lambda: names)
-    assert [each.on for each in monitor.unheard_of] == ["label:7", "label:x"]
+    assert [each.on for each in monitor.unseen_classes] == ["label:7", "label:x"]
     names.append(7)
-    assert [each.on for each in monitor.unheard_of] == ["label:x"]
+    assert [each.on for each in monitor.unseen_classes] == ["label:x"]
 
 
 def test_each_class_is_looked_at_from_its_first_row_on() -> None:

@@ -17,7 +17,7 @@ from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch
 from streamreplay.evaluation import recent_groups
 from streamreplay.evaluation.recent_groups import MOST
-from streamreplay.evaluation.retention.scores import Retention
+from streamreplay.evaluation.retention.retention_scores import RetentionScores
 from streamreplay.evaluation.sums import tally
 from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.records import Report, Scored
@@ -119,11 +119,11 @@ def test_scores_are_of_the_last_groups_at_any_cut() -> None:
 def test_no_more_groups_are_kept_than_are_listed() -> None:
     live = evaluator()
     list(live(stream(50)))
-    found = live.state_dict()["running"]["named"]["families"]
+    found = live.state_dict()["running"]["river"]["families"]
     assert set(found) == {"matrix", "mean", "rows"}
     for family in (found["matrix"], found["mean"]["sums"]):
         assert [len(groups) for groups in family["groups"].values()] == [MOST, MOST]
-    rows: Any = live._running.named
+    rows: Any = live._running.river
     assert [len(groups) for groups in rows._families["rows"]._groups.kept.values()] == [MOST, MOST]
 
 
@@ -184,12 +184,12 @@ def test_a_line_about_a_buffer_lists_the_largest_groups() -> None:
 
 
 def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamreplay.evaluation.retention.scores.KEPT", 4)
+    monkeypatch.setattr("streamreplay.evaluation.retention.retention_scores.KEPT", 4)
     monkeypatch.setattr("streamreplay.evaluation.prequential.KEPT", 4)
     live = Prequential()
     list(live(stream(50, 200)))
     assert live.state_dict()["entry"]["ids"].tolist() == [16, 17, 18, 19]
-    retention = Retention("probe")
+    retention = RetentionScores("probe")
     for i in range(9):
         rows = np.repeat([i - 1, i], 30)[30 * (i == 0) :]
         batch = Batch.from_arrays(
@@ -205,8 +205,8 @@ def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_matrix_has_the_last_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamreplay.evaluation.retention.scores.KEPT", 4)
-    retention = Retention("test")
+    monkeypatch.setattr("streamreplay.evaluation.retention.retention_scores.KEPT", 4)
+    retention = RetentionScores("test")
     columns = np.arange(MOST + 20)
     batch = Batch.from_arrays(
         np.zeros((len(columns), 1)), np.zeros(len(columns), int), experience=columns

@@ -20,8 +20,8 @@ from river.metrics.base import MultiClassMetric, RegressionMetric
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
-from streamreplay.evaluation.river_metrics.label_pairs import pair, unpair
-from streamreplay.evaluation.river_metrics.metrics import class_index
+from streamreplay.evaluation.river_metrics.pair_counts import pair, unpair
+from streamreplay.evaluation.river_metrics.river_scores import class_index
 from streamreplay.records import Report, Scored
 
 metrics: Any = river.metrics  # which has no types of its own
@@ -574,7 +574,7 @@ class TestRefused:
     def test_a_state_of_another_river(self) -> None:
         evaluator = Prequential(metrics=[metrics.RollingROCAUC()])
         state = evaluator.state_dict()
-        state["running"]["named"]["families"]["rows"]["versions"]["river"] = "0.1"
+        state["running"]["river"]["families"]["rows"]["versions"]["river"] = "0.1"
         with pytest.raises(CheckpointError, match=r"river: saved with 0\.1"):
             evaluator.load_state_dict(state)
 

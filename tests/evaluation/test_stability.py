@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
-from streamreplay.evaluation.retention.scores import Retention
-from streamreplay.evaluation.retention.stability import AccuracyCurve, Stability
+from streamreplay.evaluation.retention.retention_scores import RetentionScores
+from streamreplay.evaluation.retention.stability_gap import AreaUnderCurve, StabilityTracker
 from streamreplay.records import Scored
 from streamreplay.state import load_state, save_state
 from tests.evaluation.test_retention import MATRIX, answers, records, replay
@@ -83,11 +83,11 @@ def test_what_old_knowledge_goes_through(stretches: Any, random: Any, sign: int)
             position += random.randrange(1, 50)
             scores = {j: random.choice([0.0, 0.25, 0.5, 0.75, 1.0]) for j in range(4)}
             rounds.append((position, experience, scores, k == n - 1))
-    stability = Stability(sign)
+    stability = StabilityTracker(sign)
     got = []
     for place, (at, experience, scores, end) in enumerate(rounds):
         if place % 3 == 2:  # as a resumed run goes on
-            fresh = Stability(sign)
+            fresh = StabilityTracker(sign)
             load_state(fresh, save_state(stability))
             stability = fresh
         got.append(stability.look(at, experience, scores, end=end))
@@ -100,7 +100,7 @@ def test_what_old_knowledge_goes_through(stretches: Any, random: Any, sign: int)
 def test_the_area_is_that_of_trapezoids(points: list[tuple[int, float]]) -> None:
     x = np.cumsum([step for step, _ in points])
     y = np.array([height for _, height in points])
-    curve = AccuracyCurve()
+    curve = AreaUnderCurve()
     got = [curve.add(int(a), float(b)) for a, b in zip(x, y, strict=True)]
     for n in range(1, len(x) + 1):
         want = y[0] if n == 1 else np.trapezoid(y[:n], x[:n]) / (x[n - 1] - x[0])
@@ -140,7 +140,7 @@ def test_forward_transfer_is_of_what_came_before_an_experience_began() -> None:
 
 
 def test_a_stream_of_many_experiences_keeps_the_last_rows_of_the_matrix() -> None:
-    retention, n = Retention("test"), 260
+    retention, n = RetentionScores("test"), 260
     forgetting = []
     for i in range(n):
         j = np.arange(i + 1)
@@ -156,14 +156,14 @@ def test_a_stream_of_many_experiences_keeps_the_last_rows_of_the_matrix() -> Non
     assert columns[0] == 0
     earlier = np.arange(n - 1)
     assert forgetting[-1] == pytest.approx(np.mean(earlier % 2 != (n - 1) % 2))
-    again = Retention("test")
+    again = RetentionScores("test")
     load_state(again, save_state(retention))
     assert save_state(again)["ended"]["ids"].tolist() == list(range(n))
 
 
 def test_few_rows_of_a_probe_are_not_compared() -> None:
     def forgetting(rows: int) -> Any:
-        retention, record = Retention("probe"), dict[str, Any]()
+        retention, record = RetentionScores("probe"), dict[str, Any]()
         for i in range(2):
             j = np.repeat(np.arange(i + 1), rows)
             batch = Batch.from_arrays(np.zeros((len(j), 1)), j, experience=j)

@@ -10,7 +10,7 @@ from streamreplay.config.building.river_models import construct_metric
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Prequential
-from streamreplay.evaluation.river_metrics import MetricSpec, class_index, describe
+from streamreplay.evaluation.river_metrics import MetricSpec, class_index, specs_of
 
 __all__ = ["make_evaluator"]
 
@@ -34,7 +34,7 @@ def make_evaluator(job: Job, source: Any) -> Prequential:
     settings = job.evaluator
     metrics = _metrics(settings.metrics)
     try:
-        named = describe(metrics)
+        named = specs_of(metrics)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"evaluator.{error}") from None
     for each in named:

@@ -13,7 +13,7 @@ from streamreplay.evaluation.drift.signals import check_signal, is_binary
 from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import State, expect
 
-__all__ = ["Action", "Detector", "DetectorState", "Level", "Record"]
+__all__ = ["Action", "Detector", "Level", "Record", "RunningDetector"]
 
 _CALM = 100  # rows without a warning that end a phase of warning
 
@@ -109,7 +109,7 @@ def _is_detector(detector: object) -> bool:
 
 
 @final
-class DetectorState:
+class RunningDetector:
     """A detector of its own that is fed one number after the other.
 
     Parameters

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, final
 
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation.drift.detector import Detector, DetectorState, Level, Record
+from streamreplay.evaluation.drift.detector import Detector, Level, Record, RunningDetector
 from streamreplay.evaluation.drift.signals import MOST, Names, Signals
 from streamreplay.records import Report, Scored
 from streamreplay.state import Fields, State, expect, within
@@ -85,7 +85,7 @@ class DriftMonitor:
         self._signals = Signals(feature_names, label_names)
         self._position = 0  # rows of the stream so far
         self._known: set[int] = set()  # classes that had a row, of those that are looked at
-        self._watches: list[dict[str, DetectorState]] = [
+        self._watches: list[dict[str, RunningDetector]] = [
             {} for _ in detectors
         ]  # by what they look at
         self._quiet = [dict[str, int]() for _ in detectors]  # by level: position it ends at
@@ -101,9 +101,9 @@ class DriftMonitor:
             yield replace(report, metrics=tuple(metrics))
 
     @property
-    def unheard_of(self) -> list[Detector]:
+    def unseen_classes(self) -> list[Detector]:
         """Detectors on a class that no row had so far: what they are fed with is all zeros."""
-        return [each for each in self.detectors if self._signals.is_unheard_of(each.on)]
+        return [each for each in self.detectors if self._signals.is_unseen_class(each.on)]
 
     def state_dict(self) -> State:
         """Return counts, and the state of every detector by the name of its monitor."""
@@ -140,7 +140,7 @@ class DriftMonitor:
         expect("on", state["on"], pattern.on)
         watches = {}
         for saved in state["watches"]:
-            watch = watches[saved["on"]] = DetectorState(pattern)
+            watch = watches[saved["on"]] = RunningDetector(pattern)
             watch.load_state_dict(saved)
         self._watches[place], self._quiet[place] = watches, dict(state["quiet"])
 
@@ -172,7 +172,7 @@ class DriftMonitor:
                 )
             watch = watches.get(part.on)
             if watch is None:
-                watch = watches[part.on] = DetectorState(pattern)
+                watch = watches[part.on] = RunningDetector(pattern)
             for at, level in watch.feed(part.values):
                 yield _Alarm(int(part.rows[at]), place, level, part.on, float(part.values[at]))
 

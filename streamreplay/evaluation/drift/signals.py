@@ -15,7 +15,7 @@ from streamreplay.errors import ConfigError
 from streamreplay.evaluation.scores.numbers import is_number
 from streamreplay.records import Scored
 
-__all__ = ["MOST", "Names", "Part", "Signals", "check_signal", "is_binary"]
+__all__ = ["MOST", "Names", "SignalValues", "Signals", "check_signal", "is_binary"]
 
 MOST = 100
 """Columns or classes that one monitor of all of them watches at most."""
@@ -28,7 +28,7 @@ _ONE = ("feature", "label")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class SignalValues:
     """The rows of a batch that one detector looks at, and the number of each.
 
     Attributes
@@ -85,10 +85,10 @@ class Signals:
     def __init__(
         self, feature_names: Names | None = None, label_names: Names | None = None
     ) -> None:
-        self._feature_names = _Shown(feature_names or _nameless)
-        self._label_names = _Shown(label_names or _nameless)
+        self._feature_names = _DisplayNames(feature_names or _nameless)
+        self._label_names = _DisplayNames(label_names or _nameless)
 
-    def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[Part]:
+    def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
         """Yield what one signal is in a batch: several parts of features and labels.
 
         Parameters
@@ -114,12 +114,12 @@ class Signals:
         else:
             yield from self._labels(name, scored.incoming, known)
 
-    def is_unheard_of(self, on: str) -> bool:
+    def is_unseen_class(self, on: str) -> bool:
         """Tell whether a signal is of a class that the stream has not named so far."""
         kind, _, name = on.partition(":")
         return kind == "label" and _find(name, self._label_names()) < 0
 
-    def _features(self, name: str, batch: Batch) -> Iterator[Part]:
+    def _features(self, name: str, batch: Batch) -> Iterator[SignalValues]:
         flat = batch.x.reshape(len(batch), -1)
         names = self._feature_names()
         for column in self._columns(name, names, flat.shape[1]):
@@ -143,7 +143,7 @@ class Signals:
             raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
         return [column]
 
-    def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[Part]:
+    def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:
         target, names = batch.target, self._label_names()
         rows = np.flatnonzero(batch.y >= 0)
         if target is not None:
@@ -151,14 +151,14 @@ class Signals:
             return
         y = batch.y[rows]
         if name:
-            yield Part(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
+            yield SignalValues(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
             return
         for label in sorted({*known, *y[y < MOST].tolist()}):
             hits = (y == label).astype(np.int64)
             # a class is looked at from its first row on
             first = 0 if label in known else int(hits.argmax())
             said = names[label] if label < len(names) else label
-            yield Part(f"label:{said}", rows[first:], hits[first:])
+            yield SignalValues(f"label:{said}", rows[first:], hits[first:])
 
     def _of_targets(
         self,
@@ -166,7 +166,7 @@ class Signals:
         target: NDArray[Any],
         rows: NDArray[np.int64],
         names: list[str],
-    ) -> Iterator[Part]:
+    ) -> Iterator[SignalValues]:
         if target.dtype != np.bool_:
             raise ConfigError("drift on labels: rows have numbers to predict, and no labels")
         column = _find(name, names) if name else 0
@@ -174,7 +174,7 @@ class Signals:
             raise ConfigError(f"drift on label:{name}: is none of {describe_array(target[:0])}")
         for each in [column] if name else range(min(MOST, target.shape[1])):
             said = name or (names[each] if names else each)
-            yield Part(f"label:{said}", rows, target[:, each].astype(np.int64))
+            yield SignalValues(f"label:{said}", rows, target[:, each].astype(np.int64))
 
 
 def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -190,14 +190,14 @@ def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
     return rows, np.abs(said - target).mean(axis=1)
 
 
-def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> Part:
+def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> SignalValues:
     if values.dtype.kind == "i":
-        return Part(on, rows, values)
+        return SignalValues(on, rows, values)
     finite = np.isfinite(values)
-    return Part(on, rows[finite], values[finite])
+    return SignalValues(on, rows[finite], values[finite])
 
 
-class _Shown:
+class _DisplayNames:
     """Names as `_shown` has them, made anew only where they are others than the last time."""
 
     def __init__(self, ask: Names) -> None:

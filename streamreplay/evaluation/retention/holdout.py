@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation.retention.round_stage import RoundStage
+from streamreplay.evaluation.retention.held_out_rounds import HeldOutRounds
 from streamreplay.state import SETTING, Fields
 
 __all__ = ["UNSEEN", "Holdout"]
@@ -22,7 +22,7 @@ UNSEEN = 1 << 32
 
 
 @final
-class Holdout(RoundStage):
+class Holdout(HeldOutRounds):
     """Ask for the whole test set after each experience, and at the end of the stream.
 
     A stage `Batch` -> `Batch`, the first after the source. Everything of the stream passes through
@@ -62,7 +62,7 @@ class Holdout(RoundStage):
     [(None, [0]), ('test', [0, 1]), (None, [1]), ('test', [0, 1])]
     """
 
-    STATE = Fields(rows=SETTING, every=SETTING) | RoundStage.STATE
+    STATE = Fields(rows=SETTING, every=SETTING) | HeldOutRounds.STATE
 
     def __init__(
         self,

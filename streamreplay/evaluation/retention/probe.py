@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
-from streamreplay.evaluation.retention.hashing import hash_rows, hash_values
-from streamreplay.evaluation.retention.round_stage import BATCH, RoundStage
+from streamreplay.evaluation.retention.held_out_rounds import BATCH, HeldOutRounds
+from streamreplay.evaluation.retention.row_hashes import hash_rows, hash_values
 from streamreplay.state import GROWN, SETTING, Fields, State
 
 __all__ = ["Probe"]
@@ -20,7 +20,7 @@ Shared: TypeAlias = GroupBy | Literal["none"]
 
 
 @final
-class Probe(RoundStage):
+class Probe(HeldOutRounds):
     """Keep some rows of the stream from being learned, and ask the model about them now and then.
 
     A stage `Batch` -> `Batch`, in front of `Holdout` and the buffer. A labelled row is withheld if
@@ -87,7 +87,7 @@ class Probe(RoundStage):
             _looked=int,
             _boundary=int,
         )
-        | RoundStage.STATE
+        | HeldOutRounds.STATE
     )
 
     def __init__(

@@ -9,23 +9,23 @@ import numpy as np
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.recent_groups import RecentGroups
-from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, figure_of
-from streamreplay.evaluation.river_metrics.inputs import parts_of
-from streamreplay.evaluation.river_metrics.label_pairs import Cells, Joint, counted, pair
+from streamreplay.evaluation.river_metrics.metric_inputs import split_by_group
+from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, figure_of
+from streamreplay.evaluation.river_metrics.pair_counts import Cells, PairCounts, counted, pair
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields, State
 
-__all__ = ["MatrixMetrics"]
+__all__ = ["ConfusionMetrics"]
 
 
-class MatrixMetrics:
+class ConfusionMetrics:
     """Pairs of label and prediction, counted; River's metrics are fed with counts when asked.
 
     Parameters
     ----------
-    named : sequence of Named
+    specs : sequence of MetricSpec
     window : int
     fading : Fading
     index_of : callable
@@ -36,18 +36,20 @@ class MatrixMetrics:
 
     def __init__(
         self,
-        named: Sequence[MetricSpec],
+        specs: Sequence[MetricSpec],
         window: int,
         fading: Fading,
         index_of: Callable[[Any], int | None],
     ) -> None:
         self._fading = fading
-        self._total, self._faded = Joint(), Joint()
-        self._groups = RecentGroups(Joint, PART)
-        self._window = Ring(window, code=np.empty(0, np.int64))  # -1 where nothing was predicted
-        self._views = _Views(named, index_of)
+        self._total, self._faded = PairCounts(), PairCounts()
+        self._groups = RecentGroups(PairCounts, PART)
+        self._window = RecentRows(
+            window, code=np.empty(0, np.int64)
+        )  # -1 where nothing was predicted
+        self._views = _Views(specs, index_of)
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in labelled rows of one experience."""
         said = rows.prediction >= 0
         codes, task = pair(rows.y, np.maximum(rows.prediction, 0)), rows.task
@@ -61,7 +63,7 @@ class MatrixMetrics:
         self._total.add_pairs(pairs, counts)
         self._faded.decay(self._fading.decay(len(codes)))
         self._faded.add_pairs(pairs, faded)
-        for by, group, part in parts_of(task, experience):
+        for by, group, part in split_by_group(task, experience):
             joint = self._groups.touch(by, group)
             if part is None:
                 joint.add_pairs(pairs, counts)
@@ -70,7 +72,7 @@ class MatrixMetrics:
 
     def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
         """Return each metric of all rows, of the window, and with fading weights."""
-        codes, window = self._window.in_order("code"), Joint()
+        codes, window = self._window.in_order("code"), PairCounts()
         window.add(codes[codes >= 0])
         views = (
             self._views.of_all(self._total.cells()),
@@ -97,16 +99,16 @@ class MatrixMetrics:
 class _Views:
     """River's metrics, fed with one table of counts after the other."""
 
-    def __init__(self, named: Sequence[MetricSpec], index_of: Callable[[Any], int | None]) -> None:
-        self._named = named
+    def __init__(self, specs: Sequence[MetricSpec], index_of: Callable[[Any], int | None]) -> None:
+        self._specs = specs
         self._index_of = index_of
-        self._many = [each for each in named if not each.binary]
+        self._many = [each for each in specs if not each.binary]
         self._live = _Matrix(self._many)  # of all rows: is given what is new
         self._fed = np.zeros(0)  # what it was given so far, of each pair
         self._scratch = _Matrix(self._many)
         self._binary = {
-            repr(each.positive): (each.positive, [one for one in named if _alike(one, each)])
-            for each in named
+            repr(each.positive): (each.positive, [one for one in specs if _alike(one, each)])
+            for each in specs
             if each.binary
         }
         self._matrices = {key: _Matrix(group) for key, (_, group) in self._binary.items()}
@@ -127,7 +129,7 @@ class _Views:
         self._scratch.feed(*(column.tolist() for column in cells))
         found = {**self._scratch.figures(), **self._one_against_rest(cells)}
         if weighted:
-            found |= {each.name: None for each in self._named if not each.weighs}
+            found |= {each.name: None for each in self._specs if not each.allows_weights}
         return self._ordered(found)
 
     def forget(self) -> None:
@@ -151,18 +153,18 @@ class _Views:
         return found
 
     def _ordered(self, found: dict[str, Figure]) -> dict[str, Figure]:
-        return {each.name: found[each.name] for each in self._named}
+        return {each.name: found[each.name] for each in self._specs}
 
 
 class _Matrix:
     """A confusion matrix of River that metrics share."""
 
-    def __init__(self, named: Sequence[MetricSpec]) -> None:
+    def __init__(self, specs: Sequence[MetricSpec]) -> None:
         from river import metrics  # noqa: PLC0415 - an extra
 
         kind: Any = metrics.ConfusionMatrix
         self._matrix = kind()
-        self._metrics = {each.name: each.fresh(cm=self._matrix) for each in named}
+        self._metrics = {each.name: each.fresh(cm=self._matrix) for each in specs}
 
     def clear(self) -> None:
         self._matrix.__init__()

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.catalogue import (
+from streamreplay.evaluation.river_metrics.metric_inputs import fed_rows, inputs_of, split_by_group
+from streamreplay.evaluation.river_metrics.metric_spec import (
     Figure,
     MetricSpec,
     figure_of,
     mean_figure,
 )
-from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_of
-from streamreplay.evaluation.river_metrics.sums import Sums
+from streamreplay.evaluation.river_metrics.metric_sums import MetricSums
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
 
 __all__ = ["MeanMetrics"]
@@ -30,9 +30,9 @@ class MeanMetrics:
 
     Parameters
     ----------
-    named : sequence of Named
+    specs : sequence of MetricSpec
     window, fading, index_of
-        As in `MatrixMetrics`.
+        As in `ConfusionMetrics`.
     outputs : int
         The d.
     """
@@ -41,26 +41,26 @@ class MeanMetrics:
 
     def __init__(
         self,
-        named: Sequence[MetricSpec],
+        specs: Sequence[MetricSpec],
         window: int,
         fading: Fading,
         index_of: Callable[[Any], int | None],
         outputs: int = 1,
     ) -> None:
-        self._named, self._fading, self._index_of = named, fading, index_of
-        self._metrics = [each.fresh() for each in named]
-        self._widths = [outputs if each.feed == "columns" else 1 for each in named]
+        self._specs, self._fading, self._index_of = specs, fading, index_of
+        self._metrics = [each.fresh() for each in specs]
+        self._widths = [outputs if each.feed == "columns" else 1 for each in specs]
         # NaN where a row has no value, infinite where the metric has none for it
-        last = Ring(window, values=np.empty((0, len(named), outputs)))
+        last = RecentRows(window, values=np.empty((0, len(specs), outputs)))
         # of each metric and output its rows and their mean
-        self._sums = Sums(np.zeros((len(named), outputs, 2)), last)
+        self._sums = MetricSums(np.zeros((len(specs), outputs, 2)), last)
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in labelled rows of one experience."""
-        values = np.stack([self._ask(place, rows) for place in range(len(self._named))], axis=1)
+        values = np.stack([self._ask(place, rows) for place in range(len(self._specs))], axis=1)
         self._sums.window.extend(values=values)
         self._advance(self._sums.total, values)
-        for by, group, part in parts_of(rows.task, experience):
+        for by, group, part in split_by_group(rows.task, experience):
             means = self._sums.groups.touch(by, group)
             self._advance(means, values if part is None else values[part])
         for place, width in enumerate(self._widths):
@@ -86,16 +86,16 @@ class MeanMetrics:
         means = self._sums.groups.get(by, group)
         return {} if means is None else self._figures(means)
 
-    def _ask(self, place: int, rows: Rows) -> NDArray[np.float64]:
+    def _ask(self, place: int, rows: ScoredRows) -> NDArray[np.float64]:
         """Return what a metric makes of each row, [n, d]."""
-        named, metric = self._named[place], self._metrics[place]
-        known = fed(named, rows)
+        spec, metric = self._specs[place], self._metrics[place]
+        known = fed_rows(spec, rows)
         told = rows if known.all() else rows.take(known)
-        positive = self._index_of(named.positive) if named.binary else None
+        positive = self._index_of(spec.positive) if spec.binary else None
         values = np.full((len(rows), self._sums.window["values"].shape[2]), np.nan)
         for output in range(self._widths[place]):
             noted = metric._mean = _Notes()  # noqa: SLF001 - where River's mean stands
-            for true, said in zip(*values_of(named, told, positive, output), strict=True):
+            for true, said in zip(*inputs_of(spec, told, positive, output), strict=True):
                 try:
                     metric.update(true, said)
                 except (ArithmeticError, ValueError):
@@ -114,9 +114,9 @@ class MeanMetrics:
 
     def _figures(self, means: NDArray[np.float64]) -> dict[str, Figure]:
         found: dict[str, Figure] = {}
-        for place, (named, metric) in enumerate(zip(self._named, self._metrics, strict=True)):
+        for place, (spec, metric) in enumerate(zip(self._specs, self._metrics, strict=True)):
             each = means[place, : self._widths[place]].tolist()
-            found[named.name] = mean_figure([_figure(metric, *rows_mean) for rows_mean in each])
+            found[spec.name] = mean_figure([_figure(metric, *rows_mean) for rows_mean in each])
         return found
 
 

@@ -9,49 +9,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, figure_of
-from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, positive_scores
-from streamreplay.evaluation.river_metrics.sums import Sums
+from streamreplay.evaluation.river_metrics.metric_inputs import (
+    fed_rows,
+    positive_probability,
+    split_by_group,
+)
+from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, figure_of
+from streamreplay.evaluation.river_metrics.metric_sums import MetricSums
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
 
-__all__ = ["ThresholdMetric"]
+__all__ = ["RocAuc"]
 
 
-class ThresholdMetric:
+class RocAuc:
     """Counts of rows by class and by how many thresholds their probability is above.
 
     Parameters
     ----------
-    named : Named
+    spec : MetricSpec
     window, fading, index_of
-        As in `MatrixMetrics`.
+        As in `ConfusionMetrics`.
     """
 
     STATE = Fields(_sums=PART)
 
     def __init__(
         self,
-        named: MetricSpec,
+        spec: MetricSpec,
         window: int,
         fading: Fading,
         index_of: Callable[[Any], int | None],
     ) -> None:
-        self._named, self._fading, self._index_of = named, fading, index_of
-        self._metric = named.fresh()
+        self._spec, self._fading, self._index_of = spec, fading, index_of
+        self._metric = spec.fresh()
         self._thresholds = np.array(self._metric.thresholds)
-        last = Ring(window, place=np.empty(0, np.int64))  # -1 where nothing was predicted
+        last = RecentRows(window, place=np.empty(0, np.int64))  # -1 where nothing was predicted
         # [(rest, positive), thresholds below]
-        self._sums = Sums(np.zeros((2, len(self._thresholds) + 1)), last)
+        self._sums = MetricSums(np.zeros((2, len(self._thresholds) + 1)), last)
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in labelled rows of one experience."""
-        known = fed(self._named, rows)
-        positive = self._index_of(self._named.positive)
+        known = fed_rows(self._spec, rows)
+        positive = self._index_of(self._spec.positive)
         # one number for class and threshold: a row of the table after the other
-        above = np.searchsorted(self._thresholds, positive_scores(rows, positive))
+        above = np.searchsorted(self._thresholds, positive_probability(rows, positive))
         place = np.where(known, above + (rows.y == positive) * self._sums.total.shape[1], -1)
         self._sums.window.extend(place=place)
         place, n = place[known], int(np.count_nonzero(known))
@@ -60,7 +64,7 @@ class ThresholdMetric:
         self._sums.faded += self._counted(place, self._fading.weights(n))
         if not n:
             return
-        for by, group, part in parts_of(rows.task[known], experience):
+        for by, group, part in split_by_group(rows.task[known], experience):
             table = self._sums.groups.touch(by, group)
             table += self._counted(place if part is None else place[part])
 
@@ -69,12 +73,12 @@ class ThresholdMetric:
         place = self._sums.window["place"]
         tables = self._sums.total, self._counted(place[place >= 0]), self._sums.faded
         total, window, faded = map(self._figure, tables)
-        return {self._named.name: (total, window, faded)}
+        return {self._spec.name: (total, window, faded)}
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return the metric of all rows of a group; nothing where none is kept."""
         table = self._sums.groups.get(by, group)
-        return {} if table is None else {self._named.name: self._figure(table)}
+        return {} if table is None else {self._spec.name: self._figure(table)}
 
     def _counted(
         self, place: NDArray[np.int64], weight: NDArray[np.float64] | None = None

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation.recent_groups import RecentGroups
-from streamreplay.evaluation.river_metrics.catalogue import (
+from streamreplay.evaluation.river_metrics.metric_inputs import fed_rows, inputs_of, split_by_group
+from streamreplay.evaluation.river_metrics.metric_spec import (
     Figure,
     MetricSpec,
     figure_of,
     mean_figure,
 )
-from streamreplay.evaluation.river_metrics.inputs import fed, parts_of, values_of
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import State, within
 
-__all__ = ["RowMetrics"]
+__all__ = ["RowByRowMetrics"]
 
 _ALLOWED = ("river.metrics", "river.stats", "river._river_rust.stats")
 
@@ -32,7 +32,7 @@ _Metrics: TypeAlias = list[list[Any]]
 make nothing of a row."""
 
 
-class RowMetrics:
+class RowByRowMetrics:
     """One object for all rows and one for each group; the window's is made and fed when asked.
 
     A metric that could make nothing of a row has no figure from then on, and in a window no figure
@@ -40,28 +40,28 @@ class RowMetrics:
 
     Parameters
     ----------
-    named : sequence of Named
+    specs : sequence of MetricSpec
     window, index_of, outputs
         As in `MeanMetrics`.
     """
 
     def __init__(
         self,
-        named: Sequence[MetricSpec],
+        specs: Sequence[MetricSpec],
         window: int,
         index_of: Callable[[Any], int | None],
         outputs: int = 1,
     ) -> None:
-        self._named, self._index_of, self._outputs = named, index_of, outputs
+        self._specs, self._index_of, self._outputs = specs, index_of, outputs
         self._total = self._nothing()
         self._groups = RecentGroups(self._nothing)
-        self._window = Ring(window, **_columns(named[0], outputs))
+        self._window = RecentRows(window, **_columns(specs[0], outputs))
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in labelled rows of one experience."""
         self._window.extend(**{name: getattr(rows, name) for name in self._window.names})
         self._tell(self._total, rows)
-        for by, group, part in parts_of(rows.task, experience):
+        for by, group, part in split_by_group(rows.task, experience):
             metrics = self._groups.touch(by, group)
             self._tell(metrics, rows if part is None else rows.take(part))
 
@@ -69,7 +69,7 @@ class RowMetrics:
         """Return each metric of all rows and of the window."""
         window = self._nothing()
         columns = {name: self._window.in_order(name) for name in self._window.names}
-        self._tell(window, Rows(**columns))
+        self._tell(window, ScoredRows(**columns))
         total, recent = self._figures(self._total), self._figures(window)
         return {name: (total[name], recent[name], None) for name in total}
 
@@ -95,7 +95,7 @@ class RowMetrics:
             It was written by another version of River or Python, or holds other objects.
         """
         check_versions(state["versions"])
-        own = {type(each.metric) for each in self._named}
+        own = {type(each.metric) for each in self._specs}
         allowed = [*_ALLOWED, *(f"{kind.__module__}.{kind.__qualname__}" for kind in own)]
         loaded = load(state["metrics"], allowed)
         if not isinstance(loaded, list) or len(loaded) != 2:
@@ -107,38 +107,38 @@ class RowMetrics:
             self._window.load_state_dict(state["window"])
 
     def _nothing(self) -> _Metrics:
-        return [[] for _ in self._named]
+        return [[] for _ in self._specs]
 
-    def _tell(self, metrics: _Metrics, rows: Rows) -> None:
-        for named, objects in zip(self._named, metrics, strict=True):
-            known = fed(named, rows)
+    def _tell(self, metrics: _Metrics, rows: ScoredRows) -> None:
+        for spec, objects in zip(self._specs, metrics, strict=True):
+            known = fed_rows(spec, rows)
             if not known.any():
                 continue
             if not objects:
-                outputs = self._outputs if named.feed == "columns" else 1
-                objects += [named.fresh() for _ in range(outputs)]
+                outputs = self._outputs if spec.feed == "columns" else 1
+                objects += [spec.fresh() for _ in range(outputs)]
             told = rows if known.all() else rows.take(known)
-            positive = self._index_of(named.positive) if named.binary else None
+            positive = self._index_of(spec.positive) if spec.binary else None
             for output, metric in enumerate(objects):
                 if metric is not None:
-                    values = values_of(named, told, positive, output)
+                    values = inputs_of(spec, told, positive, output)
                     objects[output] = _told(metric, *values)
 
     def _figures(self, metrics: _Metrics) -> dict[str, Figure]:
         found: dict[str, Figure] = {}
-        for named, objects in zip(self._named, metrics, strict=True):
+        for spec, objects in zip(self._specs, metrics, strict=True):
             figures = [None if metric is None else figure_of(metric) for metric in objects]
-            found[named.name] = mean_figure(figures)
+            found[spec.name] = mean_figure(figures)
         return found
 
 
-def _columns(named: MetricSpec, outputs: int) -> dict[str, NDArray[Any]]:
+def _columns(spec: MetricSpec, outputs: int) -> dict[str, NDArray[Any]]:
     """Return no rows of what metrics are fed from."""
     ids, floats = np.empty(0, np.int64), np.empty(0, np.float32)
     columns: dict[str, NDArray[Any]] = {"y": ids, "task": ids, "loss": floats}
-    if named.objective == "classes":
+    if spec.objective == "classes":
         return {**columns, "prediction": ids, "probability": floats}
-    kind = np.float64 if named.objective == "numbers" else np.bool_
+    kind = np.float64 if spec.objective == "numbers" else np.bool_
     one: NDArray[Any] = np.empty((0, outputs), kind)
     return {**columns, "prediction": one, "target": one}
 

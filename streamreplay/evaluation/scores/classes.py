@@ -10,19 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
+from streamreplay.evaluation.scores.record_fields import group_fields, one_group
 from streamreplay.evaluation.sums.baselines import Majority, NoChange
 from streamreplay.evaluation.sums.calibration import Calibration, brier_scores
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio
+from streamreplay.evaluation.sums.ratios import finite, ratio
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
+from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.groups import GroupIndex
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
-__all__ = ["Scores", "one_group"]
+__all__ = ["ClassScores"]
 
 
-class Scores:
+class ClassScores:
     """What was right so far, of a model and of the two baselines beside it.
 
     Sums of floats depend on where one block ends and the next begins: the caller sees to it that
@@ -59,7 +61,7 @@ class Scores:
         self._loss_sum, self._loss_rows = 0.0, 0
         self._faded_hits, self._faded_rows = 0.0, 0.0
         self._fading = Fading(fading, block)
-        self._window = Ring(window, hits=np.empty((0, 3), np.bool_), loss=np.empty(0))
+        self._window = RecentRows(window, hits=np.empty((0, 3), np.bool_), loss=np.empty(0))
         self._calibration = Calibration(window)
         self._no_change, self._majority = NoChange(), Majority()
         self.groups: dict[GroupBy, Tally] = {
@@ -69,7 +71,7 @@ class Scores:
         }
         self._predicted = Tally()
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in the next rows of one experience."""
         labelled = rows.labelled()
         self.unlabelled += len(rows) - len(labelled)
@@ -104,7 +106,7 @@ class Scores:
         rows = self.rows
         model, no_change, majority = self._hits.tolist()
         hits: list[int] = np.count_nonzero(self._window["hits"], axis=0).tolist()
-        recent, losses = len(self._window["hits"]), _finite(self._window["loss"])
+        recent, losses = len(self._window["hits"]), finite(self._window["loss"])
         return {
             "rows": rows,
             "unlabelled": self.unlabelled,
@@ -135,12 +137,12 @@ class Scores:
         self._faded_rows = self._faded_rows * decay + float(weights.sum())
 
     def _add_loss(self, loss: NDArray[np.float64]) -> None:
-        finite = _finite(loss)
-        self._loss_sum += float(finite.sum())
-        self._loss_rows += len(finite)
+        known = finite(loss)
+        self._loss_sum += float(known.sum())
+        self._loss_rows += len(known)
 
     def _by_groups(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        found = by_groups(self.groups, by, "accuracy")
+        found = group_fields(self.groups, by, "accuracy")
         by_class = found.get("by_class", {})
         predicted = self._predicted.rows(np.array(list(by_class), np.int64)).tolist()
         for (label, scores), said in zip(by_class.items(), predicted, strict=True):
@@ -157,14 +159,5 @@ class Scores:
         return ratio(rows * hits - chance, rows * rows - chance)
 
 
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[np.isfinite(values)]
-
-
 def _accuracies(hits: int, rows: int, recent_hits: int, recent: int) -> dict[str, float | None]:
     return {"accuracy": ratio(hits, rows), "accuracy_window": ratio(recent_hits, recent)}
-
-
-def one_group(id: int, n: int) -> GroupIndex:
-    """Return the index of n rows of one group."""
-    return GroupIndex(np.array([id]), np.array([n]), np.array([0]), np.arange(n))

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.scores.classes import one_group
-from streamreplay.evaluation.sums.confusion import Confusion
+from streamreplay.evaluation.scores.record_fields import group_fields, one_group, with_variants
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.evaluation.sums.tally import Tally, by_groups, ratio, with_others
+from streamreplay.evaluation.sums.label_counts import LabelCounts
+from streamreplay.evaluation.sums.ratios import finite, ratio
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
+from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["LabelScores"]
@@ -28,7 +29,7 @@ class LabelScores:
     Parameters
     ----------
     window, fading, block
-        As in `Scores`.
+        As in `ClassScores`.
     labels : int
         Labels that a row may have.
     """
@@ -46,11 +47,13 @@ class LabelScores:
 
     def __init__(self, window: int, fading: float, block: int, labels: int) -> None:
         self.unlabelled = 0
-        self._counts = {name: Confusion(labels) for name in _TRACKS}
-        self._faded = Confusion(labels)
+        self._counts = {name: LabelCounts(labels) for name in _TRACKS}
+        self._faded = LabelCounts(labels)
         self._fading = Fading(fading, block)
         one = np.empty((0, labels), np.bool_)
-        self._window = Ring(window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one))
+        self._window = RecentRows(
+            window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one)
+        )
         self._last = np.zeros(labels, np.bool_)  # [d]
         self._loss_sum, self._loss_rows = 0.0, 0
         self.groups: dict[GroupBy, Tally] = {
@@ -58,7 +61,7 @@ class LabelScores:
             "experience": Tally(endless=True),
         }
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in the next rows of one experience."""
         labelled = rows.labelled()
         self.unlabelled += len(rows) - len(labelled)
@@ -72,9 +75,9 @@ class LabelScores:
         self._faded.add(target, labelled.prediction, self._fading.weights(n))
         losses = labelled.loss.astype(np.float64)
         self._window.extend(target=target, loss=losses, **predictions)
-        finite = losses[np.isfinite(losses)]
-        self._loss_sum += float(finite.sum())
-        self._loss_rows += len(finite)
+        known = finite(losses)
+        self._loss_sum += float(known.sum())
+        self._loss_rows += len(known)
         exact = (target == labelled.prediction).all(axis=1)
         self.groups["task"].add(labelled.task, exact)
         self.groups["experience"].add_groups(one_group(experience, n), exact)
@@ -99,25 +102,25 @@ class LabelScores:
         """Return the scores as of now, as ``docs/log.md`` describes them."""
         recent, faded = self._recent("model"), self._faded.scores()
         losses = self._window["loss"]
-        losses = losses[np.isfinite(losses)]
+        losses = finite(losses)
         labels = self._counts["model"].by_label()
         return {
             "rows": self.rows,
             "unlabelled": self.unlabelled,
-            **with_others(self._counts["model"].scores(), window=recent, fading=faded),
+            **with_variants(self._counts["model"].scores(), window=recent, fading=faded),
             "loss": ratio(self._loss_sum, self._loss_rows),
             "loss_window": ratio(float(losses.sum()), len(losses)),
             **{name: self._baseline(name) for name in _TRACKS[1:]},
             **({"by_label": dict(enumerate(labels))} if "class" in by else {}),
-            **by_groups(self.groups, by, "exact_match"),
+            **group_fields(self.groups, by, "exact_match"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
-        return with_others(self._counts[name].scores(), window=self._recent(name))
+        return with_variants(self._counts[name].scores(), window=self._recent(name))
 
     def _recent(self, name: str) -> dict[str, float | None]:
         target = self._window["target"]
-        counts = Confusion(target.shape[1])
+        counts = LabelCounts(target.shape[1])
         counts.add(target, self._window[name])
         return counts.scores()
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.scores.classes import one_group
-from streamreplay.evaluation.sums.errors import ErrorSums
+from streamreplay.evaluation.scores.record_fields import group_fields, one_group, with_variants
+from streamreplay.evaluation.sums.error_sums import ErrorSums
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
-from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.evaluation.sums.tally import Tally, by_groups, with_others
+from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
+from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["NumberScores", "is_number"]
@@ -29,7 +29,7 @@ class NumberScores:
     Parameters
     ----------
     window, fading, block
-        As in `Scores`.
+        As in `ClassScores`.
     outputs : int
         Numbers to predict for each row.
     """
@@ -56,7 +56,7 @@ class NumberScores:
         self._sums = {name: ErrorSums(outputs) for name in _BASELINES}
         self._fading = Fading(fading, block)
         one = np.empty((0, outputs))
-        self._window = Ring(window, target=one, model=one, no_change=one, mean=one)
+        self._window = RecentRows(window, target=one, model=one, no_change=one, mean=one)
         self._last = np.full(outputs, np.nan)  # float64[d], NaN before there is one
         self._total = np.zeros(outputs)  # float64[d], of all targets so far
         self.groups: dict[GroupBy, Tally] = {
@@ -64,7 +64,7 @@ class NumberScores:
             "experience": Tally(np.float64, endless=True),
         }
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in the next rows of one experience."""
         labelled = rows.labelled()
         self.unlabelled += len(rows) - len(labelled)
@@ -123,15 +123,17 @@ class NumberScores:
             "rows": self.rows,
             "unlabelled": self.unlabelled,
             "unpredicted": self.unpredicted,
-            **with_others(self._model.scores(), window=recent, fading=faded),
+            **with_variants(self._model.scores(), window=recent, fading=faded),
             **{name: self._baseline(name) for name in _BASELINES},
             **({"by_output": dict(enumerate(outputs))} if len(outputs) > 1 else {}),
-            **by_groups(self.groups, by, "mae"),
+            **group_fields(self.groups, by, "mae"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
         total = self._sums[name].scores()
-        return with_others({key: total[key] for key in ("mae", "rmse")}, window=self._recent(name))
+        return with_variants(
+            {key: total[key] for key in ("mae", "rmse")}, window=self._recent(name)
+        )
 
     def _recent(self, name: str) -> dict[str, float | None]:
         target, error = self._window["target"], self._window[name]

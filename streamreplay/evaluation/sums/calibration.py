@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.sums.ring import Ring
-from streamreplay.evaluation.sums.tally import ratio
+from streamreplay.evaluation.sums.ratios import finite, ratio
+from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.state import ARRAY, PART, Fields
 
 __all__ = ["Calibration", "brier_scores"]
@@ -47,7 +47,7 @@ class Calibration:
     def __init__(self, window: int) -> None:
         self._bins = np.zeros((3, _BINS))  # [(rows, hits, summed probabilities), bin]
         self._brier_sum, self._brier_rows = 0.0, 0
-        self._window = Ring(
+        self._window = RecentRows(
             window, hit=np.empty(0, np.bool_), probability=np.empty(0, "f4"), brier=np.empty(0)
         )
 
@@ -60,13 +60,13 @@ class Calibration:
         """Take in rows, [n]: whether right, how probable it was said to be, and `brier_scores`."""
         self._window.extend(hit=hits, probability=probability, brier=brier)
         self._bins += _binned(hits, probability)
-        known = _finite(brier)
+        known = finite(brier)
         self._brier_sum += float(known.sum())
         self._brier_rows += len(known)
 
     def scores(self) -> dict[str, float | None]:
         """Return both scores of all rows and of the window; None where no row has one."""
-        brier = _finite(self._window["brier"])
+        brier = finite(self._window["brier"])
         return {
             "brier": ratio(self._brier_sum, self._brier_rows),
             "brier_window": ratio(float(brier.sum()), len(brier)),
@@ -88,11 +88,6 @@ def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> 
     """
     scores: NDArray[np.float64] = square_sum - 2 * np.exp(-loss) + 1
     return np.maximum(scores, 0)  # float32 may round a perfect one to below; NaN stays
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    finite = np.isfinite(values)
-    return values if finite.all() else values[finite]
 
 
 def _binned(hits: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.float64]:

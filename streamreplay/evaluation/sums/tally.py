@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import GroupBy
 from streamreplay.evaluation.recent_groups import drop_oldest
+from streamreplay.evaluation.sums.ratios import ratio
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State
 
-__all__ = ["Tally", "by_groups", "ratio", "with_others"]
+__all__ = ["Tally"]
 
 
 class Tally:
@@ -59,7 +58,7 @@ class Tally:
         return list(self._slot)
 
     @property
-    def tells(self) -> bool:
+    def tells_apart(self) -> bool:
         """Whether there is another id than 0: a stream of one task or experience has only that."""
         return len(self) > 1 or 0 not in self
 
@@ -162,38 +161,3 @@ class Tally:
     def _sorted(self) -> list[tuple[int, list[Any]]]:
         counts = self._counts.tolist()
         return [(key, counts[slot]) for key, slot in sorted(self._slot.items())]
-
-
-def by_groups(groups: Mapping[GroupBy, Tally], by: Sequence[GroupBy], score: str) -> dict[str, Any]:
-    """Return a record's ``by_task`` and so on, of those asked for that tell anything."""
-    return {
-        f"by_{name}": tally.recent_scores(score)
-        for name, tally in groups.items()
-        if name in by and (name == "class" or tally.tells)
-    }
-
-
-def with_others(scores: Mapping[str, Any], **others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return scores with those of other rows beside each.
-
-    Examples
-    --------
-    >>> with_others({"mae": 1.0}, window={"mae": 2.0})
-    {'mae': 1.0, 'mae_window': 2.0}
-    """
-    found: dict[str, Any] = {}
-    for name, score in scores.items():
-        found[name] = score
-        found |= {f"{name}_{rows}": other[name] for rows, other in others.items()}
-    return found
-
-
-def ratio(hits: float, rows: float) -> float | None:
-    """Divide, None where there are no rows: a log has no NaN.
-
-    Examples
-    --------
-    >>> ratio(3, 4), ratio(0, 0)
-    (0.75, None)
-    """
-    return hits / rows if rows else None

@@ -7,16 +7,16 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from streamreplay.batch import GroupBy, Objective
-from streamreplay.evaluation.river_metrics.catalogue import Figure, MetricSpec, Way
-from streamreplay.evaluation.river_metrics.confusion_metrics import MatrixMetrics
+from streamreplay.evaluation.river_metrics.confusion_metrics import ConfusionMetrics
 from streamreplay.evaluation.river_metrics.mean_metrics import MeanMetrics
-from streamreplay.evaluation.river_metrics.roc_auc import ThresholdMetric
-from streamreplay.evaluation.river_metrics.row_by_row import RowMetrics
+from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, Way
+from streamreplay.evaluation.river_metrics.roc_auc import RocAuc
+from streamreplay.evaluation.river_metrics.row_by_row import RowByRowMetrics
 from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PARTS, Fields, State
 
-__all__ = ["LabelNames", "NamedMetrics", "class_index"]
+__all__ = ["LabelNames", "RiverScores", "class_index"]
 
 LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] | None
 """What the stream calls its classes, by index, or who knows it as far as labels have come."""
@@ -24,15 +24,15 @@ LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] 
 _NONE = (None, None, None)
 _GROUPS: tuple[GroupBy, ...] = ("task", "experience")
 
-_Family: TypeAlias = MatrixMetrics | ThresholdMetric | MeanMetrics | RowMetrics
+_Family: TypeAlias = ConfusionMetrics | RocAuc | MeanMetrics | RowByRowMetrics
 
 
-class NamedMetrics:
+class RiverScores:
     """River's metrics of the rows so far, of the last ones, with fading weights, and by group.
 
     Parameters
     ----------
-    named : sequence of Named
+    specs : sequence of MetricSpec
     objective : {"classes", "numbers", "labels"}
         What the stream predicts.
     window : int
@@ -48,7 +48,7 @@ class NamedMetrics:
 
     def __init__(
         self,
-        named: Sequence[MetricSpec],
+        specs: Sequence[MetricSpec],
         objective: Objective,
         *,
         window: int,
@@ -56,15 +56,15 @@ class NamedMetrics:
         outputs: int = 1,
         label_names: LabelNames = None,
     ) -> None:
-        self._all = named
+        self._all = specs
         self._objective = objective
         # a function, which a copy of all this shares: what knows the names is not copied along
         self._names: Callable[[], Sequence[int | str] | None] = lambda: (
             label_names() if callable(label_names) else label_names
         )
         self._classes: set[int] = set()  # at most three, if a metric is of two
-        self._of_two = any(each.feed == "score" for each in named)
-        self._fit = fit = [each for each in named if each.objective == objective]
+        self._of_two = any(each.feed == "score" for each in specs)
+        self._fit = fit = [each for each in specs if each.objective == objective]
         ways: dict[Way, list[MetricSpec]] = {}
         for each in fit:
             ways.setdefault(each.way, []).append(each)
@@ -74,15 +74,17 @@ class NamedMetrics:
         self._given: list[Any] = []  # the circumstances in which it was said
         self._families: dict[str, _Family] = {}
         if "matrix" in ways:
-            self._families["matrix"] = MatrixMetrics(ways["matrix"], window, fading, self._index_of)
+            self._families["matrix"] = ConfusionMetrics(
+                ways["matrix"], window, fading, self._index_of
+            )
         for each in ways.get("thresholds", ()):
-            self._families[each.name] = ThresholdMetric(each, window, fading, self._index_of)
+            self._families[each.name] = RocAuc(each, window, fading, self._index_of)
         if "mean" in ways:
             self._families["mean"] = MeanMetrics(
                 ways["mean"], window, fading, self._index_of, outputs
             )
         if "rows" in ways:
-            self._families["rows"] = RowMetrics(ways["rows"], window, self._index_of, outputs)
+            self._families["rows"] = RowByRowMetrics(ways["rows"], window, self._index_of, outputs)
 
     def check(self) -> None:
         """See to it that all metrics are of what the stream predicts.
@@ -99,7 +101,7 @@ class NamedMetrics:
                     f"{self._objective}"
                 )
 
-    def fold(self, rows: Rows, experience: int) -> None:
+    def fold(self, rows: ScoredRows, experience: int) -> None:
         """Take in labelled rows of one experience."""
         if not len(rows):
             return
@@ -164,8 +166,8 @@ class NamedMetrics:
         binary = [each for each in self._fit if each.binary]
         return [(self._index_of(each.positive), self._undefined(each)) for each in binary]
 
-    def _undefined(self, named: MetricSpec) -> bool:
-        return named.feed == "score" and len(self._classes) > 2
+    def _undefined(self, spec: MetricSpec) -> bool:
+        return spec.feed == "score" and len(self._classes) > 2
 
     def _index_of(self, positive: Any) -> int | None:
         return class_index(positive, self._names())

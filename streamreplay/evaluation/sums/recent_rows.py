@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from streamreplay.state import ARRAY, State, expect
 
-__all__ = ["Ring"]
+__all__ = ["RecentRows"]
 
 
-class Ring:
+class RecentRows:
     """Columns of a fixed number of rows, in which a new row takes the place of the oldest.
 
     Parameters
@@ -24,7 +24,7 @@ class Ring:
 
     Examples
     --------
-    >>> ring = Ring(3, error=np.empty(0))
+    >>> ring = RecentRows(3, error=np.empty(0))
     >>> ring.extend(error=np.array([1.0, 2.0, 3.0, 4.0]))
     >>> sorted(ring["error"].tolist())
     [2.0, 3.0, 4.0]

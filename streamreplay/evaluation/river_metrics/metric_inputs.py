@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.catalogue import MetricSpec
+from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec
 from streamreplay.evaluation.scores.numbers import is_number
-from streamreplay.evaluation.sums.pending import Rows
+from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.groups import GroupIndex
 
-__all__ = ["fed", "parts_of", "positive_scores", "values_of"]
+__all__ = ["fed_rows", "inputs_of", "positive_probability", "split_by_group"]
 
 
-def parts_of(
+def split_by_group(
     task: NDArray[np.int64], experience: int
 ) -> Iterator[tuple[GroupBy, int, NDArray[np.int64] | None]]:
     """Yield the groups that rows of one experience are in, and which rows; None for all."""
@@ -30,41 +30,41 @@ def parts_of(
         yield "task", group, index.rows(place)
 
 
-def fed(named: MetricSpec, rows: Rows) -> NDArray[np.bool_]:
+def fed_rows(spec: MetricSpec, rows: ScoredRows) -> NDArray[np.bool_]:
     """Tell which of labelled rows a metric is fed with, bool[n]: those with a prediction."""
-    if named.objective == "numbers":
+    if spec.objective == "numbers":
         return is_number(rows.prediction)[:, 0]
-    if named.objective == "labels":
+    if spec.objective == "labels":
         return np.ones(len(rows), np.bool_)
     said: NDArray[np.bool_] = rows.prediction >= 0
-    if named.feed == "score":
+    if spec.feed == "score":
         said = said & np.isfinite(_known(rows.probability))
-    if named.feed == "loss":
+    if spec.feed == "loss":
         said = said & np.isfinite(rows.loss)
     return said
 
 
-def positive_scores(rows: Rows, positive: int | None) -> NDArray[np.float64]:
+def positive_probability(rows: ScoredRows, positive: int | None) -> NDArray[np.float64]:
     """Return the probability of one of two classes, float64[n]."""
     p = _known(rows.probability).astype(np.float64)
     return np.where(rows.prediction == positive, p, 1 - p)
 
 
-def values_of(
-    named: MetricSpec, rows: Rows, positive: int | None, output: int
+def inputs_of(
+    spec: MetricSpec, rows: ScoredRows, positive: int | None, output: int
 ) -> tuple[list[Any], list[Any]]:
     """Return what is true and what was said, of each row, for one of the outputs."""
-    if named.feed == "outputs":
+    if spec.feed == "outputs":
         return _dicts(rows.target), _dicts(rows.prediction)
-    if named.feed == "columns":
+    if spec.feed == "columns":
         return _known(rows.target)[:, output].tolist(), rows.prediction[:, output].tolist()
-    if named.feed == "loss":
+    if spec.feed == "loss":
         said = np.exp(-rows.loss.astype(np.float64))
         y = rows.y.tolist()
         return y, [{label: p} for label, p in zip(y, said.tolist(), strict=True)]
-    if named.feed == "score":
-        return (rows.y == positive).tolist(), positive_scores(rows, positive).tolist()
-    if named.binary:
+    if spec.feed == "score":
+        return (rows.y == positive).tolist(), positive_probability(rows, positive).tolist()
+    if spec.binary:
         return (rows.y == positive).tolist(), (rows.prediction == positive).tolist()
     return rows.y.tolist(), rows.prediction.tolist()
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Objective, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
-from streamreplay.evaluation.retention.rounds import make_round
-from streamreplay.evaluation.retention.stability import SCORES, AccuracyCurve, Stability
-from streamreplay.evaluation.sums.errors import mean_of
+from streamreplay.evaluation.retention.round_scores import make_round_scores
+from streamreplay.evaluation.retention.stability_gap import SCORES, AreaUnderCurve, StabilityTracker
+from streamreplay.evaluation.sums.ratios import mean_of
 from streamreplay.records import Scored
 from streamreplay.state import PART, Fields, Kind, State
 
-__all__ = ["Retention"]
+__all__ = ["RetentionScores"]
 
 _LEAST = 20  # rows of a class or experience in a probe before it is compared: few rows are luck
 
@@ -43,7 +43,7 @@ def _load_matrix(_name: str, _live: object, saved: State) -> dict[int, dict[int,
 _MATRIX = Kind(_save_matrix, _load_matrix)
 
 
-class Retention:
+class RetentionScores:
     """Tallies rounds over held-out rows, and compares each with those before it.
 
     R[i, j] is the accuracy on the held-out rows of experience j when experience i has just ended;
@@ -79,7 +79,7 @@ class Retention:
     ) -> None:
         self.sample = sample
         self._least = _LEAST if sample == "probe" else 1  # rows of what is compared
-        self._round = make_round(objective, outputs)
+        self._round = make_round_scores(objective, outputs)
         self._row = -1  # t of the last row of the round
         self._probed = 0  # rows ever predicted
         self._matrix: dict[int, dict[int, float]] = {}  # R, the last rows, in order of first end
@@ -87,8 +87,8 @@ class Retention:
         self._best: dict[int, float] = {}  # by test experience, over all ends so far: sign * score
         self._class_best: dict[int, float] = {}  # by class, over all rounds since it was seen
         self._ahead: dict[int, float] = {}  # by experience: its score before it began
-        self._stability = Stability(self._round.sign)
-        self._curve = AccuracyCurve()
+        self._stability = StabilityTracker(self._round.sign)
+        self._curve = AreaUnderCurve()
 
     @property
     def open(self) -> bool:

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Objective
 from streamreplay.evaluation.scores.numbers import is_number
-from streamreplay.evaluation.sums.confusion import Confusion
-from streamreplay.evaluation.sums.errors import ErrorSums
+from streamreplay.evaluation.sums.error_sums import ErrorSums
+from streamreplay.evaluation.sums.label_counts import LabelCounts
 from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.records import Scored
 from streamreplay.state import CREATED, PART, Fields
 
-__all__ = ["Round", "age_limits", "make_round"]
+__all__ = ["RoundScores", "age_limits", "make_round_scores"]
 
 _LIMITS = 10 ** np.arange(3, 19)
 
 
-class Round(Protocol):
+class RoundScores(Protocol):
     """Tallies held-out rows by their experience.
 
     Attributes
@@ -60,7 +60,7 @@ class Round(Protocol):
         """The fields to save."""
 
 
-class ClassRound:
+class ClassRoundScores:
     """Rows and hits by class and by experience."""
 
     STATE = Fields(classes=PART, _experiences=PART, _ages=PART)
@@ -115,7 +115,7 @@ class ClassRound:
         }
 
 
-class _SumsRound:
+class _SumRoundScores:
     """What numbers and labels share: sums of one kind, over all rows and by experience."""
 
     STATE = Fields(_experiences=CREATED, _ages=CREATED, _all=PART)
@@ -175,13 +175,13 @@ class _SumsRound:
         }
 
 
-def make_round(objective: Objective, outputs: int) -> Round:
+def make_round_scores(objective: Objective, outputs: int) -> RoundScores:
     """Return a round for what is predicted: classes, or so many numbers or labels."""
     if objective == "classes":
-        return ClassRound()
+        return ClassRoundScores()
     if objective == "numbers":
-        return _SumsRound("mae", -1, lambda: ErrorSums(outputs))
-    return _SumsRound("f1_micro", 1, lambda: Confusion(outputs))
+        return _SumRoundScores("mae", -1, lambda: ErrorSums(outputs))
+    return _SumRoundScores("f1_micro", 1, lambda: LabelCounts(outputs))
 
 
 def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -196,7 +196,7 @@ def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
     return limits
 
 
-def _add(sums: ErrorSums | Confusion, target: Any, prediction: Any) -> None:
+def _add(sums: ErrorSums | LabelCounts, target: Any, prediction: Any) -> None:
     if isinstance(sums, ErrorSums):
         said = is_number(prediction)[:, 0]
         sums.add(target[said], prediction[said] - target[said])

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from streamreplay.records import Scored
 from streamreplay.state import ARRAY, State
 
-__all__ = ["PendingScores", "Rows"]
+__all__ = ["ScoredBlock", "ScoredRows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class ScoredRows:
     """Scored rows as columns, all that scores are made of.
 
     Attributes
@@ -40,21 +40,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
-    def labelled(self) -> Rows:
+    def labelled(self) -> ScoredRows:
         """Return the rows with a label."""
         known = self.y >= 0
         if known.all():
             return self
         return self.take(known)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Rows:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> ScoredRows:
         """Return the rows of a mask, bool[n], or of row numbers."""
         columns: list[Any] = [getattr(self, name) for name in self.__slots__]
         taken: list[Any] = [None if column is None else column[rows] for column in columns]
-        return Rows(*taken)
+        return ScoredRows(*taken)
 
 
-class PendingScores:
+class ScoredBlock:
     """Preallocated columns that a batch is appended to: all that is done on every batch.
 
     Parameters
@@ -119,11 +119,11 @@ class PendingScores:
             self.target[rows] = 0 if batch.target is None else batch.target[part]
         self.rows = rows.stop
 
-    def columns(self) -> Rows:
+    def columns(self) -> ScoredRows:
         """Return the pending rows, as views."""
-        columns: list[Any] = [getattr(self, name) for name in Rows.__slots__]
+        columns: list[Any] = [getattr(self, name) for name in ScoredRows.__slots__]
         views: list[Any] = [None if column is None else column[: self.rows] for column in columns]
-        return Rows(*views)
+        return ScoredRows(*views)
 
     def state_dict(self) -> State:
         """Return the pending rows as they are."""

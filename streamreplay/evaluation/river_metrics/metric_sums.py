@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.evaluation.recent_groups import RecentGroups
-from streamreplay.evaluation.sums.ring import Ring
+from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.state import ARRAY, PART, Fields
 
-__all__ = ["Sums"]
+__all__ = ["MetricSums"]
 
 
-class Sums:
+class MetricSums:
     """Sums of one shape over all rows, with fading weights, and over the rows of each group.
 
     Parameters
@@ -25,7 +25,7 @@ class Sums:
 
     STATE = Fields(total=ARRAY, faded=ARRAY, window=PART, groups=PART)
 
-    def __init__(self, empty: NDArray[np.float64], window: Ring) -> None:
+    def __init__(self, empty: NDArray[np.float64], window: RecentRows) -> None:
         self._empty = empty
         self.total, self.faded, self.window = self.empty(), self.empty(), window
         self.groups = RecentGroups(self.empty, ARRAY)

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.sums.errors import mean_of, total_of
-from streamreplay.evaluation.sums.tally import ratio
+from streamreplay.evaluation.sums.ratios import mean_of, ratio, total_of
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["Confusion"]
+__all__ = ["LabelCounts"]
 
 
-class Confusion:
+class LabelCounts:
     """Rows, rows that were right in every label, and for each of d labels what went wrong.
 
     Sums are float64, which counts exactly up to 2**53 rows; weights make them inexact.
@@ -26,7 +25,7 @@ class Confusion:
 
     Examples
     --------
-    >>> counts = Confusion(2)
+    >>> counts = LabelCounts(2)
     >>> target = np.array([[True, True], [False, True]])
     >>> counts.add(target, np.array([[True, False], [False, True]]))
     >>> counts.scores()["exact_match"], counts.scores()["hamming_loss"]

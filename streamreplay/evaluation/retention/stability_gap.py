@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.evaluation.sums.errors import mean_of
+from streamreplay.evaluation.sums.ratios import mean_of
 from streamreplay.state import Fields, Kind, State
 
-__all__ = ["SCORES", "AccuracyCurve", "Stability"]
+__all__ = ["SCORES", "AreaUnderCurve", "StabilityTracker"]
 
 
 def _save_scores(scores: Mapping[int, float]) -> State:
@@ -28,7 +28,7 @@ SCORES = Kind(_save_scores, _load_scores)
 """The kind of a field that has scores by id."""
 
 
-class Stability:
+class StabilityTracker:
     """Follows the experiences that have ended from round to round over held-out rows.
 
     At a boundary their accuracy often drops and then comes back: the *stability gap*. It shows only
@@ -46,7 +46,7 @@ class Stability:
 
     Examples
     --------
-    >>> stability = Stability(1)
+    >>> stability = StabilityTracker(1)
     >>> _ = stability.look(1_000, 0, {0: 0.9}, end=True)
     >>> _ = stability.look(1_100, 1, {0: 0.4, 1: 0.5}, end=False)
     >>> worst, gap = stability.look(1_500, 1, {0: 0.9, 1: 0.7}, end=False)
@@ -117,12 +117,12 @@ class Stability:
         self._worst = {j: self._worst[j] for j in self._before if j in self._worst and j != ended}
 
 
-class AccuracyCurve:
+class AreaUnderCurve:
     """The area under a curve that is given point by point, over its width: its mean so far.
 
     Examples
     --------
-    >>> curve = AccuracyCurve()
+    >>> curve = AreaUnderCurve()
     >>> [curve.add(x, y) for x, y in ((100, 1.0), (200, 0.5), (300, 0.5))]
     [1.0, 0.75, 0.625]
     """

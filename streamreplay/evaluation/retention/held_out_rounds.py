@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from streamreplay.batch import Batch
 from streamreplay.state import Fields, Kind, State
 
-__all__ = ["BATCH", "RoundStage"]
+__all__ = ["BATCH", "HeldOutRounds"]
 
 BATCH = Kind(
     lambda batch: None if batch is None else {**batch.columns(), "held_out": batch.held_out},
@@ -17,7 +17,7 @@ BATCH = Kind(
 """The kind of a field that is a batch or None."""
 
 
-class RoundStage(ABC):
+class HeldOutRounds(ABC):
     """A stage `Batch` -> `Batch` that puts rounds over a sample of its own between the batches.
 
     Everything of the stream passes through, and so do the rounds of others. A round that was

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State
 
-__all__ = ["Cells", "Joint", "counted", "pair", "unpair"]
+__all__ = ["Cells", "PairCounts", "counted", "pair", "unpair"]
 
 _ROOM = 128  # pairs, at first
 
@@ -18,7 +18,7 @@ Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float6
 """Labels int64[m], predictions int64[m] and how often they met, float64[m]."""
 
 
-class Joint:
+class PairCounts:
     """Counts of pairs of label and prediction; memory grows with the pairs that there are.
 
     Counts are float64, exact up to 2**53 rows; weights make them inexact. Pairs are in the order in
@@ -27,7 +27,7 @@ class Joint:
 
     Examples
     --------
-    >>> joint = Joint()
+    >>> joint = PairCounts()
     >>> joint.add(pair(np.array([2, 0, 2]), np.array([1, 0, 1])))
     >>> [column.tolist() for column in joint.cells()]
     [[2, 0], [1, 0], [2.0, 1.0]]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.evaluation.sums.ratios import mean_of, total_of
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["ErrorSums", "mean_of", "total_of"]
+__all__ = ["ErrorSums"]
 
 _KEYS = ("mae", "mse", "rmse", "r2")
 _ROUNDING = 1e-12  # of a sum over a block of rows, relative
@@ -102,21 +103,3 @@ class ErrorSums:
             r2 = 1 - squared / spread if defined else None
             found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})
         return found
-
-
-def mean_of(values: list[Any]) -> float | None:
-    """Return the mean of those that are defined; None if none is.
-
-    Examples
-    --------
-    >>> mean_of([1.0, None, 2.0]), mean_of([])
-    (1.5, None)
-    """
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined else None
-
-
-def total_of(weight: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
-    """Sum rows [n, d] with weights [n]; not by BLAS, whose digits depend on threads."""
-    total: NDArray[np.float64] = (weight[:, None] * values).sum(axis=0)
-    return total

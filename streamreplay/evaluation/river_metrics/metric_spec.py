@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from streamreplay.batch import Objective
 
-__all__ = ["Feed", "Figure", "MetricSpec", "Way", "describe", "figure_of", "mean_figure"]
+__all__ = ["Feed", "Figure", "MetricSpec", "Way", "figure_of", "mean_figure", "specs_of"]
 
 Figure: TypeAlias = float | None
 
@@ -50,7 +50,7 @@ class MetricSpec:
     positive: Any = True
 
     @property
-    def weighs(self) -> bool:
+    def allows_weights(self) -> bool:
         """Whether its figure has a meaning for rows of unequal weight."""
         return bool(self.metric.works_with_weights)
 
@@ -75,7 +75,7 @@ class MetricSpec:
         return type(self.metric)(**parameters)
 
 
-def describe(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
+def specs_of(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
     """Say of each metric how it is fed.
 
     Parameters
@@ -95,21 +95,21 @@ def describe(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
     Examples
     --------
     >>> from river import metrics
-    >>> [(each.name, each.way) for each in describe([metrics.MacroF1(), metrics.LogLoss()])]
+    >>> [(each.name, each.way) for each in specs_of([metrics.MacroF1(), metrics.LogLoss()])]
     [('MacroF1', 'matrix'), ('LogLoss', 'mean')]
     """
     if not metrics:
         return []
     if isinstance(metrics, Mapping):
         return [_describe(name, metric) for name, metric in metrics.items()]
-    named = [_describe(type(metric).__name__, metric) for metric in metrics]
-    names = [each.name for each in named]
+    specs = [_describe(type(metric).__name__, metric) for metric in metrics]
+    names = [each.name for each in specs]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
                 f"metrics: {names.count(name)} of them are called {name}: give a dict of names"
             )
-    return named
+    return specs
 
 
 def figure_of(metric: Any) -> Figure:
@@ -164,15 +164,15 @@ def _describe(name: str, metric: Any) -> MetricSpec:
     _refuse(name, metric)
     match metric:
         case multioutput.base.MultiOutputMetric() | multioutput.base.MultiOutputRegressionMetric():
-            named = _of_outputs(name, metric)
+            spec = _of_outputs(name, metric)
         case base.ClassificationMetric():
-            named = _of_classes(name, metric)
+            spec = _of_classes(name, metric)
         case base.RegressionMetric():
             way: Way = "mean" if isinstance(metric, base.MeanMetric) else "rows"
-            named = MetricSpec(name, metric, "numbers", way, "columns")
+            spec = MetricSpec(name, metric, "numbers", way, "columns")
         case _:
             raise TypeError(f"metrics: {name} must be a metric of River, got {metric!r}")
-    return named
+    return spec
 
 
 def _refuse(name: str, metric: Any) -> None:
