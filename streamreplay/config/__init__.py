@@ -1,4 +1,4 @@
-"""Jobs: one typed description of a run, from a TOML file to a pipeline."""
+"""Read a job file, a typed description of a run, and build its pipeline."""
 
 from streamreplay.config.building.pipeline import build
 from streamreplay.config.building.sources import make_holdout

@@ -1,6 +1,6 @@
-"""What a job file can say, with the rule and the default of every key.
+"""The keys of a job file, each with its rule, its default and its description.
 
-A number of 0 stands for "none" where the text says so: TOML has no null.
+TOML has no null: where a description says so, 0 switches a setting off.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pydantic import (
     Tag,
     model_validator,
 )
+
+from streamreplay.batch import Objective
 
 __all__ = [
     "BackboneSection",
@@ -51,87 +53,103 @@ class _Section(BaseModel):
     )
 
 
-class SplitSection(_Section):
-    """Show the rows class by class, as experiences of disjoint classes (reads all rows first)."""
+def _unset(example: Any) -> Any:
+    """Return the default None, and the value that the template of a job file shows instead."""
+    return Field(default=None, examples=[example])
 
-    n_experiences: Positive
-    """How many experiences."""
-    class_order: list[int | str] | None = None
-    """The classes in the order they are to appear; by default as `seed` says."""
-    seed: Seed | None = None
-    """Shuffles the classes and the rows of each experience; without it both keep their order."""
+
+class SplitSection(_Section):
+    """Reorder the rows into experiences of disjoint classes; all rows are read first."""
+
+    n_experiences: Positive = Field(examples=[5])
+    """Number of experiences."""
+    class_order: list[int | str] | None = _unset([0, 1, 2, 3])
+    """Order in which the classes appear; by default numbers before strings, or as `seed` shuffles
+    them."""
+    seed: Seed | None = _unset(0)
+    """Seed that shuffles the classes and the rows of each experience; by default nothing is
+    shuffled."""
     return_task_id: bool = False
-    """Number the tasks too, as the experiences."""
+    """Also number the tasks, like the experiences."""
 
 
 class SourceSection(_Section):
-    """Where the rows come from."""
+    """The stream of rows to learn from."""
 
     path: str = "-"
-    """File to read; "-" is standard input. In a job file relative to the file's folder."""
+    """File to read; "-" is standard input. In a job file, relative to the folder of that file."""
     format: Format = "auto"
-    """auto, jsonl, csv, npz or idx; auto goes by the file's name. .gz and .zst are unpacked."""
-    label: str | int | None = None
-    """Field or column with the label; by default y, without a header the last. "" is none."""
-    target: str | int | list[str | int] | None = None
-    """Instead of a label: fields or columns with the numbers to predict (regression)."""
-    multilabel: list[str | int] | None = None
-    """Instead of a label: all labels, of which a row may have several; fields or columns of 0 and
-    1, or, if `label` is given too, what that field of JSON lists."""
-    weight: str | int | None = None
-    """Field or column that says how much a row's loss counts; 1 where it is absent."""
-    features: list[str | int] | None = None
+    """auto, jsonl, csv, npz or idx; auto chooses by the file's name. .gz and .zst are decompressed.
+    """
+    label: str | int | None = _unset("class")
+    """Field or column with the label; by default y, in a CSV without a header the last column. ""
+    means no labels."""
+    target: str | int | list[str | int] | None = _unset("price")
+    """Regression: field or column with the number to predict, or a list of them; replaces label."""
+    multilabel: list[str | int] | None = _unset(["sport", "money"])
+    """Multi-label streams: the names of all labels. Each is a field or column that holds 0 or 1,
+    or, if `label` is given too, an entry of the list in that JSON field."""
+    weight: str | int | None = _unset("weight")
+    """Field or column with the weight of a row in the loss; rows without it weigh 1."""
+    features: list[str | int] | None = _unset(["a", "b"])
     """Fields or columns to learn from; by default all numeric ones."""
-    task: str | int | None = None
+    task: str | int | None = _unset("task")
     """Field or column with the task id."""
-    experience: str | int | None = None
+    experience: str | int | None = _unset("experience")
     """Field or column with the experience id."""
-    id: str | int | None = None
-    """Field or column with the row's own id."""
-    time: str | int | None = None
+    id: str | int | None = _unset("id")
+    """Field or column with the row's id."""
+    time: str | int | None = _unset("time")
     """Field or column with the event time."""
-    header: bool | None = None
-    """Whether a CSV's first line names its columns; found out by default."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """What separates the columns of a CSV; by default a comma, a tab in .tsv."""
-    labels_path: str | None = None
+    header: bool | None = _unset(True)  # noqa: FBT003
+    """Whether the first line of a CSV names its columns; by default this is detected."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = _unset(",")
+    """Separator of the columns of a CSV; by default a comma, in a .tsv file a tab."""
+    labels_path: str | None = _unset("train-labels-idx1-ubyte.gz")
     """File with the labels of IDX images."""
     batch_size: Positive = 32
-    """Rows in a batch at most: one training step each."""
+    """Largest number of rows in a batch; a training step learns from one batch."""
     max_wait: Annotated[float, Field(ge=0)] = 0.5
-    """Seconds after which a slow stream's batch goes on as it is."""
+    """Seconds to wait for a slow stream to fill a batch, which is then passed on as it is."""
     allow_nan: bool = False
-    """Take NaN and infinity for numbers instead of dead letters."""
+    """Accept NaN and infinity as numbers; by default such rows are dead letters."""
     max_line_bytes: Positive = 1 << 20
-    """Longer lines are dead letters."""
+    """Longest line that is read; longer ones are dead letters."""
     split: SplitSection | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What a row has to be predicted: a class, numbers or labels."""
+        if self.target is not None:
+            return "numbers"
+        return "classes" if self.multilabel is None else "labels"
 
 
 class ExperiencesSection(_Section):
-    """Where one experience ends and the next begins, if the stream does not say so."""
+    """When a new experience begins, if the stream does not say so."""
 
     by: Literal["count", "time", "drift"] = "drift"
-    """count (every `rows` rows), time (every `seconds` of event time), or drift (when a [[drift]]
-    says new_experience, which goes with the other two as well)."""
-    rows: Positive | None = None
+    """count (every `rows` rows), time (every `seconds` of event time), or drift (whenever a
+    [[drift]] has the action new_experience, which can be combined with count and time as well)."""
+    rows: Positive | None = _unset(10_000)
     """count: rows of an experience; it ends at the next end of a batch."""
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = _unset(86_400.0)
     """time: seconds of event time of an experience."""
 
 
 class BackboneSection(_Section):
     """A frozen module in front of the buffer, which then stores features instead of rows."""
 
-    module: str
-    """"package.module:factory" of (feature_shape) -> nn.Module, or of a module."""
+    module: str = Field(examples=["mypackage.nets:make_backbone"])
+    """"package.module:name" of a module, or of a factory (feature_shape) -> nn.Module."""
     device: str = "cpu"
-    """Where torch computes: cpu, cuda, cuda:1."""
+    """Torch device: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads of torch; results are the same only for the same number."""
+    """Torch threads; results are reproducible only with the same number."""
 
 
 class BufferSection(_Section):
-    """Which rows are kept for rehearsal."""
+    """Which rows are stored for replay."""
 
     kind: Literal[
         "class_balanced",
@@ -143,134 +161,134 @@ class BufferSection(_Section):
         "decayed",
         "none",
     ] = "class_balanced"
-    """Equal shares for each class (class_balanced), task or experience; reservoir (uniform over the
-    whole stream), parametric (`groupby` and `selection`), window (the latest rows), decayed (rarer
-    with age), or none (no replay)."""
+    """class_balanced, task_balanced, experience_balanced (equal shares for each class, task or
+    experience), reservoir (uniform over the whole stream), parametric (see `groupby` and
+    `selection`), window (the latest rows), decayed (the older, the rarer), or none (no replay)."""
     max_size: Count = 1000
     """Capacity in rows."""
-    max_bytes: Positive | None = None
-    """Capacity in bytes, instead of max_size."""
-    groups: Positive | None = None
-    """How many classes, tasks or experiences will come: each has its equal share kept for it."""
-    groupby: Literal["none", "class", "task", "experience"] | None = None
-    """parametric: what shares the capacity out; class by default."""
-    selection: str | None = None
-    """parametric: random, herding, closest_to_center, loss_aware, gss_greedy, or
-    "package.module:factory" of (learner) -> strategy; random by default."""
-    half_life: Annotated[float, Field(gt=0)] | None = None
-    """decayed: rows in which a row comes to weigh half as much; 10,000 by default."""
-    half_life_seconds: Annotated[float, Field(gt=0)] | None = None
-    """decayed: the same in seconds of event time."""
-    ttl: Positive | None = None
-    """Rows after which a stored row is deleted."""
-    ttl_seconds: Annotated[float, Field(gt=0)] | None = None
-    """The same in seconds of event time."""
-    storage: str | None = None
-    """Folder to memory-map the rows in; by default they are in RAM."""
+    max_bytes: Positive | None = _unset(100_000_000)
+    """Capacity in bytes; replaces max_size."""
+    groups: Positive | None = _unset(10)
+    """Number of classes, tasks or experiences to expect; an equal share is reserved for each."""
+    groupby: Literal["none", "class", "task", "experience"] | None = _unset("class")
+    """parametric: groups that share the capacity equally; class by default."""
+    selection: str | None = _unset("herding")
+    """parametric: which rows of a group are kept: random, herding, closest_to_center, loss_aware,
+    gss_greedy, or "package.module:factory" of (learner) -> strategy; random by default."""
+    half_life: Annotated[float, Field(gt=0)] | None = _unset(10_000.0)
+    """decayed: rows after which a stored row weighs half as much; 10,000 by default."""
+    half_life_seconds: Annotated[float, Field(gt=0)] | None = _unset(3_600.0)
+    """decayed: the half-life in seconds of event time."""
+    ttl: Positive | None = _unset(100_000)
+    """Rows of the stream after which a stored row is deleted."""
+    ttl_seconds: Annotated[float, Field(gt=0)] | None = _unset(86_400.0)
+    """Seconds of event time after which a stored row is deleted."""
+    storage: str | None = _unset("buffer")
+    """Folder of memory-mapped files for the rows; by default they are in RAM."""
     shared: bool = False
-    """Whether several learners draw from this one buffer; by default each has its own."""
+    """Draw the rows of all learners from one buffer; by default each learner has its own."""
 
 
 class MixerSection(_Section):
-    """Which stored rows are rehearsed with each batch."""
+    """Which stored rows are replayed with each batch."""
 
-    batch_size_mem: Count | None = None
-    """Stored rows in a training step; by default as many as source.batch_size."""
+    batch_size_mem: Count | None = _unset(32)
+    """Stored rows in a training step; by default source.batch_size."""
     by: Literal["none", "class", "task", "experience"] = "none"
-    """Draw uniformly (none), or the same number of each class, task or experience."""
+    """Draw uniformly (none), or the same number of rows of each class, task or experience."""
     replacement: bool = False
-    """Whether a row may be drawn twice for one step."""
+    """Allow a row to be drawn twice for one step."""
     steps: Positive = 3
-    """Training steps per batch, each with its own draw."""
-    candidates: Positive | None = None
+    """Training steps for each batch, each with its own draw."""
+    candidates: Positive | None = _unset(160)
     """Stored rows to draw for a step, of which the learner's retrieval chooses batch_size_mem; by
-    default 5 times as many where the method chooses."""
+    default 5 times as many, if the method chooses."""
 
 
 class LearnerSection(_Section):
     """The model and how it learns.
 
-    Several learners are compared in one pass as a [[learner]] each: see docs/comparing.md.
+    To compare several learners in one pass, write a [[learner]] for each: see docs/comparing.md.
     """
 
     module: str = "mlp"
     """linear, mlp, cnn, slim_resnet18, or "package.module:factory" of (feature_shape, n_classes) ->
     nn.Module."""
     hidden: list[Positive] = [256, 256]
-    """Widths of the mlp's hidden layers."""
-    channels: list[Channels] | None = None
-    """cnn: channels of each convolution, [24, 48, 96] by default. slim_resnet18: one number, those
-    of its first stage, 20 by default."""
-    norm: Literal["none", "group", "batch"] | None = None
-    """Normalisation behind convolutions. cnn: none or group (the default); slim_resnet18: group or
+    """Widths of the hidden layers of mlp."""
+    channels: list[Channels] | None = _unset([24, 48, 96])
+    """cnn: channels of each convolution, [24, 48, 96] by default. slim_resnet18: channels of the
+    first stage, a list of one number, [20] by default."""
+    norm: Literal["none", "group", "batch"] | None = _unset("group")
+    """Normalization after convolutions. cnn: none or group (the default); slim_resnet18: group or
     batch (the default)."""
     head: Literal["linear", "cosine", "weight_norm"] = "linear"
     """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
     method: str = "auto"
-    """How it learns from memory: auto (er-slda; er for numbers, several labels and pieces of one's
-    own), er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss, or
-    "package.module:factory" of () -> Method."""
-    alpha: Annotated[float, Field(ge=0)] | None = None
-    """der, der++: weight of the stored logits."""
-    beta: Annotated[float, Field(ge=0)] | None = None
-    """der++: weight of the stored labels."""
-    look_back: Count | None = None
-    """er-ace: rows before the batch whose classes incoming rows also compete with. er-slda learns
-    as er-ace does if it is given, else as er."""
-    distillation: Annotated[float, Field(ge=0)] | None = None
-    """lwf, mkd: weight of what the teacher says."""
-    temperature: Annotated[float, Field(gt=0)] | None = None
-    """lwf, mkd: softens what teacher and module say."""
-    retrain_passes: Positive | None = None
-    """gdumb: passes over memory for a fresh module."""
-    retrain_every: Count | None = None
-    """gdumb: rows after which it is trained afresh, also if no held-out rows ask for it."""
-    random_features: Positive | None = None
-    """Predict together with linear discriminants of so many random features, which do not forget.
-    er-slda has 500, in 4 MB; 2,000 take 64 MB. Goes with every method."""
-    discriminant_weight: Annotated[float, Field(ge=0)] | None = None
-    """What the discriminants count beside the module; 1 by default."""
-    discriminant_margin: Annotated[float, Field(ge=0)] | None = None
-    """Accuracy on the classes that come at present which they may cost for what they retain; 0.005
-    by default, 0.02 where classes come one after the other."""
-    loss: str | None = None
-    """Instead of the method's loss, "package.module:function" of (step) -> scalar tensor."""
-    retrieval: str | None = None
-    """Which candidates to rehearse: mir, hardest, or "package.module:function" of (learner,
+    """How memory is used: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss,
+    "package.module:factory" of () -> Method, or auto: er-slda, but er for numbers, for several
+    labels, and with a loss, retrieval or notes of your own."""
+    alpha: Annotated[float, Field(ge=0)] | None = _unset(0.3)
+    """der, der++: weight of the distance from the stored logits."""
+    beta: Annotated[float, Field(ge=0)] | None = _unset(1.0)
+    """der++: weight of the loss on the stored labels."""
+    look_back: Count | None = _unset(100)
+    """er-ace: the classes of so many rows before the batch compete with incoming rows too. er-slda
+    learns as er-ace does if this is given, otherwise as er."""
+    distillation: Annotated[float, Field(ge=0)] | None = _unset(1.0)
+    """lwf, mkd: weight of the distillation from the teacher."""
+    temperature: Annotated[float, Field(gt=0)] | None = _unset(2.0)
+    """lwf, mkd: temperature that softens the outputs of teacher and module."""
+    retrain_passes: Positive | None = _unset(30)
+    """gdumb: passes over memory to train a fresh module."""
+    retrain_every: Count | None = _unset(10_000)
+    """gdumb: rows after which a fresh module is trained, even if no held-out rows require it."""
+    random_features: Positive | None = _unset(2_000)
+    """Predict together with linear discriminants of this many random features, which do not forget.
+    er-slda has 500, in 4 MB; 2,000 take 64 MB. Can be combined with every method."""
+    discriminant_weight: Annotated[float, Field(ge=0)] | None = _unset(1.0)
+    """Weight of the discriminants relative to the module; 1 by default."""
+    discriminant_margin: Annotated[float, Field(ge=0)] | None = _unset(0.02)
+    """How much accuracy on current classes may be traded for accuracy on old ones; 0.005 by
+    default. Take 0.02 where classes come one after the other."""
+    loss: str | None = _unset("mypackage.losses:focal")
+    """Loss that replaces the method's: "package.module:function" of (step) -> scalar tensor."""
+    retrieval: str | None = _unset("hardest")
+    """Which candidates are replayed: mir, hardest, or "package.module:function" of (learner,
     incoming, candidates, k) -> indices."""
-    notes: str | None = None
-    """What to store beside a row: "package.module:function" of (step) -> dict of tensors."""
-    ema: Annotated[float, Field(ge=0, lt=1)] | None = None
-    """Predict with a moving average of the weights, of which so much stays at each step."""
-    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
-    """The most that the norm of a step's gradient may be."""
+    notes: str | None = _unset("mypackage.losses:my_notes")
+    """What is stored with each row: "package.module:function" of (step) -> dict of tensors."""
+    ema: Annotated[float, Field(ge=0, lt=1)] | None = _unset(0.99)
+    """Predict with an exponential moving average of the weights, with this decay."""
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = _unset(1.0)
+    """Clip the norm of each step's gradient to this value."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of a label's weight that goes to all known classes alike."""
+    """Share of a label's weight that is spread evenly over all known classes."""
     augment: list[str] = []
-    """How rows are changed for training, first to last: crop(2), flip(), jitter(0.2, 0.2),
+    """Augmentations of rows for training, first to last: crop(2), flip(), jitter(0.2, 0.2),
     cutout(8), noise(0.1), feature_dropout(0.1), mixup(0.2), or "package.module:function" of (x, y)
     -> x."""
     augment_incoming: bool = True
-    """Whether incoming rows are changed as well as those of memory."""
-    schedule: str | None = None
-    """What the learning rate is multiplied with: constant(), inverse_sqrt(1000),
-    inverse_time(1000), cosine(10_000), or "package.module:function" of (step) -> factor."""
+    """Augment incoming rows as well as those of memory."""
+    schedule: str | None = _unset("inverse_sqrt(1000)")
+    """Factor of the learning rate at each step: constant(), inverse_sqrt(1000), inverse_time(1000),
+    cosine(10_000), or "package.module:function" of (step) -> factor."""
     warmup: Count = 0
-    """Training steps in which the learning rate rises from 0."""
+    """Training steps over which the learning rate rises from 0."""
     schedule_weight_decay: bool = False
-    """Multiply the weight decay as well."""
+    """Multiply the weight decay by the factor too."""
     schedule_restarts: bool = False
-    """Begin the schedule and the warm-up anew with each new experience."""
-    replay_budget: Share | None = None
-    """The most that rehearsal may take of the time, as a share; what it leaves out is reported."""
-    replay_rows_per_second: Annotated[float, Field(gt=0)] | None = None
-    """Instead of it: the most memory rows that may be learned from in a second."""
+    """Restart the schedule and the warm-up with each new experience."""
+    replay_budget: Share | None = _unset(0.5)
+    """Upper limit on the share of time that replay takes; rows that it leaves out are reported."""
+    replay_rows_per_second: Annotated[float, Field(gt=0)] | None = _unset(10_000.0)
+    """Upper limit on replayed rows per second. Cannot be combined with replay_budget."""
     replay_horizon: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds for which a budget that was not used is kept."""
-    class_weight: dict[str, Annotated[float, Field(ge=0)]] | None = None
-    """What rows count in the loss by their label; 1 for those not named."""
-    huber: Annotated[float, Field(gt=0)] | None = None
-    """Regression: standard deviations from which on an error counts linearly, not squared."""
+    """Seconds for which an unused budget is kept."""
+    class_weight: dict[str, Annotated[float, Field(ge=0)]] | None = _unset({"spam": 2.0})
+    """Weight of each class in the loss, by label; 1 for classes that are not named."""
+    huber: Annotated[float, Field(gt=0)] | None = _unset(1.0)
+    """Regression: standard deviations beyond which an error counts linearly, not squared."""
     optimizer: Literal["sgd", "adam", "adamw"] = "adam"
     """sgd, adam or adamw."""
     lr: Annotated[float, Field(gt=0, le=1e30)] = 0.001  # what torch makes of it fits float32
@@ -280,18 +298,19 @@ class LearnerSection(_Section):
     weight_decay: Annotated[float, Field(ge=0, le=1e30)] = 0.0
     """Weight decay."""
     normalize: Literal["auto", "standard", "none"] = "auto"
-    """Scale features as they come: standard (running mean and deviation), none, or auto."""
+    """Scaling of features: standard (by running mean and standard deviation), none, or auto (none
+    for images of bytes, otherwise standard)."""
     on_divergence: Literal["raise", "skip"] = "raise"
-    """When the loss is not finite: stop, or leave the step out."""
+    """If the loss is not finite: raise (stop the run) or skip (leave out the step)."""
     device: str = "cpu"
-    """Where torch computes: cpu, cuda, cuda:1."""
+    """Torch device: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1  # very many end the process at once
-    """Threads of torch; results are the same only for the same number."""
-    river: str | None = None
-    """Instead of a torch module a classifier or regressor of River, as it is constructed, or
+    """Torch threads; results are reproducible only with the same number."""
+    river: str | None = _unset("forest.ARFClassifier(n_models=10, seed=1)")
+    """River classifier or regressor that replaces the torch module: its constructor, or
     "package.module:factory" of () -> model."""
     allow_pickle: bool = False
-    """Let checkpoints hold the River model, which is a pickle; --out needs it."""
+    """Allow checkpoints to hold the River model, which is a pickle; --out requires it."""
 
 
 def _check_name(name: str) -> str:
@@ -306,111 +325,115 @@ class NamedLearnerSection(LearnerSection):
     """One of several learners, which learn side by side from the same rows."""
 
     name: Annotated[str, AfterValidator(_check_name)] | None = None
-    """What the logs call it; by default learner1, learner2, ..."""
+    """Name in the logs; by default learner1, learner2, ..."""
     buffer: BufferSection | None = None
-    """A buffer that differs from the job's; keys that are left out are as in [buffer]."""
+    """A buffer that differs from the job's; keys that are left out are those of [buffer]."""
     mixer: MixerSection | None = None
-    """A mixer that differs from the job's; keys that are left out are as in [mixer]."""
+    """A mixer that differs from the job's; keys that are left out are those of [mixer]."""
 
 
 class EvaluatorSection(_Section):
     """What is logged."""
 
     report_every: Positive = 1000
-    """Rows from one record of metrics.jsonl to the next."""
+    """Rows between two records of metrics.jsonl."""
     window: Positive = 1000
     """Rows in the sliding window."""
     fading: Annotated[float, Field(gt=0, le=1)] = 0.999
     """Fading factor of the faded accuracy."""
     metrics: list[str] = []
-    """More scores, by River's metrics: names, or constructors such as "FBeta(beta=0.5)"."""
+    """Further scores, by River's metrics: names, or constructors such as "FBeta(beta=0.5)"."""
     buffer: bool = True
-    """Log what the buffer holds beside the scores."""
+    """Log what the buffer holds as well as the scores."""
 
 
 class DriftSection(_Section):
-    """What is watched for drift, and what a drift does: see docs/drift.md."""
+    """A signal that is monitored for drift, and the actions that a drift triggers.
+
+    See docs/drift.md.
+    """
 
     detector: str = "ADWIN()"
-    """A detector of River, as it is constructed: ADWIN(delta=0.002), KSWIN(), PageHinkley(), DDM(),
-    EDDM(), HDDMA(), HDDMW(), FHDDM()."""
+    """Constructor of a River detector: ADWIN(delta=0.002), KSWIN(), PageHinkley(), DDM(), EDDM(),
+    HDDMA(), HDDMW(), FHDDM()."""
     on: str = "error"
     """error, loss, feature:NAME (or its index), label:NAME (the share of a class), or features and
     labels: a detector for each of them."""
-    name: Annotated[str, AfterValidator(_check_name)] | None = None
-    """What the log calls it; by default its detector and `on`, as adwin-error."""
+    name: Annotated[str, AfterValidator(_check_name)] | None = _unset("adwin-error")
+    """Name in the logs; by default the detector and the signal, such as adwin-error."""
     actions: list[str] = []
-    """What a drift does: new_experience, replay(2.0, rows=5000), lr(0.5, rows=5000), shrink(0.5),
+    """Actions at a drift: new_experience, replay(2.0, rows=5000), lr(0.5, rows=5000), shrink(0.5),
     forget(1000), restart_schedule, checkpoint."""
     warning_actions: list[str] = []
-    """What a warning does, of detectors that give one."""
+    """Actions at a warning, for detectors that give warnings."""
     cooldown: Count = 0
     """Rows after a drift in which nothing more is reported."""
 
 
 class TestSection(_Section):
-    """Rows that are never learned, to test retention on: a file, or a share of the source."""
+    """Rows that are never learned, to measure retention: a file, or a share of the source."""
 
-    path: str | None = None
-    """File to read, as the source is read."""
-    labels_path: str | None = None
+    path: str | None = _unset("test.jsonl")
+    """File to read, in the same way as the source."""
+    labels_path: str | None = _unset("t10k-labels-idx1-ubyte.gz")
     """File with the labels of IDX images."""
-    share: Share | None = None
-    """Instead of a file: the share of the source's rows to hold out (reads all rows first)."""
+    share: Share | None = _unset(0.1)
+    """Share of the source's rows to hold out, in place of a file; all rows are read first."""
     first: Count = 0
-    """Hold out only among the first so many rows of the source; 0: among all."""
+    """Hold out rows only among this many first rows of the source; 0: among all."""
     seed: Seed = 0
-    """Which rows are held out."""
+    """Seed that chooses the held-out rows."""
     every: Count = 0
-    """Test also after each so many rows; 0: only when an experience ends."""
+    """Test also whenever this many rows have passed; 0: only when an experience ends."""
 
 
 class ProbeSection(_Section):
-    """Labelled rows of the stream that are not learned, to see what is retained without a test set.
+    """Labelled rows of the stream that are not learned, to measure retention without a test set.
 
-    They are predicted and logged in their turn as all others. See docs/retention.md.
+    They are predicted and logged in their turn like all others. See docs/retention.md.
     """
 
     share: Share = 0.02
-    """Share of the labelled rows to withhold, drawn by a hash of their id or position: the same in
+    """Share of the labelled rows to withhold, chosen by a hash of their id or position: the same in
     every run."""
     max_size: Positive = 2000
-    """Most rows to keep and ask about."""
+    """Largest number of withheld rows to keep and predict again."""
     by: Literal["class", "task", "experience", "none"] = "class"
-    """Of more rows than that, the same number of each class, task or experience is kept."""
+    """If there are more, the same number of each class, task or experience is kept."""
     every: Count = 0
-    """Ask after each so many rows and at each end of an experience; 0: as the budget allows."""
+    """Predict the kept rows after this many rows, and at each end of an experience; 0: as often as
+    the budget allows."""
     budget: Annotated[float, Field(gt=0)] = 0.5
-    """The most probe rows that are predicted for each row of the stream."""
+    """Upper limit on the kept rows that are predicted for each row of the stream."""
     seed: Seed = 0
-    """Another one withholds other rows."""
+    """Seed of the hash; another one withholds other rows."""
 
 
 class RunSection(_Section):
-    """How the command runs the job; none of it changes what is learned."""
+    """How the command runs the job; nothing here changes what is learned."""
 
     checkpoint_every: Positive = 10_000
-    """Rows from one checkpoint to the next."""
+    """Rows between two checkpoints."""
     keep_checkpoints: Positive = 3
-    """How many to keep."""
+    """Number of checkpoints to keep."""
     emit: Literal["predictions", "metrics", "none"] = "metrics"
-    """What to write to standard output, one JSON object per line."""
+    """Standard output: predictions, metrics or none, one JSON object per line."""
     save_predictions: bool = False
-    """Write predictions.jsonl into the run folder also when they are not emitted."""
+    """Write predictions.jsonl into the run folder even if predictions are not emitted."""
     limit: Count = 0
-    """Stop after so many rows; 0: at the end of the stream."""
+    """Stop after this many rows; 0: at the end of the stream."""
     strict: bool = False
     """Stop at the first record that cannot be read, instead of putting it aside."""
     log_max_bytes: Count = 0
-    """Begin a new file of a log before it grows beyond so many bytes; 0: never."""
+    """Begin a new file of a log before it exceeds this many bytes; 0: never."""
     log_keep: Count = 0
-    """How many finished files of each log to keep, and those that a checkpoint needs; 0: all."""
+    """Finished files of each log to keep, in addition to those that a checkpoint needs; 0: all."""
     tensorboard: bool | str = False
-    """Write metrics for TensorBoard too: true for a folder in the run folder, or a path."""
-    mlflow: str | None = None
-    """Send metrics to MLflow too: the URI of its tracking server."""
+    """Also write metrics for TensorBoard: true for a folder in the run folder, or a path."""
+    mlflow: str | None = _unset("http://localhost:5000")
+    """Also send metrics to MLflow: the URI of its tracking server."""
     mlflow_experiment: str = "streamreplay"
-    """MLflow's experiment that the run is in."""
+    """Experiment of MLflow for this run."""
 
 
 def _form(learner: Any) -> str:
@@ -425,27 +448,27 @@ OneOrSeveral: TypeAlias = Annotated[
 
 
 class Job(_Section):
-    """A job: where rows come from, what is kept, how it is learned, what is logged."""
+    """A job: where rows come from, what is stored, how the model learns, what is logged."""
 
     seed: Seed = 0
-    """Everything random derives from it."""
+    """Seed of everything random."""
     source: SourceSection = SourceSection()
     experiences: ExperiencesSection | None = None
     backbone: BackboneSection | None = None
     buffer: BufferSection = BufferSection()
     mixer: MixerSection = MixerSection()
     learner: OneOrSeveral = LearnerSection()
-    """One learner, or an array of them that learn side by side from the same rows."""
+    """One learner, or an array of learners that learn side by side from the same rows."""
     evaluator: EvaluatorSection = EvaluatorSection()
     drift: list[DriftSection] = []
-    """An array of what is watched for drift."""
+    """An array of signals to monitor for drift."""
     test: TestSection | None = None
     probe: ProbeSection | None = None
     run: RunSection = RunSection()
 
     @property
     def several(self) -> dict[str, NamedLearnerSection]:
-        """Each of several learners by its name; empty where there is one [learner]."""
+        """The learners of an array by their names; empty if the job has one [learner]."""
         if isinstance(self.learner, LearnerSection):
             return {}
         return {
@@ -455,29 +478,29 @@ class Job(_Section):
 
     @property
     def learners(self) -> list[LearnerSection]:
-        """All learners, also where there is one."""
+        """All learners: one or several."""
         return [self.learner] if isinstance(self.learner, LearnerSection) else [*self.learner]
 
     @property
     def only_learner(self) -> LearnerSection:
-        """The learner of a job that has one.
+        """The learner of a job with one [learner].
 
         Raises
         ------
         ValueError
-            There are several.
+            The job has several learners.
         """
         if not isinstance(self.learner, LearnerSection):
             raise ValueError(f"there are several learners: {', '.join(self.several)}")  # noqa: TRY004
         return self.learner
 
     def alone(self, name: str) -> Job:
-        """Return the job of one of several learners, as if there were no other.
+        """Return the job that one of several learners would have alone.
 
         Raises
         ------
         KeyError
-            There is none of that name.
+            No learner has that name.
         """
         named = self.several[name]
         settings = {key: getattr(named, key) for key in LearnerSection.model_fields}

@@ -1,4 +1,4 @@
-"""A job as text: resolved, as a template, as a JSON schema."""
+"""Write a job as text: resolved, as a template, as a JSON schema."""
 
 from __future__ import annotations
 
@@ -20,71 +20,12 @@ __all__ = ["job_schema", "template", "to_toml", "write_template"]
 _WIDTH = 120
 _HEAD = """\
 # A streamreplay job: `streamreplay run {name}`.
-# Every key is here with its default; what starts with "# " and a key is off until uncommented.
+# It lists every key with its default. A key behind "# " is off; its value is an example.
 """
-_EXAMPLES = {
-    "source.label": '"class"',
-    "source.features": '["a", "b"]',
-    "source.target": '"price"',
-    "source.multilabel": '["sport", "money"]',
-    "source.weight": '"weight"',
-    "source.task": '"task"',
-    "source.experience": '"experience"',
-    "source.id": '"id"',
-    "source.time": '"time"',
-    "source.header": "true",
-    "source.delimiter": '","',
-    "source.labels_path": '"train-labels-idx1-ubyte.gz"',
-    "source.split.n_experiences": "5",
-    "source.split.class_order": "[0, 1, 2, 3]",
-    "source.split.seed": "0",
-    "backbone.module": '"mypackage.nets:make_backbone"',
-    "buffer.max_bytes": "100_000_000",
-    "buffer.groups": "10",
-    "buffer.groupby": '"class"',
-    "buffer.selection": '"herding"',
-    "buffer.half_life": "10_000.0",
-    "buffer.half_life_seconds": "3600.0",
-    "buffer.ttl": "100_000",
-    "buffer.ttl_seconds": "86_400.0",
-    "buffer.storage": '"buffer"',
-    "mixer.batch_size_mem": "32",
-    "mixer.candidates": "160",
-    "learner.channels": "[24, 48, 96]",
-    "learner.norm": '"group"',
-    "learner.alpha": "0.3",
-    "learner.beta": "1.0",
-    "learner.look_back": "100",
-    "learner.distillation": "1.0",
-    "learner.temperature": "2.0",
-    "learner.retrain_passes": "30",
-    "learner.retrain_every": "10_000",
-    "learner.random_features": "2_000",
-    "learner.discriminant_weight": "1.0",
-    "learner.discriminant_margin": "0.02",
-    "learner.loss": '"mypackage.losses:focal"',
-    "learner.retrieval": '"hardest"',
-    "learner.notes": '"mypackage.losses:my_notes"',
-    "learner.ema": "0.99",
-    "learner.clip_grad_norm": "1.0",
-    "learner.class_weight": "{ spam = 2.0 }",
-    "learner.schedule": '"inverse_sqrt(1000)"',
-    "learner.replay_budget": "0.5",
-    "learner.replay_rows_per_second": "10_000.0",
-    "learner.huber": "1.0",
-    "learner.river": "'forest.ARFClassifier(n_models=10, seed=1)'",
-    "experiences.rows": "10_000",
-    "experiences.seconds": "86_400.0",
-    "drift.name": '"adwin-error"',
-    "test.path": '"test.jsonl"',
-    "run.mlflow": '"http://localhost:5000"',
-    "test.share": "0.1",
-    "test.labels_path": '"t10k-labels-idx1-ubyte.gz"',
-}
 
 
 def to_toml(job: Job) -> str:
-    """Return the resolved job; it loads as the same job from anywhere.
+    """Return the resolved job as TOML, which loads as the same job from every folder.
 
     Examples
     --------
@@ -103,7 +44,7 @@ def job_schema() -> dict[str, Any]:
 
 
 def template(name: str = "job.toml") -> str:
-    """Return a commented job file with every key and its default; it loads as all defaults."""
+    """Return a commented job file with every key and its default; it loads as `Job()`."""
     return _HEAD.format(name=name) + _section(Job, "", off=False)
 
 
@@ -113,7 +54,7 @@ def write_template(path: Path, *, force: bool = False) -> None:
     Raises
     ------
     ConfigError
-        There is a file already and ``force`` is false, or it cannot be written.
+        The file exists and ``force`` is false, or it cannot be written.
     """
     try:
         with path.open("w" if force else "x") as file:
@@ -125,34 +66,40 @@ def write_template(path: Path, *, force: bool = False) -> None:
 
 
 def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
-    own, inner = "", ""
+    keys, sections = "", ""
     for name, field in model.model_fields.items():
         section = section_of(field.annotation)
         if section is None:
-            own += _line(prefix + name, field, off=off)
-            continue
-        array = get_origin(field.annotation) is list
-        hidden = off or array or field.default is None
-        header = f"[[{prefix}{name}]]" if array else f"[{prefix}{name}]"
-        title = inspect.cleandoc(section.__doc__ or "").replace("\n\n", "\n")
-        said = textwrap.indent(title, "# ")
-        inner += f"\n{said}\n{'# ' if hidden else ''}{header}\n"
-        inner += _section(section, f"{prefix}{name}.", off=hidden)
-    return own + inner
+            keys += _line(name, field, off=off)
+        else:
+            off_too = off or get_origin(field.annotation) is list or field.default is None
+            sections += _header(section, prefix + name, field, off=off_too)
+            sections += _section(section, f"{prefix}{name}.", off=off_too)
+    return keys + sections
 
 
-def _line(path: str, field: FieldInfo, *, off: bool) -> str:
-    key = path.rpartition(".")[2]
-    none = field.is_required() or field.default is None
-    value = _EXAMPLES[path] if none else tomli_w.dumps({key: field.default}).strip()
-    setting = f"{key} = {value}" if none else _flat(value)
-    setting = f"{'# ' if off or none else ''}{setting}"
-    said = " ".join((field.description or "").split())
-    if len(setting) + len(said) <= _WIDTH:
-        return f"{setting}  # {said}\n"
-    return textwrap.indent(textwrap.fill(said, _WIDTH - 2), "# ") + f"\n{setting}\n"
+def _header(section: type[BaseModel], name: str, field: FieldInfo, *, off: bool) -> str:
+    array = get_origin(field.annotation) is list
+    title = inspect.cleandoc(section.__doc__ or "").replace("\n\n", "\n")
+    header = f"[[{name}]]" if array else f"[{name}]"
+    return f"\n{textwrap.indent(title, '# ')}\n{'# ' if off else ''}{header}\n"
 
 
-def _flat(toml: str) -> str:
-    """Put an array that was written line by line into one."""
+def _line(key: str, field: FieldInfo, *, off: bool) -> str:
+    unset = field.is_required() or field.default is None
+    value = (field.examples or [None])[0] if unset else field.default
+    setting = f"{'# ' if off or unset else ''}{key} = {_to_value(value)}"
+    description = " ".join((field.description or "").split())
+    if len(setting) + len(description) <= _WIDTH:
+        return f"{setting}  # {description}\n"
+    return textwrap.indent(textwrap.fill(description, _WIDTH - 2), "# ") + f"\n{setting}\n"
+
+
+def _to_value(value: Any) -> str:
+    """Return a value as TOML on one line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_to_value(each)}' for key, each in value.items())} }}"
+    if isinstance(value, int | float) and abs(value) >= 10_000:
+        return f"{value:_}"
+    _, _, toml = tomli_w.dumps({"key": value}).partition(" = ")
     return " ".join(toml.split()).replace("[ ", "[").replace(", ]", "]")

@@ -1,3 +1,3 @@
-"""From a job to a pipeline."""
+"""Build a pipeline from a `Job`: one file for each section."""
 
 __all__: list[str] = []

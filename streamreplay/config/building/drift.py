@@ -1,45 +1,45 @@
-"""From a job's ``[experiences]`` and ``[[drift]]`` to stages, and actions bound to other stages.
+"""Build the stage of a job's ``[[drift]]``, with its actions bound to the stages they change.
 
-A stage knows only records and callables. What a drift does to another stage is bound here, where
-all of them are known.
+A stage knows only records and callables; which stage an action changes is known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from streamreplay.batch import Objective
 from streamreplay.boost import check_boost
 from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.config.building.river_models import construct_detector
-from streamreplay.config.job import DriftSection, Job
+from streamreplay.config.job import DriftSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Detector, DriftMonitor
 from streamreplay.evaluation.drift.detector import Action, Record
 from streamreplay.ingest import Experiences
 from streamreplay.mixing import Mixer
-from streamreplay.randomness import spawn_seed
+from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["StageParts", "make_experiences", "make_monitor"]
+__all__ = ["StageParts", "make_monitor"]
 
 
 @dataclass(frozen=True)
 class StageParts:
-    """What actions may change.
+    """The stages that actions may change.
 
     Attributes
     ----------
     experiences : Experiences or None
-        None where the stream says itself where they begin.
+        None if the stream itself says where experiences begin.
     buffer : ExemplarsBuffer or None
-        None where several learners share it.
+        None if several learners share it.
     mixer : Mixer
     learner : TorchLearner or RiverLearner
     alone : bool
-        Whether there is no other learner.
+        Whether the job has no other learner.
     """
 
     experiences: Experiences | None
@@ -49,75 +49,48 @@ class StageParts:
     alone: bool
 
 
-def make_experiences(job: Job) -> Experiences | None:
-    """Make the stage that says where experiences begin, if a job has one.
-
-    Raises
-    ------
-    ConfigError
-        Keys do not go together, or the stream says so already.
-    """
-    settings, source = job.experiences, job.source
-    if settings is None:
-        return None
-    for key in ("experience", "split"):
-        if getattr(source, key) is not None:
-            raise ConfigError(
-                f"experiences: goes without source.{key}, which says where they begin"
-            )
-    wanted = {"count": "rows", "time": "seconds"}.get(settings.by)
-    for key in ("rows", "seconds"):
-        given = getattr(settings, key) is not None
-        if given and key != wanted:
-            raise ConfigError(f"experiences.{key}: does not go with by = {settings.by!r}")
-        if not given and key == wanted:
-            raise ConfigError(f"experiences.{key}: is missing, by = {settings.by!r} needs it")
-    if settings.by == "time" and source.time is None:
-        raise ConfigError("experiences.by: time needs source.time, the column with event times")
-    named = [text for each in job.drift for text in (*each.actions, *each.warning_actions)]
-    if settings.by == "drift" and not any("new_experience" in text for text in named):
-        raise ConfigError(
-            'experiences.by: drift needs a [[drift]] with actions = ["new_experience"], got none'
-        )
-    return Experiences(rows=settings.rows, seconds=settings.seconds)
-
-
-def make_monitor(job: Job, parts: StageParts, source: Any) -> DriftMonitor | None:
-    """Make the stage that watches for drift, if a job has one.
+def make_monitor(
+    settings: Sequence[DriftSection],
+    parts: StageParts,
+    seed: Seed,
+    *,
+    objective: Objective,
+    feature_names: Callable[[], Any] | None,
+    label_names: Callable[[], Any],
+) -> DriftMonitor:
+    """Return the stage that monitors signals for drift.
 
     Parameters
     ----------
-    job : Job
-        Of one learner.
-    parts : Parts
-    source : ArraySource or LineSource
-        Who knows what features and classes are called.
+    settings : sequence of DriftSection
+    parts : StageParts
+    seed : int or numpy.random.SeedSequence
+    objective : {"classes", "numbers", "labels"}
+    feature_names, label_names : callable
+        Return the names, once the first rows have been read.
 
     Raises
     ------
     ConfigError
-        A detector cannot be made, or there is nothing that an action could be applied to.
+        A detector cannot be constructed, or an action has no stage to change.
     """
-    if not job.drift:
-        return None
     makers = _makers(parts)
-    detectors = [_detector(job, place, makers) for place in range(len(job.drift))]
+    detectors: list[Detector] = []
+    for place, each in enumerate(settings):
+        key = f"drift[{place}]"
+        if each.on.startswith("label") and objective == "numbers":
+            raise ConfigError(f"{key}.on: {each.on} needs classes or labels, got source.target")
+        detectors.append(_detector(key, each, spawn_seed(seed, key), makers))
     names = [detector.name for detector in detectors]
     for place, name in enumerate(names):
         if name in names[:place]:
             raise ConfigError(f"drift[{place}].name: must be its own, got {name!r} twice")
-    named = job.backbone is None  # behind one, features are its outputs
-    return DriftMonitor(
-        detectors,
-        feature_names=(lambda: getattr(source, "feature_names", None)) if named else None,
-        label_names=lambda: source.target_names or source.labels.names,
-    )
+    return DriftMonitor(detectors, feature_names=feature_names, label_names=label_names)
 
 
-def _detector(job: Job, place: int, makers: Mapping[str, Callable[..., Action]]) -> Detector:
-    settings, key = job.drift[place], f"drift[{place}]"
-    seed = spawn_seed(job.seed, key)
-    _check_signal(job, settings, key)
+def _detector(
+    key: str, settings: DriftSection, seed: Seed, makers: Mapping[str, Callable[..., Action]]
+) -> Detector:
     try:
         return Detector(
             construct_detector(f"{key}.detector", settings.detector, seed),
@@ -129,11 +102,6 @@ def _detector(job: Job, place: int, makers: Mapping[str, Callable[..., Action]])
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from None
-
-
-def _check_signal(job: Job, settings: DriftSection, key: str) -> None:
-    if settings.on.startswith("label") and job.source.target is not None:
-        raise ConfigError(f"{key}.on: {settings.on} needs classes or labels, got source.target")
 
 
 def _actions(
@@ -148,7 +116,7 @@ def _actions(
 
 
 def _makers(parts: StageParts) -> dict[str, Callable[..., Action]]:
-    """Return what a job may write in ``drift.actions``."""
+    """Return what makes each action that a job may write in ``drift.actions``."""
     return {
         "new_experience": partial(_new_experience, parts),
         "replay": partial(_replay, parts),
@@ -218,7 +186,7 @@ def _forget(parts: StageParts, rows: int) -> Action:
 
 
 def _checkpoint() -> Action:
-    return lambda _record: None  # whoever runs the pipeline finds it in the record
+    return lambda _record: None  # the driver finds the action in the record
 
 
 def _own_buffer(parts: StageParts, action: str) -> ExemplarsBuffer:
@@ -230,7 +198,7 @@ def _own_buffer(parts: StageParts, action: str) -> ExemplarsBuffer:
 
 
 def _is_none(buffer: ExemplarsBuffer) -> bool:
-    """Tell whether a buffer has no room; the capacity of one in bytes shows at its first row."""
+    """Return whether a buffer stores nothing. A capacity in bytes becomes one in rows later."""
     return buffer.max_size == 0 and buffer.max_bytes is None
 
 

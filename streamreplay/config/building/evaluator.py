@@ -1,4 +1,4 @@
-"""From a job's ``[evaluator]`` to the stage that scores."""
+"""Build the stage of a job's ``[evaluator]``, which scores predictions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from streamreplay.batch import Objective
 from streamreplay.config.building.river_models import construct_metric
-from streamreplay.config.job import Job
+from streamreplay.config.job import EvaluatorSection
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Prequential
 from streamreplay.evaluation.river_metrics import MetricSpec, class_index, specs_of
@@ -17,28 +17,30 @@ __all__ = ["make_evaluator"]
 _KEY = "evaluator.metrics"
 
 
-def make_evaluator(job: Job, source: Any) -> Prequential:
-    """Make a job's evaluator.
+def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Any) -> Prequential:
+    """Return the stage that scores predictions.
 
     Parameters
     ----------
-    job : Job
+    settings : EvaluatorSection
+    objective : {"classes", "numbers", "labels"}
     source : ArraySource or LineSource
-        Who knows what classes are called.
+        The source of the stream, which has the names of classes.
 
     Raises
     ------
     ConfigError
-        There is no such metric, or it cannot score what the job predicts.
+        A metric does not exist, or cannot score the objective.
     """
-    settings = job.evaluator
     metrics = _metrics(settings.metrics)
     try:
         named = specs_of(metrics)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"evaluator.{error}") from None
     for each in named:
-        _check(each, job, source)
+        _check_objective(each, objective)
+        if objective == "classes":
+            _check_classes(each, source)
     return Prequential(
         report_every=settings.report_every,
         window=settings.window,
@@ -49,7 +51,7 @@ def make_evaluator(job: Job, source: Any) -> Prequential:
 
 
 def _metrics(texts: list[str]) -> dict[str, Any]:
-    """Return metrics as the log calls them: by class, or as written if they have arguments."""
+    """Return metrics by their names in the log: the class, or the text if it has arguments."""
     metrics: dict[str, Any] = {}
     for text in texts:
         metric = construct_metric(_KEY, text)
@@ -61,27 +63,25 @@ def _metrics(texts: list[str]) -> dict[str, Any]:
     return metrics
 
 
-def _check(named: MetricSpec, job: Job, source: Any) -> None:
-    """Say now what would be found out at the first row."""
-    objective: Objective = "classes"
-    if job.source.target is not None:
-        objective = "numbers"
-    elif job.source.multilabel is not None:
-        objective = "labels"
-    if named.objective != objective:
-        hint = {"classes": "label", "numbers": "target", "labels": "multilabel"}[named.objective]
+def _check_objective(metric: MetricSpec, objective: Objective) -> None:
+    if metric.objective != objective:
+        hint = {"classes": "label", "numbers": "target", "labels": "multilabel"}[metric.objective]
         raise ConfigError(
-            f"{_KEY}: {named.name} scores {named.objective}, and the stream has {objective}: see "
+            f"{_KEY}: {metric.name} scores {metric.objective}, and the stream has {objective}: see "
             f"source.{hint}"
         )
-    coded = getattr(source, "coded", None)  # of rows in memory: all that will come
-    if objective != "classes" or coded is None:
+
+
+def _check_classes(metric: MetricSpec, source: Any) -> None:
+    """Check the classes of rows in memory now, rather than at the first row."""
+    coded = getattr(source, "coded", None)
+    if coded is None:
         return
-    if named.feed == "score" and len(coded.names) > 2:
+    if metric.feed == "score" and len(coded.names) > 2:
         raise ConfigError(
-            f"{_KEY}: {named.name} is of two classes, and the stream has {len(coded.names)}"
+            f"{_KEY}: {metric.name} is of two classes, and the stream has {len(coded.names)}"
         )
-    if named.binary and class_index(named.positive, coded.names) is None:
+    if metric.binary and class_index(metric.positive, coded.names) is None:
         raise ConfigError(
-            f"{_KEY}: {named.name}: no class of the stream is called {named.positive!r}"
+            f"{_KEY}: {metric.name}: no class of the stream is called {metric.positive!r}"
         )

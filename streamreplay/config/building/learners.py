@@ -1,4 +1,4 @@
-"""From a job's ``[learner]`` to a learner."""
+"""Build the learner of ``[learner]``."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _RIVERS = ("river", "allow_pickle")
 def make_learner(
     settings: LearnerSection, seed: Seed, *, source: Any, trusted: bool = False
 ) -> Stage[Any, Any]:
-    """Make a job's learner.
+    """Return the learner that the settings describe.
 
     Parameters
     ----------
-    settings : Learner
+    settings : LearnerSection
     seed : int or numpy.random.SeedSequence
     source : ArraySource or LineSource
-        Who knows what features and classes are called.
+        The source of the stream, which has the names of features and classes.
     trusted : bool
         Whether a checkpoint with a pickle may be loaded.
 
     Raises
     ------
     ConfigError
-        Keys do not go together, or something that they name cannot be made.
+        Keys do not go together, or a part that they name cannot be built.
     """
     if settings.river is None:
         if settings.allow_pickle:
@@ -113,7 +113,7 @@ def _make_torch(settings: LearnerSection, seed: Seed, source: Any) -> Stage[Any,
 
 
 def _make_optimizer(settings: LearnerSection, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-    """Make an optimizer; its fused kind where that is faster and does the same."""
+    """Return the optimizer, fused if that is faster and gives the same results."""
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
     held = list(parameters)

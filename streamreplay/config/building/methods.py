@@ -1,15 +1,16 @@
-"""From a job's ``[learner]`` to a replay method and how steps are taken."""
+"""Build the replay method and the training options that ``[learner]`` names."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from streamreplay.batch import Objective
 from streamreplay.config.building.training_options import make_augmentation, make_schedule
 from streamreplay.config.building.user_code import UserCode, as_array
-from streamreplay.config.job import BufferSection, Job, LearnerSection
+from streamreplay.config.job import BufferSection, LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.catalogue import (
     METHODS,
@@ -21,28 +22,20 @@ from streamreplay.learners.methods.catalogue import (
 from streamreplay.learners.methods.slda import Discriminant
 from streamreplay.learners.neural.trainer import Training
 
-__all__ = ["make_method", "make_training", "replay_settings", "with_method"]
+__all__ = ["buffer_of", "candidates_of", "choose_method", "make_method", "make_training"]
 
-_PARAMETERS = (
-    "alpha",
-    "beta",
-    "look_back",
-    "distillation",
-    "temperature",
-    "retrain_passes",
-    "retrain_every",
-)
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
-_PER_DRAWN = 5  # candidates for each row to be chosen, where the job says nothing
+_OF_EVERY_METHOD = {"ema", "random_features", "discriminant_weight", "discriminant_margin"}
+_CANDIDATES_A_ROW = 5  # by default, for each row to be chosen
 
 
 def make_method(settings: LearnerSection) -> Method:
-    """Make the method that a job names, with the pieces that it replaces.
+    """Return the method that ``[learner]`` names, with the parts that its keys replace.
 
     Raises
     ------
     ConfigError
-        There is no such method or piece, or a parameter is not one of the method's.
+        A name does not exist, or a parameter is not one of the method's.
     """
     made = _named(settings)
     if settings.loss is not None:
@@ -70,13 +63,13 @@ def _with_discriminant(made: Method, settings: LearnerSection) -> Method:
 
 
 def make_training(settings: LearnerSection, label_names: Callable[[], Any]) -> Training:
-    """Make what a job says of how steps are taken.
+    """Return the options of training steps, whatever the method.
 
     Parameters
     ----------
-    settings : Learner
+    settings : LearnerSection
     label_names : callable
-        Returns the names of the classes met so far, in order of their indices.
+        Returns the names of the classes seen so far, in order of their indices.
     """
     weights = settings.class_weight
 
@@ -97,67 +90,62 @@ def make_training(settings: LearnerSection, label_names: Callable[[], Any]) -> T
     )
 
 
-def with_method(job: Job) -> Job:
-    """Return a job of one learner with its method named, where it says auto."""
-    learner = job.only_learner
-    if learner.method != "auto":
-        return job
-    classless = bool(job.source.target or job.source.multilabel)
-    own = learner.loss or learner.retrieval or learner.notes
-    named = learner.model_copy(update={"method": "er" if classless or own else "er-slda"})
-    return job.model_copy(update={"learner": named})
+def choose_method(settings: LearnerSection, objective: Objective) -> LearnerSection:
+    """Return the settings with a name in place of the method ``auto``."""
+    if settings.method != "auto":
+        return settings
+    replaced = settings.loss or settings.retrieval or settings.notes
+    method = "er-slda" if objective == "classes" and not replaced else "er"
+    return settings.model_copy(update={"method": method})
 
 
-def replay_settings(job: Job, *, chooses: bool) -> tuple[BufferSection, int | None]:
-    """Return the buffer's settings and the candidates for each draw, as the method has them.
-
-    Parameters
-    ----------
-    job : Job
-        Of one learner.
-    chooses : bool
-        Whether its method retrieves.
+def buffer_of(method: str, settings: BufferSection) -> BufferSection:
+    """Return the settings of the buffer that a method works with.
 
     Raises
     ------
     ConfigError
-        The job asks for a buffer that the method cannot do with.
+        The settings are those of another buffer than the method's own.
     """
-    buffer, candidates, learner = job.buffer, job.mixer.candidates, job.only_learner
-    if learner.method == "gss":
-        said = buffer.kind if buffer.kind != BufferSection().kind else "parametric"
-        if said != "parametric" or buffer.selection not in (None, _GSS["selection"]):
-            raise ConfigError(
-                "buffer.kind: method gss has a buffer of its own, parametric with selection "
-                f"gss_greedy, got {buffer.kind}"
-            )
-        buffer = buffer.model_copy(update=_GSS)
+    if method != "gss":
+        return settings
+    kind = settings.kind if settings.kind != BufferSection().kind else _GSS["kind"]
+    if kind != _GSS["kind"] or settings.selection not in (None, _GSS["selection"]):
+        raise ConfigError(
+            "buffer.kind: method gss has a buffer of its own, parametric with selection "
+            f"gss_greedy, got {settings.kind}"
+        )
+    return settings.model_copy(update=_GSS)
+
+
+def candidates_of(
+    learner: LearnerSection, candidates: int | None, batch_size_mem: int, *, chooses: bool
+) -> int | None:
+    """Return how many stored rows to draw for a step; None for a method that does not choose.
+
+    Raises
+    ------
+    ConfigError
+        Candidates are given, and the method does not choose among them.
+    """
     if candidates is not None and not chooses:
         who = f"method {learner.method}" if learner.river is None else "learner.river"
         raise ConfigError(f"mixer.candidates: {who} does not choose among them, got {candidates}")
     if candidates is None and chooses:
-        drawn = job.mixer.batch_size_mem
-        candidates = _PER_DRAWN * (job.source.batch_size if drawn is None else drawn)
-    return buffer, candidates
+        return _CANDIDATES_A_ROW * batch_size_mem
+    return candidates
 
 
 def _named(settings: LearnerSection) -> Method:
     name = settings.method
-    given = {key: getattr(settings, key) for key in _PARAMETERS}
+    given = {key: getattr(settings, key) for key in _parameters()}
     given = {key: value for key, value in given.items() if value is not None}
     code = UserCode("learner.method", name)
-    maker: Callable[..., Method]
-    taken: Iterable[str] = ()
     if ":" in name:
-        maker = code.load(", ".join(METHODS))
+        maker, taken = code.load(", ".join(METHODS)), set()
     else:
-        if name not in METHODS and name != "gss":
-            choices = ", ".join(["auto", *METHODS, "gss"])
-            raise ConfigError(
-                f"learner.method: must be {choices} or package.module:factory, got {name!r}"
-            )
-        maker = METHODS["er" if name == "gss" else name]
-        taken = inspect.signature(maker).parameters
+        maker = _find_method(name)
+        taken = set(inspect.signature(maker).parameters)
     for key, value in given.items():
         if key not in taken:
             raise ConfigError(f"learner.{key}: is not a parameter of {name}, got {value!r}")
@@ -165,6 +153,21 @@ def _named(settings: LearnerSection) -> Method:
     if not isinstance(made, Method):
         raise ConfigError(f"learner.method: {name!r} must return a Method, got {made!r}")
     return _wrap_parts(code, made) if ":" in name else made
+
+
+def _parameters() -> list[str]:
+    """Return the keys of ``[learner]`` that are parameters of a method, in order."""
+    taken = {name for maker in METHODS.values() for name in inspect.signature(maker).parameters}
+    return [key for key in LearnerSection.model_fields if key in taken - _OF_EVERY_METHOD]
+
+
+def _find_method(name: str) -> Callable[..., Method]:
+    if name not in METHODS and name != "gss":
+        choices = ", ".join(["auto", *METHODS, "gss"])
+        raise ConfigError(
+            f"learner.method: must be {choices} or package.module:factory, got {name!r}"
+        )
+    return METHODS["er" if name == "gss" else name]
 
 
 def _wrap_parts(code: UserCode, method: Method) -> Method:

@@ -1,4 +1,4 @@
-"""From a job's keys to the torch modules that it names."""
+"""Build the torch modules that a job names."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from streamreplay.stage import Stage
 
 __all__ = ["find_device", "make_backbone", "make_module"]
 
-_OURS = ("linear", "mlp", "cnn", "slim_resnet18")
+_MODULES = ("linear", "mlp", "cnn", "slim_resnet18")
 _NORMS = {"cnn": ("none", "group"), "slim_resnet18": ("group", "batch")}
 
 
 def make_module(settings: LearnerSection) -> Any:
-    """Return the module that a job's ``[learner]`` names, or a factory of it.
+    """Return the module that ``[learner]`` names, or a factory of modules.
 
     Raises
     ------
@@ -39,11 +39,11 @@ def make_module(settings: LearnerSection) -> Any:
             if "channels" in given:
                 (given["channels"],) = given["channels"]
             return slim_resnet18(**given, head=head)
-    return _user_module(UserCode("learner.module", settings.module), ", ".join(_OURS))
+    return _user_module(UserCode("learner.module", settings.module), ", ".join(_MODULES))
 
 
 def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
-    """Make the stage of a job's ``[backbone]``.
+    """Return the stage of ``[backbone]``.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
 
 
 def find_device(key: str, name: str) -> Any:
-    """Return a device of torch's by its name.
+    """Return a torch device by its name.
 
     Raises
     ------
     ConfigError
-        Torch has no such device here.
+        Torch has no such device on this machine.
     """
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
@@ -79,32 +79,39 @@ def find_device(key: str, name: str) -> Any:
 
 
 def _check(settings: LearnerSection) -> None:
-    module, norms = settings.module, _NORMS.get(settings.module)
+    module = settings.module
     for key in ("channels", "norm"):
         value = getattr(settings, key)
-        if value is not None and norms is None:
+        if value is not None and module not in _NORMS:
             raise ConfigError(
                 f"learner.{key}: goes with module {' or '.join(_NORMS)}, got {module!r}"
             )
-    if settings.norm is not None and norms is not None and settings.norm not in norms:
+    _check_norm(settings)
+    _check_channels(settings)
+    if settings.head != "linear" and module not in _MODULES:
         raise ConfigError(
-            f"learner.norm: with module {module} must be {' or '.join(norms)}, "
+            f"learner.head: goes with module {', '.join(_MODULES)}, got {module!r}: a module of "
+            "your own brings its head, which may be a streamreplay.CosineLinear or WeightNormLinear"
+        )
+
+
+def _check_norm(settings: LearnerSection) -> None:
+    allowed = _NORMS.get(settings.module, ())
+    if settings.norm is not None and settings.norm not in allowed:
+        raise ConfigError(
+            f"learner.norm: with module {settings.module} must be {' or '.join(allowed)}, "
             f"got {settings.norm!r}"
         )
-    if settings.channels is not None and not _fits(module, len(settings.channels)):
-        wanted = "one number" if module == "slim_resnet18" else "at least one number"
-        raise ConfigError(
-            f"learner.channels: with module {module} must be {wanted}, got {settings.channels}"
-        )
-    if settings.head != "linear" and module not in _OURS:
-        raise ConfigError(
-            f"learner.head: goes with module {', '.join(_OURS)}, got {module!r}: a module of your "
-            "own brings its head, which may be a streamreplay.CosineLinear or WeightNormLinear"
-        )
 
 
-def _fits(module: str, numbers: int) -> bool:
-    return numbers == 1 if module == "slim_resnet18" else numbers >= 1
+def _check_channels(settings: LearnerSection) -> None:
+    channels, one = settings.channels, settings.module == "slim_resnet18"
+    if channels is None or len(channels) == 1 or (channels and not one):
+        return
+    wanted = "one number" if one else "at least one number"
+    raise ConfigError(
+        f"learner.channels: with module {settings.module} must be {wanted}, got {channels}"
+    )
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From a job to a pipeline."""
+"""Build the pipeline of a job."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 from streamreplay.branches import Branches
 from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
-from streamreplay.config.building.drift import StageParts, make_experiences, make_monitor
+from streamreplay.config.building.drift import StageParts, make_monitor
 from streamreplay.config.building.evaluator import make_evaluator
+from streamreplay.config.building.experiences import make_experiences
 from streamreplay.config.building.learners import make_learner
 from streamreplay.config.building.modules import make_backbone
 from streamreplay.config.building.sources import make_holdout, open_inputs
-from streamreplay.config.job import Job, ProbeSection
+from streamreplay.config.job import Job, MixerSection, ProbeSection
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Inventory, Probe
-from streamreplay.ingest import Experiences
+from streamreplay.ingest import ArraySource, Experiences
 from streamreplay.mixing import Mixer
-from streamreplay.randomness import spawn_seed
+from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Stage
 
 __all__ = ["build"]
@@ -31,30 +32,31 @@ def build(
     stop: Callable[[], bool] | None = None,
     trusted: bool = False,
 ) -> Pipeline:
-    """Open a job's source and put its stages behind it.
+    """Open a job's source and build its stages.
 
     The stages are ``experiences``, ``probe``, ``holdout``, ``backbone`` (if the job has them),
-    ``buffer`` (of no capacity if its kind is none), ``mixer``, ``learner``, ``evaluator``,
-    ``drift`` (if the job has any) and ``inventory`` (if the log is to say what is stored). With
-    several learners they are the same up to ``buffer`` (if all share it), ``learners``: `Branches`,
-    with the others for each learner, and ``inventory`` of a shared buffer. Each part has the seed
-    that it has alone. What the stream calls its classes is in ``pipeline.source.labels``.
+    ``buffer`` (without capacity if its kind is none), ``mixer``, ``learner``, ``evaluator``,
+    ``drift`` (if the job has any) and ``inventory`` (if the log has the contents of the buffer).
+    With several learners, the first stages are the same; behind them come ``buffer`` if it is
+    shared, ``learners`` (`Branches` with the other stages of each learner), and ``inventory`` of a
+    shared buffer. Each part has the seed that it has in the job of one learner. The names of the
+    classes are in ``pipeline.source.labels``.
 
     Parameters
     ----------
     job : Job
     on_dead : callable, optional
-        Takes each record that could not be read.
+        Called with each record that could not be read.
     stop : callable, optional
-        A source that waits for rows gives up once this is true.
+        A source that waits for rows ends once this returns True.
     trusted : bool
-        Whether a state with a pickle in it, as `RiverLearner` has, may be loaded: doing so runs
-        code of whoever wrote it.
+        Whether a state with a pickle, such as that of `RiverLearner`, may be loaded; loading it can
+        run any code that its author put there.
 
     Raises
     ------
     ConfigError
-        Parts of the job do not fit together.
+        Keys of the job do not go together. Later: an error in code that the job imports.
     SourceError
         A file cannot be opened.
 
@@ -66,9 +68,34 @@ def build(
         for report in pipeline:
             ...
     """
-    source, test = open_inputs(job, on_dead=on_dead, stop=stop)
+    source, test = open_inputs(
+        job.source,
+        job.test,
+        limit=job.run.limit or None,
+        strict=job.run.strict,
+        on_dead=on_dead,
+        stop=stop,
+    )
+    experiences = None
+    if job.experiences is not None:
+        experiences = make_experiences(job.experiences, job.source, job.drift)
+    stages = _stages_before_learners(job, experiences, source, test)
+    if not job.several:
+        return Pipeline(source, **stages, **_chain(job, source, experiences, trusted=trusted))
+    shared = job.buffer.shared
+    if shared:
+        stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
+    branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
+    stages["learners"] = Branches(branches)
+    if shared:
+        stages |= _inventory(job, stages["buffer"], job.buffer.kind)
+    return Pipeline(source, **stages)
+
+
+def _stages_before_learners(
+    job: Job, experiences: Experiences | None, source: Any, test: ArraySource | None
+) -> dict[str, Stage[Any, Any]]:
     stages: dict[str, Stage[Any, Any]] = {}
-    experiences = make_experiences(job)
     if experiences is not None:
         stages["experiences"] = experiences
     if job.probe is not None:
@@ -77,16 +104,7 @@ def build(
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     if job.backbone is not None:
         stages["backbone"] = make_backbone(job.backbone, spawn_seed(job.seed, "backbone"))
-    if job.several:
-        if job.buffer.shared:
-            stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
-        branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
-        stages["learners"] = Branches(branches)
-        if job.buffer.shared:
-            stages |= _inventory(job, stages["buffer"], job.buffer.kind)
-    else:
-        stages |= _chain(job, source, experiences, trusted=trusted)
-    return Pipeline(source, **stages)
+    return stages
 
 
 def _branch(job: Job, name: str, source: Any, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
@@ -106,37 +124,47 @@ def _chain(
     shares: bool = False,
     alone: bool = True,
 ) -> dict[str, Stage[Any, Any]]:
-    """Make what there is for each learner; no buffer if it shares one."""
-    from streamreplay.config.building.methods import (  # noqa: PLC0415 - slow: imports torch
-        replay_settings,
-        with_method,
-    )
+    """Return the stages of one learner, without the buffer if it shares one."""
+    from streamreplay.config.building import methods  # noqa: PLC0415 - slow: imports torch
 
-    stages: dict[str, Stage[Any, Any]] = {}
-    own: ExemplarsBuffer | None = None
-    if job.only_learner.river is None:
-        job = with_method(job)
+    objective, settings, mixer = job.source.objective, job.only_learner, job.mixer
+    if settings.river is None:
+        settings = methods.choose_method(settings, objective)
     seed = spawn_seed(job.seed, "learner")
-    learner = make_learner(job.only_learner, seed, source=source, trusted=trusted)
+    learner = make_learner(settings, seed, source=source, trusted=trusted)
     method = getattr(learner, "method", None)  # a River model has none
     chooses = method is not None and method.retrieve is not None
-    buffer, candidates = replay_settings(job, chooses=chooses)
+    drawn = job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem
+    buffer = methods.buffer_of(settings.method, job.buffer)
+    candidates = methods.candidates_of(settings, mixer.candidates, drawn, chooses=chooses)
+    stages: dict[str, Stage[Any, Any]] = {}
+    own: ExemplarsBuffer | None = None
     if not shares:
         own = stages["buffer"] = make_buffer(buffer, spawn_seed(job.seed, "buffer"), learner)
     elif buffer != job.buffer:
         raise ConfigError(
-            f"learner.method: {job.only_learner.method} has a buffer of its own, and goes without "
+            f"learner.method: {settings.method} has a buffer of its own, and goes without "
             "buffer.shared"
         )
-    mixer = stages["mixer"] = _mixer(job, candidates)
+    replayed = stages["mixer"] = _mixer(mixer, drawn, candidates, spawn_seed(job.seed, "mixer"))
     stages["learner"] = learner
-    stages["evaluator"] = make_evaluator(job, source)
-    monitor = make_monitor(job, StageParts(experiences, own, mixer, learner, alone), source)
-    if monitor is not None:
-        stages["drift"] = monitor
-    if own is not None:
-        stages |= _inventory(job, own, buffer.kind)
-    return stages
+    stages["evaluator"] = make_evaluator(job.evaluator, objective, source)
+    if job.drift:
+        parts = StageParts(experiences, own, replayed, learner, alone)
+        stages["drift"] = _monitor(job, parts, source)
+    return stages if own is None else stages | _inventory(job, own, buffer.kind)
+
+
+def _monitor(job: Job, parts: StageParts, source: Any) -> Stage[Any, Any]:
+    named = job.backbone is None  # behind one, features are its outputs
+    return make_monitor(
+        job.drift,
+        parts,
+        job.seed,
+        objective=job.source.objective,
+        feature_names=(lambda: getattr(source, "feature_names", None)) if named else None,
+        label_names=lambda: source.target_names or source.labels.names,
+    )
 
 
 def _probe(settings: ProbeSection) -> Probe:
@@ -150,25 +178,23 @@ def _probe(settings: ProbeSection) -> Probe:
     )
 
 
-def _inventory(job: Job, buffer: Any, kind: str) -> dict[str, Stage[Any, Any]]:
-    """Make what logs the contents of a buffer, if there is one and the job wants it."""
-    if not job.evaluator.buffer or kind == "none":
-        return {}
-    return {"inventory": Inventory(buffer.describe)}
-
-
-def _mixer(job: Job, candidates: int | None) -> Mixer:
-    mixer = job.mixer
-    drawn = job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem
+def _mixer(settings: MixerSection, drawn: int, candidates: int | None, seed: Seed) -> Mixer:
     if candidates is not None and candidates < drawn:
         raise ConfigError(
             f"mixer.candidates: must be at least batch_size_mem = {drawn}, got {candidates}"
         )
     return Mixer(
         drawn,
-        None if mixer.by == "none" else mixer.by,
-        replacement=mixer.replacement,
-        steps=mixer.steps,
+        None if settings.by == "none" else settings.by,
+        replacement=settings.replacement,
+        steps=settings.steps,
         candidates=candidates,
-        seed=spawn_seed(job.seed, "mixer"),
+        seed=seed,
     )
+
+
+def _inventory(job: Job, buffer: Any, kind: str) -> dict[str, Stage[Any, Any]]:
+    """Return the stage that logs the contents of a buffer, if the job has both."""
+    if not job.evaluator.buffer or kind == "none":
+        return {}
+    return {"inventory": Inventory(buffer.describe)}

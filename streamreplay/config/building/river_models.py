@@ -1,6 +1,6 @@
-"""River models written as text: `forest.ARFClassifier(n_models=10, seed=1)`.
+"""Construct River objects from text such as ``forest.ARFClassifier(n_models=10, seed=1)``.
 
-The text is Python's syntax, of which only constructor calls are understood; nothing is evaluated.
+The text is in Python's syntax, but only constructor calls are understood, and nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import reduce
 from types import ModuleType
 from typing import Any
 
-from streamreplay.config.parsing.expressions import Expression
+from streamreplay.config.parsing.expressions import Expression, is_literal
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
@@ -31,13 +31,13 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def construct_river(text: str, seed: Seed) -> Any:
-    """Make the River object that a text describes.
+    """Construct the River object that a text describes.
 
-    Understood are calls of classes by their path inside ``river`` (``tree.HoeffdingTreeClassifier``
-    or ``river.tree.HoeffdingTreeClassifier``); in their parentheses numbers, strings, True, False,
-    None, lists, tuples, dicts, classes of River by name, and further calls; ``a | b`` and ``a + b``
-    of River's objects, as River's pipelines are written. A class that takes a ``seed`` and is given
-    none gets one from ``seed`` and from where in the text it stands.
+    The text may call classes by their path inside ``river`` (``tree.HoeffdingTreeClassifier`` or
+    ``river.tree.HoeffdingTreeClassifier``). Arguments are numbers, strings, True, False, None,
+    lists, tuples, dicts, names of River's classes, and further calls. River's objects can be joined
+    by ``a | b`` and ``a + b``, as in River's pipelines. A class that takes a ``seed`` and is given
+    none gets one derived from ``seed`` and from its position in the text.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def construct_river(text: str, seed: Seed) -> Any:
     Raises
     ------
     ConfigError
-        The text is something else, a name is not one of River's classes, or River refuses the
-        arguments; the message says at which character.
+        The text contains something else, a name is not one of River's classes, or River refuses
+        the arguments; the message names the position of the character.
 
     Examples
     --------
@@ -62,10 +62,10 @@ def construct_river(text: str, seed: Seed) -> Any:
 
 
 def construct_detector(key: str, text: str, seed: Seed) -> Any:
-    """Make the drift detector of River that a text describes.
+    """Construct the drift detector of River that a text describes.
 
-    As `construct_river`; detectors are also found without their module (``ADWIN(delta=0.01)``,
-    ``DDM()``), and made without arguments where there are no parentheses.
+    The text is that of `construct_river`, with two additions: the module of a detector may be left
+    out (``ADWIN(delta=0.01)``, ``DDM()``), and so may empty parentheses.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def construct_detector(key: str, text: str, seed: Seed) -> Any:
     Raises
     ------
     ConfigError
-        The text is something else, or River refuses the arguments.
+        The text contains something else, or River refuses the arguments.
 
     Examples
     --------
@@ -90,9 +90,9 @@ def construct_detector(key: str, text: str, seed: Seed) -> Any:
 
 
 def construct_metric(key: str, text: str) -> Any:
-    """Make the metric of River that a text describes.
+    """Construct the metric of River that a text describes: ``MacroF1``, ``FBeta(beta=0.5)``.
 
-    As `construct_detector`, with metrics (``MacroF1``, ``FBeta(beta=0.5)``).
+    The text is that of `construct_detector`.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def construct_metric(key: str, text: str) -> Any:
     Raises
     ------
     ConfigError
-        The text is something else, or River refuses the arguments.
+        The text contains something else, or River refuses the arguments.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def construct_metric(key: str, text: str) -> Any:
 
 
 def _build(written: Expression, seed: Seed, within: Sequence[str] = ()) -> Any:
-    """Make what a text describes; with ``within``, names are also looked for in these modules."""
+    """Construct what a text describes; names in the modules ``within`` need no path."""
     try:
         import river.api  # noqa: PLC0415 - an extra
     except ImportError:
@@ -134,7 +134,7 @@ def _build(written: Expression, seed: Seed, within: Sequence[str] = ()) -> Any:
 
 
 def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
-    """Return the path of each name in some modules."""
+    """Return the path of each name in the given modules."""
     modules = {path: reduce(getattr, path.split("."), root) for path in within}
     return {
         name: [*path.split("."), name]
@@ -145,6 +145,8 @@ def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
 
 
 class _Builder:
+    """Construct objects from the parts of a text."""
+
     def __init__(
         self, written: Expression, root: ModuleType, seed: Seed, shorter: Mapping[str, list[str]]
     ) -> None:
@@ -155,13 +157,11 @@ class _Builder:
         self.shorter = shorter
 
     def build(self, node: ast.expr) -> Any:
-        """Make the object that a part of the text describes."""
+        """Construct the object that a part of the text describes."""
         made: Any
         match node:
-            case ast.Constant(value=bool() | int() | float() | str() | None):
-                made = node.value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                made = -number
+            case _ if is_literal(node):
+                made = ast.literal_eval(node)
             case ast.List():
                 made = [self.build(each) for each in node.elts]
             case ast.Tuple():
@@ -227,24 +227,22 @@ class _Builder:
         return {**kwargs, "seed": int(own.generate_state(1)[0])}
 
     def _find(self, node: ast.expr) -> type:
-        """Return the class of River that a dotted name stands for."""
-        from river import base  # noqa: PLC0415 - an extra
-
+        """Return the class of River that a dotted name denotes."""
         path = self._path(node)
+        named = ".".join(path)
         parts = path[1:] if path[0] == "river" else path
-        parts = [*self.shorter.get(parts[0], parts[:1]), *parts[1:]] if parts else parts
+        if parts:
+            parts = [*self.shorter.get(parts[0], parts[:1]), *parts[1:]]
         found: Any = self.root
         for part in parts:
             exported = getattr(found, "__all__", ()) if isinstance(found, ModuleType) else ()
             if part not in exported or not hasattr(found, part):
                 near = difflib.get_close_matches(part, {*exported, *self.shorter} - {part}, 1)
                 hint = f", did you mean {near[0]}?" if near else ""
-                raise self._fault(node, f"River has no class {'.'.join(path)!r}{hint}")
+                raise self._fault(node, f"River has no class {named!r}{hint}")
             found = getattr(found, part)
-        # which leaves out what opens files and connections: data sets, readers, functions
-        ours = isinstance(found, type) and found.__module__.startswith("river.")
-        if not (ours and issubclass(found, base.Base)):
-            raise self._fault(node, f"River has no class {'.'.join(path)!r}")
+        if not _is_constructible(found):
+            raise self._fault(node, f"River has no class {named!r}")
         return found  # type: ignore[no-any-return]
 
     def _path(self, node: ast.expr) -> list[str]:
@@ -256,3 +254,11 @@ class _Builder:
         if not isinstance(inner, ast.Name):
             raise self._fault(node, f"{self._shown(inner)} is no name of a class; {_ALLOWED}")
         return [inner.id, *reversed(parts)]
+
+
+def _is_constructible(found: Any) -> bool:
+    """Return whether a text may name an object: not data sets and readers, which open files."""
+    from river import base  # noqa: PLC0415 - an extra
+
+    river = isinstance(found, type) and found.__module__.startswith("river.")
+    return river and issubclass(found, base.Base)

@@ -1,4 +1,4 @@
-"""From a job to the source of its stream, and to the rows that are kept out of it."""
+"""Open the source of a job, and read its test rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.config.job import Job, SourceSection
+from streamreplay.config.job import SourceSection, TestSection
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Holdout
 from streamreplay.ingest import (
@@ -38,17 +38,17 @@ _SUFFIXES = {
     ".idx": "idx",
     "-ubyte": "idx",
 }
-_GOALS = ("target", "multilabel", "weight")
-_FIELDS = ("features", "label", *_GOALS, "task", "experience", "id", "time")
+_TARGETS = ("target", "multilabel", "weight")
+_FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
 def format_of(path: str, given: str) -> str:
-    """Return the format of a file, by its name unless it is given.
+    """Return the given format of a file, or for ``auto`` the format that its name shows.
 
     Raises
     ------
     ConfigError
-        The name does not tell.
+        The name shows no format.
 
     Examples
     --------
@@ -66,48 +66,72 @@ def format_of(path: str, given: str) -> str:
 
 
 def open_inputs(
-    job: Job,
+    settings: SourceSection,
+    test: TestSection | None,
     *,
+    limit: int | None,
+    strict: bool,
     on_dead: Callable[[dict[str, Any]], None] | None,
     stop: Callable[[], bool] | None,
 ) -> tuple[ArraySource | LineSource, ArraySource | None]:
-    """Open a job's source, and read its test rows if it has any.
+    """Open the source, and read the test rows if there are any.
+
+    Parameters
+    ----------
+    settings : SourceSection
+    test : TestSection, optional
+    limit : int, optional
+        Rows after which the source ends.
+    strict : bool
+        Raise an error at the first record that cannot be read.
+    on_dead : callable, optional
+        Called with each record that could not be read.
+    stop : callable, optional
+        A source that waits for rows ends once this returns True.
 
     Raises
     ------
     ConfigError
-        Parts of the job do not fit together, or do not fit the files.
+        Keys do not go together, or do not fit the files.
     SourceError
         A file cannot be opened.
     """
-    settings, limit = job.source, job.run.limit or None
-    _check_goal(settings)
-    share = None if job.test is None else job.test.share
-    if job.test is not None and (job.test.path is None) == (share is None):
+    _check_target(settings)
+    share = None if test is None else test.share
+    if test is not None and (test.path is None) == (share is None):
         raise ConfigError("test: give either path (a file) or share (of the source's rows)")
     kind = format_of(settings.path, settings.format)
-    options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": job.run.strict}
+    options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if kind in ("jsonl", "csv") and settings.split is None and share is None:
-        source, test = _lines(settings, kind, settings.path, limit=limit, **options), _test(job)
-        if test is not None and test.feature_names is not None:
-            source.check_features = partial(_compare_features, test.feature_names)
-        return source, test
+        source = _lines(settings, kind, settings.path, limit=limit, **options)
+        test_rows = _read_test(test, settings)
+        if test_rows is not None and test_rows.feature_names is not None:
+            source.check_features = partial(_compare_features, test_rows.feature_names)
+        return source, test_rows
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
-    test = _test(job)
-    if test is not None and None not in (test.feature_names, rows.feature_names):
-        _compare_features(test.feature_names or [], rows.feature_names or [])
+    rows, test_rows = _rearrange(rows, settings, test)
+    rows.limit = limit
+    return rows, test_rows
+
+
+def _rearrange(
+    rows: ArraySource, settings: SourceSection, test: TestSection | None
+) -> tuple[ArraySource, ArraySource | None]:
+    """Return the rows split by class, and the test rows, held out of them or from a file."""
+    test_rows = _read_test(test, settings)
+    if test_rows is not None and None not in (test_rows.feature_names, rows.feature_names):
+        _compare_features(test_rows.feature_names or [], rows.feature_names or [])
     try:
-        if job.test is not None and share is not None:
-            rows, test = hold_out(rows, share, seed=job.test.seed, first=job.test.first or None)
+        if test is not None and test.share is not None:
+            rows, test_rows = hold_out(rows, test.share, seed=test.seed, first=test.first or None)
         if settings.split is not None:
             rows = split_by_class(rows, **settings.split.model_dump())
     except ValueError as error:
         raise ConfigError(f"source: {error}") from None
-    rows.limit = limit
-    return rows, test
+    return rows, test_rows
 
 
-def _check_goal(settings: SourceSection) -> None:
+def _check_target(settings: SourceSection) -> None:
     if settings.target is not None and settings.multilabel is not None:
         raise ConfigError("source.target: numbers go without source.multilabel, which are labels")
     if settings.target is not None and settings.label:
@@ -121,11 +145,11 @@ def _check_goal(settings: SourceSection) -> None:
 def make_holdout(
     test: ArraySource, source: ArraySource | LineSource, *, every: int | None = None
 ) -> Holdout:
-    """Put test rows behind a source, as the stage that asks for them in time.
+    """Return the stage that puts test rows into the stream of a source.
 
-    Labels are matched by name. Where the source is split by class (it shows each class in one of
-    several experiences), a test row belongs to the experience of its class; elsewhere to the one
-    that the test rows name.
+    Labels are matched by name. If the source is split by class (each class is in one of several
+    experiences), a test row belongs to the experience of its class; otherwise to the experience
+    that it names.
 
     Parameters
     ----------
@@ -133,12 +157,12 @@ def make_holdout(
         Labelled rows.
     source : ArraySource or LineSource
     every : int, optional
-        Test also after each so many rows.
+        Also test whenever this many rows have passed.
 
     Raises
     ------
     ConfigError
-        There are no test rows, some have no label, or a class that a split source does not have.
+        There are no test rows, or a row has no label or a class that a split source lacks.
 
     Examples
     --------
@@ -161,7 +185,7 @@ def make_holdout(
 
 
 def _experience_of_class(source: ArraySource) -> dict[Name, int] | None:
-    """Return each class's experience; None if one class has several, or all have the same."""
+    """Return the experience of each class; None if the source is not split by class."""
     experience = source.whole(Labels()).experience
     of_class = experience[source.coded.first]
     labelled = source.coded.codes >= 0
@@ -183,7 +207,7 @@ def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource
 
 
 def _compare_features(test: list[str], source: list[str]) -> None:
-    """Refuse test rows whose columns would be taken for others: both are found by first rows."""
+    """Raise an error unless test rows and source have the same columns, by their first rows."""
     if test == source or all(map(str.isdigit, test)) or all(map(str.isdigit, source)):
         return  # columns without a header have positions for names
     pairs = enumerate(zip(test, source, strict=False))
@@ -195,19 +219,20 @@ def _compare_features(test: list[str], source: list[str]) -> None:
 
 
 def _listed(names: list[str], around: int) -> str:
-    """Write some names, with the one at a position among them; a stream can have thousands."""
+    """Return five names as text, one of them that at a position: a stream can have thousands."""
     first = max(0, min(around, len(names) - 5))
     shown = ", ".join(names[first : first + 5])
     return f"{'..., ' if first else ''}{shown}{', ...' if len(names) > first + 5 else ''}"
 
 
-def _test(job: Job) -> ArraySource | None:
-    if job.test is None or job.test.path is None:
+def _read_test(test: TestSection | None, source: SourceSection) -> ArraySource | None:
+    """Return the rows of a test file; None if the job has no such file."""
+    if test is None or test.path is None:
         return None
-    if job.test.path == job.source.path == "-":
+    if test.path == source.path == "-":
         raise ConfigError("test.path: standard input is the source already, got '-'")
-    kind = format_of(job.test.path, job.source.format)
-    return _arrays(job.source, kind, job.test.path, job.test.labels_path, strict=True)
+    kind = format_of(test.path, source.format)
+    return _arrays(source, kind, test.path, test.labels_path, strict=True)
 
 
 def _arrays(
@@ -215,27 +240,31 @@ def _arrays(
 ) -> ArraySource:
     """Read a whole file into memory."""
     if kind == "idx":
-        for key in _GOALS:
-            if getattr(settings, key) is not None:
-                raise ConfigError(f"source.{key}: IDX files have classes only")
-        labels = False if settings.label == "" else labels_path
-        return open_idx(path, labels, batch_size=settings.batch_size)
+        return _idx(settings, path, labels_path)
     if kind == "npz":
-        fields: dict[str, Any] = {
-            name: list(map(str, value)) if isinstance(value, list) else str(value)
-            for name, value in _given(settings).items()
-        }
-        if settings.features is not None:
-            if len(settings.features) != 1:
-                raise ConfigError("source.features: an .npz file has one array of features")
-            fields["features"] = str(settings.features[0])
-        renamed: dict[str, Any] = {
-            {"features": "x", "label": "y"}.get(key, key): name for key, name in fields.items()
-        }
-        return open_npz(
-            path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **renamed
-        )
+        return _npz(settings, path)
     return in_memory(_lines(settings, kind, path, **options))
+
+
+def _idx(settings: SourceSection, path: str, labels_path: str | None) -> ArraySource:
+    for key in _TARGETS:
+        if getattr(settings, key) is not None:
+            raise ConfigError(f"source.{key}: IDX files have classes only")
+    labels = False if settings.label == "" else labels_path
+    return open_idx(path, labels, batch_size=settings.batch_size)
+
+
+def _npz(settings: SourceSection, path: str) -> ArraySource:
+    names: dict[str, Any] = {
+        key: list(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in _given(settings).items()
+    }
+    if settings.features is not None:
+        if len(settings.features) != 1:
+            raise ConfigError("source.features: an .npz file has one array of features")
+        names["features"] = str(settings.features[0])
+    arrays = {{"features": "x", "label": "y"}.get(key, key): name for key, name in names.items()}
+    return open_npz(path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **arrays)
 
 
 def _lines(

@@ -1,4 +1,4 @@
-"""From a job's ``[learner]`` to augmentations, a schedule and a budget."""
+"""Build the augmentation, the schedule and the replay budget of ``[learner]``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {
     "feature_dropout": augment.feature_dropout,
     "mixup": augment.mixup,
 }
-"""What a job may write in ``learner.augment``."""
+"""Names that a job may write in ``learner.augment``."""
 
 SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
     "constant": schedules.constant,
@@ -34,16 +34,16 @@ SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
     "inverse_time": schedules.inverse_time,
     "cosine": schedules.cosine,
 }
-"""What a job may write in ``learner.schedule``."""
+"""Names that a job may write in ``learner.schedule``."""
 
 
 def make_augmentation(settings: LearnerSection) -> Augmentation | None:
-    """Make what a job says of how rows are changed for training.
+    """Return one augmentation that applies those of the job in order; None if it has none.
 
     Raises
     ------
     ConfigError
-        One of them cannot be made.
+        An augmentation cannot be constructed.
     """
     if not settings.augment:
         if not settings.augment_incoming:
@@ -64,12 +64,12 @@ def _augmentation(place: int, text: str) -> Augmentation:
 
 
 def make_schedule(settings: LearnerSection) -> Schedule | None:
-    """Make the schedule of the learning rate that a job says.
+    """Return the schedule of the learning rate, with its warm-up; None if the job has neither.
 
     Raises
     ------
     ConfigError
-        It cannot be made, or keys are given that go with one.
+        The schedule cannot be constructed, or keys are given that need a schedule.
     """
     if settings.schedule is None and not settings.warmup:
         for key in ("schedule_weight_decay", "schedule_restarts"):
@@ -86,18 +86,18 @@ def make_schedule(settings: LearnerSection) -> Schedule | None:
 
 
 def make_budget(settings: LearnerSection, method: Method) -> ReplayBudget | None:
-    """Make the budget of rehearsal that a job says.
+    """Return the budget of replay; None if the job has none.
 
     Parameters
     ----------
-    settings : Learner
+    settings : LearnerSection
     method : Method
-        That of the learner, which must rehearse.
+        The learner's method, which must replay rows with each batch.
 
     Raises
     ------
     ConfigError
-        Two kinds are given, or keys that go with one.
+        Two kinds of budget are given, or keys that need a budget.
     """
     share, rows = settings.replay_budget, settings.replay_rows_per_second
     if share is not None and rows is not None:

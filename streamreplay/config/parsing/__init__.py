@@ -1,3 +1,3 @@
-"""From text to a checked job."""
+"""Read the text of a job file into a checked `Job`."""
 
 __all__: list[str] = []

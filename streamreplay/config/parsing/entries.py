@@ -1,4 +1,4 @@
-"""Arrays of tables in a job file: several learners, which take after the job's sections, drift."""
+"""Find an entry of ``[[learner]]`` or ``[[drift]]``, and fill in the settings it inherits."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from streamreplay.config.buffer_keys import EITHER, GOES_WITH
 from streamreplay.config.job import BufferSection
 from streamreplay.errors import ConfigError
 
-__all__ = ["find_learner", "find_monitor", "inherit"]
+__all__ = ["find_drift", "find_learner", "inherit"]
 
 _EXCLUDES = (*EITHER, ("max_size", "max_bytes"))
 
 
 def find_learner(tree: dict[str, Any], keys: tuple[str, ...], *, grow: bool) -> int | None:
-    """Return which of several learners a setting is about; None if the job has one ``[learner]``.
+    """Return the index of the ``[[learner]]`` that a setting names; None for one ``[learner]``.
 
-    A learner is named by its place, 0 for the first, or by its name.
+    A setting names a learner by its index or its name.
 
     Parameters
     ----------
     tree : dict
-        What the job file says.
+        The job file, to which a learner may be added.
     keys : tuple of str
         ``("learner", "0", "lr")`` for ``learner.0.lr``.
     grow : bool
-        Whether the place after the last makes a new learner.
+        Whether the index after the last one adds a learner.
 
     Raises
     ------
     ConfigError
-        There is no such learner.
+        No learner has that index or name.
 
     Examples
     --------
@@ -39,72 +39,80 @@ def find_learner(tree: dict[str, Any], keys: tuple[str, ...], *, grow: bool) -> 
     >>> [find_learner(tree, ("learner", key, "lr"), grow=False) for key in keys]
     [1, 0, 1]
     """
-    setting = ".".join(keys)
-    learners = tree.get("learner", [] if keys[1:] and keys[1].isdigit() else None)
-    if keys[0] != "learner" or len(keys) < 2 or learners is None:
+    if keys[0] != "learner" or len(keys) < 2:
         return None
+    by_index = keys[1].isdigit()
+    learners = tree.get("learner", [] if by_index else {})
+    if by_index and not isinstance(learners, list):
+        raise ConfigError(f"command line: {'.'.join(keys)}: there is one [learner], not several")
     if not isinstance(learners, list):
-        if keys[1].isdigit():
-            raise ConfigError(f"command line: {setting}: there is one [learner], not several")
         return None
-    names = [_name(learner, place) for place, learner in enumerate(learners)]
-    place = names.index(keys[1]) if keys[1] in names else -1
-    if keys[1].isdigit():
-        place = int(keys[1])
+    names = list(map(_name, learners, range(len(learners))))
+    place = _place(keys[1], names, by_index=by_index)
     if not 0 <= place < len(learners) + grow or len(keys) < 3:
         choices = ", ".join(f"learner.{name}" for name in (*range(len(names)), *names))
         raise ConfigError(
-            f"command line: {setting}: there are several learners, name one and its key: {choices}"
+            f"command line: {'.'.join(keys)}: there are several learners, name one and its key: "
+            f"{choices}"
         )
-    if place == len(learners):
-        tree["learner"] = [*learners, {}]
-    elif not isinstance(learners[place], dict):
-        raise ConfigError(f"command line: {setting}: learner[{place}] is not a section")
+    tree["learner"] = _with_entry(learners, place, keys)
     return place
 
 
-def find_monitor(tree: dict[str, Any], keys: tuple[str, ...]) -> int | None:
-    """Return which ``[[drift]]`` a setting is about; None if it is about something else.
+def find_drift(tree: dict[str, Any], keys: tuple[str, ...]) -> int | None:
+    """Return the index of the ``[[drift]]`` that a setting names; None for other settings.
 
-    It is named by its place, 0 for the first, or by its name; the place after the last makes a new
-    one.
+    A setting names an entry by its index or its name; the index after the last one adds an entry.
 
     Raises
     ------
     ConfigError
-        There is no such one.
+        No entry has that index or name.
 
     Examples
     --------
     >>> tree = {"drift": [{"name": "slow"}]}
-    >>> [find_monitor(tree, ("drift", key, "on")) for key in ("0", "slow", "1")]
+    >>> [find_drift(tree, ("drift", key, "on")) for key in ("0", "slow", "1")]
     [0, 0, 1]
     """
     if keys[0] != "drift":
         return None
-    setting, monitors = ".".join(keys), tree.setdefault("drift", [])
-    if not isinstance(monitors, list) or len(keys) != 3:
+    entries = tree.get("drift", [])
+    if not isinstance(entries, list) or len(keys) != 3:
         raise ConfigError(
-            f"command line: {setting}: drift is an array [[drift]]: name one by its place or its "
-            "name, and its key, as drift.0.on"
+            f"command line: {'.'.join(keys)}: drift is an array [[drift]]: name one by its place "
+            "or its name, and its key, as drift.0.on"
         )
-    names = [each.get("name") if isinstance(each, dict) else None for each in monitors]
-    place = int(keys[1]) if keys[1].isdecimal() else -1
-    if keys[1] in names:
-        place = names.index(keys[1])
-    if not 0 <= place <= len(monitors):
-        raise ConfigError(f"command line: {setting}: there is no [[drift]] {keys[1]!r}")
-    if place == len(monitors):
-        monitors.append({})
-    elif not isinstance(monitors[place], dict):
-        raise ConfigError(f"command line: {setting}: drift[{place}] is not a section")
+    names = [each.get("name") if isinstance(each, dict) else None for each in entries]
+    place = _place(keys[1], names, by_index=keys[1].isdecimal() and keys[1] not in names)
+    if not 0 <= place <= len(entries):
+        raise ConfigError(f"command line: {'.'.join(keys)}: there is no [[drift]] {keys[1]!r}")
+    tree["drift"] = _with_entry(entries, place, keys)
     return place
 
 
-def inherit(tree: dict[str, Any]) -> None:
-    """Put into each learner's own ``buffer`` and ``mixer`` what it leaves out, from the job's.
+def _place(key: str, names: list[Any], *, by_index: bool) -> int:
+    """Return the index that a key names; -1 if there is none."""
+    if by_index:
+        return int(key)
+    return names.index(key) if key in names else -1
 
-    Keys that its kind of buffer does not have stay out, and those that exclude one of its own.
+
+def _with_entry(entries: list[Any], place: int, keys: tuple[str, ...]) -> list[Any]:
+    """Return the entries, with an empty one added if the place is after the last."""
+    if place == len(entries):
+        return [*entries, {}]
+    if not isinstance(entries[place], dict):
+        where = f"{keys[0]}[{place}]"
+        raise ConfigError(f"command line: {'.'.join(keys)}: {where} is not a section")
+    return entries
+
+
+def inherit(tree: dict[str, Any]) -> None:
+    """Add to each learner's own ``buffer`` and ``mixer`` the keys of the job's that it leaves out.
+
+    Keys that do not go with the learner's kind of buffer, or exclude one of its own keys, are not
+    added.
 
     Examples
     --------
@@ -117,17 +125,24 @@ def inherit(tree: dict[str, Any]) -> None:
     [{'max_size': 200, 'kind': 'reservoir'}, {'max_size': 200, 'groups': 10, 'ttl': 500}]
     """
     learners = tree.get("learner")
-    for learner in learners if isinstance(learners, list) else ():
-        for section in ("buffer", "mixer"):
-            own = learner.get(section) if isinstance(learner, dict) else None
-            given = tree.get(section)
-            if isinstance(own, dict) and isinstance(given, dict):
-                left_out = _unfit(given, own) if section == "buffer" else set()
-                kept = {key: value for key, value in given.items() if key not in left_out}
-                learner[section] = {**kept, **own}
+    if not isinstance(learners, list):
+        return
+    for learner in learners:
+        if isinstance(learner, dict):
+            _inherit_section(learner, tree, "buffer")
+            _inherit_section(learner, tree, "mixer")
+
+
+def _inherit_section(learner: dict[str, Any], tree: dict[str, Any], section: str) -> None:
+    own, given = learner.get(section), tree.get(section)
+    if isinstance(own, dict) and isinstance(given, dict):
+        left_out = _unfit(given, own) if section == "buffer" else set()
+        inherited = {key: value for key, value in given.items() if key not in left_out}
+        learner[section] = {**inherited, **own}
 
 
 def _unfit(given: dict[str, Any], own: dict[str, Any]) -> set[str]:
+    """Return the keys that a learner's own buffer does not inherit."""
     kind = own.get("kind", given.get("kind", BufferSection.model_fields["kind"].default))
     unfit = {"shared"} | {key for key, kinds in GOES_WITH.items() if kind not in kinds}
     for one, other in _EXCLUDES:

@@ -1,4 +1,4 @@
-"""Text in a job that is written in Python's syntax: read into a tree, never evaluated."""
+"""Read text in Python's syntax into a tree, without ever evaluating it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from streamreplay.errors import ConfigError
 
-__all__ = ["Expression", "construct"]
+__all__ = ["Expression", "construct", "is_literal"]
 
 _MOST = 10_000  # characters
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A key's text, and how to speak of a part of it.
+    """The text of a job's key, and the errors about its parts.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Expression:
         The job's key, for messages.
     text : str
     allowed : str
-        What may stand in it, for messages.
+        A description of the allowed texts, for messages.
     """
 
     key: str
@@ -38,7 +38,7 @@ class Expression:
         Raises
         ------
         ConfigError
-            It is no expression in Python's syntax, or too long.
+            The text is no expression in Python's syntax, or too long.
         """
         if len(self.text) > _MOST:
             raise ConfigError(
@@ -54,12 +54,12 @@ class Expression:
             raise ConfigError(f"{self.key}: cannot be read: {error}") from None
 
     def shown(self, node: ast.AST) -> str:
-        """Quote a part, cut to a length."""
+        """Return a part of the text in quotes, cut to 60 characters."""
         source = ast.get_source_segment(self.text, node) or type(node).__name__
         return repr(source if len(source) <= 60 else f"{source[:57]}...")
 
     def fault(self, node: ast.expr, what: str) -> ConfigError:
-        """Return what to raise for a part; the message says at which character it is."""
+        """Return an error about a part; the message names its first character's position."""
         lines = self.text.splitlines(keepends=True)
         line = lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="replace")
         place = sum(map(len, lines[: node.lineno - 1])) + len(line) + 1
@@ -67,21 +67,21 @@ class Expression:
 
 
 def construct(key: str, text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
-    """Make what a text like ``crop(2, edge=True)`` describes.
+    """Call what a text like ``crop(2, edge=True)`` names.
 
     Parameters
     ----------
     key : str
         The job's key, for messages.
     text : str
-        A name of ``makers`` with numbers, strings, True, False or None in its parentheses; without
-        parentheses it is called without arguments.
+        A name of ``makers`` with numbers, strings, True, False or None as arguments in
+        parentheses, which may be left out if there are none.
     makers : mapping of str to callable
 
     Raises
     ------
     ConfigError
-        The text is something else, or the callable refuses the arguments.
+        The text is not such a call, or the callable refuses the arguments.
 
     Examples
     --------
@@ -97,27 +97,32 @@ def construct(key: str, text: str, makers: Mapping[str, Callable[..., Any]]) -> 
     call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
     if not (isinstance(call.func, ast.Name) and call.func.id in makers):
         raise written.fault(node, f"{written.shown(call.func)} cannot be used; {allowed}")
-    args = [_value(written, arg) for arg in call.args]
+    args = [_argument(written, arg) for arg in call.args]
     kwargs: dict[str, Any] = {}
     for keyword in call.keywords:
         if keyword.arg is None:
             raise written.fault(keyword.value, "** cannot be used")
-        kwargs[keyword.arg] = _value(written, keyword.value)
+        kwargs[keyword.arg] = _argument(written, keyword.value)
     try:
         return makers[call.func.id](*args, **kwargs)
     except (TypeError, ValueError, OverflowError) as error:
         raise written.fault(node, f"{written.shown(node)} cannot be made: {error}") from None
 
 
-def _value(written: Expression, node: ast.expr) -> Any:
-    match node:
-        case ast.Constant(value=bool() | int() | float() | str() | None):
-            value = node.value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-            value = -number
-        case _:
-            what = "is no number, string, True, False or None"
-            raise written.fault(node, f"{written.shown(node)} {what}")
+def is_literal(node: ast.expr) -> bool:
+    """Return whether a part is a number, a string, True, False or None."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float)
+    return isinstance(node, ast.Constant) and isinstance(
+        node.value, bool | int | float | str | None
+    )
+
+
+def _argument(written: Expression, node: ast.expr) -> Any:
+    if not is_literal(node):
+        what = "is no number, string, True, False or None"
+        raise written.fault(node, f"{written.shown(node)} {what}")
+    value = ast.literal_eval(node)
     if isinstance(value, float) and not math.isfinite(value):
         raise written.fault(node, f"{written.shown(node)} is not finite")
     return value

@@ -1,4 +1,4 @@
-"""From a TOML file and overrides to a checked `Job`."""
+"""Read a TOML file and overrides into a checked `Job`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from streamreplay.config.job import Job, NamedLearnerSection
-from streamreplay.config.parsing.entries import find_learner, find_monitor, inherit
+from streamreplay.config.parsing.entries import find_drift, find_learner, inherit
 from streamreplay.errors import ConfigError
 
 __all__ = ["known_keys", "load_job", "section_of"]
@@ -30,22 +30,23 @@ _PATHS = (
 
 
 def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> Job:
-    """Read a job file, put the overrides over it and check the whole.
+    """Read a job file, apply the overrides and check the result.
 
     Parameters
     ----------
     path : path, optional
-        A TOML file; paths in it are relative to its folder. Without it, all defaults.
+        A TOML file; paths in it are relative to its folder. By default, all keys have their
+        defaults.
     overrides : sequence of str
-        ``section.key=value``, the value in TOML, or a bare string where it is not TOML. Later ones
-        win. Paths in them are relative to the working directory. Of several learners one is named
-        by its place or its name: ``learner.0.lr=0.1``, ``learner.small.lr=0.1``; so is a
-        ``[[drift]]``.
+        ``section.key=value``, with a value in TOML; text that is not TOML is taken as a string. The
+        last of several overrides of a key applies. Paths are relative to the working directory. An
+        entry of ``[[learner]]`` or ``[[drift]]`` is named by its index or its name:
+        ``learner.0.lr=0.1``, ``learner.small.lr=0.1``.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, or a key or value is not allowed; the message names the place, the
+        The file cannot be read, or a key or value is not allowed; the message names the file, the
         key, the rule, the value and the nearest valid key.
 
     Examples
@@ -77,7 +78,7 @@ def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of a field that is a section, be it optional or one of several forms."""
+    """Return the section of a field's type, which may be optional or a union; None for a value."""
     for choice in get_args(annotation) or (annotation,):
         inner = get_args(choice)[0] if get_origin(choice) is Annotated else choice
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -110,7 +111,7 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
     value, node, within = _value(text), tree, keys
     place = find_learner(tree, keys, grow=grow)
     if place is None:
-        place = find_monitor(tree, keys)
+        place = find_drift(tree, keys)
     if place is not None:
         node, within = tree[keys[0]][place], keys[2:]
         keys = (keys[0], str(place), *within)
@@ -148,7 +149,7 @@ def _absolute(value: Any, folder: Path) -> Any:
 
 
 def _explain(error: ValidationError, path: Path | None, given: set[tuple[str, ...]]) -> str:
-    faults: dict[str, list[ErrorDetails]] = {}  # by key: each branch of a union is a fault
+    faults: dict[str, list[ErrorDetails]] = {}  # by key: pydantic reports each type of a union
     for each in error.errors(include_url=False):
         faults.setdefault(_name(each), []).append(each)
     # an unknown key first: it often explains why another one is missing
@@ -162,13 +163,13 @@ def _explain(error: ValidationError, path: Path | None, given: set[tuple[str, ..
 
 
 def _keys(error: ErrorDetails) -> tuple[str | int, ...]:
-    """Return the keys to an error, without the form that pydantic adds behind ``learner``."""
+    """Return the path of an error, without the tag that pydantic adds behind ``learner``."""
     keys = error["loc"]
     return (*keys[:1], *keys[2:]) if keys[:1] == ("learner",) else keys
 
 
 def _name(error: ErrorDetails) -> str:
-    """Write the key's dotted name, without the branches of a union that pydantic adds."""
+    """Return a key's dotted name, without the types of a union that pydantic adds."""
     known = _all_keys()
     name = plain = ""
     for key in _keys(error):
@@ -187,40 +188,43 @@ def _all_keys() -> set[str]:
     return {*known_keys(), *known_keys(NamedLearnerSection, "learner.")}
 
 
-def _rule(branches: list[ErrorDetails]) -> str:
-    kind, value = branches[0]["type"], branches[0]["input"]
+def _rule(faults: list[ErrorDetails]) -> str:
+    """Return what a key must be, given one fault for each type that it may have."""
+    kind, value = faults[0]["type"], faults[0]["input"]
     if kind == "extra_forbidden":
-        return f"unknown key{_nearest(_keys(branches[0]))}"
+        near = _nearest(_keys(faults[0]))
+        return f"unknown key, did you mean {near}?" if near else "unknown key"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
-        return branches[0]["msg"].removeprefix("Value error, ")
+        return faults[0]["msg"].removeprefix("Value error, ")
     if kind in ("model_type", "model_attributes_type"):
         return f"must be a section, got {_show(value)}"
-    rules = [re.sub(r"^\w+ should (be|have) ", "", each["msg"]) for each in branches]
-    verb = "have" if " should have " in branches[0]["msg"] else "be"
+    rules = [re.sub(r"^\w+ should (be|have) ", "", each["msg"]) for each in faults]
+    verb = "have" if " should have " in faults[0]["msg"] else "be"
     rule = " or ".join(rules).replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"must {verb} {rule}, got {_show(value)}"
 
 
-def _nearest(loc: tuple[str | int, ...]) -> str:
-    several = any(isinstance(key, int) for key in loc)
-    keys = sorted(_all_keys()) if several else list(known_keys())
-    *outer, last = (key for key in loc if isinstance(key, str))
-    section = ".".join(outer)
-    siblings = {
-        _child(key, section) for key in keys if not section or key.startswith(section + ".")
-    }
-    near = difflib.get_close_matches(last, sorted(siblings), 1)
-    if not near:
-        # the name of a [[drift]] is not what is meant elsewhere
-        by_leaf = {key.rpartition(".")[2]: key for key in keys if key != "drift.name"}
-        near = [by_leaf[leaf] for leaf in difflib.get_close_matches(last, sorted(by_leaf), 1)]
-    return f", did you mean {near[0]}?" if near else ""
+def _nearest(path: tuple[str | int, ...]) -> str | None:
+    """Return the key that looks most like an unknown one: of its section, else of all sections."""
+    in_array = any(isinstance(key, int) for key in path)
+    keys = sorted(_all_keys()) if in_array else list(known_keys())
+    *outer, last = (key for key in path if isinstance(key, str))
+    near = difflib.get_close_matches(last, _siblings(keys, ".".join(outer)), 1)
+    if near:
+        return near[0]
+    # a [[drift]] is seldom meant by a name elsewhere
+    by_leaf = {key.rpartition(".")[2]: key for key in keys if key != "drift.name"}
+    near = difflib.get_close_matches(last, sorted(by_leaf), 1)
+    return by_leaf[near[0]] if near else None
 
 
-def _child(key: str, section: str) -> str:
-    return key[len(section) + 1 if section else 0 :].partition(".")[0]
+def _siblings(keys: Sequence[str], section: str) -> list[str]:
+    """Return the keys and sections right inside a section."""
+    prefix = f"{section}." if section else ""
+    inside = (key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+    return sorted({key.partition(".")[0] for key in inside})
 
 
 def _show(value: Any) -> str:
