@@ -29,7 +29,7 @@ CASES: dict[str, tuple[Method, Training, int]] = {
     **{name: (make(), Training(), 1) for name, make in METHODS.items() if name != "gdumb"},
     "er, 3 passes": (er(), Training(), 3),
     "er-slda, 3 passes (the default)": (er_slda(), Training(), 3),
-    "er-slda, 2,000 features": (er_slda(random_features=2000), Training(), 1),
+    "er-slda, 2,000 features": (er_slda(slda_features=2000), Training(), 1),
     "der++, clipped": (derpp(), Training(clip_grad_norm=1.0), 1),
     "er, averaged weights": (er(), Training(ema=0.99), 1),
 }

@@ -18,7 +18,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.learners import TorchLearner, linear
 from streamreplay.learners.methods.catalogue import gdumb
 from streamreplay.learners.neural.schedules import inverse_sqrt
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.mixing import Mixer
 from tests.contract.digest import plain
 
@@ -94,7 +94,7 @@ def test_a_boost_that_ends_leaves_no_trace_in_later_draws() -> None:
 
 
 def rate(learner: TorchLearner) -> float:
-    optimizer: Any = learner._net.optimizer
+    optimizer: Any = learner._network.optimizer
     return float(optimizer.param_groups[0]["lr"])
 
 

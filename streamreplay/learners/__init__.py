@@ -12,7 +12,7 @@ from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.learner import TorchLearner
 from streamreplay.learners.neural.network import OptimizerFactory
 from streamreplay.learners.neural.schedules import Schedule
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.learners.river.learner import RiverLearner
 
 __all__ = [

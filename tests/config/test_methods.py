@@ -95,7 +95,7 @@ def test_parameters_reach_the_method_and_others_are_refused(name: str) -> None:
     found = make_method(load_job(None, settings).only_learner)
     plain = make_method(load_job(None, settings[:1]).only_learner)
     want = METHODS["er" if name == "gss" else name](**TAKEN[name])
-    for field in ("teacher", "classifier", "look_back", "ema", "retrain", "retrain_every"):
+    for field in ("teacher", "classifiers", "look_back", "ema", "retrain", "retrain_every"):
         assert getattr(found, field) == getattr(want, field)
     assert float(found.loss(case())) == float(want.loss(case()))
     if TAKEN[name].keys() & {"alpha", "distillation"}:
@@ -196,7 +196,7 @@ def test_class_weights_go_by_name(tmp_path: Path, module: str) -> None:
     learner = weighted["learner"]
     weigh = learner.training.class_weight
     assert {name: weigh(i) for i, name in enumerate(names)} == {"ham": 1, "spam": 4, "eggs": 1}
-    assert learner._trainer._weights.tolist() == [weigh(i) for i in range(3)]
+    assert learner._trainer._weights._of_class.tolist() == [weigh(i) for i in range(3)]
     plain = run(tmp_path, f"learner.module={module}")
     a, b = ({k: v.tolist() for k, v in p["learner"].module.state_dict().items()}
             for p in (weighted, plain))  # fmt: skip

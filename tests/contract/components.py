@@ -61,7 +61,7 @@ from streamreplay.learners import (
 )
 from streamreplay.learners.neural.augment import compose, mixup, noise
 from streamreplay.learners.neural.schedules import inverse_sqrt, warmup
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
 from streamreplay.records import Rehearsal, Report, Scored

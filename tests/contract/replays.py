@@ -68,7 +68,7 @@ def _jitter(x: torch.Tensor, _y: torch.Tensor) -> torch.Tensor:
 
 REPLAYS: dict[str, MethodCase] = {
     **{name: MethodCase(name) for name in METHODS if name != "er-slda"},
-    "er-slda": MethodCase(er_slda(look_back=3, random_features=6)),
+    "er-slda": MethodCase(er_slda(look_back=3, slda_features=6)),
     "er-ace(look back)": MethodCase(er_ace(5)),
     "gdumb(every)": MethodCase(gdumb(2, 5)),
     "hardest": MethodCase(Method(retrieve=hardest)),

@@ -24,7 +24,7 @@ from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential
 from streamreplay.ingest import ArraySource, Experiences
 from streamreplay.learners import TorchLearner, linear, mlp
 from streamreplay.learners.neural.schedules import inverse_sqrt
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.mixing import Mixer
 from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Pipeline, Source

@@ -123,4 +123,4 @@ def weights(learner: TorchLearner) -> dict[str, Any]:
 
 def network(learner: TorchLearner) -> Network:
     """Return what the learner keeps its module and its optimizer in."""
-    return learner._net
+    return learner._network

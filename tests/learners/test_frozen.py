@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, AdamW
 
 from streamreplay.learners import Backbone, OptimizerFactory, TorchLearner
 from streamreplay.learners.methods.catalogue import METHODS
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, choosing, learn, network, rehearsals, sgd
 

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from streamreplay.batch import Batch
 from streamreplay.learners import TorchLearner, Training, linear, mlp
-from streamreplay.learners.methods.nearest_mean import NearestMean
+from streamreplay.learners.methods import nearest_mean
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.memory import FixedMemory
 from streamreplay.records import Rehearsal
@@ -114,19 +115,17 @@ def test_means_are_of_the_averaged_weights_where_those_predict() -> None:
     )
 
 
-def test_when_means_are_taken_anew() -> None:
+def test_when_means_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the first row in memory, every 50 batches learned, and before held-out rows if need be."""
     taken: list[int] = []
     learner = TorchLearner(mlp([6]), sgd(), method="ncm")
-    nearest = learner._nearest
-    assert nearest is not None
-    refresh = nearest.refresh
+    class_means = nearest_mean.class_means
 
-    def noted(features: object, y: object) -> None:
+    def noted(features: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.float32]:
         taken.append(learner.batches)
-        refresh(features, y)  # type: ignore[arg-type]
+        return class_means(features, y)
 
-    nearest.refresh = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(nearest_mean, "class_means", noted)
     records = rehearsals([[0, 1], *[[1, 0]] * 119])
     learn(learner, records[:53])
     assert taken == [1, 51]
@@ -136,9 +135,10 @@ def test_when_means_are_taken_anew() -> None:
     learn(learner, [replace(records[53], incoming=test)] * 3)
     assert taken == [1, 51, 54], "once for a round of held-out rows"
     learn(learner, records[53:])
-    assert taken == [1, 51, 54, 104]
+    assert taken == [1, 51, 54, 101]
+    nearest = learner._predictor.classifiers["ncm"]
     state = plain(nearest.state_dict())
-    other = NearestMean()
+    other = nearest_mean.NearestMean()
     other.load_state_dict(nearest.state_dict())
     assert plain(other.state_dict()) == state
 

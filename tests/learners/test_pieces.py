@@ -17,6 +17,7 @@ from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import ConfigError, DivergenceError
 from streamreplay.learners import Method, Step, TorchLearner, linear, mlp
+from streamreplay.learners.askable import AskableLearner
 from streamreplay.learners.methods.catalogue import hardest, most_interfered
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
@@ -68,12 +69,20 @@ def test_nothing_to_learn_is_no_step() -> None:
 
 def test_those_of_most_loss_and_those_that_rise_most_are_chosen() -> None:
     class Judge:
+        batches = 0
+
         def losses(self, batch: Batch) -> NDArray[np.float32]:
             return batch.x[:, 0]
 
         def losses_after(self, lesson: Batch, batch: Batch) -> NDArray[np.float32]:
             assert len(lesson) == 1
             return batch.x[:, 1]
+
+        def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
+            raise NotImplementedError
+
+        def gradients(self, batch: Batch) -> NDArray[np.float32]:
+            raise NotImplementedError
 
     rows = Batch.from_arrays([[5, 5], [1, 4], [3, 7], [9, 8], [2, 2]], [0] * 5)
     incoming = rows.take(slice(0, 1))
@@ -86,7 +95,7 @@ def test_only_what_was_chosen_is_rehearsed_and_counted() -> None:
     asked: list[tuple[int, int, list[int]]] = []
     labels: list[list[int]] = []
 
-    def last(learner: TorchLearner, _: Batch, rows: Batch, k: int) -> NDArray[np.int64]:
+    def last(learner: AskableLearner, _: Batch, rows: Batch, k: int) -> NDArray[np.int64]:
         learner.losses(rows.take(np.tile(np.arange(len(rows)), 5)))  # stages more rows than ever
         asked.append((len(rows), k, rows.t[::-1][:k].tolist()))
         return np.arange(len(rows))[::-1][:k]

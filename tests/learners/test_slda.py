@@ -1,4 +1,4 @@
-"""Discriminants of random features against the textbook's, and rows that give too little."""
+"""Streaming LDA against the textbook's, and rows that give too little."""
 
 from __future__ import annotations
 
@@ -13,21 +13,32 @@ from streamreplay.batch import Batch
 from streamreplay.errors import DivergenceError
 from streamreplay.learners import TorchLearner, mlp
 from streamreplay.learners.methods.catalogue import er_slda
-from streamreplay.learners.methods.slda import Discriminant, RandomFeatures
+from streamreplay.learners.methods.slda import StreamingLDA, StreamingLDASettings
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 
 Matrix = NDArray[np.float64]
+NOTHING = stream()[0].memory.stored
 
 
-def made(features: int = 7, shrinkage: float = 1e-2) -> RandomFeatures:
+def made(features: int = 7, shrinkage: float = 1e-2) -> StreamingLDA:
     torch.manual_seed(1)
-    found = RandomFeatures(Discriminant(features, shrinkage=shrinkage))
-    found.build(FEATURES)
+    found = StreamingLDA(StreamingLDASettings(features, shrinkage=shrinkage))
+    found.build((FEATURES,))
     return found
 
 
-def lift(found: RandomFeatures, rows: Matrix, past: Matrix) -> Matrix:
+def no_features(_: Matrix) -> NDArray[np.float32]:
+    raise NotImplementedError
+
+
+def slda_of(learner: TorchLearner) -> StreamingLDA:
+    found = learner._predictor.classifiers["slda"]
+    assert isinstance(found, StreamingLDA)
+    return found
+
+
+def lift(found: StreamingLDA, rows: Matrix, past: Matrix) -> Matrix:
     """ReLU of fixed weights, of rows scaled by all that came so far."""
     scaled = (rows - past.mean(0)) / past.std(0)
     weights, offsets = found._weights.double().numpy(), found._offsets.double().numpy()
@@ -60,7 +71,7 @@ def test_it_is_the_textbook_s_analysis(size: int) -> None:
     labelled = np.flatnonzero(y >= 0)
     for start in range(0, 60, size):
         part = np.arange(start, min(start + size, 60))
-        found.learn(x[part].astype(np.float32), y[part])
+        found.add(x[part].astype(np.float32), y[part])
         mine = part[y[part] >= 0]
         past = x[labelled[labelled <= part[-1]]]
         if len(past) > 1:
@@ -68,7 +79,7 @@ def test_it_is_the_textbook_s_analysis(size: int) -> None:
         elif len(past):  # a feature that was constant so far is not scaled
             lifted.append(np.maximum(found._offsets.double().numpy()[None], 0))
     query = rng.standard_normal((20, FEATURES)).astype(np.float32)
-    found = found.refreshed()
+    found = found.refreshed(NOTHING, no_features)
     want = posterior(
         np.concatenate(lifted), y[labelled], lift(found, query.astype(float), x[labelled]), 1e-2
     )
@@ -79,7 +90,7 @@ def test_it_is_the_textbook_s_analysis(size: int) -> None:
 def test_a_class_of_one_row_has_no_covariance(labels: list[list[int]]) -> None:
     """Nothing is left of it but what rounding made, which may be below 0."""
     for features in (3, 300, 2000):
-        learner = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=features))
+        learner = TorchLearner(mlp([4]), sgd(), method=er_slda(slda_features=features))
         records = rehearsals(labels * 2, k=0)
         learn(learner, records)
         test = replace(records[0].incoming, held_out="test")
@@ -89,7 +100,7 @@ def test_a_class_of_one_row_has_no_covariance(labels: list[list[int]]) -> None:
 
 
 def test_the_same_row_again_and_again_is_no_harm() -> None:
-    learner = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=20))
+    learner = TorchLearner(mlp([4]), sgd(), method=er_slda(slda_features=20))
     record = stream()[0]
     same = replace(record.incoming, x=np.zeros_like(record.incoming.x))
     learn(learner, [replace(record, incoming=same)] * 5)
@@ -106,38 +117,36 @@ def test_a_row_that_is_not_finite_is_left_out_of_the_sums() -> None:
     ends = []
     for record in (spoiled, less):
         learner = TorchLearner(
-            mlp([4]), sgd(), method=er_slda(random_features=20), on_divergence="skip", seed=2
+            mlp([4]), sgd(), method=er_slda(slda_features=20), on_divergence="skip", seed=2
         )
         learn(learner, [*records[:5], record])
-        assert learner._moments is not None
-        ends.append({k: v.clone() for k, v in _tensors(learner._moments).items()})
+        ends.append({k: v.clone() for k, v in _tensors(slda_of(learner)).items()})
         learn(learner, records[6:])
         assert np.isfinite(learner.predict_proba(records[6].incoming.x)).all()
     for name, tensor in ends[0].items():
         torch.testing.assert_close(tensor, ends[1][name], msg=name)
 
 
-def _tensors(found: RandomFeatures) -> dict[str, torch.Tensor]:
+def _tensors(found: StreamingLDA) -> dict[str, torch.Tensor]:
     return {k: v for k, v in found.state_dict().items() if isinstance(v, torch.Tensor)}
 
 
 def test_sums_that_are_not_finite_are_told() -> None:
     found = made()
-    found.learn(np.eye(FEATURES, dtype=np.float32), np.arange(FEATURES))
+    found.add(np.eye(FEATURES, dtype=np.float32), np.arange(FEATURES))
     found._moments[0, 0] = np.inf
     with pytest.raises(DivergenceError, match="second moments of random features are not finite"):
-        found.refreshed()
+        found.refreshed(NOTHING, no_features)
 
 
 def test_learning_anew_from_memory_leaves_the_sums_alone() -> None:
     memory = stream()[-1].memory.stored
-    fresh = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=20))
+    fresh = TorchLearner(mlp([4]), sgd(), method=er_slda(slda_features=20))
     fresh.retrain(memory, passes=2)
     learn(fresh, stream())
-    assert fresh._moments is not None
-    sums = plain(fresh._moments.state_dict())
+    sums = plain(slda_of(fresh).state_dict())
     fresh.retrain(memory, passes=2)
-    assert plain(fresh._moments.state_dict()) == sums
+    assert plain(slda_of(fresh).state_dict()) == sums
 
 
 def test_rows_are_learned_as_they_are_beyond_the_rows_that_set_the_scale() -> None:
@@ -145,18 +154,19 @@ def test_rows_are_learned_as_they_are_beyond_the_rows_that_set_the_scale() -> No
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 1400)
     x = rng.standard_normal((1400, FEATURES)).astype(np.float32) + y[:, None].astype(np.float32)
-    learner = TorchLearner(mlp([4]), sgd(), method=er_slda(random_features=20))
-    apart: RandomFeatures | None = None
+    learner = TorchLearner(mlp([4]), sgd(), method=er_slda(slda_features=20))
+    apart: StreamingLDA | None = None
     for start in range(0, 1400, 50):
         part = slice(start, start + 50)
         learn(learner, [Batch.from_arrays(x[part], y[part], start=start)])
-        mine = learner._moments
-        assert mine is not None
+        mine = slda_of(learner)
         if apart is None:
-            apart = RandomFeatures(Discriminant(20))
-            apart.build(FEATURES)
+            apart = StreamingLDA(StreamingLDASettings(20))
+            apart.build((FEATURES,))
             apart._weights, apart._offsets = mine._weights, mine._offsets
-        apart.learn(x[part], y[part])
-        apart.refresh()
-        one, other = (plain({**each.state_dict(), "gate": None}) for each in (mine, apart))
+        apart.add(x[part], y[part])
+        apart.update_means()
+        one, other = (
+            plain({**each.state_dict(), "adaptive_weight": None}) for each in (mine, apart)
+        )
         assert one == other

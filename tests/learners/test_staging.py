@@ -8,7 +8,7 @@ import torch
 from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.learners import TorchLearner, linear
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.mixing import Mixer
 from tests.learners.reference import sgd
 

@@ -25,7 +25,7 @@ from streamreplay.learners import (
 )
 from streamreplay.learners.neural.augment import compose, feature_dropout, mixup, noise
 from streamreplay.learners.neural.schedules import cosine, warmup
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from tests.contract.digest import plain
 from tests.learners.reference import FEATURES, learn, rehearsals, sgd, stream
 

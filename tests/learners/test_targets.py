@@ -216,7 +216,7 @@ def test_gradients_are_those_of_the_loss(labels: bool) -> None:
     run(learner, stream(40, 10, labels=labels))
     got = learner.gradients(rows)
     assert rows.target is not None
-    targets = learner._targets
+    targets = learner._network.targets
     assert isinstance(targets, Numbers | Labels)
     x = torch.from_numpy(learner.features(rows.x))
     for i in range(5):
@@ -236,7 +236,7 @@ def test_losses_after_a_step_are_those_of_a_learner_that_took_it(labels: bool) -
     learner = TorchLearner(linear(), SGD_, normalize="none", seed=2)
     run(learner, stream(40, 10, labels=labels))
     got = learner.losses_after(lesson, asked)
-    targets, before = learner._targets, learner.losses(asked)
+    targets, before = learner._network.targets, learner.losses(asked)
     assert isinstance(targets, Numbers | Labels)
     assert lesson.target is not None
     step = torch.optim.SGD(learner.module.parameters(), lr=0.1)
@@ -355,7 +355,7 @@ def test_methods_of_classes_say_so(method: str) -> None:
     ("options", "message"),
     [
         ({"method": "ncm"}, "learner.method: ncm: is of classes, and rows have numbers instead"),
-        ({"method": "er-slda"}, "learner.method: er-slda: is of classes"),
+        ({"method": "er-slda"}, "learner.method: slda: is of classes"),
         ({"training": Training(label_smoothing=0.1)}, "learner.label_smoothing: is of classes"),
         ({"training": Training(class_weight={0: 2.0})}, "learner.class_weight: is of classes"),
     ],

@@ -78,7 +78,7 @@ def test_predictions_are_the_hand_run_average_s(factory: Any, decay: float) -> N
         hand.move(live, {name for name, _ in learner.module.named_parameters()})
         module = copy.deepcopy(learner.module).eval()
         module.load_state_dict(hand.mean)
-        logits = module(torch.from_numpy(x)).masked_fill(~learner._net.known_tensor, -torch.inf)
+        logits = module(torch.from_numpy(x)).masked_fill(~learner._network.known_tensor, -torch.inf)
         p = torch.softmax(logits, 1).detach().numpy()
         np.testing.assert_allclose(learner.predict_proba(x), p, atol=1e-5)
         test = replace(Batch.from_arrays(x, [0, 0, 1, 1, 0]), held_out="test")
@@ -109,7 +109,7 @@ def hearing(learner: TorchLearner) -> Iterator[list[tuple[list[int], torch.Tenso
             heard.append((known, told.clone(), learner._staging.x[: len(step.y)].clone()))
         return inner(step)
 
-    learner._trainer._method = replace(learner.method, loss=loss)
+    learner._trainer._descent._loss = loss
     yield heard
 
 
@@ -181,8 +181,8 @@ def test_learning_anew_from_memory_begins_without_a_past(method: Method) -> None
 @pytest.mark.parametrize(
     ("saved", "live", "message"),
     [
-        ("ncm", "er", "nearest: saved 'some', this pipeline has 'none'"),
-        ("er", "ncm", "nearest: saved 'none', this pipeline has 'some'"),
+        ("ncm", "er", "predictor.classifiers: saved ['ncm'], this pipeline has []"),
+        ("er", "ncm", "predictor.classifiers: saved [], this pipeline has ['ncm']"),
         ("mkd", "er", "trainer.average: saved one, this pipeline has none"),
         ("er", "lwf", "trainer.snapshot: saved none, this pipeline has one"),
         (mkd(ema=0.9), mkd(ema=0.8), "trainer.decay: saved 0.9, this pipeline has 0.8"),
@@ -193,7 +193,7 @@ def test_a_state_of_another_kind_is_refused(saved: Any, live: Any, message: str)
     learn(a, stream())
     with pytest.raises(CheckpointError) as caught:
         b.load_state_dict(a.state_dict())
-    assert str(caught.value).replace("'", "") == message.replace("'", "")
+    assert str(caught.value) == message
 
 
 class Stubborn(nn.Linear):

@@ -22,7 +22,7 @@ from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
 from streamreplay.learners.methods.catalogue import gdumb, mir
 from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.schedules import Schedule, cosine, inverse_time, warmup
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.neural.training import Training
 from streamreplay.records import Rehearsal, Scored
 from tests.contract.digest import global_randomness, plain
 from tests.learners.reference import (

@@ -19,8 +19,8 @@ from streamreplay.learners.methods.catalogue import (
     hardest,
     most_interfered,
 )
-from streamreplay.learners.methods.slda import Discriminant
-from streamreplay.learners.neural.trainer import Training
+from streamreplay.learners.methods.slda import StreamingLDASettings
+from streamreplay.learners.neural.training import Training
 
 __all__ = ["buffer_of", "candidates_of", "choose_method", "make_method", "make_training"]
 
@@ -44,22 +44,25 @@ def make_method(settings: LearnerSection) -> Method:
         made = replace(made, notes=_imported("learner.notes", settings.notes))
     if settings.retrieval is not None:
         made = replace(made, retrieve=_retrieval(settings.retrieval))
-    return _with_discriminant(made, settings)
+    return _with_slda(made, settings)
 
 
-def _with_discriminant(made: Method, settings: LearnerSection) -> Method:
-    """Add what the job says of discriminants, which go with every method."""
-    size = settings.random_features
-    rest = {"weight": settings.discriminant_weight, "margin": settings.discriminant_margin}
-    said: dict[str, Any] = {key: value for key, value in rest.items() if value is not None}
-    asked = made.discriminant or (None if size is None else Discriminant(size))
-    if asked is None:
-        for key, value in said.items():
-            raise ConfigError(f"learner.discriminant_{key}: goes with random_features, got {value}")
-        return made
-    if size is not None:
-        said["features"] = size
-    return replace(made, discriminant=replace(asked, **said))
+def _with_slda(made: Method, settings: LearnerSection) -> Method:
+    """Return a method with the streaming LDA that the job describes, if it does."""
+    all_given: dict[str, Any] = {
+        "features": settings.random_features,
+        "weight": settings.discriminant_weight,
+        "margin": settings.discriminant_margin,
+    }
+    given = {key: value for key, value in all_given.items() if value is not None}
+    slda = made.slda
+    if slda is None and "features" in given:
+        slda = StreamingLDASettings()
+    if slda is not None:
+        return made.with_slda(replace(slda, **given)) if given else made
+    for key, value in given.items():
+        raise ConfigError(f"learner.discriminant_{key}: goes with random_features, got {value}")
+    return made
 
 
 def make_training(settings: LearnerSection, label_names: Callable[[], Any]) -> Training:

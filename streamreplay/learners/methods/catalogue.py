@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.learners.askable import AskableLearner
 from streamreplay.learners.methods import losses
-from streamreplay.learners.methods.slda import Discriminant
+from streamreplay.learners.methods.classifiers import Classifier, ClassifierFactory
+from streamreplay.learners.methods.nearest_mean import NearestMean
+from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 
 __all__ = [
@@ -30,42 +33,39 @@ __all__ = [
     "logits",
     "lwf",
     "made_here",
+    "make_classifiers",
     "mir",
     "mkd",
     "most_interfered",
     "ncm",
 ]
 
-Retrieval: TypeAlias = Callable[[Any, Batch, Batch, int], NDArray[np.int64]]
-"""``retrieve(learner, incoming, candidates, k)`` returns int64[<= k]: which candidates to rehearse.
+Retrieval: TypeAlias = Callable[[AskableLearner, Batch, Batch, int], NDArray[np.int64]]
+"""``retrieve(learner, incoming, candidates, k)`` returns which candidates to rehearse: int64[<= k].
 
-``learner`` is the `TorchLearner`, of which `losses`, `losses_after`, `features` and `gradients` may
-be asked."""
+It may call the `TorchLearner`'s `losses`, `losses_after`, `features` and `gradients`."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """What is stored beside a row, which rows are retrieved, which loss is taken.
+    """Which loss is taken, which rows are retrieved, what is stored with a row, what predicts.
 
     Attributes
     ----------
     loss : callable
-        Given a `Step`, what to descend on.
+        Given a `Step`, returns what to descend on.
     reference : callable or None
         Another loss: the gradient of ``loss`` is projected so as not to raise it.
     retrieve : Retrieval or None
         Chooses among the candidates that the mixer drew; None rehearses what was drawn.
     notes : callable or None
-        Given a `Step`, what the buffer is to keep beside its incoming rows.
+        Given a `Step`, returns what the buffer is to store with its incoming rows.
     teacher : {"average", "snapshot"} or None
-        Who is asked for `Step.teacher_logits`: the moving average of the weights, or the module as
-        it was at the end of the last experience.
-    classifier : {"head", "ncm"}
-        Who predicts: the module's head, or the nearest mean of the features of the stored rows.
-    discriminant : Discriminant or None
-        Beside the classifier, predict with linear discriminants of random features, which cannot
-        forget: their log-probabilities are added, less of them where they are behind on the classes
-        that come at present (see `streamreplay.learners.methods.gate.Gate`).
+        The module that `Step.teacher_logits` come from: the moving average of the weights, or the
+        module as it was at the end of the last experience.
+    classifiers : tuple of ClassifierFactory
+        What predicts in addition to the module's head, each given the logits of the one before:
+        `NearestMean`, `StreamingLDASettings` or your own.
     look_back : int
         Incoming rows before the present batch whose classes still count as `Step.recent`.
     ema : float or None
@@ -82,24 +82,52 @@ class Method:
     retrieve: Retrieval | None = None
     notes: NoteMaker | None = None
     teacher: Literal["average", "snapshot"] | None = None
-    classifier: Literal["head", "ncm"] = "head"
-    discriminant: Discriminant | None = None
+    classifiers: tuple[ClassifierFactory, ...] = ()
     look_back: int = 0
     ema: float | None = None
     retrain: int | None = None
     retrain_every: int = 0
 
+    @property
+    def slda(self) -> StreamingLDASettings | None:
+        """The settings of the method's streaming LDA, if it has one."""
+        found = [each for each in self.classifiers if isinstance(each, StreamingLDASettings)]
+        return found[0] if found else None
+
+    def with_slda(self, settings: StreamingLDASettings) -> Method:
+        """Return the method with a streaming LDA, in place of the one it may have."""
+        others = tuple(
+            each for each in self.classifiers if not isinstance(each, StreamingLDASettings)
+        )
+        return replace(self, classifiers=(*others, settings))
+
+
+def make_classifiers(method: Method) -> dict[str, Classifier]:
+    """Make a method's classifiers, by name.
+
+    Raises
+    ------
+    ValueError
+        Two have the same name.
+    """
+    made = [factory() for factory in method.classifiers]
+    named = {each.name: each for each in made}
+    if len(named) < len(made):
+        names = ", ".join(each.name for each in made)
+        raise ValueError(f"classifiers must have names of their own, got {names}")
+    return named
+
 
 def made_here(method: Method) -> bool:
-    """Tell whether all of a method's functions are of this package, and so draw nothing at random.
+    """Return whether all of a method's functions are of this package: none draws at random.
 
     Examples
     --------
     >>> made_here(derpp()), made_here(Method(loss=torch.sum))
     (True, False)
     """
-    pieces = (method.loss, method.reference, method.retrieve, method.notes)
-    if method.retrain is not None:  # which shuffles
+    pieces = (method.loss, method.reference, method.retrieve, method.notes, *method.classifiers)
+    if method.retrain is not None:  # it shuffles
         return False
     return all(_made_here(piece) for piece in pieces if piece is not None)
 
@@ -161,36 +189,34 @@ def mkd(distillation: float = 3.0, temperature: float = 4.0, ema: float = 0.99) 
 
 def ncm() -> Method:
     """Return ER that predicts by the nearest class mean of stored features (iCaRL, 2017)."""
-    return Method(classifier="ncm")
+    return Method(classifiers=(NearestMean,))
 
 
 def er_slda(
     look_back: int | None = None,
-    random_features: int = 500,
-    discriminant_weight: float = 1.0,
-    discriminant_margin: float = 0.005,
+    slda_features: int = 500,
+    slda_weight: float = 1.0,
+    slda_margin: float = 0.005,
 ) -> Method:
-    """Return a method that replays, and predicts together with a classifier that cannot forget.
+    """Return ER that predicts together with streaming LDA, which cannot forget.
 
-    Beside the module, linear discriminants of fixed random features are kept from sums over all
-    rows (Hayes & Kanan, 2020; Prabhu et al., 2024, RanDumb); log-probabilities are added.
+    Streaming LDA classifies fixed random features by sums over all rows (Hayes & Kanan, 2020;
+    Prabhu et al., 2024, RanDumb). Its log-probabilities are added to those of the module.
 
     Parameters
     ----------
     look_back : int, optional
         The module learns by `er_ace` with this; by default, None, by `er`.
-    random_features : int
-        How many random features; 500 take 4 MB beside the buffer, 2,000 take 64 MB.
-    discriminant_weight : float
-        Of the discriminants' log-probabilities.
-    discriminant_margin : float
-        Accuracy on the classes that come at present which may be given up for what they retain;
-        0.02 where classes come one after the other.
+    slda_features : int
+        How many random features; 500 take 4 MB in addition to the buffer, 2,000 take 64 MB.
+    slda_weight : float
+        The weight of its log-probabilities.
+    slda_margin : float
+        How much accuracy on current classes may be traded for accuracy on old ones; 0.02 is better
+        where classes come one after the other.
     """
     base = er() if look_back is None else er_ace(look_back)
-    return replace(
-        base, discriminant=Discriminant(random_features, discriminant_weight, discriminant_margin)
-    )
+    return base.with_slda(StreamingLDASettings(slda_features, slda_weight, slda_margin))
 
 
 def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:
@@ -231,7 +257,9 @@ def logits(step: Step) -> dict[str, torch.Tensor]:
     return {"logits": found.masked_fill(~(step.known & found.isfinite()), torch.nan)}
 
 
-def most_interfered(learner: Any, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
+def most_interfered(
+    learner: AskableLearner, incoming: Batch, candidates: Batch, k: int
+) -> NDArray[np.int64]:
     """Choose the candidates whose loss a step on the incoming rows alone would raise most.
 
     References
@@ -243,6 +271,9 @@ def most_interfered(learner: Any, incoming: Batch, candidates: Batch, k: int) ->
     return np.argsort(-rise, kind="stable")[:k]
 
 
-def hardest(learner: Any, incoming: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:  # noqa: ARG001 - a Retrieval
-    """Choose the candidates with the largest loss."""
+def hardest(
+    learner: AskableLearner, incoming: Batch, candidates: Batch, k: int
+) -> NDArray[np.int64]:
+    """Choose the candidates with the largest loss; the incoming rows do not matter."""
+    del incoming
     return np.argsort(-learner.losses(candidates), kind="stable")[:k]

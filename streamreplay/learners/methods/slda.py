@@ -1,23 +1,30 @@
-"""A classifier that cannot forget: linear discriminants of fixed random features."""
+"""Streaming linear discriminant analysis: a classifier that cannot forget."""
 
 from __future__ import annotations
 
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.batch import Batch
 from streamreplay.errors import DivergenceError
-from streamreplay.learners.methods.gate import Gate
+from streamreplay.learners.methods.classifiers import (
+    FeatureFunction,
+    Opinion,
+    Outputs,
+    RecentClasses,
+)
+from streamreplay.learners.methods.slda_weight import RECENT, AdaptiveWeight
 from streamreplay.learners.scaling import Scaler
 from streamreplay.learners.staging import stage
-from streamreplay.state import State, expect
+from streamreplay.state import PART, SETTING, Fields, Kind, State
 
-__all__ = ["Discriminant", "RandomFeatures"]
+__all__ = ["StreamingLDA", "StreamingLDASettings"]
 
 _WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
 _BLOCK = 256  # rows summed in float32 before they go into the float64 sums
@@ -25,19 +32,26 @@ _LIMIT = 10.0  # standard deviations
 _ROUNDING = 1e-7  # of the float32 products that second moments are summed from
 
 
+_TENSOR = Kind(lambda tensor: tensor, lambda _name, _live, saved: saved.clone())
+_TENSOR_OR_NONE = Kind(
+    lambda tensor: tensor, lambda _name, _live, saved: None if saved is None else saved.clone()
+)
+
+
+@final
 @dataclass(frozen=True)
-class Discriminant:
-    """What is asked of `RandomFeatures`.
+class StreamingLDASettings:
+    """The settings of `StreamingLDA`; called, they make one.
 
     Attributes
     ----------
     features : int
-        How many; they take 16 x features^2 bytes (4 MB for 500).
+        How many random features; they take 16 x features^2 bytes (4 MB for 500).
     weight : float
-        How much its log-probabilities count beside those of the module's head.
+        How much its log-probabilities count, compared to those of the module's head.
     margin : float
-        Accuracy on the classes that come at present which may be given up for what the
-        discriminants retain; see `streamreplay.learners.methods.gate.Gate`.
+        How much accuracy on current classes may be traded for accuracy on old ones; see
+        `streamreplay.learners.methods.slda_weight.AdaptiveWeight`.
     shrinkage : float
         What is added to the covariance's diagonal, in units of the features' mean square.
 
@@ -62,15 +76,27 @@ class Discriminant:
         if not self.shrinkage > 0:
             raise ValueError(f"shrinkage must be above 0, got {self.shrinkage}")
 
+    def __call__(self) -> StreamingLDA:
+        """Make a classifier with these settings."""
+        return StreamingLDA(self)
 
-class RandomFeatures:
-    """Linear discriminant analysis of ReLU features with random, fixed weights.
+
+@final
+class StreamingLDA:
+    """Streaming linear discriminant analysis of ReLU features with random, fixed weights.
 
     Each class has a mean, all share one covariance, and classes are equally likely beforehand. Mean
     and covariance come from sums over all rows ever seen, so the order of the stream does not
-    matter and nothing is forgotten; nothing that drifts is followed either. The covariance is
-    factorised anew when the rows have become half as many again, means follow whenever a class's
-    rows have doubled, and `refreshed` makes both of this moment.
+    matter and nothing is forgotten; for the same reason the classifier does not follow drift. The
+    covariance is factorised again when there are half as many rows more, and means are computed
+    again when the rows of a class have doubled. A `refreshed` copy has both of the present sums.
+
+    Its log-probabilities are added to those of the module, with a weight that adapts to the stream:
+    see `streamreplay.learners.methods.slda_weight.AdaptiveWeight`.
+
+    Parameters
+    ----------
+    settings : StreamingLDASettings, optional
 
     References
     ----------
@@ -79,11 +105,33 @@ class RandomFeatures:
     continually learned representations", 2024.
     """
 
-    def __init__(self, asked: Discriminant) -> None:
-        self.asked = asked
+    STATE: ClassVar = Fields(
+        _features=SETTING,
+        _scaler=PART,
+        _weights=_TENSOR,
+        _offsets=_TENSOR,
+        _moments=_TENSOR,
+        _waiting=_TENSOR,
+        _sums=_TENSOR,
+        _counts=_TENSOR,
+        _seen=_TENSOR,
+        _directions=_TENSOR,
+        _biases=_TENSOR,
+        _waits=int,
+        _factored=int,
+        _factor=_TENSOR_OR_NONE,
+        adaptive_weight=PART,
+    )
+    name = "slda"
+    reads_memory = False
+    needs_features = False
+
+    def __init__(self, settings: StreamingLDASettings | None = None) -> None:
+        self.settings = settings or StreamingLDASettings()
+        self._features = self.settings.features
         self._scaler = Scaler("standard")
-        self.gate = Gate(asked.weight, asked.margin)
-        """How much of it counts beside what the module says."""
+        self.adaptive_weight = AdaptiveWeight(self.settings.weight, self.settings.margin)
+        """How much its log-probabilities count at present."""
         self._weights = torch.empty(0)  # float32[inputs, features]
         self._offsets = torch.empty(0)  # float32[features]
         self._moments = torch.empty(0, dtype=torch.float64)  # [features, features], sum of h h^T
@@ -93,29 +141,62 @@ class RandomFeatures:
         self._counts = torch.empty(0, dtype=torch.float64)  # [classes]
         self._factor: torch.Tensor | None = None  # float64[features, features], lower
         self._factored = 0  # rows when it was made
-        self._seen = torch.empty(0, dtype=torch.float64)  # [classes], rows when means were taken
+        self._seen = torch.empty(0, dtype=torch.float64)  # [classes], rows when means were computed
         self._directions = torch.empty(0, 0)  # float32[features, classes]
         self._biases = torch.empty(0)  # float32[classes], -inf without rows
 
-    @property
-    def ready(self) -> bool:
-        """Tell whether there is something to predict by."""
-        return len(self._biases) > 0
-
-    def build(self, inputs: int) -> None:
-        """Draw the weights, from torch's global generator."""
-        size = self.asked.features
+    def build(self, feature_shape: tuple[int, ...]) -> None:
+        """Draw the weights from torch's global generator, if there are none yet."""
+        if self._weights.numel():
+            return
+        inputs, size = math.prod(feature_shape), self._features
         self._weights = torch.randn(inputs, size) / math.sqrt(inputs)
         self._offsets = torch.randn(size) / 2
         self._moments = torch.zeros(size, size, dtype=torch.float64)
         self._waiting = torch.zeros(_BLOCK, size)
 
-    def learn(
+    def observe(self, memory: Batch, features: FeatureFunction) -> None:
+        """Do nothing: it learns from incoming rows alone."""
+
+    def predict(self, outputs: Outputs) -> tuple[torch.Tensor, Opinion | None]:
+        """Return the weighted sum of both log-probabilities: float32[n, width].
+
+        While nothing was learned, the module's own logits are returned.
+        """
+        logits = outputs.logits
+        if not len(self._biases):
+            return logits, None
+        features = self.featurise(outputs.x)
+        others = torch.log_softmax(logits, 1)
+        own = self.log_posterior(features, logits.shape[1]).to(logits.device)
+        return self.adaptive_weight.combine(others, own), Opinion(others, own, features)
+
+    def learn(self, incoming: Batch, opinion: Opinion | None, recent: RecentClasses) -> None:
+        """Adapt the weight to an opinion, and add labelled rows to the sums."""
+        features = None
+        if opinion is not None:
+            self.adaptive_weight.update(opinion.others, opinion.own, incoming.y, recent(RECENT))
+            features = opinion.features
+        self.add(incoming.x, incoming.y, features)
+        self.update_means()
+
+    def refreshed(self, memory: Batch, features: FeatureFunction) -> StreamingLDA:  # noqa: ARG002 - its sums are enough
+        """Return a copy whose covariance and means are of all rows learned so far."""
+        fresh: StreamingLDA = copy.copy(self)
+        fresh._catch_up()
+        return fresh
+
+    def add(
         self, x: NDArray[Any], y: NDArray[np.int64], features: torch.Tensor | None = None
     ) -> None:
-        """Add labelled rows to the sums; those without a label are left out.
+        """Add rows to the sums, but those without a label.
 
-        ``features`` are those of all rows, where they were computed to predict them.
+        Parameters
+        ----------
+        x : float32 or uint8 [n, *feature]
+        y : int64[n]
+        features : float32[n, features], optional
+            Those of the rows, if they were computed to predict them.
         """
         if len(y) and y.min() < 0:
             x, y, features = x[y >= 0], y[y >= 0], None
@@ -133,7 +214,7 @@ class RandomFeatures:
             return
         missing = int(y.max()) + 1 - len(self._counts)
         if missing > 0:
-            more = self._sums.new_zeros(missing, self.asked.features)
+            more = self._sums.new_zeros(missing, self._features)
             self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
             self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
         labels = torch.tensor(y)
@@ -142,24 +223,12 @@ class RandomFeatures:
         for start in range(0, len(features), _BLOCK):
             self._wait(features[start : start + _BLOCK])
 
-    def refresh(self) -> None:
-        """Take the covariance anew when rows are half as many again, means when a class doubled."""
+    def update_means(self) -> None:
+        """Factorise the covariance, or compute the means again, if rows have come in for it."""
         if float(self._counts.sum()) >= max(1.5 * self._factored, 1):
             self._factorise()
         elif self._factor is not None and self._outgrown():
             self._find_directions(self._factor)
-
-    def refreshed(self) -> RandomFeatures:
-        """Return a copy whose covariance is of this moment."""
-        fresh = copy.copy(self)
-        fresh.part_from(self)
-        return fresh
-
-    def part_from(self, other: RandomFeatures) -> None:
-        """Go on apart from another whose parts one has, with a covariance of this moment."""
-        if float(self._counts.sum()) > self._factored:
-            self._moments = other._moments.clone()
-            self._factorise()
 
     def log_posterior(self, features: torch.Tensor, classes: int) -> torch.Tensor:
         """Return the log-probability of each class: float32[n, classes].
@@ -174,30 +243,21 @@ class RandomFeatures:
 
     def state_dict(self) -> State:
         """Return weights, sums and what was derived from them."""
-        return {
-            "features": self.asked.features,
-            "scaler": self._scaler.state_dict(),
-            **{name: getattr(self, f"_{name}") for name in _TENSORS},
-            "waits": self._waits,
-            "factored": self._factored,
-            "factor": self._factor,
-            "gate": self.gate.state_dict(),
-        }
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state with as many features."""
-        expect("features", state["features"], self.asked.features)
-        self._scaler.load_state_dict(state["scaler"])
-        for name in _TENSORS:
-            setattr(self, f"_{name}", state[name].clone())
-        self._waits, self._factored = int(state["waits"]), int(state["factored"])
-        self._factor = None if state["factor"] is None else state["factor"].clone()
-        self.gate.load_state_dict(state["gate"])
+        """Load a state with as many features."""
+        self.STATE.load(self, state)
 
     def featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
         scaled = stage(self._scaler, x).reshape(len(x), -1)
         return torch.addmm(self._offsets, scaled, self._weights).relu_()
+
+    def _catch_up(self) -> None:
+        if float(self._counts.sum()) > self._factored:
+            self._moments = self._moments.clone()  # which may be shared with another
+            self._factorise()
 
     def _wait(self, features: torch.Tensor) -> None:
         if self._waits + len(features) > _BLOCK:
@@ -211,7 +271,7 @@ class RandomFeatures:
         self._waits = 0
 
     def _outgrown(self) -> bool:
-        """Tell whether a class is new or its rows have doubled since means were taken."""
+        """Return whether a class is new or its rows have doubled since means were computed."""
         if len(self._seen) < len(self._counts):
             return True
         return bool((self._counts >= 2 * self._seen.clamp(min=0.5)).any())
@@ -226,7 +286,7 @@ class RandomFeatures:
             raise DivergenceError("the second moments of random features are not finite")
         # as long as a class has one row, there is no covariance but for what rounding left
         least = _ROUNDING * self._moments.diagonal().mean() / rows
-        ridge = self.asked.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
+        ridge = self.settings.shrinkage * covariance.diagonal().mean().clamp(min=1e-12)
         ridge = torch.maximum(ridge, least)
         while True:
             covariance.diagonal().add_(ridge)
@@ -246,16 +306,3 @@ class RandomFeatures:
         self._directions = directions.float().contiguous()
         self._biases = torch.where(self._counts > 0, biases, -torch.inf).float()
         self._seen = self._counts.clone()
-
-
-_TENSORS = (
-    "weights",
-    "offsets",
-    "moments",
-    "waiting",
-    "sums",
-    "counts",
-    "seen",
-    "directions",
-    "biases",
-)

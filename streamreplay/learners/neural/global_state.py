@@ -1,9 +1,10 @@
-"""What torch keeps globally, set for a stage's own work and put back afterwards."""
+"""Set torch's global state, random numbers and threads, for a stage's work, and restore it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import final
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, Wei
 from streamreplay.learners.models.resnet import ResidualBlock
 from streamreplay.state import State
 
-__all__ = ["OwnRandomness", "is_plain", "own_threads"]
+__all__ = ["OwnRandomness", "Surroundings", "is_plain", "own_threads"]
 
 _PLAIN = frozenset(
     {
@@ -25,13 +26,14 @@ _PLAIN = frozenset(
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Tell whether a module surely does the same in training and evaluation, and draws nothing.
+    """Return whether a module surely does the same in training and evaluation, and draws nothing.
 
-    Only well-known layers count: what an unknown ``forward`` does cannot be seen from outside.
+    Only well-known layers count: there is no way to find out what an unknown ``forward`` does.
     """
     return all(type(m) in _PLAIN for m in module.modules())
 
 
+@final
 class OwnRandomness:
     """A state for torch's global generators that belongs to one stage.
 
@@ -52,7 +54,7 @@ class OwnRandomness:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Make torch draw from this state inside the block; nested blocks go on from the outer."""
+        """Make torch draw from this state inside the block; nested blocks continue its draws."""
         if self._active:
             yield
             return
@@ -66,7 +68,7 @@ class OwnRandomness:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Have this state afterwards as it was before the block."""
+        """Restore this state after the block to what it was before."""
         before = self.state_dict()
         try:
             yield
@@ -78,7 +80,7 @@ class OwnRandomness:
         return {"cpu": self._cpu, "cuda": self._cuda}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over states; one of another kind of device is dropped."""
+        """Load states; one of another kind of device is dropped."""
         self._cpu = state["cpu"]
         if self._device.type == "cuda" and state["cuda"] is not None:
             self._cuda = state["cuda"]
@@ -91,6 +93,44 @@ class OwnRandomness:
             was["cuda"] = torch.cuda.get_rng_state(self._device)
             torch.cuda.set_rng_state(state["cuda"], self._device)
         return was
+
+
+@final
+class Surroundings:
+    """The threads and random numbers of torch that a stage works with.
+
+    Parameters
+    ----------
+    threads : int or None
+        CPU threads; None takes torch's setting.
+    random : OwnRandomness
+    draws : callable
+        Returns whether the stage's work may draw random numbers.
+    """
+
+    def __init__(
+        self, threads: int | None, random: OwnRandomness, draws: Callable[[], bool]
+    ) -> None:
+        self._threads = threads
+        self._random = random
+        self._draws = draws
+
+    @property
+    def needed(self) -> bool:
+        """Whether the work needs them: whether it may draw, or torch has another setting."""
+        return self._draws() or self._threads not in (None, torch.get_num_threads())
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Set threads and random state inside the block."""
+        with own_threads(self._threads), self._random() if self._draws() else nullcontext():
+            yield
+
+    @contextmanager
+    def without_trace(self) -> Iterator[None]:
+        """Set threads and random state inside the block, and restore the stage's own afterwards."""
+        with self._random.kept(), self():
+            yield
 
 
 @contextmanager

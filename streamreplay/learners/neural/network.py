@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
 from streamreplay.learners.models.frozen import frozen_parts, trained_parameters
 from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
 from streamreplay.learners.neural.head import grow_head, last_linear
+from streamreplay.learners.neural.targets import Classes, Targets
 from streamreplay.state import State, expect
 
 __all__ = ["Network", "OptimizerFactory", "describe_tensor"]
@@ -56,6 +59,8 @@ class Network:
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training moves, as batch norm's running mean."""
         self._frozen: list[nn.Module] = []
+        self.targets: Targets = Classes()
+        """What the outputs stand for; classes, until the first row shows what it asks for."""
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
         """Outputs of the module."""
@@ -115,6 +120,28 @@ class Network:
         """Return the way around autograd if these logits came by it."""
         fast = self._fast
         return fast if fast is not None and fast.owns(logits) else None
+
+    def masked(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return logits with -inf for classes that no label has named: float32[n, width]."""
+        return logits if self.mask is None else logits + self.mask
+
+    def check_shape(self, x: NDArray[Any]) -> None:
+        """Raise ValueError if rows have another shape than those that the module is built for."""
+        if x.shape[1:] != self.feature_shape:
+            live = f"[n, {', '.join(map(str, self.feature_shape))}]"
+            raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
+
+    def build_for(self, rows: Batch) -> None:
+        """Make the module and its optimizer for what some rows are and ask for.
+
+        Raises
+        ------
+        ConfigError
+            The rows have targets, and the module has more or fewer outputs.
+        """
+        self.build(rows.x.shape[1:], self.targets.count_outputs(rows))
+        if self.targets.width is not None:
+            self.know_all(self.targets.width)
 
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.

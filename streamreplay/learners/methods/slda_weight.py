@@ -1,42 +1,49 @@
-"""How far a second opinion is to be trusted, found out as the stream goes."""
+"""How much the predictions of streaming LDA count, adapted to the stream."""
 
 from __future__ import annotations
+
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from streamreplay.learners.predictions import LOSS_LIMIT
-from streamreplay.state import State
+from streamreplay.state import ARRAY, Fields, State
 
-__all__ = ["RECENT", "Gate"]
+__all__ = ["RECENT", "AdaptiveWeight"]
 
 RECENT = 100
-"""Rows whose classes are in play."""
+"""Rows learned last whose classes are current."""
 
-_FADING = 0.999  # of what is known of each share, a row
+_FADING = 0.999  # per row, of the running accuracies and losses
+_SHARES = np.array([0.0, 0.1, 0.3, 1.0], np.float32)
+_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0], np.float32)
 
 
-class Gate:
-    """Choose how much of a second predictor's weight counts, by how right the two are together.
+@final
+class AdaptiveWeight:
+    """Choose the weight of a second classifier by how often both together are right.
 
-    Judged are incoming rows, before they are learned from, and among the classes that have come
-    lately. Accuracy over all classes would favour whoever has forgotten those that do not come at
-    the moment; among the classes in play, who knows the present best is right most often. The
-    largest of the shares 0, 0.1, 0.3 and 1 is taken whose faded accuracy is within a margin of the
-    best: where the stream drifts, what cannot forget is left behind and fades out.
+    They are judged on incoming rows, before these are learned, and only among the classes that have
+    come lately. Accuracy over all classes would favour a classifier that has forgotten the classes
+    that do not come at the moment. Of the shares 0, 0.1, 0.3 and 1 of the weight the largest is
+    taken whose faded accuracy is within a margin of the best. So the weight of a classifier that
+    cannot forget fades out where the stream drifts.
 
-    The sum is divided by the one of a few temperatures by which rows lost least lately, as two
-    opinions that rest on the same rows are together too sure of themselves. That changes
-    probabilities, and no prediction.
+    The sum of log-probabilities is divided by a temperature: the one of a few with the lowest loss
+    lately. Two classifiers that have learned from the same rows are too confident together. The
+    temperature changes probabilities, and no prediction.
 
     Parameters
     ----------
     weight : float
-        Of the second predictor's log-probabilities at a share of 1.
+        Of the second classifier's log-probabilities at a share of 1.
     margin : float
-        What more of the second opinion may cost in accuracy.
+        How much accuracy a larger share may cost.
     """
+
+    STATE: ClassVar = Fields(_accuracy=ARRAY, _loss=ARRAY)
 
     def __init__(self, weight: float, margin: float) -> None:
         self._weight = weight
@@ -46,27 +53,27 @@ class Gate:
 
     @property
     def share(self) -> float:
-        """What the second predictor counts at present, times the weight."""
+        """The share of the weight that counts at present."""
         good = self._accuracy >= self._accuracy.max() - self._margin
         return float(_SHARES[good].max())
 
     def combine(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Add log-probabilities float32[n, width]."""
+        """Return the weighted sum of log-probabilities: float32[n, width]."""
         return (first + self._weight * self.share * second) / self.temperature
 
     @property
     def temperature(self) -> float:
-        """What the sum of log-probabilities is divided by at present."""
+        """The number that the sum of log-probabilities is divided by at present."""
         return float(_TEMPERATURES[self._loss.argmin()])
 
-    def watch(
+    def update(
         self,
         first: torch.Tensor,
         second: torch.Tensor,
         y: NDArray[np.int64],
         recent: NDArray[np.bool_],
     ) -> None:
-        """Take in what both said of rows before either had learned from them.
+        """Update accuracies and losses by predictions of rows that were not learned yet.
 
         Parameters
         ----------
@@ -75,7 +82,7 @@ class Gate:
         y : int64[n]
             Rows without a label, or of a class beyond ``width``, are left out.
         recent : bool[classes]
-            Which classes are in play.
+            Which classes have come lately.
         """
         rows = np.flatnonzero((y >= 0) & (y < first.shape[1]))
         among = np.flatnonzero(recent[: first.shape[1]])
@@ -92,19 +99,15 @@ class Gate:
     def _weigh_losses(self, summed: torch.Tensor, y: NDArray[np.int64], fade: float) -> None:
         cooled = torch.log_softmax(summed / torch.from_numpy(_TEMPERATURES)[:, None, None], 2)
         losses = -cooled.numpy()[:, np.arange(len(y)), y]  # [temperatures, rows]
-        met = np.isfinite(losses).all(0)  # of another class than the module knows, a row tells none
-        if met.any():  # capped as scores are: no row is to outweigh all others
+        met = np.isfinite(losses).all(0)  # rows of classes that the module does not know have none
+        if met.any():  # limited as scores are, so that no row outweighs all others
             losses = np.minimum(losses[:, met], LOSS_LIMIT)
             self._loss = fade * self._loss + (1 - fade) * losses.mean(1)
 
     def state_dict(self) -> State:
         """Return the accuracies and losses."""
-        return {"accuracy": self._accuracy, "loss": self._loss}
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over accuracies and losses."""
-        self._accuracy, self._loss = state["accuracy"].copy(), state["loss"].copy()
-
-
-_SHARES = np.array([0.0, 0.1, 0.3, 1.0], np.float32)
-_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0], np.float32)
+        """Load accuracies and losses."""
+        self.STATE.load(self, state)

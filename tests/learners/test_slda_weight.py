@@ -1,9 +1,10 @@
-"""How much a second opinion counts: against a loop over rows and shares."""
+"""How much streaming LDA counts: against a loop over rows and shares."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.learners import Method, TorchLearner, mlp
-from streamreplay.learners.methods.gate import Gate
-from streamreplay.learners.methods.slda import Discriminant
+from streamreplay.learners.askable import AskableLearner
+from streamreplay.learners.methods.slda import StreamingLDASettings
+from streamreplay.learners.methods.slda_weight import AdaptiveWeight
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.memory import FixedMemory
 from tests.contract.digest import plain
@@ -31,7 +33,7 @@ def softmax(scores: list[float]) -> list[float]:
 
 
 class Slow:
-    """What the gate does, a row, a share and a temperature at a time."""
+    """The same, a row, a share and a temperature at a time."""
 
     def __init__(self) -> None:
         self.right = dict.fromkeys(SHARES, 0.0)
@@ -87,56 +89,56 @@ def opinions(
 
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_it_does_as_the_loop(size: int) -> None:
-    rng, gate, slow = np.random.default_rng(1), Gate(WEIGHT, MARGIN), Slow()
+    rng, weight, slow = np.random.default_rng(1), AdaptiveWeight(WEIGHT, MARGIN), Slow()
     shares, temperatures = set(), set()
     for number in range(800 // size):
         y = rng.integers(-1, 6, size)  # 5 is beyond what both know of
         first, second = opinions(rng, size, y, 5.0 if number * size > 200 else -1.0)
         recent = rng.random(4) < 0.8
-        gate.watch(first, second, y, recent)
+        weight.update(first, second, y, recent)
         slow.watch(first, second, y.tolist(), recent.tolist())
-        assert gate.share == pytest.approx(slow.share)
-        assert gate.temperature == slow.temperature
-        shares.add(round(gate.share, 1))
-        temperatures.add(gate.temperature)
-        got = gate.combine(first, second)
+        assert weight.share == pytest.approx(slow.share)
+        assert weight.temperature == slow.temperature
+        shares.add(round(weight.share, 1))
+        temperatures.add(weight.temperature)
+        got = weight.combine(first, second)
         want = (first + WEIGHT * slow.share * second) / slow.temperature
         torch.testing.assert_close(got, want)
     assert len(shares) > 1
     assert len(temperatures) > 1
-    again = Gate(WEIGHT, MARGIN)
-    again.load_state_dict(gate.state_dict())
-    assert plain(again.state_dict()) == plain(gate.state_dict())
-    assert (again.share, again.temperature) == (gate.share, gate.temperature)
+    again = AdaptiveWeight(WEIGHT, MARGIN)
+    again.load_state_dict(weight.state_dict())
+    assert plain(again.state_dict()) == plain(weight.state_dict())
+    assert (again.share, again.temperature) == (weight.share, weight.temperature)
 
 
 def test_a_row_lost_beyond_all_measure_does_not_outweigh_the_rest() -> None:
-    gate = Gate(1.0, 0.0)
+    weight = AdaptiveWeight(1.0, 0.0)
     sure = torch.tensor([[0.0, -1e7]])
     fair = torch.log_softmax(torch.tensor([[1.0, 0.0]]), 1)
     both = np.ones(2, np.bool_)
-    gate.watch(fair, sure, np.array([1]), both)
+    weight.update(fair, sure, np.array([1]), both)
     for _ in range(100):
-        gate.watch(fair, torch.zeros(1, 2), np.array([0]), both)
-    assert gate.temperature == 1.0
+        weight.update(fair, torch.zeros(1, 2), np.array([0]), both)
+    assert weight.temperature == 1.0
 
 
-def _ask(learner: TorchLearner, _: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
+def _ask(learner: Any, _: Batch, candidates: Batch, k: int) -> NDArray[np.int64]:
     learner.predict_proba(candidates.x)
     return np.arange(k)
 
 
-def _take(_: TorchLearner, __: Batch, ___: Batch, k: int) -> NDArray[np.int64]:
+def _take(_: AskableLearner, __: Batch, ___: Batch, k: int) -> NDArray[np.int64]:
     return np.arange(k)
 
 
 def test_what_a_retrieval_asks_is_no_prediction_of_the_incoming_rows() -> None:
     states = []
     for pick in (_ask, _take):
-        method = Method(retrieve=pick, discriminant=Discriminant(20))
+        method = Method(retrieve=pick, classifiers=(StreamingLDASettings(20),))
         learner = TorchLearner(mlp([4]), sgd(), method=method)
         learn(learner, [choosing(record, 2) for record in stream(batches=20)])
-        states.append(plain(learner.state_dict()["moments"]))
+        states.append(plain(learner.state_dict()["predictor"]))
     assert states[0] == states[1]
 
 

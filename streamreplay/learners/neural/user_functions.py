@@ -1,0 +1,109 @@
+"""Call the functions of a method, which may be a user's, and check what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
+from streamreplay.errors import ConfigError
+from streamreplay.learners.askable import AskableLearner
+from streamreplay.learners.methods.catalogue import Retrieval
+from streamreplay.learners.methods.step import Loss, NoteMaker, Step
+from streamreplay.learners.neural.augment import Augmentation
+from streamreplay.learners.neural.network import describe_tensor
+
+__all__ = ["augmented", "loss_of", "notes_of", "retrieved"]
+
+
+def loss_of(step: Step, loss: Loss) -> torch.Tensor:
+    """Return the loss of a step.
+
+    Raises
+    ------
+    ConfigError
+        It is no tensor without dimensions that can be differentiated.
+    """
+    value: Any = loss(step)
+    if isinstance(value, torch.Tensor) and not value.ndim and value.requires_grad:
+        return value
+    constant = isinstance(value, torch.Tensor) and not value.requires_grad
+    raise ConfigError(
+        "learner.loss: must return a tensor without dimensions that depends on step.logits, "
+        f"got {_describe(value)}{' that depends on nothing' if constant else ''}"
+    )
+
+
+def retrieved(
+    retrieve: Retrieval, learner: AskableLearner, incoming: Batch, candidates: Batch, k: int
+) -> NDArray[np.int64]:
+    """Return which candidates are to be rehearsed: int64[<= k].
+
+    Raises
+    ------
+    ConfigError
+        The function returns something else.
+    """
+    rows = np.asarray(retrieve(learner, incoming, candidates, k))
+    if not rows.size:
+        return np.empty(0, np.int64)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) > k:
+        raise ConfigError(
+            f"learner.retrieval: must return int64[<= {k}], got {describe_array(rows)}"
+        )
+    if rows.min() < 0 or rows.max() >= len(candidates):
+        raise ConfigError(
+            f"learner.retrieval: must name candidates from 0 to {len(candidates) - 1}, "
+            f"got {rows.tolist()}"
+        )
+    return rows.astype(np.int64, copy=False)
+
+
+def notes_of(step: Step, make: NoteMaker) -> Mapping[str, torch.Tensor]:
+    """Return what is to be stored with the incoming rows of a step, by name.
+
+    Raises
+    ------
+    ConfigError
+        The function returns something else than tensors with an entry for each incoming row.
+    """
+    notes: Any = make(step)
+    if not isinstance(notes, Mapping):
+        raise ConfigError(f"learner.notes: must return tensors by name, got {type(notes).__name__}")
+    for name, values in notes.items():
+        if not isinstance(values, torch.Tensor) or values.shape[:1] != (step.n,):
+            raise ConfigError(
+                f"learner.notes: {name!r} must be a tensor of {step.n} rows, as the incoming "
+                f"ones are, got {_describe(values)}"
+            )
+    return notes
+
+
+def augmented(augment: Augmentation, x: torch.Tensor, first: int, y: torch.Tensor) -> torch.Tensor:
+    """Return rows, of which those from ``first`` on are augmented.
+
+    Raises
+    ------
+    ConfigError
+        The function returns rows of another shape.
+    """
+    if first == len(x):
+        return x
+    rows = x[first:]
+    changed = augment(rows, y[first:].to(x.device))
+    shape: Any = getattr(changed, "shape", None)  # a user's function may return anything
+    if shape != rows.shape:
+        got = type(changed).__name__ if shape is None else list(shape)
+        raise ConfigError(f"learner.augment: must return rows {list(rows.shape)}, got {got}")
+    return changed if not first else torch.cat([x[:first], changed])
+
+
+def _describe(value: object) -> str:
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    return describe_tensor(value)
