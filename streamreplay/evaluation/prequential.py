@@ -301,7 +301,7 @@ class Prequential:
     def _write(self, *, end: bool) -> dict[str, Any]:
         self._running.fold(self._experience or 0)
         record = self._record(self._running.record(self.by), end=end)
-        self._running.scores.mark()
+        self._running.scores.groups.mark()
         return record
 
     def _record(self, scores: Mapping[str, Any], *, end: bool) -> dict[str, Any]:

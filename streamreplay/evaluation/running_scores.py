@@ -133,7 +133,7 @@ class RunningScores:
 
     def classes_seen(self) -> set[int]:
         """Return the classes that a labelled row had, those in the block included."""
-        known = self.scores.groups["class"].ids if isinstance(self.scores, ClassScores) else ()
+        known = self.scores.classes_seen if isinstance(self.scores, ClassScores) else ()
         return {*known, *self._block.columns().y.tolist()}
 
     def state_dict(self) -> State:

@@ -13,7 +13,7 @@ from streamreplay.batch import Objective, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.round_scores import make_round_scores
 from streamreplay.evaluation.retention.stability_gap import SCORES, AreaUnderCurve, StabilityTracker
-from streamreplay.evaluation.sums.ratios import mean_of
+from streamreplay.evaluation.sums.means import mean_of
 from streamreplay.records import Scored
 from streamreplay.state import PART, Fields, Kind, State
 

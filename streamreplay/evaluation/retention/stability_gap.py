@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.evaluation.sums.ratios import mean_of
+from streamreplay.evaluation.sums.means import mean_of
 from streamreplay.state import Fields, Kind, State
 
 __all__ = ["SCORES", "AreaUnderCurve", "StabilityTracker"]

@@ -9,10 +9,14 @@ import numpy as np
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.recent_groups import RecentGroups
-from streamreplay.evaluation.river_metrics.metric_inputs import split_by_group
+from streamreplay.evaluation.river_metrics.metric_inputs import (
+    Figures,
+    ScoringContext,
+    split_by_group,
+    three_figures,
+)
 from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, figure_of
 from streamreplay.evaluation.river_metrics.pair_counts import Cells, PairCounts, counted, pair
-from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields, State
@@ -21,42 +25,32 @@ __all__ = ["ConfusionMetrics"]
 
 
 class ConfusionMetrics:
-    """Pairs of label and prediction, counted; River's metrics are fed with counts when asked.
+    """Count pairs of label and prediction, and compute River's metrics from the counts on demand.
 
     Parameters
     ----------
     specs : sequence of MetricSpec
-    window : int
-    fading : Fading
-    index_of : callable
-        The index of the class that a metric calls positive; None while there is none.
+    context : ScoringContext
     """
 
     _FIELDS = Fields(_total=PART, _faded=PART, _window=PART, _groups=PART)
 
-    def __init__(
-        self,
-        specs: Sequence[MetricSpec],
-        window: int,
-        fading: Fading,
-        index_of: Callable[[Any], int | None],
-    ) -> None:
-        self._fading = fading
+    def __init__(self, specs: Sequence[MetricSpec], context: ScoringContext) -> None:
+        self._fading = context.fading
         self._total, self._faded = PairCounts(), PairCounts()
         self._groups = RecentGroups(PairCounts, PART)
-        self._window = RecentRows(
-            window, code=np.empty(0, np.int64)
-        )  # -1 where nothing was predicted
-        self._views = _Views(specs, index_of)
+        # code -1: there was no prediction
+        self._window = RecentRows(context.window, code=np.empty(0, np.int64))
+        self._tables = _Tables(specs, context.index_of)
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in labelled rows of one experience."""
-        said = rows.prediction >= 0
+        """Add labelled rows of one experience."""
+        predicted = rows.prediction >= 0
         codes, task = pair(rows.y, np.maximum(rows.prediction, 0)), rows.task
-        if not said.all():
-            codes[~said] = -1
+        if not predicted.all():
+            codes[~predicted] = -1
         self._window.extend(code=codes)
-        codes, task = codes[said], task[said]
+        codes, task = codes[predicted], task[predicted]
         if not len(codes):
             return
         pairs, (counts, faded) = counted(codes, self._fading.weights(len(codes)))
@@ -70,21 +64,20 @@ class ConfusionMetrics:
             else:
                 joint.add(codes[part])
 
-    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+    def figures(self) -> Figures:
         """Return each metric of all rows, of the window, and with fading weights."""
         codes, window = self._window.in_order("code"), PairCounts()
         window.add(codes[codes >= 0])
-        views = (
-            self._views.of_all(self._total.cells()),
-            self._views.of(window.cells()),
-            self._views.of(self._faded.cells(), weighted=True),
+        return three_figures(
+            self._tables.of_all(self._total.cells()),
+            self._tables.of(window.cells()),
+            self._tables.of(self._faded.cells(), weighted=True),
         )
-        return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
-        """Return each metric of all rows of a group; nothing where none is kept."""
+        """Return each metric of all rows of a group; nothing for a group that is not kept."""
         joint = self._groups.get(by, group)
-        return {} if joint is None else self._views.of(joint.cells())
+        return {} if joint is None else self._tables.of(joint.cells())
 
     def state_dict(self) -> State:
         """Return all counts."""
@@ -93,18 +86,18 @@ class ConfusionMetrics:
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same window and fading factor."""
         self._FIELDS.load(self, state)
-        self._views.forget()
+        self._tables.restart()
 
 
-class _Views:
-    """River's metrics, fed with one table of counts after the other."""
+class _Tables:
+    """Compute River's metrics from one table of counts after the other."""
 
     def __init__(self, specs: Sequence[MetricSpec], index_of: Callable[[Any], int | None]) -> None:
         self._specs = specs
         self._index_of = index_of
         self._many = [each for each in specs if not each.binary]
-        self._live = _Matrix(self._many)  # of all rows: is given what is new
-        self._fed = np.zeros(0)  # what it was given so far, of each pair
+        self._live = _Matrix(self._many)  # of all rows: is given the new counts only
+        self._fed = np.zeros(0)  # the counts that it was given, of each pair
         self._scratch = _Matrix(self._many)
         self._binary = {
             repr(each.positive): (each.positive, [one for one in specs if _alike(one, each)])
@@ -114,7 +107,7 @@ class _Views:
         self._matrices = {key: _Matrix(group) for key, (_, group) in self._binary.items()}
 
     def of_all(self, cells: Cells) -> dict[str, Figure]:
-        """Return the figures of a table that only ever grows."""
+        """Return the figures of the table that only ever grows."""
         y, prediction, counts = cells
         new = counts.copy()
         new[: len(self._fed)] -= self._fed
@@ -132,8 +125,8 @@ class _Views:
             found |= {each.name: None for each in self._specs if not each.allows_weights}
         return self._ordered(found)
 
-    def forget(self) -> None:
-        """Begin the table that only ever grows anew."""
+    def restart(self) -> None:
+        """Start the table that only ever grows again."""
         self._live.clear()
         self._fed = np.zeros(0)
 
@@ -157,7 +150,7 @@ class _Views:
 
 
 class _Matrix:
-    """A confusion matrix of River that metrics share."""
+    """One of River's confusion matrices, and the metrics that read it."""
 
     def __init__(self, specs: Sequence[MetricSpec]) -> None:
         from river import metrics  # noqa: PLC0415 - an extra
@@ -174,7 +167,7 @@ class _Matrix:
         for row, column, count in zip(y, prediction, counts, strict=True):
             if count:
                 matrix.update(row, column, count)
-        total = matrix.total_weight  # it has counted calls
+        total = matrix.total_weight  # River has counted calls
         matrix.n_samples = int(total) if float(total).is_integer() else total
 
     def figures(self) -> dict[str, Figure]:

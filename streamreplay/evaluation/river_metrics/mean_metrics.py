@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.metric_inputs import fed_rows, inputs_of, split_by_group
+from streamreplay.evaluation.river_metrics.metric_inputs import (
+    Figures,
+    ScoringContext,
+    fed_rows,
+    inputs_of,
+    split_by_group,
+    three_figures,
+)
 from streamreplay.evaluation.river_metrics.metric_spec import (
     Figure,
     MetricSpec,
@@ -17,7 +24,6 @@ from streamreplay.evaluation.river_metrics.metric_spec import (
     mean_figure,
 )
 from streamreplay.evaluation.river_metrics.metric_sums import MetricSums
-from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
@@ -26,38 +32,29 @@ __all__ = ["MeanMetrics"]
 
 
 class MeanMetrics:
-    """Running means of values, one for each of d outputs, as River takes them: row by row.
+    """Running means of one value per row and output, updated row by row as River does.
 
     Parameters
     ----------
     specs : sequence of MetricSpec
-    window, fading, index_of
-        As in `ConfusionMetrics`.
-    outputs : int
-        The d.
+    context : ScoringContext
     """
 
     STATE = Fields(_sums=PART)
 
-    def __init__(
-        self,
-        specs: Sequence[MetricSpec],
-        window: int,
-        fading: Fading,
-        index_of: Callable[[Any], int | None],
-        outputs: int = 1,
-    ) -> None:
-        self._specs, self._fading, self._index_of = specs, fading, index_of
+    def __init__(self, specs: Sequence[MetricSpec], context: ScoringContext) -> None:
+        self._specs, self._context = specs, context
         self._metrics = [each.fresh() for each in specs]
-        self._widths = [outputs if each.feed == "columns" else 1 for each in specs]
+        shape = len(specs), context.outputs
+        self._widths = [context.outputs if each.feed == "columns" else 1 for each in specs]
         # NaN where a row has no value, infinite where the metric has none for it
-        last = RecentRows(window, values=np.empty((0, len(specs), outputs)))
+        window = RecentRows(context.window, values=np.empty((0, *shape)))
         # of each metric and output its rows and their mean
-        self._sums = MetricSums(np.zeros((len(specs), outputs, 2)), last)
+        self._sums = MetricSums(np.zeros((*shape, 2)), window)
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in labelled rows of one experience."""
-        values = np.stack([self._ask(place, rows) for place in range(len(self._specs))], axis=1)
+        """Add labelled rows of one experience."""
+        values = np.stack([self._values(place, rows) for place in range(len(self._specs))], axis=1)
         self._sums.window.extend(values=values)
         self._advance(self._sums.total, values)
         for by, group, part in split_by_group(rows.task, experience):
@@ -66,41 +63,40 @@ class MeanMetrics:
         for place, width in enumerate(self._widths):
             own = values[:, place, :width]
             own = own[~np.isnan(own[:, 0])]
-            weights = self._fading.weights(len(own))
+            weights = self._context.fading.weights(len(own))
             faded = self._sums.faded[place, :width]
-            faded *= self._fading.decay(len(own))
+            faded *= self._context.fading.decay(len(own))
             faded[:, 0] += weights.sum()
             faded[:, 1] += (weights[:, None] * own).sum(axis=0)
 
-    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+    def figures(self) -> Figures:
         """Return each metric of all rows, of the window, and with fading weights."""
         window, faded = self._sums.empty(), self._sums.faded.copy()
         self._advance(window, self._sums.window.in_order("values"))
         with np.errstate(invalid="ignore"):
             faded[..., 1] /= np.maximum(faded[..., 0], np.finfo(np.float64).tiny)
-        views = [self._figures(means) for means in (self._sums.total, window, faded)]
-        return {name: (views[0][name], views[1][name], views[2][name]) for name in views[0]}
+        return three_figures(*map(self._figures, (self._sums.total, window, faded)))
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
-        """Return each metric of all rows of a group; nothing where none is kept."""
+        """Return each metric of all rows of a group; nothing for a group that is not kept."""
         means = self._sums.groups.get(by, group)
         return {} if means is None else self._figures(means)
 
-    def _ask(self, place: int, rows: ScoredRows) -> NDArray[np.float64]:
-        """Return what a metric makes of each row, [n, d]."""
+    def _values(self, place: int, rows: ScoredRows) -> NDArray[np.float64]:
+        """Return the value that a metric gives each row, [n, outputs]."""
         spec, metric = self._specs[place], self._metrics[place]
         known = fed_rows(spec, rows)
-        told = rows if known.all() else rows.take(known)
-        positive = self._index_of(spec.positive) if spec.binary else None
-        values = np.full((len(rows), self._sums.window["values"].shape[2]), np.nan)
+        fed = rows if known.all() else rows.take(known)
+        positive = self._context.index_of(spec.positive) if spec.binary else None
+        values = np.full((len(rows), self._context.outputs), np.nan)
         for output in range(self._widths[place]):
-            noted = metric._mean = _Notes()  # noqa: SLF001 - where River's mean stands
-            for true, said in zip(*inputs_of(spec, told, positive, output), strict=True):
+            kept = metric._mean = _KeptValues()  # noqa: SLF001 - in place of River's mean
+            for true, predicted in zip(*inputs_of(spec, fed, positive, output), strict=True):
                 try:
-                    metric.update(true, said)
+                    metric.update(true, predicted)
                 except (ArithmeticError, ValueError):
-                    noted.values.append(np.inf)
-            values[known, output] = noted.values
+                    kept.values.append(np.inf)
+            values[known, output] = kept.values
         return values
 
     def _advance(self, means: NDArray[np.float64], values: NDArray[np.float64]) -> None:
@@ -120,8 +116,8 @@ class MeanMetrics:
         return found
 
 
-class _Notes:
-    """Takes the place of a metric's mean, and keeps the values in place of their mean."""
+class _KeptValues:
+    """Stands in for the mean inside a metric, and keeps the values."""
 
     def __init__(self) -> None:
         self.values: list[float] = []

@@ -1,26 +1,68 @@
-"""Rows as River's metrics take them, one after the other."""
+"""What River's metrics are computed from: scored rows in the form that `update` takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec
+from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec
 from streamreplay.evaluation.scores.numbers import is_number
+from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.groups import GroupIndex
 
-__all__ = ["fed_rows", "inputs_of", "positive_probability", "split_by_group"]
+__all__ = [
+    "Figures",
+    "ScoringContext",
+    "fed_rows",
+    "inputs_of",
+    "positive_probability",
+    "split_by_group",
+    "three_figures",
+]
+
+Figures: TypeAlias = dict[str, tuple[Figure, Figure, Figure]]
+"""By name of a metric: the figure of all rows, of the window, and with fading weights."""
+
+
+@dataclass(frozen=True)
+class ScoringContext:
+    """What all metrics of a stream are computed with.
+
+    Attributes
+    ----------
+    window : int
+        Labelled rows in the sliding window.
+    fading : Fading
+    outputs : int
+        Numbers or labels of a row; 1 where classes are predicted.
+    index_of : callable
+        Given what a metric calls its positive class, returns the class's index; None while the
+        stream has no such class.
+    """
+
+    window: int
+    fading: Fading
+    outputs: int
+    index_of: Callable[[Any], int | None]
+
+
+def three_figures(
+    total: dict[str, Figure], window: dict[str, Figure], faded: dict[str, Figure]
+) -> Figures:
+    """Return the figures of each metric, which all three mappings have, as a tuple."""
+    return {name: (total[name], window[name], faded[name]) for name in total}
 
 
 def split_by_group(
     task: NDArray[np.int64], experience: int
 ) -> Iterator[tuple[GroupBy, int, NDArray[np.int64] | None]]:
-    """Yield the groups that rows of one experience are in, and which rows; None for all."""
+    """Yield each group that rows of one experience belong to, and its rows; None: all rows."""
     yield "experience", experience, None
     if not len(task) or (task == task[0]).all():  # no need to sort
         yield from (("task", group, None) for group in task[:1].tolist())
@@ -31,17 +73,17 @@ def split_by_group(
 
 
 def fed_rows(spec: MetricSpec, rows: ScoredRows) -> NDArray[np.bool_]:
-    """Tell which of labelled rows a metric is fed with, bool[n]: those with a prediction."""
+    """Return which of the labelled rows have what a metric needs of a prediction, bool[n]."""
     if spec.objective == "numbers":
         return is_number(rows.prediction)[:, 0]
     if spec.objective == "labels":
         return np.ones(len(rows), np.bool_)
-    said: NDArray[np.bool_] = rows.prediction >= 0
+    fed: NDArray[np.bool_] = rows.prediction >= 0
     if spec.feed == "score":
-        said = said & np.isfinite(_known(rows.probability))
+        fed = fed & np.isfinite(_known(rows.probability))
     if spec.feed == "loss":
-        said = said & np.isfinite(rows.loss)
-    return said
+        fed = fed & np.isfinite(rows.loss)
+    return fed
 
 
 def positive_probability(rows: ScoredRows, positive: int | None) -> NDArray[np.float64]:
@@ -53,15 +95,15 @@ def positive_probability(rows: ScoredRows, positive: int | None) -> NDArray[np.f
 def inputs_of(
     spec: MetricSpec, rows: ScoredRows, positive: int | None, output: int
 ) -> tuple[list[Any], list[Any]]:
-    """Return what is true and what was said, of each row, for one of the outputs."""
+    """Return the true and the predicted value of each row, for one of the outputs."""
     if spec.feed == "outputs":
         return _dicts(rows.target), _dicts(rows.prediction)
     if spec.feed == "columns":
         return _known(rows.target)[:, output].tolist(), rows.prediction[:, output].tolist()
     if spec.feed == "loss":
-        said = np.exp(-rows.loss.astype(np.float64))
+        probability = np.exp(-rows.loss.astype(np.float64)).tolist()
         y = rows.y.tolist()
-        return y, [{label: p} for label, p in zip(y, said.tolist(), strict=True)]
+        return y, [{label: p} for label, p in zip(y, probability, strict=True)]
     if spec.feed == "score":
         return (rows.y == positive).tolist(), positive_probability(rows, positive).tolist()
     if spec.binary:

@@ -1,4 +1,4 @@
-"""All metrics of a stream that were asked for by name."""
+"""All of River's metrics that a job or a caller asks for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from streamreplay.batch import GroupBy, Objective
 from streamreplay.evaluation.river_metrics.confusion_metrics import ConfusionMetrics
 from streamreplay.evaluation.river_metrics.mean_metrics import MeanMetrics
+from streamreplay.evaluation.river_metrics.metric_inputs import ScoringContext
 from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, Way
 from streamreplay.evaluation.river_metrics.roc_auc import RocAuc
 from streamreplay.evaluation.river_metrics.row_by_row import RowByRowMetrics
@@ -19,12 +20,19 @@ from streamreplay.state import PARTS, Fields, State
 __all__ = ["LabelNames", "RiverScores", "class_index"]
 
 LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] | None
-"""What the stream calls its classes, by index, or who knows it as far as labels have come."""
+"""Names of the stream's classes by index, or a callable that returns those known so far."""
 
 _NONE = (None, None, None)
 _GROUPS: tuple[GroupBy, ...] = ("task", "experience")
 
 _Family: TypeAlias = ConfusionMetrics | RocAuc | MeanMetrics | RowByRowMetrics
+
+_FAMILIES: dict[Way, Callable[[list[MetricSpec], ScoringContext], _Family]] = {
+    "matrix": ConfusionMetrics,
+    "thresholds": RocAuc,
+    "mean": MeanMetrics,
+    "rows": RowByRowMetrics,
+}
 
 
 class RiverScores:
@@ -39,9 +47,9 @@ class RiverScores:
         Labelled rows in the sliding window.
     fading : Fading
     outputs : int
-        Numbers or labels a row.
+        Numbers or labels of a row.
     label_names : sequence of str or int, or callable, optional
-        What the metrics' positive class may be called by.
+        Names by which a metric may know its positive class.
     """
 
     _FIELDS = Fields(_classes=set, _families=PARTS)
@@ -58,36 +66,25 @@ class RiverScores:
     ) -> None:
         self._all = specs
         self._objective = objective
-        # a function, which a copy of all this shares: what knows the names is not copied along
+        # a function, so that a copy of this object shares the owner of the names
         self._names: Callable[[], Sequence[int | str] | None] = lambda: (
             label_names() if callable(label_names) else label_names
         )
         self._classes: set[int] = set()  # at most three, if a metric is of two
         self._of_two = any(each.feed == "score" for each in specs)
-        self._fit = fit = [each for each in specs if each.objective == objective]
-        ways: dict[Way, list[MetricSpec]] = {}
-        for each in fit:
-            ways.setdefault(each.way, []).append(each)
-        # what was said of groups, and whose rows changed since: the rest is not computed again
-        self._said: dict[GroupBy, dict[int, dict[str, Figure]]] = {by: {} for by in _GROUPS}
+        self._fit = [each for each in specs if each.objective == objective]
+        # the figures of groups, and the groups whose rows changed since: only these are computed
+        self._known: dict[GroupBy, dict[int, dict[str, Figure]]] = {by: {} for by in _GROUPS}
         self._changed: dict[GroupBy, set[int]] = {by: set() for by in _GROUPS}
-        self._given: list[Any] = []  # the circumstances in which it was said
-        self._families: dict[str, _Family] = {}
-        if "matrix" in ways:
-            self._families["matrix"] = ConfusionMetrics(
-                ways["matrix"], window, fading, self._index_of
-            )
-        for each in ways.get("thresholds", ()):
-            self._families[each.name] = RocAuc(each, window, fading, self._index_of)
-        if "mean" in ways:
-            self._families["mean"] = MeanMetrics(
-                ways["mean"], window, fading, self._index_of, outputs
-            )
-        if "rows" in ways:
-            self._families["rows"] = RowByRowMetrics(ways["rows"], window, self._index_of, outputs)
+        self._positives: list[Any] = []  # as `_positive_classes` was when they were computed
+        context = ScoringContext(window, fading, outputs, self._index_of)
+        self._families = {
+            name: _FAMILIES[some[0].way](some, context)
+            for name, some in _by_family(self._fit).items()
+        }
 
     def check(self) -> None:
-        """See to it that all metrics are of what the stream predicts.
+        """Check that all metrics are of what the stream predicts.
 
         Raises
         ------
@@ -102,7 +99,7 @@ class RiverScores:
                 )
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in labelled rows of one experience."""
+        """Add labelled rows of one experience."""
         if not len(rows):
             return
         if self._of_two and len(self._classes) < 3:
@@ -114,20 +111,20 @@ class RiverScores:
             family.fold(rows, experience)
 
     def add_to(self, record: dict[str, Any]) -> None:
-        """Put all figures into a record, and those of its groups into their entries."""
+        """Add all figures to a record, and those of its groups to their entries."""
         record["metrics"] = self.record()
-        given = self._circumstances()
+        positives = self._positive_classes()
         for by in _GROUPS:
             entries = record.get(f"by_{by}", {})
-            said = self._said[by] if given == self._given else {}
-            kept = said.keys() - self._changed[by]
-            self._said[by] = {
-                group: said[group] if group in kept else self._of(by, group) for group in entries
+            known = self._known[by] if positives == self._positives else {}
+            kept = known.keys() - self._changed[by]
+            self._known[by] = {
+                group: known[group] if group in kept else self._of(by, group) for group in entries
             }
             self._changed[by].clear()
-            for group, figures in self._said[by].items():
+            for group, figures in self._known[by].items():
                 entries[group]["metrics"] = dict(figures)
-        self._given = given
+        self._positives = positives
 
     def record(self) -> dict[str, Figure]:
         """Return each metric's figure, that of the window, and that with fading weights."""
@@ -151,7 +148,7 @@ class RiverScores:
         """Load a state of the same metrics, window and fading factor."""
         self._FIELDS.load(self, state)
         for by in _GROUPS:
-            self._said[by], self._changed[by] = {}, set()
+            self._known[by], self._changed[by] = {}, set()
 
     def _of(self, by: GroupBy, group: int) -> dict[str, Figure]:
         """Return each metric of all rows of a group."""
@@ -161,8 +158,8 @@ class RiverScores:
             each.name: None if self._undefined(each) else found.get(each.name) for each in self._all
         }
 
-    def _circumstances(self) -> list[Any]:
-        """Return what figures depend on beside the rows: which classes are the positive ones."""
+    def _positive_classes(self) -> list[Any]:
+        """Return what figures depend on in addition to rows: the index of each positive class."""
         binary = [each for each in self._fit if each.binary]
         return [(self._index_of(each.positive), self._undefined(each)) for each in binary]
 
@@ -171,6 +168,15 @@ class RiverScores:
 
     def _index_of(self, positive: Any) -> int | None:
         return class_index(positive, self._names())
+
+
+def _by_family(specs: Sequence[MetricSpec]) -> dict[str, list[MetricSpec]]:
+    """Return metrics by the name of the family that computes them together."""
+    families: dict[str, list[MetricSpec]] = {}
+    for each in specs:
+        name = each.name if each.way == "thresholds" else each.way
+        families.setdefault(name, []).append(each)
+    return families
 
 
 def class_index(positive: Any, names: Sequence[int | str] | None) -> int | None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.river_metrics.metric_inputs import (
+    Figures,
+    ScoringContext,
     fed_rows,
     positive_probability,
     split_by_group,
 )
 from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec, figure_of
 from streamreplay.evaluation.river_metrics.metric_sums import MetricSums
-from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
@@ -25,50 +25,47 @@ __all__ = ["RocAuc"]
 
 
 class RocAuc:
-    """Counts of rows by class and by how many thresholds their probability is above.
+    """Count rows by class and by how many thresholds their probability is above.
 
     Parameters
     ----------
-    spec : MetricSpec
-    window, fading, index_of
-        As in `ConfusionMetrics`.
+    specs : sequence of MetricSpec
+        One.
+    context : ScoringContext
     """
 
     STATE = Fields(_sums=PART)
 
-    def __init__(
-        self,
-        spec: MetricSpec,
-        window: int,
-        fading: Fading,
-        index_of: Callable[[Any], int | None],
-    ) -> None:
-        self._spec, self._fading, self._index_of = spec, fading, index_of
-        self._metric = spec.fresh()
+    def __init__(self, specs: Sequence[MetricSpec], context: ScoringContext) -> None:
+        (self._spec,) = specs
+        self._context = context
+        self._metric = self._spec.fresh()
         self._thresholds = np.array(self._metric.thresholds)
-        last = RecentRows(window, place=np.empty(0, np.int64))  # -1 where nothing was predicted
+        window = RecentRows(
+            context.window, place=np.empty(0, np.int64)
+        )  # -1: there was no prediction
         # [(rest, positive), thresholds below]
-        self._sums = MetricSums(np.zeros((2, len(self._thresholds) + 1)), last)
+        self._sums = MetricSums(np.zeros((2, len(self._thresholds) + 1)), window)
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in labelled rows of one experience."""
+        """Add labelled rows of one experience."""
         known = fed_rows(self._spec, rows)
-        positive = self._index_of(self._spec.positive)
+        positive = self._context.index_of(self._spec.positive)
         # one number for class and threshold: a row of the table after the other
         above = np.searchsorted(self._thresholds, positive_probability(rows, positive))
         place = np.where(known, above + (rows.y == positive) * self._sums.total.shape[1], -1)
         self._sums.window.extend(place=place)
         place, n = place[known], int(np.count_nonzero(known))
         self._sums.total += self._counted(place)
-        self._sums.faded *= self._fading.decay(n)
-        self._sums.faded += self._counted(place, self._fading.weights(n))
+        self._sums.faded *= self._context.fading.decay(n)
+        self._sums.faded += self._counted(place, self._context.fading.weights(n))
         if not n:
             return
         for by, group, part in split_by_group(rows.task[known], experience):
             table = self._sums.groups.touch(by, group)
             table += self._counted(place if part is None else place[part])
 
-    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+    def figures(self) -> Figures:
         """Return the metric of all rows, of the window, and with fading weights."""
         place = self._sums.window["place"]
         tables = self._sums.total, self._counted(place[place >= 0]), self._sums.faded
@@ -76,7 +73,7 @@ class RocAuc:
         return {self._spec.name: (total, window, faded)}
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
-        """Return the metric of all rows of a group; nothing where none is kept."""
+        """Return the metric of all rows of a group; nothing for a group that is not kept."""
         table = self._sums.groups.get(by, group)
         return {} if table is None else {self._spec.name: self._figure(table)}
 
@@ -95,6 +92,6 @@ class RocAuc:
         for i, matrix in enumerate(self._metric.cms):
             matrix.__init__()
             for truth in (False, True):
-                for said, counts in ((True, over), (False, under)):
-                    matrix.update(truth, said, float(counts[int(truth), i]))
+                for predicted, counts in ((True, over), (False, under)):
+                    matrix.update(truth, predicted, float(counts[int(truth), i]))
         return figure_of(self._metric)

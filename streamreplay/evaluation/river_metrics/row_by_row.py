@@ -1,8 +1,8 @@
-"""All other metrics: River's objects, told of one row after the other."""
+"""All other metrics: River's objects, updated row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation.recent_groups import RecentGroups
-from streamreplay.evaluation.river_metrics.metric_inputs import fed_rows, inputs_of, split_by_group
+from streamreplay.evaluation.river_metrics.metric_inputs import (
+    Figures,
+    ScoringContext,
+    fed_rows,
+    inputs_of,
+    split_by_group,
+    three_figures,
+)
 from streamreplay.evaluation.river_metrics.metric_spec import (
     Figure,
     MetricSpec,
@@ -28,53 +35,46 @@ __all__ = ["RowByRowMetrics"]
 _ALLOWED = ("river.metrics", "river.stats", "river._river_rust.stats")
 
 _Metrics: TypeAlias = list[list[Any]]
-"""Of each metric one object an output, none before the first row; None in place of one that could
-make nothing of a row."""
+"""Of each metric one object per output, none before the first row; None in place of one that raised
+at a row."""
 
 
 class RowByRowMetrics:
-    """One object for all rows and one for each group; the window's is made and fed when asked.
+    """Update one object for all rows and one for each group; feed the window's on demand.
 
-    A metric that could make nothing of a row has no figure from then on, and in a window no figure
-    while that row is in it. There are no figures with fading weights.
+    A metric that raised at a row has no figure from then on, and none of a window while the row is
+    in it. There are no figures with fading weights.
 
     Parameters
     ----------
     specs : sequence of MetricSpec
-    window, index_of, outputs
-        As in `MeanMetrics`.
+    context : ScoringContext
     """
 
-    def __init__(
-        self,
-        specs: Sequence[MetricSpec],
-        window: int,
-        index_of: Callable[[Any], int | None],
-        outputs: int = 1,
-    ) -> None:
-        self._specs, self._index_of, self._outputs = specs, index_of, outputs
+    def __init__(self, specs: Sequence[MetricSpec], context: ScoringContext) -> None:
+        self._specs, self._context = specs, context
         self._total = self._nothing()
         self._groups = RecentGroups(self._nothing)
-        self._window = RecentRows(window, **_columns(specs[0], outputs))
+        self._window = RecentRows(context.window, **_columns(specs[0], context.outputs))
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in labelled rows of one experience."""
+        """Add labelled rows of one experience."""
         self._window.extend(**{name: getattr(rows, name) for name in self._window.names})
-        self._tell(self._total, rows)
+        self._update(self._total, rows)
         for by, group, part in split_by_group(rows.task, experience):
             metrics = self._groups.touch(by, group)
-            self._tell(metrics, rows if part is None else rows.take(part))
+            self._update(metrics, rows if part is None else rows.take(part))
 
-    def figures(self) -> dict[str, tuple[Figure, Figure, Figure]]:
+    def figures(self) -> Figures:
         """Return each metric of all rows and of the window."""
         window = self._nothing()
         columns = {name: self._window.in_order(name) for name in self._window.names}
-        self._tell(window, ScoredRows(**columns))
-        total, recent = self._figures(self._total), self._figures(window)
-        return {name: (total[name], recent[name], None) for name in total}
+        self._update(window, ScoredRows(**columns))
+        total = self._figures(self._total)
+        return three_figures(total, self._figures(window), dict.fromkeys(total))
 
     def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
-        """Return each metric of all rows of a group; nothing where none is kept."""
+        """Return each metric of all rows of a group; nothing for a group that is not kept."""
         metrics = self._groups.get(by, group)
         return {} if metrics is None else self._figures(metrics)
 
@@ -87,7 +87,7 @@ class RowByRowMetrics:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same metrics and window.
+        """Load a state of the same metrics and window.
 
         Raises
         ------
@@ -109,20 +109,20 @@ class RowByRowMetrics:
     def _nothing(self) -> _Metrics:
         return [[] for _ in self._specs]
 
-    def _tell(self, metrics: _Metrics, rows: ScoredRows) -> None:
+    def _update(self, metrics: _Metrics, rows: ScoredRows) -> None:
         for spec, objects in zip(self._specs, metrics, strict=True):
             known = fed_rows(spec, rows)
             if not known.any():
                 continue
             if not objects:
-                outputs = self._outputs if spec.feed == "columns" else 1
+                outputs = self._context.outputs if spec.feed == "columns" else 1
                 objects += [spec.fresh() for _ in range(outputs)]
-            told = rows if known.all() else rows.take(known)
-            positive = self._index_of(spec.positive) if spec.binary else None
+            fed = rows if known.all() else rows.take(known)
+            positive = self._context.index_of(spec.positive) if spec.binary else None
             for output, metric in enumerate(objects):
                 if metric is not None:
-                    values = inputs_of(spec, told, positive, output)
-                    objects[output] = _told(metric, *values)
+                    values = inputs_of(spec, fed, positive, output)
+                    objects[output] = _updated(metric, *values)
 
     def _figures(self, metrics: _Metrics) -> dict[str, Figure]:
         found: dict[str, Figure] = {}
@@ -133,7 +133,7 @@ class RowByRowMetrics:
 
 
 def _columns(spec: MetricSpec, outputs: int) -> dict[str, NDArray[Any]]:
-    """Return no rows of what metrics are fed from."""
+    """Return no rows of the columns that metrics are computed from."""
     ids, floats = np.empty(0, np.int64), np.empty(0, np.float32)
     columns: dict[str, NDArray[Any]] = {"y": ids, "task": ids, "loss": floats}
     if spec.objective == "classes":
@@ -143,10 +143,10 @@ def _columns(spec: MetricSpec, outputs: int) -> dict[str, NDArray[Any]]:
     return {**columns, "prediction": one, "target": one}
 
 
-def _told(metric: Any, true: list[Any], said: list[Any]) -> Any:
-    """Tell a metric of rows; return it, or None if it could make nothing of one."""
+def _updated(metric: Any, true: list[Any], predicted: list[Any]) -> Any:
+    """Update a metric with rows; return it, or None if it raised at one of them."""
     try:
-        for y, prediction in zip(true, said, strict=True):
+        for y, prediction in zip(true, predicted, strict=True):
             metric.update(y, prediction)
     except (ArithmeticError, ValueError):
         return None

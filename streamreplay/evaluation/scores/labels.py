@@ -1,4 +1,4 @@
-"""All running scores of a stream of rows with any number of labels each, folded in by blocks."""
+"""All running scores of a stream of rows with any number of labels each, added up by blocks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.scores.record_fields import group_fields, one_group, with_variants
+from streamreplay.evaluation.scores.by_group import ScoresByGroup, with_variants
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.label_counts import LabelCounts
-from streamreplay.evaluation.sums.ratios import finite, ratio
+from streamreplay.evaluation.sums.means import RunningMean, mean_of_finite
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
-from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["LabelScores"]
@@ -24,7 +23,7 @@ _TRACKS = ("model", "no_change", "majority")
 
 
 class LabelScores:
-    """Which labels a model got right so far, and the two baselines beside it.
+    """Scores of a multi-label classifier and of the two baselines so far.
 
     Parameters
     ----------
@@ -37,12 +36,11 @@ class LabelScores:
     STATE = Fields(
         unlabelled=int,
         _last=ARRAY,
-        _loss_sum=float,
-        _loss_rows=int,
+        _loss=PART,
         _counts=PARTS,
         _faded=PART,
         _window=PART,
-        groups=PARTS,
+        groups=PART,
     )
 
     def __init__(self, window: int, fading: float, block: int, labels: int) -> None:
@@ -55,14 +53,11 @@ class LabelScores:
             window, target=one, loss=np.empty(0), **dict.fromkeys(_TRACKS, one)
         )
         self._last = np.zeros(labels, np.bool_)  # [d]
-        self._loss_sum, self._loss_rows = 0.0, 0
-        self.groups: dict[GroupBy, Tally] = {
-            "task": Tally(endless=True),
-            "experience": Tally(endless=True),
-        }
+        self._loss = RunningMean()
+        self.groups = ScoresByGroup()
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in the next rows of one experience."""
+        """Add a block of rows of one experience."""
         labelled = rows.labelled()
         self.unlabelled += len(rows) - len(labelled)
         target, n = labelled.target, len(labelled)
@@ -75,12 +70,9 @@ class LabelScores:
         self._faded.add(target, labelled.prediction, self._fading.weights(n))
         losses = labelled.loss.astype(np.float64)
         self._window.extend(target=target, loss=losses, **predictions)
-        known = finite(losses)
-        self._loss_sum += float(known.sum())
-        self._loss_rows += len(known)
+        self._loss.add(losses)
         exact = (target == labelled.prediction).all(axis=1)
-        self.groups["task"].add(labelled.task, exact)
-        self.groups["experience"].add_groups(one_group(experience, n), exact)
+        self.groups.add(labelled.task, experience, exact)
 
     def _baselines(self, target: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
         """Predict the last row's labels, and those that more than half of all rows had."""
@@ -99,20 +91,18 @@ class LabelScores:
         return round(self._counts["model"].rows)
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        """Return the scores as of now, as ``docs/log.md`` describes them."""
+        """Return the scores so far, as ``docs/log.md`` describes them."""
         recent, faded = self._recent("model"), self._faded.scores()
-        losses = self._window["loss"]
-        losses = finite(losses)
         labels = self._counts["model"].by_label()
         return {
             "rows": self.rows,
             "unlabelled": self.unlabelled,
             **with_variants(self._counts["model"].scores(), window=recent, fading=faded),
-            "loss": ratio(self._loss_sum, self._loss_rows),
-            "loss_window": ratio(float(losses.sum()), len(losses)),
+            "loss": self._loss.mean,
+            "loss_window": mean_of_finite(self._window["loss"]),
             **{name: self._baseline(name) for name in _TRACKS[1:]},
             **({"by_label": dict(enumerate(labels))} if "class" in by else {}),
-            **group_fields(self.groups, by, "exact_match"),
+            **self.groups.fields(by, "exact_match"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
@@ -123,8 +113,3 @@ class LabelScores:
         counts = LabelCounts(target.shape[1])
         counts.add(target, self._window[name])
         return counts.scores()
-
-    def mark(self) -> None:
-        """Start the recent scores of all groups again."""
-        for tally in self.groups.values():
-            tally.mark()

@@ -1,4 +1,4 @@
-"""All running scores of a stream of numbers to predict (regression), folded in by blocks."""
+"""All running scores of a stream of numbers to predict (regression), added up by blocks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.scores.record_fields import group_fields, one_group, with_variants
+from streamreplay.evaluation.scores.by_group import ScoresByGroup, with_variants
 from streamreplay.evaluation.sums.error_sums import ErrorSums
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
-from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
 __all__ = ["NumberScores", "is_number"]
@@ -24,7 +23,7 @@ _BASELINES = ("no_change", "mean")
 
 
 class NumberScores:
-    """How far off a model was so far, and the two baselines beside it.
+    """Errors of a regressor and of the two baselines so far.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class NumberScores:
         _faded=PART,
         _sums=PARTS,
         _window=PART,
-        groups=PARTS,
+        groups=PART,
     )
 
     def __init__(self, window: int, fading: float, block: int, outputs: int) -> None:
@@ -59,13 +58,10 @@ class NumberScores:
         self._window = RecentRows(window, target=one, model=one, no_change=one, mean=one)
         self._last = np.full(outputs, np.nan)  # float64[d], NaN before there is one
         self._total = np.zeros(outputs)  # float64[d], of all targets so far
-        self.groups: dict[GroupBy, Tally] = {
-            "task": Tally(np.float64, endless=True),
-            "experience": Tally(np.float64, endless=True),
-        }
+        self.groups = ScoresByGroup(np.float64)
 
     def fold(self, rows: ScoredRows, experience: int) -> None:
-        """Take in the next rows of one experience."""
+        """Add a block of rows of one experience."""
         labelled = rows.labelled()
         self.unlabelled += len(rows) - len(labelled)
         target = labelled.target
@@ -95,12 +91,10 @@ class NumberScores:
         self._model.add(target, error)
         self._faded.decay(self._fading.decay(n))
         self._faded.add(target, error, self._fading.weights(n))
-        absolute = np.abs(error).mean(axis=1)
-        self.groups["task"].add(task, absolute)
-        self.groups["experience"].add_groups(one_group(experience, n), absolute)
+        self.groups.add(task, experience, np.abs(error).mean(axis=1))
 
     def _baselines(self, target: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Return the errors of the last target, and of the mean of all, as predictions."""
+        """Return the errors of predicting the last target, and the mean of all before."""
         n = len(target)
         last = np.concatenate([self._last[None], target[:-1]])
         sums = np.cumsum(np.concatenate([self._total[None], target]), axis=0)
@@ -110,23 +104,18 @@ class NumberScores:
         self._labelled += n
         return {"no_change": last - target, "mean": mean - target}
 
-    @property
-    def rows(self) -> int:
-        """Labelled rows so far."""
-        return self._labelled
-
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        """Return the scores as of now, as ``docs/log.md`` describes them."""
+        """Return the scores so far, as ``docs/log.md`` describes them."""
         recent, faded = self._recent("model"), self._faded.scores()
         outputs = self._model.by_output()
         return {
-            "rows": self.rows,
+            "rows": self._labelled,
             "unlabelled": self.unlabelled,
             "unpredicted": self.unpredicted,
             **with_variants(self._model.scores(), window=recent, fading=faded),
             **{name: self._baseline(name) for name in _BASELINES},
             **({"by_output": dict(enumerate(outputs))} if len(outputs) > 1 else {}),
-            **group_fields(self.groups, by, "mae"),
+            **self.groups.fields(by, "mae"),
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
@@ -142,16 +131,11 @@ class NumberScores:
         sums.add(target[said], error[said])
         return sums.scores()
 
-    def mark(self) -> None:
-        """Start the recent scores of all groups again."""
-        for tally in self.groups.values():
-            tally.mark()
-
 
 def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell for each row whether all of its numbers can be scored: bool[n, 1].
+    """Return for each row whether all of its numbers can be scored: bool[n, 1].
 
-    NaN stands for no prediction; what is beyond float32 has a square beyond float64.
+    NaN stands for no prediction. The square of a number beyond float32 may be beyond float64.
 
     Examples
     --------

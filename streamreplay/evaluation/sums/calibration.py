@@ -1,11 +1,11 @@
-"""How far a classifier's probabilities can be believed: Brier score and calibration error."""
+"""Brier score and calibration error of a classifier's probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.sums.ratios import finite, ratio
+from streamreplay.evaluation.sums.means import RunningMean, mean_of_finite, ratio
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.state import ARRAY, PART, Fields
 
@@ -18,7 +18,7 @@ class Calibration:
     """Brier score and expected calibration error, of all rows and of the last ones.
 
     The error is the sum over 15 bins of equal width of the rows' share times the distance between
-    accuracy and mean probability of the predicted class there. A bin has its upper edge.
+    accuracy and mean probability of the predicted class there. A bin includes its upper edge.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Calibration:
     {'brier': 0.75, 'brier_window': 1.0625, 'ece': 0.5, 'ece_window': 0.625}
     """
 
-    STATE = Fields(_bins=ARRAY, _brier_sum=float, _brier_rows=int, _window=PART)
+    STATE = Fields(_bins=ARRAY, _brier=PART, _window=PART)
 
     def __init__(self, window: int) -> None:
         self._bins = np.zeros((3, _BINS))  # [(rows, hits, summed probabilities), bin]
-        self._brier_sum, self._brier_rows = 0.0, 0
+        self._brier = RunningMean()
         self._window = RecentRows(
             window, hit=np.empty(0, np.bool_), probability=np.empty(0, "f4"), brier=np.empty(0)
         )
@@ -57,29 +57,26 @@ class Calibration:
         probability: NDArray[np.float32],
         brier: NDArray[np.float64],
     ) -> None:
-        """Take in rows, [n]: whether right, how probable it was said to be, and `brier_scores`."""
+        """Add rows, [n]: whether right, probability of the prediction, and `brier_scores`."""
         self._window.extend(hit=hits, probability=probability, brier=brier)
         self._bins += _binned(hits, probability)
-        known = finite(brier)
-        self._brier_sum += float(known.sum())
-        self._brier_rows += len(known)
+        self._brier.add(brier)
 
     def scores(self) -> dict[str, float | None]:
         """Return both scores of all rows and of the window; None where no row has one."""
-        brier = finite(self._window["brier"])
         return {
-            "brier": ratio(self._brier_sum, self._brier_rows),
-            "brier_window": ratio(float(brier.sum()), len(brier)),
+            "brier": self._brier.mean,
+            "brier_window": mean_of_finite(self._window["brier"]),
             "ece": _error(self._bins),
             "ece_window": _error(_binned(self._window["hit"], self._window["probability"])),
         }
 
 
 def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return each row's squared distance between all probabilities and what was the case.
+    """Return each row's squared distance between all probabilities and the true class.
 
-    That is the sum over classes of p², less 2 p + 1 for the class that was: from 0 to 2; NaN where
-    either part is not known.
+    That is the sum of p² over all classes, minus 2 p, plus 1, p being the probability of the true
+    class: from 0 to 2; NaN where either part is unknown.
 
     Examples
     --------
@@ -105,5 +102,5 @@ def _binned(hits: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArra
 
 
 def _error(bins: NDArray[np.float64]) -> float | None:
-    rows, hits, said = bins
-    return ratio(float(np.abs(hits - said).sum()), float(rows.sum()))
+    rows, hits, probabilities = bins
+    return ratio(float(np.abs(hits - probabilities).sum()), float(rows.sum()))

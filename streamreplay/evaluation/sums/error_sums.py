@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.sums.ratios import mean_of, total_of
+from streamreplay.evaluation.sums.means import mean_of, total_of
 from streamreplay.state import ARRAY, Fields
 
 __all__ = ["ErrorSums"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.sums.ratios import mean_of, ratio, total_of
+from streamreplay.evaluation.sums.means import mean_of, ratio, total_of
 from streamreplay.state import ARRAY, Fields
 
 __all__ = ["LabelCounts"]

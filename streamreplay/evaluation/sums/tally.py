@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.evaluation.recent_groups import drop_oldest
-from streamreplay.evaluation.sums.ratios import ratio
+from streamreplay.evaluation.sums.means import ratio
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State
 
