@@ -67,11 +67,11 @@ def in_process(run: Path, phase: str) -> list[float]:
 def measure(run: Path, last: str) -> tuple[float, float]:
     """Go through the phases up to one, and return its seconds and the process's peak in MB."""
     from streamreplay.reading.report import make_report, write_page, write_pictures  # noqa: PLC0415
-    from streamreplay.reading.report.trace import read_traces  # noqa: PLC0415
+    from streamreplay.reading.report.data.curves import read_curves  # noqa: PLC0415
 
     made: dict[str, Any] = {}
     steps: dict[str, Callable[[], Any]] = {
-        "read": lambda: read_traces(run),
+        "read": lambda: read_curves(run),
         "work out": lambda: made.update(report=make_report([run])),
         "draw": lambda: write_page(made["report"], run / "report.html"),
         "write PNG": lambda: write_pictures(made["report"], run / "png", "png"),

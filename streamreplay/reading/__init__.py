@@ -1,4 +1,4 @@
-"""Reading what runs have written: their logs, from one line to a report."""
+"""Reading what runs have written: logs, reports, comparisons and the live view."""
 
 from streamreplay.log.follower import Follower
 from streamreplay.log.reader import (

@@ -1,4 +1,4 @@
-"""Means with Student's intervals: of independent runs, and of dependent rows by resampling."""
+"""Means with 95 % intervals: of independent runs, and of the dependent rows of a stream."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from streamreplay.reading.bootstrap import Units, choose_blocks, resampled_means
 __all__ = [
     "LEVEL",
     "Estimate",
+    "SeedMean",
     "average",
     "difference",
+    "difference_of_seeds",
     "mean_of_runs",
+    "mean_of_seeds",
     "mean_of_stream",
     "t_quantile",
 ]
 
 LEVEL = 0.95
-"""How often such an interval holds what it is about."""
+"""Probability that an interval contains the true value."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, and how sure it is.
+    """A mean with its standard error.
 
     Attributes
     ----------
     value : float
     error : float
-        Its standard error.
     freedom : float
         Degrees of freedom of the error.
     """
@@ -44,8 +46,13 @@ class Estimate:
     freedom: float
 
     @property
+    def half(self) -> float:
+        """Half the width of the 95 % interval."""
+        return t_quantile((1 + LEVEL) / 2, self.freedom) * self.error
+
+    @property
     def interval(self) -> tuple[float, float]:
-        """Both ends of the 95 % interval.
+        """The ends of the 95 % interval.
 
         Examples
         --------
@@ -53,8 +60,51 @@ class Estimate:
         >>> round(low, 3), round(high, 3)
         (-0.114, 2.114)
         """
-        reach = t_quantile((1 + LEVEL) / 2, self.freedom) * self.error
-        return self.value - reach, self.value + reach
+        return self.value - self.half, self.value + self.half
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """A mean over seeds.
+
+    Attributes
+    ----------
+    value : float
+    half : float or None
+        Half the width of its 95 % interval; None for a single seed.
+    """
+
+    value: float
+    half: float | None
+
+
+def mean_of_seeds(values: Sequence[float]) -> SeedMean:
+    """Return the mean of at least one value, with its 95 % interval by Student's t.
+
+    Examples
+    --------
+    >>> found = mean_of_seeds([1.0, 2.0, 3.0])
+    >>> found.value, round(found.half, 4), mean_of_seeds([1.0]).half
+    (2.0, 2.4841, None)
+    """
+    if len(values) < 2:
+        return SeedMean(values[0], None)
+    estimate = mean_of_runs(values)
+    return SeedMean(estimate.value, estimate.half)
+
+
+def difference_of_seeds(values: Sequence[float], base: Sequence[float]) -> SeedMean:
+    """Return how far the mean of some values is above that of others, by Welch's t.
+
+    Examples
+    --------
+    >>> difference_of_seeds([3.0], [1.0])
+    SeedMean(value=2.0, half=None)
+    """
+    if min(len(values), len(base)) < 2:
+        return SeedMean(mean_of_seeds(values).value - mean_of_seeds(base).value, None)
+    estimate = difference(mean_of_runs(values), mean_of_runs(base))
+    return SeedMean(estimate.value, estimate.half)
 
 
 def mean_of_runs(values: Sequence[float]) -> Estimate:
@@ -81,10 +131,11 @@ def mean_of_runs(values: Sequence[float]) -> Estimate:
 def mean_of_stream(
     units: Units, resamples: int, rng: np.random.Generator
 ) -> tuple[Estimate, float, bool]:
-    """Estimate a mean of dependent rows, by the stationary bootstrap.
+    """Estimate a mean of dependent rows by the stationary bootstrap.
 
-    The error is the deviation of the resampled means, and its degrees of freedom are one less than
-    there are blocks: with few of them the interval widens as it does with few independent values.
+    The error is the standard deviation of the resampled means. Its degrees of freedom are one less
+    than the number of blocks, so that the interval is wider with few blocks, as it is with few
+    independent values.
 
     Returns
     -------
@@ -92,7 +143,8 @@ def mean_of_stream(
     length : float
         Mean length of the blocks, in units.
     far : bool
-        Whether dependence reaches further than could be seen: the interval is too short then.
+        Whether rows depend on each other over longer distances than could be measured: the interval
+        is too narrow then.
     """
     blocks = choose_blocks(units)
     means = resampled_means(units, blocks.length, resamples, rng)
@@ -102,7 +154,7 @@ def mean_of_stream(
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
-    """Estimate the mean of what several independent estimates are about.
+    """Estimate the mean of several independent estimates.
 
     Examples
     --------
@@ -116,7 +168,7 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Estimate by how much one is above another that is independent of it, as Welch does.
+    """Estimate the difference of two independent estimates by Welch's method.
 
     Examples
     --------
@@ -128,14 +180,14 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
 
 
 def _freedom(estimates: Sequence[Estimate]) -> float:
-    """Return the degrees of freedom of a sum: Welch (1947), eq. 28; they need not be whole."""
+    """Return the degrees of freedom of a sum (Welch 1947, eq. 28); they need not be an integer."""
     variances = [each.error**2 for each in estimates]
     spread = sum(v**2 / each.freedom for v, each in zip(variances, estimates, strict=True))
     return sum(variances) ** 2 / spread if spread else sum(each.freedom for each in estimates)
 
 
 def t_quantile(share: float, freedom: float) -> float:
-    """Return what a variable of Student's distribution is below with a probability above 1/2.
+    """Return a quantile of Student's t distribution, for a probability of at least 1/2.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is in a run folder or a checkpoint, without opening its stream."""
+"""The contents of a run folder or a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -15,48 +15,53 @@ from rich.table import Table
 from streamreplay.buffers import describe_state
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
-from streamreplay.log.lines import NumberedLine, number_lines, parse_metric
+from streamreplay.log.reader import JOB_FILE
 from streamreplay.log.records import class_names
-from streamreplay.log.score_table import compare, keep_last
+from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable
+from streamreplay.reading.run import Run
 from streamreplay.state import State
 
 __all__ = ["inspect_path", "print_report"]
 
 _CHECKPOINT_FILE = "manifest.json"
+_Table: TypeAlias = tuple[str, Row, list[Row]]
+"""Title, header and rows."""
 
 
 def inspect_path(path: Path) -> dict[str, Any]:
-    """Describe a run folder by its newest whole checkpoint, or one checkpoint.
+    """Describe a run folder by its newest undamaged checkpoint, or describe one checkpoint.
 
     Returns
     -------
     dict
-        What JSON can hold; ``position``, ``labels``, ``buffer``, ``parameters``, ``scores``, ...
-        With several learners the last three are in ``learners``, by name, but for a buffer that all
-        share.
+        An object for JSON, with ``position``, ``labels``, ``buffer``, ``parameters``, ``scores``
+        and so on. If there are several learners, ``learners`` has the last three by name; a buffer
+        that all share stays outside.
 
     Raises
     ------
     RunFolderError
-        It is neither, or the run has made no checkpoint yet.
+        The folder is neither, or the run has made no checkpoint yet.
     CheckpointError
         The checkpoint is damaged or of another version.
     """
     skipped: tuple[str, ...] = ()
+    scores: dict[str, dict[str, Any]] = {}
     if (path / _CHECKPOINT_FILE).exists():
         folder, (state, manifest) = path, load_checkpoint(path)
     else:
-        if not (path / "job.toml").exists():
+        if not (path / JOB_FILE).exists():
             raise RunFolderError(f"{path}: is neither a run folder nor a checkpoint")
         latest = latest_checkpoint(path / "checkpoints")
         if latest is None:
             raise RunFolderError(f"{path}: the run has made no checkpoint yet")
         folder, state, manifest = latest.path, latest.state, latest.manifest
         skipped = latest.skipped
+        scores = {each.learner: each.last for each in Run(path).learners()}
     pipeline = state.get("pipeline", state)
     names = list(pipeline.get("source", {}).get("labels", {}).get("names", []))
-    scores, position = _last_scores(path), manifest["position"]
+    position = manifest["position"]
     branches = pipeline.get("learners", {}).get("branches", {})
     return {
         "path": str(path),
@@ -78,7 +83,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
 def _learner(
     stages: State, names: list[Any], position: int, scores: dict[str, Any]
 ) -> dict[str, Any]:
-    """Describe one learner and what is its own."""
+    """Describe one learner."""
     return {
         "buffer": _buffer(stages.get("buffer"), names, position),
         "parameters": _parameters(stages.get("learner", {})),
@@ -99,58 +104,32 @@ def _parameters(learner: State) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in module.items()}
 
 
-def _last_scores(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the last record of each kind of score, by learner, as of `keep_last`."""
-    newest: dict[tuple[bytes, bool], NumberedLine] = {}
-    for place in number_lines(path, "metrics", missing_ok=True):
-        line = place[2]
-        start, _, _ = line.partition(b',"position":')  # learner, kind: not parsed for each
-        newest[start, b'"sample":"probe"' in line] = place
-    last: dict[str, dict[str, dict[str, Any]]] = {}
-    for file, number, line in newest.values():
-        keep_last(last, parse_metric(line, file, number))
-    return last
-
-
 def print_report(report: dict[str, Any]) -> None:
-    """Write what `inspect_path` found for a person: framed on a terminal, plain elsewhere."""
+    """Print a description of `inspect_path`, with framed tables if the output is a terminal."""
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
     for reason in report["skipped"]:
         console.print(f"damaged: {reason}")
-    _print_facts(console, report)
+    _print_overview(console, report)
     for title, header, rows in _all_tables(report):
         _print_table(console, title, header, rows)
 
 
-def _all_tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
-    yield from _tables(report)
+def _all_tables(report: dict[str, Any]) -> Iterator[_Table]:
+    yield from _learner_tables(report)
     learners = report["learners"]
     if any(each["scores"] for each in learners.values()):
         yield "Learners", *compare({name: each["scores"] for name, each in learners.items()})
     for name, each in learners.items():
-        for title, header, rows in _tables(each):
+        for title, header, rows in _learner_tables(each):
             yield f"{name}: {title[0].lower()}{title[1:]}", header, rows
 
 
-def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
+def _learner_tables(report: dict[str, Any]) -> Iterator[_Table]:
     buffer = report["buffer"]
     if buffer is not None and buffer["rows"]:
-        for by in ("class", "task", "experience"):
-            groups = buffer[f"by_{by}"]
-            if by == "class" or len(groups) > 1:
-                yield (
-                    f"Buffer by {by}",
-                    (by, "rows", "share", "median age", "replayed"),
-                    [_group_row(name, part, buffer["rows"]) for name, part in groups.items()],
-                )
-        yield "Buffer by age", ("age in rows", "rows", "share"), _age_rows(buffer)
-        yield "Buffer by replays", ("times replayed", "rows", "share"), _replay_rows(buffer)
-    shapes = report["parameters"]
-    if shapes:
-        counts = {name: math.prod(shape) for name, shape in shapes.items()}
-        named: list[Row] = [(name, str(shapes[name]), f"{n:,}") for name, n in counts.items()]
-        total = ("total", "", f"{sum(counts.values()):,}")
-        yield "Parameters", ("name", "shape", "numbers"), [*named, total]
+        yield from _buffer_tables(buffer)
+    if report["parameters"]:
+        yield _parameter_table(report["parameters"])
     for kind, record in report["scores"].items():
         scores: list[Row] = [
             (key, _number(value)) for key, value in record.items() if isinstance(value, int | float)
@@ -160,9 +139,27 @@ def _tables(report: dict[str, Any]) -> Iterator[tuple[str, Row, list[Row]]]:
         yield f"Last {kind} record", ("field", "value"), scores
 
 
-def _print_facts(console: Console, report: dict[str, Any]) -> None:
+def _buffer_tables(buffer: dict[str, Any]) -> Iterator[_Table]:
+    for by in ("class", "task", "experience"):
+        groups = buffer[f"by_{by}"]
+        if by == "class" or len(groups) > 1:
+            header = (by, "rows", "share", "median age", "replayed")
+            rows = [_group_row(name, part, buffer["rows"]) for name, part in groups.items()]
+            yield f"Buffer by {by}", header, rows
+    yield "Buffer by age", ("age in rows", "rows", "share"), _age_rows(buffer)
+    yield "Buffer by replays", ("times replayed", "rows", "share"), _replay_rows(buffer)
+
+
+def _parameter_table(shapes: dict[str, list[int]]) -> _Table:
+    counts = {name: math.prod(shape) for name, shape in shapes.items()}
+    rows: list[Row] = [(name, str(shapes[name]), f"{n:,}") for name, n in counts.items()]
+    total = ("total", "", f"{sum(counts.values()):,}")
+    return "Parameters", ("name", "shape", "numbers"), [*rows, total]
+
+
+def _print_overview(console: Console, report: dict[str, Any]) -> None:
     buffer, size = report["buffer"], sum(report["bytes"].values())
-    facts = {
+    lines = {
         "run": report["path"],
         "checkpoint": f"{report['checkpoint']}, {size:,} bytes, by version {report['library']}",
         "position": f"{report['position']:,} rows{', finished' if report['finished'] else ''}",
@@ -170,18 +167,18 @@ def _print_facts(console: Console, report: dict[str, Any]) -> None:
         or "none",
     }
     if buffer is not None:
-        facts |= _buffer_facts(buffer)
+        lines |= _buffer_overview(buffer)
     for name, each in report["learners"].items():
         if each["buffer"] is not None:
-            own = _buffer_facts(each["buffer"])
-            facts |= {f"{name}: {fact}": value for fact, value in own.items()}
-    width = max(12, *(1 + len(name) for name in facts))
-    for name, value in facts.items():
+            own = _buffer_overview(each["buffer"])
+            lines |= {f"{name}: {title}": value for title, value in own.items()}
+    width = max(12, *(1 + len(name) for name in lines))
+    for name, value in lines.items():
         console.print(f"{name:<{width}} {value}")
 
 
-def _buffer_facts(buffer: dict[str, Any]) -> dict[str, str]:
-    facts = {
+def _buffer_overview(buffer: dict[str, Any]) -> dict[str, str]:
+    lines = {
         "buffer": (
             f"{buffer['kind']}, {buffer['rows']:,} of {buffer['max_size']:,} rows, "
             f"{buffer['nbytes']:,} bytes"
@@ -190,13 +187,13 @@ def _buffer_facts(buffer: dict[str, Any]) -> dict[str, str]:
     }
     if buffer["age"] is not None:
         names = ("newest", "q25", "median", "q75", "oldest")
-        facts["age in rows"] = ", ".join(f"{name} {buffer['age'][name]:,}" for name in names)
+        lines["age in rows"] = ", ".join(f"{name} {buffer['age'][name]:,}" for name in names)
         replayed = buffer["replayed"]
-        facts["replayed"] = (
+        lines["replayed"] = (
             f"{replayed['total']:,} times, {replayed['mean']:.1f} a row, at most "
             f"{replayed['most']:,}; {replayed['never']:,} rows never"
         )
-    return facts
+    return lines
 
 
 def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> None:
@@ -214,7 +211,7 @@ def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> 
 
 
 def _sample(buffer: dict[str, Any]) -> str:
-    """Say which rows had a chance to be stored, and how large it is now."""
+    """Describe the rows that the buffer samples, and the chance of a new row to be stored."""
     chance = buffer["acceptance"]
     since = buffer["uniform_since"]
     return (

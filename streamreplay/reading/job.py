@@ -1,4 +1,4 @@
-"""The job of a run, read again."""
+"""The job of a run, read from its folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def read_job(run: Path) -> Job:
     Raises
     ------
     RunFolderError
-        There is no such folder, or no job in it.
+        The folder does not exist, or has no job file.
     ConfigError
-        The job is of another version, or was changed.
+        The job file was written by another version, or was changed.
     """
     check_run(run)
     if not (run / JOB_FILE).exists():

@@ -1,4 +1,4 @@
-"""Whether a run is going on, and how it ended if it is not."""
+"""Whether a run is running, and how it ended otherwise."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Status", "run_status"]
+__all__ = ["RunPhase", "Status", "run_status"]
 
-State = Literal["not begun", "running", "finished", "stopped", "failed", "killed", "unknown"]
+RunPhase = Literal["not begun", "running", "finished", "stopped", "failed", "killed", "unknown"]
 
-_TAIL = 1 << 16  # bytes of events.log that are looked at
-_ENDS: dict[str, State] = {
+_TAIL = 1 << 16  # bytes read from the end of events.log
+_ENDS: dict[str, RunPhase] = {
     "end of the stream at row ": "finished",
     "the run is complete: ": "finished",
     "stopped by ": "stopped",
@@ -27,43 +27,42 @@ _CHECKPOINT = re.compile(r"(?:checkpoint at|resume at|end of the stream at) row 
 
 @dataclass(frozen=True)
 class Status:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes
     ----------
     state : str
-        ``unknown`` is a run whose lock cannot be asked for, and which has not said how it ended.
+        ``unknown`` if its lock cannot be tested and its events do not tell how it ended.
     message : str
-        What it said about its end; "" if nothing.
+        The event that ended it; "" if there is none.
     checkpoint : int or None
-        Row of the last checkpoint that is mentioned.
+        Row of the last checkpoint in its events.
     """
 
-    state: State
+    state: RunPhase
     message: str = ""
     checkpoint: int | None = None
 
     @property
     def is_over(self) -> bool:
-        """Whether it has come to the end of its stream."""
+        """Whether it has reached the end of its stream."""
         return self.state == "finished"
 
 
 def run_status(run: Path) -> Status:
-    """Tell what a run is doing, by its lock and by what it noted last.
+    """Return the state of a run, by its lock and its last events.
 
-    A process that dies lets go of its lock, however it dies: a run that was killed does not look
-    alive. The lock is only asked for, by a shared lock that is let go at once.
+    A process that dies releases its lock, so that a killed run does not count as running. The lock
+    is tested by a shared lock that is released at once.
     """
-    locked = _is_locked(run / ".lock")
-    events = _events(run / "events.log")
+    locked, events = _is_locked(run / ".lock"), _read_events(run / "events.log")
     checkpoint = next((int(m[1]) for e in reversed(events) if (m := _CHECKPOINT.match(e))), None)
     if locked:
         return Status("running", checkpoint=checkpoint)
     for event in reversed(events):
-        for beginning, state in _ENDS.items():
-            if event.startswith(beginning):
-                return Status(state, event, checkpoint)
+        ended = next((state for start, state in _ENDS.items() if event.startswith(start)), None)
+        if ended is not None:
+            return Status(ended, event, checkpoint)
         if event == "start" or event.startswith("resume at row "):
             break
     if not events:
@@ -72,7 +71,7 @@ def run_status(run: Path) -> Status:
 
 
 def _is_locked(path: Path) -> bool | None:
-    """Tell whether a process holds the lock; None where that cannot be known."""
+    """Return whether a process holds the lock; None if that cannot be tested."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -90,8 +89,8 @@ def _is_locked(path: Path) -> bool | None:
     return False
 
 
-def _events(path: Path) -> list[str]:
-    """Return the last lines of the log of events, without their times."""
+def _read_events(path: Path) -> list[str]:
+    """Return the last events, without their times."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))

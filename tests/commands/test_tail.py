@@ -88,7 +88,7 @@ def test_a_run_is_watched_while_it_goes_on_dies_and_is_resumed(cli: Cli) -> None
     assert "out  running" in cli("tail", "out", "--once").stdout
     run.kill()
     run.wait()
-    terminal.wait_for(r"killed[\s\S]*goes on at row \d+; resume with: streamreplay run")
+    terminal.wait_for(r"killed[\s\S]*continues from row \d+; resume with: streamreplay run")
     once = cli("tail", "out")
     assert once.returncode == 0
     assert once.stdout.startswith("out  killed\n")

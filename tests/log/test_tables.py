@@ -19,7 +19,7 @@ from streamreplay.log.lines import log_lines
 from streamreplay.log.rotation import JsonLines
 from streamreplay.log.tables import export, group_rows
 from streamreplay.log.tables.export import export_logs
-from streamreplay.reading import inspect
+from streamreplay.reading.run import Run
 from tests.run.jobs import JOBS
 
 LOGS = ("metrics", "predictions", "dead_letters", "timings")
@@ -222,7 +222,7 @@ def test_a_line_that_cannot_be_known_is_refused(tmp_path: Path, line: str, messa
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
     assert [*(tmp_path / "to").iterdir()] == []
     with pytest.raises(RunFolderError, match=message):
-        inspect._last_scores(run)
+        Run(run).learners()
 
 
 def test_a_log_that_rotates_while_it_is_opened_loses_nothing(

@@ -12,8 +12,8 @@ from PIL import Image
 
 from streamreplay.errors import RunFolderError
 from streamreplay.reading.report import make_report, write_pictures
-from streamreplay.reading.report.chart import PAGE, PAPER
-from streamreplay.reading.report.drawing import inline_svg
+from streamreplay.reading.report.charts.chart import PAGE, PAPER
+from streamreplay.reading.report.charts.render import inline_svg
 from streamreplay.reading.report.page import render_page
 from tests.reading.made import Made, write_run
 
@@ -166,10 +166,12 @@ def test_what_is_missing_is_said_and_left_out(tmp_path: Path) -> None:
     ]
     report = make_report([write_run(tmp_path / "run", records)])
     page = Page(render_page(report))
-    assert "No probe and no test set: what was forgotten is not known. Run with" in page.text
-    assert "Nobody watched for drift" in page.text
-    assert "nothing was replayed" in page.text
-    assert "what the run cost is not known" in page.text
+    assert (
+        "Forgetting was not measured: the job has no probe and no test set. Run with" in page.text
+    )
+    assert "The job has no drift detector" in page.text
+    assert "Nothing was replayed" in page.text
+    assert "The cost is not known" in page.text
     assert "probabilities" not in {a.get("id") for a in page.all("section")}
 
 
@@ -209,7 +211,8 @@ def test_drifts_are_counted_run_by_run(tmp_path: Path) -> None:
 
 def test_stages_of_several_learners_are_drawn(tmp_path: Path) -> None:
     made = Made(learner="x")
-    run = write_run(tmp_path / "run", made.records(), timings=made.timings())
+    job = '[[learner]]\nname = "x"\n'
+    run = write_run(tmp_path / "run", made.records(), timings=made.timings(), job=job)
     (chart,) = [each for each in make_report([run]).charts if each.name == "stages"]
     assert chart.table is not None
     assert ("x.learner", "60.0\xa0%", "2.4") in chart.table.rows
@@ -237,7 +240,7 @@ def test_many_classes_experiences_and_runs_fit(tmp_path: Path) -> None:
     table = charts["retention-classes"].table
     assert table is not None
     assert len(table.rows) == 40
-    assert "drawn of the first 4 only" in " ".join(report.sections[1].missing)
+    assert "show the first 4 only" in " ".join(report.sections[1].missing)
     for name in ("predictions", "retention-classes", "classes-at-end", "matrix", "buffer"):
         assert "<path" in inline_svg(charts[name], narrow=True)
 

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 
-from streamreplay.reading.report.cases import Case, make_cases
-from streamreplay.reading.report.comparison import compare_cases, scores_table
-from streamreplay.reading.report.sentences import Sentence, sum_up
-from streamreplay.reading.report.trace import read_traces
+from streamreplay.reading.report.data.curves import read_curves
+from streamreplay.reading.report.data.seed_means import CurveGroup
+from streamreplay.reading.report.group_comparison import comparison_sentences, scores_table
+from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
+from streamreplay.reading.seed_groups import group_by_seed
 from tests.reading.made import Made, retention, write_run
 
 
 def said(folder: Path, records: list[dict[str, Any]], **kinds: Any) -> list[Sentence]:
-    (trace,) = read_traces(write_run(folder, records, **kinds))
-    return sum_up(trace)
+    (learner,) = read_curves(write_run(folder, records, **kinds))
+    return learner_sentences(learner)
 
 
 def warnings(sentences: list[Sentence]) -> str:
@@ -28,15 +29,15 @@ def text(sentences: list[Sentence]) -> str:
 def test_what_prequential_accuracy_hides_is_said(tmp_path: Path) -> None:
     made = Made([*"abcdefghij"], accuracy=0.97, kept=0.0).records(probe=False, drifts=False)
     assert (
-        "Prequential accuracy alone would mislead here: 97.0 % of the rows were predicted right "
-        "as they came, but over all classes seen the model knows 19.4 % of rows that it never "
-        "learned."
+        "Prequential accuracy alone is misleading here: 97.0 % of the rows were predicted "
+        "correctly as they came, but on rows that the model never learned, its mean accuracy over "
+        "the classes seen is 19.4 %."
     ) in warnings(said(tmp_path, made))
 
 
 def test_it_is_not_said_where_nothing_is_hidden(tmp_path: Path) -> None:
     found = said(tmp_path, Made(accuracy=0.97, kept=0.95).records())
-    assert "mislead" not in text(found)
+    assert "misleading" not in text(found)
     assert "No class fell by 5 points or more from its best." in text(found)
 
 
@@ -45,7 +46,9 @@ def test_a_window_may_mislead_where_the_mean_does_not(tmp_path: Path) -> None:
         {**each, "accuracy": 0.5, "accuracy_window": 0.98} if "accuracy_window" in each else each
         for each in Made(accuracy=0.97, kept=0.1).records(probe=False)
     ]
-    assert "98.0 % of the last 1,000 rows were predicted right" in warnings(said(tmp_path, records))
+    assert "98.0 % of the last 1,000 rows were predicted correctly" in warnings(
+        said(tmp_path, records)
+    )
 
 
 def test_a_baseline_that_is_better_is_said(tmp_path: Path) -> None:
@@ -64,8 +67,8 @@ def test_the_worst_classes_are_named(tmp_path: Path) -> None:
     rounds = [retention(500, best), retention(1000, now, class_forgetting=0.345)]
     found = text(said(tmp_path, [Made().prequential(1000), *rounds]))
     assert (
-        "Most was forgotten of class c (from 90.0 % to 10.0 %), e (from 90.0 % to 20.0 %) and a "
-        "(from 90.0 % to 30.0 %), and 1 more by 5 points or more."
+        "Most forgotten: class c (from 90.0 % to 10.0 %), e (from 90.0 % to 20.0 %) and a (from "
+        "90.0 % to 30.0 %), and 1 more that fell by 5 points or more."
     ) in found
     assert "On average over earlier classes, the model is 34.5 points below its best." in found
 
@@ -73,12 +76,12 @@ def test_the_worst_classes_are_named(tmp_path: Path) -> None:
 def test_the_best_round_is_found_among_many(tmp_path: Path) -> None:
     rounds = [retention(i, {"a": 1.0 if i == 502 else 0.5}) for i in range(1, 1001)]
     found = text(said(tmp_path, [Made().prequential(1000), *rounds]))
-    assert "Most was forgotten of class a (from 100 % to 50.0 %)." in found
+    assert "Most forgotten: class a (from 100 % to 50.0 %)." in found
 
 
 def test_without_held_out_rows_forgetting_is_not_known(tmp_path: Path) -> None:
     found = said(tmp_path, Made().records(test=False, probe=False))
-    assert "What was forgotten is not known" in warnings(found)
+    assert "Forgetting was not measured" in warnings(found)
     assert "`--probe 0.02`" in warnings(found)
 
 
@@ -89,17 +92,20 @@ def test_probe_and_test_set_are_compared(tmp_path: Path) -> None:
     ]
     found = text(said(tmp_path, [Made().prequential(1000), *rounds]))
     assert "On 200 rows that it never learned (test set), the model's accuracy is 80.0 %" in found
-    assert "The probe (200 rows) says 83.0 %: 3.0 points from the test set." in found
+    assert (
+        "On the probe (200 rows) its accuracy is 83.0 %, 3.0 points from that on the test set."
+        in found
+    )
     alone = text(said(tmp_path / "b", [Made().prequential(1000), rounds[1]]))
     assert "The probe kept 200 rows out of learning and cost 4,000 predictions." in alone
 
 
-@pytest.mark.parametrize(("after", "expected"), [(None, "it has not come back"), (300, "300 rows")])
+@pytest.mark.parametrize(("after", "expected"), [(None, "it has not recovered"), (300, "300 rows")])
 def test_a_stability_gap_is_said(tmp_path: Path, after: int | None, expected: str) -> None:
     gap = {"since": 2000, "before": 0.9, "depth": 0.25, "recovered_after": after}
     last = retention(3000, {"a": 0.9, "b": 0.9}, stability_gap=gap)
     found = said(tmp_path, [Made().prequential(3000), last])
-    assert "at row 2,000, what was known of earlier ones fell by 25.0 points" in text(found)
+    assert "at row 2,000, the score on earlier ones fell by 25.0 points" in text(found)
     assert expected in text(found)
     assert ("fell by 25.0" in warnings(found)) is (after is None)
 
@@ -108,7 +114,7 @@ def test_drifts_are_said(tmp_path: Path) -> None:
     found = text(said(tmp_path, Made([*"abcdefghijkl"]).records()))
     assert (
         "5 drifts were detected, by ADWIN on error, at rows 2,500, 4,500, 6,500 and 2 more; "
-        "carried out: replay(2.0, rows=500)."
+        "actions: replay(2.0, rows=500)."
     ) in found
     assert "There were 5 warnings of drift." in found
     one = text(said(tmp_path / "one", Made().records()))
@@ -122,9 +128,9 @@ def test_drifts_are_said(tmp_path: Path) -> None:
 def test_what_replay_and_the_run_cost_is_said(tmp_path: Path) -> None:
     made = Made()
     found = text(said(tmp_path, made.records(), timings=made.timings()))
-    assert "12,000 rows of memory were learned again, 3 for each row that came." in found
+    assert "12,000 memory rows were replayed, 3 for each row that came." in found
     assert (
-        "It went through 1,000 rows a second, with a 99th percentile of typically 9 ms for a "
+        "The run processed 1,000 rows per second, with a typical 99th percentile of 9 ms for a "
         "batch, in 300 MB"
     ) in found
     none = [{**each, "replayed": 0} for each in made.records() if each["kind"] == "prequential"]
@@ -153,7 +159,10 @@ def test_errors_of_numbers_are_better_when_they_are_lower(tmp_path: Path) -> Non
     assert "Over 1,000 labelled rows the mean absolute error was 2.5." in text(found)
     assert "not better than repeating the last number: 2.5 against 2." in warnings(found)
     better = said(tmp_path / "b", [{**record, "mae": 1.5}])
-    assert "The model is lower by 0.5 than repeating the last number." in text(better)
+    assert (
+        "The model's mean absolute error is 0.5 lower than that of repeating the last number."
+        in text(better)
+    )
 
 
 def test_runs_are_ranked_and_a_wrong_impression_is_said(tmp_path: Path) -> None:
@@ -165,14 +174,14 @@ def test_runs_are_ranked_and_a_wrong_impression_is_said(tmp_path: Path) -> None:
         for kind, accuracy, kept in (("none", 0.95, 0.0), ("reservoir", 0.90, 0.9))
         for seed in (0, 1)
     ]
-    cases = make_cases([trace for run in runs for trace in read_traces(run)])
-    found = compare_cases(cases)
+    groups = group_by_seed([each for run in runs for each in read_curves(run)])
+    found = comparison_sentences(groups)
     assert (
-        "Retained accuracy at the end: best is reservoir (2 seeds) with 85.5 %, least good none "
-        "(2 seeds) with 47.5 %."
+        "Retained accuracy at the end: reservoir (2 seeds) is best with 85.5 %, none (2 seeds) is "
+        "worst with 47.5 %."
     ) in text(found)
-    assert "prequential accuracy alone would mislead here" in warnings(found)
-    table = scores_table(cases)
+    assert "prequential accuracy alone is misleading here" in warnings(found)
+    table = scores_table(groups)
     place = table.header.index("retained: accuracy")
     cells = [row[place].replace("\xa0", " ") for row in table.rows]
     assert cells == ["47.5 % ± 0.0", "85.5 % ± 0.0\n+38.0 ± 0.0"]
@@ -181,22 +190,22 @@ def test_runs_are_ranked_and_a_wrong_impression_is_said(tmp_path: Path) -> None:
 def test_no_best_is_named_where_all_are_equal(tmp_path: Path) -> None:
     job = 'seed = 0\n[buffer]\nkind = "{}"\n'
 
-    def cases(*accuracies: float) -> list[Case]:
+    def groups(*accuracies: float) -> list[CurveGroup]:
         runs = [
             Made(accuracy=accuracy, kept=0.5).write(
                 tmp_path / f"{len(accuracies)}-{i}-{accuracy}", job=job.format(i)
             )
             for i, accuracy in enumerate(accuracies)
         ]
-        return make_cases([trace for run in runs for trace in read_traces(run)])
+        return group_by_seed([each for run in runs for each in read_curves(run)])
 
-    found = text(compare_cases(cases(0.9, 0.9)))
+    found = text(comparison_sentences(groups(0.9, 0.9)))
     assert found == (
         "Accuracy as rows came: all have 90.0 %. Retained accuracy at the end: all have 67.5 %."
     )
-    found = text(compare_cases(cases(0.9, 0.8, 0.7)))
-    assert "least good 3-2-0.7 with 70.0 %" in found
-    assert "Whether such a difference may be chance, `streamreplay compare` tells." in found
+    found = text(comparison_sentences(groups(0.9, 0.8, 0.7)))
+    assert "3-2-0.7 is worst with 70.0 %" in found
+    assert "`streamreplay compare` tests whether such a difference may be chance." in found
 
 
 def test_differences_of_errors_have_intervals(tmp_path: Path) -> None:
@@ -214,7 +223,7 @@ def test_differences_of_errors_have_intervals(tmp_path: Path) -> None:
             }
             job = f'seed = {seed}\n[buffer]\nkind = "{kind}"\n'
             runs.append(write_run(tmp_path / f"{kind}-{seed}", [record], job=job))
-    table = scores_table(make_cases([trace for run in runs for trace in read_traces(run)]))
+    table = scores_table(group_by_seed([each for run in runs for each in read_curves(run)]))
     cells = [row[1] for row in table.rows]
     # three values 0.1 apart: 4.303 * 0.1 / sqrt(3) = 0.248; Welch 2.776 * 0.1 * sqrt(2 / 3)
     assert cells == ["1.1 ± 0.25", "0.6 ± 0.25\n\N{MINUS SIGN}0.5 ± 0.23"]
@@ -226,5 +235,5 @@ def test_runs_of_other_lengths_are_said(tmp_path: Path) -> None:
     runs = [Made(rows=rows).write(tmp_path / str(rows)) for rows in (1000, 2000)]
     for run, seed in zip(runs, (0, 0), strict=True):
         (run / "job.toml").write_text(f"seed = {seed}\n")
-    cases = make_cases([trace for run in runs for trace in read_traces(run)])
-    assert "The runs are not equally long" in warnings(compare_cases(cases))
+    groups = group_by_seed([each for run in runs for each in read_curves(run)])
+    assert "The runs have different lengths" in warnings(comparison_sentences(groups))

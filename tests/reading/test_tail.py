@@ -47,9 +47,9 @@ def whole_run(folder: Path) -> Path:
 
 
 def shown(run: Path, width: int = 100, now: float = 1000.0, **options: Any) -> str:
-    present = RunState(run)
-    present.update()
-    return render(View(present, now, **options), width)
+    state = RunState(run)
+    state.update()
+    return render(View(state, now, **options), width)
 
 
 def render(view: View, width: int, **options: Any) -> str:
@@ -176,10 +176,10 @@ def test_names_cannot_talk_to_the_terminal(tmp_path: Path) -> None:
 
 
 def test_colours_and_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    present = RunState(whole_run(tmp_path))
-    present.update()
+    state = RunState(whole_run(tmp_path))
+    state.update()
     monkeypatch.delenv("NO_COLOR", raising=False)
-    view = View(present, 1000.0)
+    view = View(state, 1000.0)
     assert "\x1b[36m" in render(view, 100, force_terminal=True, color_system="standard")
     monkeypatch.setenv("NO_COLOR", "1")
     plain = render(view, 100, force_terminal=True, color_system="standard")
@@ -202,28 +202,28 @@ def test_a_terminal_without_blocks_gets_ascii(
 
 def test_records_are_followed_and_forgotten_when_the_log_was_cut(tmp_path: Path) -> None:
     run = whole_run(tmp_path)
-    present = RunState(run)
-    present.update()
+    state = RunState(run)
+    state.update()
     log = run / "metrics.jsonl"
     written = log.read_bytes()
     dump(log, [retention(1100, {"cat": 0.2}), drift(1100)], append=True)
-    present.update()
-    learner = present.learners[""]
-    assert present.position == 1100
+    state.update()
+    learner = state.learners[""]
+    assert state.position == 1100
     ((name, fall),) = learner.retained["probe"].forgotten()
     assert name == "cat"
     assert fall == pytest.approx(0.7)
     log.rename(run / "metrics.000001.jsonl")  # the log goes on in another file
     dump(log, [retention(1200, {"cat": 0.95})])
-    present.update()
-    assert (present.position, learner.retained["probe"].forgotten()) == (1200, [])
+    state.update()
+    assert (state.position, learner.retained["probe"].forgotten()) == (1200, [])
     (run / "metrics.000001.jsonl").write_bytes(b"".join(written.splitlines(keepends=True)[:5]))
     log.unlink()
     (run / "metrics.000001.jsonl").rename(log)  # resumed from a checkpoint of long ago
-    present.update()
-    assert present.position == 500
-    assert present.learners[""].retained == {}
-    assert not present.drifts
+    state.update()
+    assert state.position == 500
+    assert state.learners[""].retained == {}
+    assert not state.drifts
 
 
 RESUME = "resume with: streamreplay run --resume --out out"
@@ -296,7 +296,7 @@ def test_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = whole_run(tmp_path)
     show_once(run)
     first = capsys.readouterr().out
-    assert "goes on at row 1,000; resume with: streamreplay run --resume --out" in first
+    assert "continues from row 1,000; resume with: streamreplay run --resume --out" in first
     assert tail_run(run) == 0  # no terminal here
     assert capsys.readouterr().out.splitlines()[0] == first.splitlines()[0] == "run  killed"
     empty = tmp_path / "empty"

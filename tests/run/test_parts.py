@@ -20,7 +20,7 @@ from streamreplay.ingest import Labels
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import named_record, prediction_lines
 from streamreplay.log.score_table import compare, keep_last
-from streamreplay.reading import inspect
+from streamreplay.reading.run import Run
 from streamreplay.records import Report, Scored
 from streamreplay.run.clock import Clock
 from streamreplay.run.event_log import EventLog
@@ -224,5 +224,6 @@ def test_retention_is_that_of_the_test_set(tmp_path: Path, order: str, kept: int
     for record in records:
         keep_last(last, record)
     (tmp_path / "metrics.jsonl").write_bytes(b"".join(map(dump_line, records)))
-    assert last == inspect._last_scores(tmp_path) == {"": {"retention": records[kept]}}
+    (learner,) = Run(tmp_path).learners()
+    assert learner.last == last[""] == {"retention": records[kept]}
     assert compare(last)[0][1] == ("retained" if "t" in order else "retained (probe)")

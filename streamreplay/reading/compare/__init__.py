@@ -1,3 +1,3 @@
-"""Compare runs: which is better, and whether the difference may be chance."""
+"""Comparing runs: which is better, and whether the difference may be chance."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Runs side by side: which is better, and whether that can be told from chance."""
+"""Tests of whether one learner is better than another, or the difference may be chance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.bootstrap import Units
-from streamreplay.reading.compare.members import Member, SeedGroup, group_members, read_members
+from streamreplay.reading.compare.learners import ComparedGroup, ComparedLearner, read_learners
 from streamreplay.reading.compare.outcomes import METRICS, Outcomes, align, common_positions
 from streamreplay.reading.estimates import (
     Estimate,
@@ -21,80 +21,97 @@ from streamreplay.reading.estimates import (
     mean_of_runs,
     mean_of_stream,
 )
+from streamreplay.reading.seed_groups import group_by_seed, setting_differences
 
-__all__ = ["FEWEST_BLOCKS", "Comparison", "Difference", "Verdict", "compare_runs"]
+__all__ = ["FEWEST_BLOCKS", "Comparison", "Difference", "Tested", "Verdict", "compare_runs"]
 
 FEWEST_BLOCKS = 20
-"""With fewer independent stretches of the stream there is no verdict."""
+"""A test gives no verdict if the stream has fewer independent parts."""
 
 Verdict = Literal["better", "worse", "no difference", "no verdict"]
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One group against the first.
+class Tested:
+    """A mean along the stream, and the data that it comes from.
 
     Attributes
     ----------
-    one, other : Group
-        The first, and the one that is compared with it.
-    paired : bool
-        Whether the streams are the same, so that differences were taken step by step.
-    data : str
-        The log that the outcomes are from: ``predictions`` or ``metrics``.
+    estimate : Estimate
     rows : int
-        Rows that were scored, of both, if paired, else of the one with fewer.
-    value : float
-        Mean of the metric of the other less that of the first, over these rows.
-    interval : (float, float) or None
-        None where there is no verdict.
+        Rows that were scored; if not paired, those of the group with fewer.
     length : float
         Mean length of the blocks in rows.
     blocks : float
-        How many of them there are.
+        Number of blocks.
     far : bool
-        Whether dependence reaches further than could be seen.
+        Whether rows depend on each other over longer distances than could be measured.
     units : int
-        Rows or stretches between records that were compared; of the one with fewer if not paired.
-    verdict : str
-        Of the other, on this stream.
-    seeds : Estimate or None
-        The same difference of the scores at the end, with its error over seeds; None where either
-        group has one seed.
+        Rows, or steps between records, that were compared; if not paired, those of the group with
+        fewer.
     """
 
-    one: SeedGroup
-    other: SeedGroup
-    paired: bool
-    data: str
+    estimate: Estimate
     rows: int
-    value: float
-    interval: tuple[float, float] | None
     length: float
     blocks: float
     far: bool
     units: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference of one group from the first.
+
+    Attributes
+    ----------
+    one, other : SeedGroup
+        The first group, and the one that is compared with it.
+    paired : bool
+        Whether the streams are the same, so that differences are taken step by step.
+    data : str
+        The log that the outcomes are from: ``predictions`` or ``metrics``.
+    interval : (float, float) or None
+        None if there is no verdict.
+    tested : Tested
+    verdict : str
+        About the other group, on this stream.
+    seeds : Estimate or None
+        The difference of the last scores, with its error over seeds; None if a group has one seed.
+    """
+
+    one: ComparedGroup
+    other: ComparedGroup
+    paired: bool
+    data: str
+    interval: tuple[float, float] | None
+    tested: Tested
     verdict: Verdict
     seeds: Estimate | None
+
+    @property
+    def value(self) -> float:
+        """The metric's mean of the other group minus that of the first."""
+        return self.tested.estimate.value
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is known about some runs side by side.
+    """The comparison of some learners.
 
     Attributes
     ----------
     metric : str
-    groups : list of Group
+    groups : list of SeedGroup
     differences : list of Difference
-        Of each group but the first, to the first.
+        Of each further group from the first.
     settings : dict of str to list
-        Those in which groups differ, with the value of each group.
+        The settings that differ, with the value of each group.
     resamples : int
     """
 
     metric: str
-    groups: list[SeedGroup]
+    groups: list[ComparedGroup]
     differences: list[Difference]
     settings: dict[str, list[Any]]
     resamples: int
@@ -112,16 +129,16 @@ def compare_runs(
     metric : str, optional
         A score that is a mean over rows; by default accuracy, mean absolute error or exact match.
     resamples : int
-        How often each mean is drawn anew.
+        Number of resamples of each mean.
     seed : int
-        Of these draws.
+        Seed of the resampling.
 
     Raises
     ------
     ConfigError
-        There is nothing to compare, or the metric is none.
+        There is only one learner, or an option has a value that is not allowed.
     RunFolderError
-        A run has no scores, or they cannot be compared.
+        A run has no scores, its log and its job disagree, or the scores cannot be compared.
     """
     if metric is not None and metric not in METRICS:
         raise ConfigError(
@@ -129,31 +146,20 @@ def compare_runs(
         )
     if resamples < 100:
         raise ConfigError(f"--resamples: must be at least 100, got {resamples}")
-    members, chosen = read_members(runs, metric)
-    if len(members) < 2:
+    learners, chosen = read_learners(runs, metric)
+    if len(learners) < 2:
         raise ConfigError(f"{runs[0]}: has one learner; give a second run to compare it with")
-    groups = group_members(members)
+    groups = group_by_seed(learners)
     tests = [_Test(chosen, groups[0], other, resamples, seed) for other in groups[1:]]
-    return Comparison(
-        chosen, groups, [test.difference() for test in tests], _differing(groups), resamples
-    )
-
-
-def _differing(groups: Sequence[SeedGroup]) -> dict[str, list[Any]]:
-    of_each = [{**group.members[0].settings} for group in groups]
-    for group, settings in zip(groups, of_each, strict=True):
-        if len(group.members) > 1:
-            settings["seed"] = [member.settings["seed"] for member in group]
-    keys = dict.fromkeys(key for settings in of_each for key in settings)
-    values = {key: [settings.get(key) for settings in of_each] for key in keys}
-    return {key: found for key, found in values.items() if any(v != found[0] for v in found)}
+    differences = [test.difference() for test in tests]
+    return Comparison(chosen, groups, differences, setting_differences(groups), resamples)
 
 
 class _Test:
     """The test of one group against another."""
 
     def __init__(
-        self, metric: str, one: SeedGroup, other: SeedGroup, resamples: int, seed: int
+        self, metric: str, one: ComparedGroup, other: ComparedGroup, resamples: int, seed: int
     ) -> None:
         self._metric = metric
         self._one, self._other = one, other
@@ -166,44 +172,43 @@ class _Test:
         gains = None if aligned is None else self._gains(aligned)
         paired = gains is not None and len(gains) > 0
         tested = self._mean(gains) if gains is not None and paired else self._unpaired(found)
-        value, low, high = tested.estimate.value, *tested.estimate.interval
-        verdict: Verdict = "no difference"
-        if tested.far or tested.blocks < FEWEST_BLOCKS:
-            verdict = "no verdict" if tested.estimate.error or value else "no difference"
-        elif low > 0 or high < 0:
-            verdict = "better" if (low > 0) == METRICS[self._metric].more_is_better else "worse"
+        verdict = self._verdict(tested)
         return Difference(
             one=self._one,
             other=self._other,
             paired=paired,
             data=found[0].data,
-            rows=tested.rows,
-            value=value,
-            interval=None if verdict == "no verdict" else (low, high),
-            length=tested.length,
-            blocks=tested.blocks,
-            far=tested.far,
-            units=tested.units,
+            interval=None if verdict == "no verdict" else tested.estimate.interval,
+            tested=tested,
             verdict=verdict,
             seeds=self._over_seeds(),
         )
 
+    def _verdict(self, tested: Tested) -> Verdict:
+        low, high = tested.estimate.interval
+        if tested.far or tested.blocks < FEWEST_BLOCKS:
+            uncertain = tested.estimate.error or tested.estimate.value
+            return "no verdict" if uncertain else "no difference"
+        if low <= 0 <= high:
+            return "no difference"
+        return "better" if (low > 0) == METRICS[self._metric].more_is_better else "worse"
+
     def _gains(self, aligned: Sequence[Outcomes]) -> Units:
-        """Return differences step by step; none where nothing was scored between two records."""
+        """Return the differences step by step, without steps in which no row was scored."""
         cut = any(each.cut for each in aligned)
         steps = [each.steps(cut=cut) for each in aligned]
-        rows = np.min([each.rows for each in steps], axis=0)  # scored of all
+        rows = np.min([each.rows for each in steps], axis=0)  # that all have scored
         sums = [_scaled(each, rows) for each in steps]
-        n = len(self._one.members)
+        n = len(self._one)
         gain = np.mean(sums[n:], axis=0) - np.mean(sums[:n], axis=0)
         return Units(gain[rows > 0], rows[rows > 0])
 
-    def _unpaired(self, found: Sequence[Outcomes]) -> _Tested:
+    def _unpaired(self, found: Sequence[Outcomes]) -> Tested:
         steps = [each.steps() for each in found]
         means = [self._mean(Units(s.sums[s.rows > 0], s.rows[s.rows > 0])) for s in steps]
-        n = len(self._one.members)
+        n = len(self._one)
         one, other = (average([mean.estimate for mean in each]) for each in (means[:n], means[n:]))
-        return _Tested(
+        return Tested(
             difference(other, one),
             min(mean.rows for mean in means),
             max(mean.length for mean in means),
@@ -212,14 +217,14 @@ class _Test:
             min(mean.units for mean in means),
         )
 
-    def _mean(self, units: Units) -> _Tested:
+    def _mean(self, units: Units) -> Tested:
         if not len(units):
-            names = f"{self._one.members[0].run} and {self._other.members[0].run}"
+            names = f"{self._one.first.run.folder} and {self._other.first.run.folder}"
             raise RunFolderError(f"{names}: no rows were scored in both")
         estimate, length, far = mean_of_stream(units, self._resamples, self._rng)
         rows = int(units.rows.sum())
         n = len(units)
-        return _Tested(estimate, rows, length * rows / n, n / length, far, n)
+        return Tested(estimate, rows, length * rows / n, n / length, far, n)
 
     def _over_seeds(self) -> Estimate | None:
         one, other = (
@@ -230,27 +235,15 @@ class _Test:
         return difference(mean_of_runs(other), mean_of_runs(one))
 
 
-@dataclass(frozen=True)
-class _Tested:
-    """An estimate, from how many rows, and by which blocks of rows."""
-
-    estimate: Estimate
-    rows: int
-    length: float
-    blocks: float
-    far: bool
-    units: int
-
-
-def _outcomes(members: Sequence[Member]) -> list[Outcomes]:
-    """Return the outcomes of rows if all have some in common, else those between records."""
-    rows = [member.predictions for member in members if member.predictions is not None]
-    if len(rows) == len(members) and len(common_positions(rows)):
+def _outcomes(learners: Sequence[ComparedLearner]) -> list[Outcomes]:
+    """Return the outcomes by row if all have rows in common, else those between records."""
+    rows = [each.predictions for each in learners if each.predictions is not None]
+    if len(rows) == len(learners) and len(common_positions(rows)):
         return rows
-    return [member.totals.outcomes() for member in members]
+    return [each.totals.outcomes() for each in learners]
 
 
 def _scaled(steps: Units, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums as if only so many rows of each step had been scored."""
+    """Return the sums of steps, scaled down to a number of rows of each step."""
     share = np.divide(rows, steps.rows, out=np.zeros_like(rows), where=steps.rows > 0)
     return steps.sums * share

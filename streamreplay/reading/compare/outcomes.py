@@ -1,9 +1,9 @@
-"""How a model did row by row, or from one record to the next, as the logs tell it."""
+"""The score of a learner row by row, or from one record to the next, from its logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ class Metric:
     Attributes
     ----------
     noun : str
-        What it is called in a sentence.
+        Its name in a sentence.
     by_row : str or None
         The field of ``predictions.jsonl`` with its value at each row.
     counts : bool
-        Whether a row adds 0 or 1, so that sums are whole.
+        Whether each row counts 0 or 1, so that sums are integers.
     more_is_better : bool
     """
 
@@ -59,27 +59,27 @@ METRICS = {
     "brier": Metric("Brier score"),
     "hamming_loss": Metric("Hamming loss"),
 }
-"""By field of a prequential record; the first that a record has sums it up."""
+"""By field of a prequential record."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """One learner's outcomes along the stream.
+    """One learner's scores along the stream.
 
     Attributes
     ----------
     data : str
         The log they are from: ``predictions`` or ``metrics``.
     positions : ndarray of int64[n]
-        Each row's, or how many rows of the stream there were at each record; rising.
+        The position of each row, or the number of rows at each record; increasing.
     marks : ndarray of int64[n]
-        What the stream had there: equal marks at all positions, equal streams.
+        Hashes of the stream's content there: if all marks are equal, the streams are.
     sums : ndarray of float64[n]
-        The score of the row, or the sum of the scores up to the record.
+        The score of each row, or the sum of the scores up to each record.
     scored : ndarray of float64[n]
-        Whether the row was scored, or how many rows were up to the record.
+        1 for a row that was scored, or the number of scored rows up to each record.
     cut : bool
-        Whether records from before the first one are gone.
+        Whether records before the first one were deleted.
     """
 
     data: str
@@ -90,26 +90,21 @@ class Outcomes:
     cut: bool = False
 
     def at(self, positions: NDArray[np.int64]) -> Outcomes:
-        """Keep some of the positions."""
+        """Return the outcomes at some of the positions."""
         if len(positions) == len(self.positions):
             return self
         there = np.isin(self.positions, positions)
-        return Outcomes(
-            self.data,
-            self.positions[there],
-            self.marks[there],
-            self.sums[there],
-            self.scored[there],
-            self.cut,
-        )
+        positions, marks = self.positions[there], self.marks[there]
+        sums, scored = self.sums[there], self.scored[there]
+        return replace(self, positions=positions, marks=marks, sums=sums, scored=scored)
 
     def steps(self, *, cut: bool | None = None) -> Units:
-        """Return sum and rows of each step: of each row, or between one record and the next.
+        """Return the sum and the rows of each step: of each row, or between two records.
 
         Parameters
         ----------
         cut : bool, optional
-            Leave out what lies before the first record, by default where earlier ones are gone.
+            Leave out the rows before the first record; by default, if earlier records were deleted.
         """
         if self.data == "predictions":
             return Units(self.sums, self.scored)
@@ -118,14 +113,14 @@ class Outcomes:
 
 
 class RunningTotals:
-    """Collects, record by record, what a score's sum was at each position.
+    """Collects the sum of a score at each position, record by record.
 
     Parameters
     ----------
     field : str
         One of `METRICS`.
     cut : bool
-        Whether the log's oldest records are gone.
+        Whether the oldest records of the log were deleted.
     """
 
     def __init__(self, field: str, *, cut: bool) -> None:
@@ -134,7 +129,7 @@ class RunningTotals:
         self._rows: dict[int, tuple[int, float, int]] = {}  # by position: mark, sum, scored
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take in a prequential record; the later one of a position holds."""
+        """Add a prequential record; it replaces an earlier one of the same position."""
         score = record.get(self._field)
         scored = record["rows"] - record.get("unpredicted", 0)
         total = 0.0 if score is None else score * scored
@@ -143,7 +138,7 @@ class RunningTotals:
         self._rows[record["position"]] = (_mark(record), total, scored)
 
     def outcomes(self) -> Outcomes:
-        """Return what was collected."""
+        """Return the collected sums."""
         marks, sums, scored = zip(*self._rows.values(), strict=True) if self._rows else ((),) * 3
         return Outcomes(
             "metrics",
@@ -156,7 +151,7 @@ class RunningTotals:
 
 
 def _mark(record: dict[str, Any]) -> int:
-    """Make one number of what a record says about the stream alone."""
+    """Return a hash of the fields of a record that depend on the stream only."""
     baselines = [record.get(name) for name in ("no_change", "majority", "mean")]
     groups = record.get("by_class") or record.get("by_label") or {}
     counts = {str(name): group["rows"] for name, group in groups.items() if group["rows"]}
@@ -169,18 +164,18 @@ def _mark(record: dict[str, Any]) -> int:
 
 
 def read_predictions(run: Path, field: str) -> dict[str, Outcomes]:
-    """Read the outcome of each row, by learner ("" where there is one); none if not kept.
+    """Return the outcomes by row of each learner; empty if predictions were not kept.
 
     Parameters
     ----------
     run : Path
     field : str
-        One of `METRICS` that has a value at each row.
+        One of `METRICS`; the result is empty if predictions do not have it.
 
     Raises
     ------
     RunFolderError
-        A line is damaged, or has no such value.
+        A line is damaged, or lacks the field.
     """
     by_row = METRICS[field].by_row
     if by_row is None or not segments(run, "predictions"):
@@ -228,12 +223,12 @@ def _by_learner(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]
 
 
 def _hash(label: Any) -> int:
-    # not of the label itself: 1 and True, or -1 and -2, have the same hash
+    # the hash of the label itself is the same for 1 and True, and for -1 and -2
     return hash(orjson.dumps(label, option=orjson.OPT_SORT_KEYS))
 
 
 def _parsed(lines: Iterable[NumberedLine]) -> Iterator[list[dict[str, Any]]]:
-    """Parse many lines at once, which takes half the time; the slow way finds the damaged one."""
+    """Parse many lines at once, which is twice as fast; one by one only to find a damaged line."""
     rest = iter(lines)
     while lot := list(islice(rest, _LINES)):
         try:
@@ -243,7 +238,7 @@ def _parsed(lines: Iterable[NumberedLine]) -> Iterator[list[dict[str, Any]]]:
 
 
 def common_positions(found: Sequence[Outcomes]) -> NDArray[np.int64]:
-    """Return the positions that all have."""
+    """Return the positions that are in all outcomes."""
     common = found[0].positions
     for each in found[1:]:
         if not np.array_equal(common, each.positions):
@@ -252,9 +247,9 @@ def common_positions(found: Sequence[Outcomes]) -> NDArray[np.int64]:
 
 
 def align(found: Sequence[Outcomes]) -> list[Outcomes] | None:
-    """Cut outcomes to the positions that all have; None if the streams differ there.
+    """Return the outcomes at their common positions; None if the streams differ there.
 
-    Also None where they have no position in common: nothing then tells that they are the same.
+    The result is also None without a common position, since the streams may then differ.
     """
     common = common_positions(found)
     cut = [each.at(common) for each in found]

@@ -1,4 +1,4 @@
-"""A comparison as text for a person, and as an object for machines."""
+"""A comparison as lines of text, and as a JSON object."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from streamreplay.log.score_table import COLUMNS
 from streamreplay.plain_text import Row, aligned, printable
 from streamreplay.reading.compare.comparison import Comparison, Difference
-from streamreplay.reading.compare.members import SeedGroup
+from streamreplay.reading.compare.learners import ComparedGroup
 from streamreplay.reading.compare.sentences import statements
-from streamreplay.reading.estimates import LEVEL, mean_of_runs
+from streamreplay.reading.estimates import LEVEL, difference_of_seeds, mean_of_seeds
+from streamreplay.reading.seed_groups import setting_text
 
 __all__ = ["comparison_lines", "comparison_object"]
 
@@ -29,107 +30,89 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield from statements(comparison)
 
 
-def _side_by_side(groups: Sequence[SeedGroup]) -> Iterator[str]:
+def _side_by_side(groups: Sequence[ComparedGroup]) -> Iterator[str]:
     columns = [*_scores(groups)]
     names = [printable(group.title) for group in groups]
     if len(groups) == 2:  # a line for each score leaves room for long names
-        rows = [(title, *map(_written, found), _change(*found)) for title, found in columns]
+        rows = [(title, *map(_mean_text, found), _change(*found)) for title, found in columns]
         yield from aligned(("", *names, "difference"), rows)
     else:
         header: Row = ("", *(title for title, _ in columns))
-        table = zip(*(found for _, found in columns), strict=True)
-        found_by_group = [*table]
-        yield from aligned(
-            header,
-            [
-                (name, *map(_written, found))
-                for name, found in zip(names, found_by_group, strict=True)
-            ],
-        )
-        yield f"\nless {names[0]}"
-        yield from aligned(
-            header,
-            [
-                (name, *map(_change, found_by_group[0], found))
-                for name, found in zip(names[1:], found_by_group[1:], strict=True)
-            ],
-        )
+        by_group = [*zip(*(found for _, found in columns), strict=True)]
+        named = [*zip(names, by_group, strict=True)]
+        yield from aligned(header, [(name, *map(_mean_text, found)) for name, found in named])
+        yield f"\ndifference from {names[0]}"
+        changes = [(name, *map(_change, by_group[0], found)) for name, found in named[1:]]
+        yield from aligned(header, changes)
     yield from _notes(groups)
 
 
-def _scores(groups: Sequence[SeedGroup]) -> Iterator[tuple[str, list[list[Any]]]]:
-    """Yield each score that anyone has: its heading, and for each group its members' values."""
+def _scores(groups: Sequence[ComparedGroup]) -> Iterator[tuple[str, list[list[Any]]]]:
+    """Yield each score that any group has: its heading, and the values of each group."""
     for kind, field, heading in _COLUMNS:
-        found = [_known(group.values(kind, field)) for group in groups]
+        found = [group.values(kind, field) for group in groups]
         if any(found):
             yield heading, found
-    rates = [_known([member.rows_per_s for member in group]) for group in groups]
+    rates = [[round(e.rows_per_s) for e in group if e.rows_per_s is not None] for group in groups]
     if any(rates):
-        yield "rows/s", [[round(rate) for rate in each] for each in rates]
+        yield "rows/s", rates
 
 
-def _known(values: Sequence[Any]) -> list[Any]:
-    return [value for value in values if value is not None]
-
-
-def _written(values: Sequence[float]) -> str:
-    """Write one value, or the mean of several and how far its interval reaches."""
+def _mean_text(values: Sequence[float]) -> str:
+    """Write one value, or the mean of several and half the width of its interval."""
     if not values:
         return "-"
-    if len(values) == 1:
-        return _number(values[0])
-    estimate = mean_of_runs(values)
+    mean = mean_of_seeds(values)
     if all(isinstance(value, int) for value in values):
-        return f"{estimate.value:,.0f}"
-    return f"{estimate.value:.4f} +/- {estimate.interval[1] - estimate.value:.4f}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+        return f"{mean.value:,.0f}"
+    return f"{mean.value:.4f}" if mean.half is None else f"{mean.value:.4f} +/- {mean.half:.4f}"
 
 
 def _change(before: Sequence[float], now: Sequence[float]) -> str:
     if not before or not now:
         return "-"
-    change = sum(now) / len(now) - sum(before) / len(before)
+    change = difference_of_seeds(now, before).value
     whole = all(isinstance(value, int) for value in (*before, *now))
     return f"{change:+,.0f}" if whole else f"{change:+.4f}"
 
 
-def _notes(groups: Sequence[SeedGroup]) -> Iterator[str]:
-    samples = {m.retention.get("sample", "test"): g.name for g in groups for m in g if m.retention}
-    if "probe" in samples:
-        said = (
-            "the probe" if len(samples) == 1 else "the test set where there is one, else the probe"
+def _notes(groups: Sequence[ComparedGroup]) -> Iterator[str]:
+    learners = [learner for group in groups for learner in group]
+    samples = {each.retention.get("sample", "test") for each in learners if each.retention}
+    if samples == {"probe"}:
+        yield "retained, forgetting: on rows of the probe"
+    elif "probe" in samples:
+        yield (
+            "retained, forgetting: on rows of the test set where there is one, else of the probe"
         )
-        yield f"retained, forgetting: on rows of {said}"
-    positions = {member.score["position"] for group in groups for member in group}
+    positions = {each.prequential["position"] for each in learners}
     if len(positions) > 1:
         yield (
-            f"these are the last scores, and the runs are of different lengths "
-            f"({min(positions):,} to {max(positions):,} rows)"
+            f"the runs have different lengths ({min(positions):,} to {max(positions):,} rows): "
+            "their last scores are not of the same rows"
         )
-    if any(len(group.members) > 1 for group in groups):
+    if len(learners) > len(groups):
         yield f"+/-: {LEVEL:.0%} interval over seeds (Student's t)"
 
 
 def _settings(comparison: Comparison) -> Iterator[str]:
+    groups = comparison.groups
     if comparison.settings:
         yield "\nsettings that differ"
         rows = [(key, *map(_setting, values)) for key, values in comparison.settings.items()]
-        yield from aligned(("", *(printable(group.name) for group in comparison.groups)), rows)
-    unread = [printable(m.name) for group in comparison.groups for m in group if m.job is None]
+        yield from aligned(("", *(printable(group.name) for group in groups)), rows)
+    unread = [printable(each.name) for group in groups for each in group if not each.settings]
     if unread:
         yield f"\nsettings that cannot be read: {', '.join(unread)}"
 
 
 def _setting(value: Any) -> str:
-    text = "-" if value is None else printable(value)
+    text = setting_text(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def comparison_object(comparison: Comparison) -> dict[str, Any]:
-    """Return what JSON can hold of a comparison."""
+    """Return a comparison as an object for JSON."""
     return {
         "v": 1,
         "metric": comparison.metric,
@@ -145,30 +128,31 @@ def comparison_object(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _group(group: SeedGroup, metric: str) -> dict[str, Any]:
-    scores = _known(group.values("prequential", metric))
-    seeds = mean_of_runs(scores) if len(scores) > 1 else None
+def _group(group: ComparedGroup, metric: str) -> dict[str, Any]:
+    mean = mean_of_seeds(group.values("prequential", metric))
+    interval = None if mean.half is None else [mean.value - mean.half, mean.value + mean.half]
     return {
         "name": group.name,
-        "n": len(group.members),
-        "mean": sum(scores) / len(scores),
-        "interval": None if seeds is None else list(seeds.interval),
+        "n": len(group),
+        "mean": mean.value,
+        "interval": interval,
         "runs": [
             {
-                "name": member.name,
-                "path": str(member.run),
-                "learner": member.learner or None,
-                "seed": member.settings.get("seed"),
-                "rows_per_s": member.rows_per_s,
-                "prequential": member.score,
-                "retention": member.retention or None,
+                "name": learner.name,
+                "path": str(learner.run.folder),
+                "learner": learner.learner or None,
+                "seed": learner.seed,
+                "rows_per_s": learner.rows_per_s,
+                "prequential": learner.prequential,
+                "retention": learner.retention or None,
             }
-            for member in group
+            for learner in group
         ],
     }
 
 
 def _difference(each: Difference) -> dict[str, Any]:
+    seeds, tested = each.seeds, each.tested
     return {
         "from": each.one.name,
         "to": each.other.name,
@@ -177,11 +161,9 @@ def _difference(each: Difference) -> dict[str, Any]:
         "verdict": each.verdict,
         "paired": each.paired,
         "data": each.data,
-        "rows": each.rows,
-        "block_length": each.length,
-        "blocks": each.blocks,
-        "dependence_without_end": each.far,
-        "seeds": None
-        if each.seeds is None
-        else {"value": each.seeds.value, "interval": list(each.seeds.interval)},
+        "rows": tested.rows,
+        "block_length": tested.length,
+        "blocks": tested.blocks,
+        "dependence_without_end": tested.far,
+        "seeds": seeds and {"value": seeds.value, "interval": list(seeds.interval)},
     }

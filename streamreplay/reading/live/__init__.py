@@ -1,3 +1,3 @@
-"""Show a run in the terminal while it goes on."""
+"""Watching a run in the terminal."""
 
 __all__: list[str] = []

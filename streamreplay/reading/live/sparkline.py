@@ -1,4 +1,4 @@
-"""Small things for a terminal: a line of values, spans of time."""
+"""A sparkline of values, and spans of time, for a terminal."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from itertools import pairwise
 __all__ = ["BLOCKS", "ThinnedCurve", "ago", "sparkline"]
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-"""Least to greatest."""
+"""Characters from the lowest to the highest value."""
 
-_LEAST_SPAN = 0.05  # of a share: what is nearly level should look level
+_LEAST_SPAN = 0.05  # of shares; smaller differences look level
 
 
 def sparkline(
     values: Sequence[float], width: int, *, span: float = _LEAST_SPAN, blocks: str = BLOCKS
 ) -> str:
-    """Draw values as a line of at most so many blocks, from the least to the greatest.
-
-    More values than blocks are put together by their means.
+    """Return values as a line of blocks. If there are more values than blocks, means are drawn.
 
     Parameters
     ----------
     values : sequence of float
     width : int
     span : float
-        Least difference between the lowest and the highest block.
+        Least difference of values between the lowest and the highest block.
     blocks : str
 
     Examples
@@ -53,12 +51,12 @@ def sparkline(
 
 
 class ThinnedCurve:
-    """Values in order of position, thinned out as they become many.
+    """Values in their order; when there are too many, every second one is dropped.
 
     Parameters
     ----------
     most : int
-        How many are kept at most.
+        Number of values kept at most.
 
     Examples
     --------
@@ -76,7 +74,7 @@ class ThinnedCurve:
         self._seen = 0
 
     def add(self, value: float) -> None:
-        """Put a value at the end."""
+        """Append a value."""
         if self._seen % self._every == 0:
             if len(self.values) == self._most:
                 self.values = self.values[::2]
@@ -87,7 +85,7 @@ class ThinnedCurve:
 
 
 def ago(seconds: float) -> str:
-    """Write how long ago something was.
+    """Write a time in the past relative to now.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The present state of a run, kept up to date from its logs."""
+"""The current state of a run, kept up to date from its logs."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from typing import Any
 
 from streamreplay.log.follower import Follower
 from streamreplay.reading.live.sparkline import ThinnedCurve
-from streamreplay.reading.scores import OBJECTIVES, SCORES
-from streamreplay.reading.status import Status, run_status
+from streamreplay.reading.run import Run
+from streamreplay.reading.scores import SCORES, Score, find_objective
 
 __all__ = ["LearnerState", "RetentionState", "RunState"]
 
-_HEADLINES = tuple(OBJECTIVES)
 _RETAINED = tuple(score.retained for score in SCORES.values())
 _KINDS = ("prequential", "retention", "drift", "buffer")
-_MOST_BYTES = 1 << 24  # of a log that is there already: what is older is not shown
-_DRIFTS = 3
+_MOST_BYTES = 1 << 24  # read at first from the end of a log; older records are not shown
+_DRIFTS = 3  # drifts and warnings that are shown
 
 
 @dataclass
 class RetentionState:
-    """What is known of rows that are never learned: of a test set, or of the probe."""
+    """The scores on the rows of a test set or a probe, which are never learned."""
 
     last: dict[str, Any] = field(default_factory=dict)
     curve: ThinnedCurve = field(default_factory=ThinnedCurve)
     best: dict[str, float] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take in a retention record."""
+        """Add a retention record."""
         self.last = record
         if self.score is not None:
             self.curve.add(self.score)
@@ -40,33 +39,33 @@ class RetentionState:
 
     @property
     def score(self) -> float | None:
-        """The field that sums the last record up."""
+        """The main score in the last record."""
         found = (self.last.get(name) for name in _RETAINED)
         return next((score for score in found if score is not None), None)
 
     def by_class(self) -> Iterator[tuple[str, float]]:
-        """Yield the present accuracy on each class."""
+        """Yield the current accuracy on each class."""
         for name, scores in self.last.get("by_class", {}).items():
             if scores["rows"] and scores["accuracy"] is not None:
                 yield name, scores["accuracy"]
 
     def forgotten(self) -> list[tuple[str, float]]:
-        """Return by how much the accuracy on classes is below its best, the most first."""
+        """Return how far the accuracy on classes is below its best, largest first."""
         falls = [(name, self.best[name] - now) for name, now in self.by_class()]
         return sorted((each for each in falls if each[1] > 0), key=lambda each: -each[1])
 
 
 @dataclass
 class LearnerState:
-    """What a learner's last records say.
+    """The last records of a learner.
 
     Attributes
     ----------
     score : dict
         The last prequential record.
-    curve : Curve
-        The windowed score that sums it up.
-    retained : dict of str to Retained
+    curve : ThinnedCurve
+        Its main score over the window.
+    retained : dict of str to RetentionState
         By sample: ``test`` or ``probe``.
     buffer : dict
         The last record of its buffer.
@@ -78,11 +77,11 @@ class LearnerState:
     buffer: dict[str, Any] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take in a record."""
+        """Add a record."""
         kind = record["kind"]
         if kind == "prequential":
             self.score = record
-            recent = record.get(f"{self.headline}_window")
+            recent = record.get(f"{self.main_score.name}_window")
             if recent is not None:
                 self.curve.add(recent)
         elif kind == "retention":
@@ -91,20 +90,20 @@ class LearnerState:
             self.buffer = record
 
     @property
-    def headline(self) -> str:
-        """The field that sums its scores up."""
-        return next((name for name in _HEADLINES if name in self.score), _HEADLINES[0])
+    def main_score(self) -> Score:
+        """The score that the learner is judged by."""
+        return SCORES[find_objective(self.score) or "classes"]
 
     @property
     def by_class(self) -> RetentionState | None:
-        """The rows that are never learned to tell classes by: the test set's before the probe's."""
+        """The scores by class on the test set, or else on the probe; None without any."""
         samples = sorted(self.retained, key=lambda sample: sample != "test")
         return next((self.retained[s] for s in samples if any(self.retained[s].by_class())), None)
 
     def weakest(self) -> list[tuple[str, float]]:
-        """Return classes and their accuracy, the lowest first.
+        """Return classes with their accuracy, lowest first.
 
-        On rows that are never learned, else on the rows that came last.
+        It is that on rows never learned, or without such rows, that on the last rows of the stream.
         """
         if self.by_class is not None:
             return sorted(self.by_class.by_class(), key=lambda pair: pair[1])
@@ -118,50 +117,49 @@ class LearnerState:
 
 
 class RunState:
-    """What is to be seen of a run now.
+    """The current state of a run.
 
     Parameters
     ----------
-    run : Path
-        A run folder.
+    folder : Path
 
     Raises
     ------
     RunFolderError
-        There is no such folder.
+        The folder does not exist, or is not a run folder.
     """
 
-    def __init__(self, run: Path) -> None:
-        self.run = run
-        self._metrics = Follower(run, kinds=_KINDS, most_bytes=_MOST_BYTES)
-        self._timings = Follower(run, "timings", most_bytes=_MOST_BYTES)
+    def __init__(self, folder: Path) -> None:
+        self.run = Run(folder)
+        self._metrics = Follower(folder, kinds=_KINDS, most_bytes=_MOST_BYTES)
+        self._timings = Follower(folder, "timings", most_bytes=_MOST_BYTES)
         self.timing: dict[str, Any] = {}
         """The last line of the timings."""
-        self.status: Status = run_status(run)
+        self.status = self.run.status
         self._forget()
 
     def _forget(self) -> None:
         self.position = 0
-        """Rows of the stream so far, by the last record."""
+        """Rows of the stream up to the last record."""
         self.learners: dict[str, LearnerState] = {}
-        """By name; "" where there is one."""
+        """By name; "" if the run has one learner."""
         self.drifts: deque[dict[str, Any]] = deque(maxlen=_DRIFTS)
         """The last drifts and warnings."""
         self.shared_buffer: dict[str, Any] = {}
         """The last record of a buffer that all learners share."""
 
     def update(self) -> None:
-        """Read what came since the last time.
+        """Read the records that were written since the last call.
 
         Raises
         ------
         RunFolderError
             A log is damaged.
         """
-        # first: a run that ends after this look is seen as going on, with all but its last records
-        self.status = run_status(self.run)
+        # before the records: the last records of a finished run are then never missed
+        self.status = self.run.status
         records = self._metrics.read()
-        if self._metrics.restarted:  # the run was resumed and is back at its last checkpoint
+        if self._metrics.restarted:  # the run was resumed at its last checkpoint
             self._forget()
         for record in records:
             self._add(record)

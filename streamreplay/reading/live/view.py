@@ -1,4 +1,4 @@
-"""A run's present state as lines of text, for any width."""
+"""The state of a run as lines of text, for any width of the terminal."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from rich.text import Text
 from streamreplay.plain_text import printable
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
-from streamreplay.reading.status import State
+from streamreplay.reading.scores import Score
+from streamreplay.reading.status import RunPhase
 
 __all__ = ["View"]
 
-_STYLES: dict[State, str] = {
+_STYLES: dict[RunPhase, str] = {
     "running": "green",
     "finished": "blue",
     "stopped": "yellow",
     "failed": "red",
     "killed": "red",
 }
-_PLAIN_BLOCKS = "_.-=*#"  # where the terminal has no more than ASCII
+_PLAIN_BLOCKS = "_.-=*#"  # for terminals that show ASCII only
 _SAMPLES = {"test": "test set", "probe": "probe"}
-_MARGIN = 13  # columns for a label, from this width of the terminal on
-_WIDE = 60
+_MARGIN = 13  # columns for a label
+_WIDE = 60  # a narrower terminal has no margin
 _TOP = 5  # classes named in a line
 
 
 class View:
-    """Shows a run; rich asks it for its lines, as wide as the terminal is then.
+    """A run for `rich`, which asks for its lines at the current width of the terminal.
 
     Parameters
     ----------
-    present : Present
+    state : RunState
     now : float
         Seconds since 1970.
     resume : str
-        How to go on with the run, if it has stopped.
+        How to resume the run, if it has stopped.
     """
 
-    def __init__(self, present: RunState, now: float, resume: str = "") -> None:
-        self._present = present
+    def __init__(self, state: RunState, now: float, resume: str = "") -> None:
+        self._state = state
         self._now = now
         self._resume = resume
         self._width = 80
@@ -52,38 +53,35 @@ class View:
         self._width = max(20, options.max_width)
         self._blocks = BLOCKS if options.encoding.startswith("utf") else _PLAIN_BLOCKS
         yield from self._head()
-        if not self._present.learners:
+        if not self._state.learners:
             yield Text("no record yet", style="dim")
             return
-        for name, learner in self._present.learners.items():
+        for name, learner in self._state.learners.items():
             yield from self._scores(name, learner)
-        if not self._present.several:
-            yield from self._classes(self._present.learners[""])
+        if not self._state.several:
+            yield from self._classes(self._state.learners[""])
         yield from self._drifts()
         yield from self._buffers()
         yield from self._cost()
 
     def _head(self) -> Iterator[Text]:
-        present, state = self._present, self._present.status.state
-        name = printable(present.run.resolve().name)
-        yield Text.assemble(
-            (name, "bold"), "  ", (state, _STYLES.get(state, "dim")), overflow="fold"
-        )
-        for more in (present.status.message, self._resume):
-            if more:
-                yield Text(printable(more), style="dim", overflow="fold")
-        parts = [f"{present.position:,}"]
-        timing = present.timing
-        if timing and state == "running":
+        status, timing = self._state.status, self._state.timing
+        name = printable(self._state.run.folder.resolve().name)
+        style = _STYLES.get(status.state, "dim")
+        yield Text.assemble((name, "bold"), "  ", (status.state, style), overflow="fold")
+        for more in filter(None, (status.message, self._resume)):
+            yield Text(printable(more), style="dim", overflow="fold")
+        parts = [f"{self._state.position:,}"]
+        if timing and status.state == "running":
             parts.append(f"{timing['rows_per_s']:,.0f} rows/s")
         if timing:
             parts.append(f"last record {ago(self._now - timing['time'])}")
         yield from self._line("row", parts)
 
     def _line(self, label: str, parts: Sequence[str | Text]) -> Iterator[Text]:
-        """Yield parts behind a label, on as many lines as they need."""
+        """Yield a label and parts, on as many lines as they need."""
         margin = _MARGIN if self._width >= _WIDE else 2
-        line = Text(label, style="bold" if self._present.several else "dim")
+        line = Text(label, style="bold" if self._state.several else "dim")
         line.truncate(_MARGIN - 2, overflow="ellipsis")
         line.pad_right(margin - line.cell_len)
         room = Text().append_text(line)
@@ -107,20 +105,19 @@ class View:
         return Text(drawn, style="cyan")
 
     def _scores(self, name: str, learner: LearnerState) -> Iterator[Text]:
-        score, headline = learner.score, learner.headline
-        noun = headline.replace("_", " ")
+        score, main = learner.score, learner.main_score
         parts: list[str | Text] = [
-            Text.assemble((_number(score.get(f"{headline}_window")), "bold"), " in window"),
-            self._spark(learner.curve.values, is_share=headline != "mae"),
-            f"{_number(score.get(headline))} so far",
+            Text.assemble((_number(score.get(f"{main.name}_window")), "bold"), " in window"),
+            self._spark(learner.curve.values, is_share=main.share),
+            f"{_number(score.get(main.name))} so far",
         ]
         if name:
             parts += [part for each in learner.retained.values() for part in _retained(each)]
             parts.append(f"replayed {score.get('replayed', 0):,}")
             yield from self._line(printable(name), parts)
             return
-        yield from self._line(noun, parts)
-        yield from self._line("  baselines", [*_baselines(score, headline)])
+        yield from self._line(main.name.replace("_", " "), parts)
+        yield from self._line("  baselines", [*_baselines(score, main)])
         for sample, each in learner.retained.items():
             first, *others = _retained(each)
             spark = self._spark(each.curve.values, is_share="mae" not in each.last)
@@ -138,7 +135,7 @@ class View:
             yield from self._line("weakest", parts)
 
     def _drifts(self) -> Iterator[Text]:
-        for record in reversed(self._present.drifts):
+        for record in reversed(self._state.drifts):
             actions = ", ".join(map(printable, record.get("actions", ())))
             parts: list[str | Text] = [
                 Text(record["level"], style="red" if record["level"] == "drift" else "yellow"),
@@ -150,11 +147,11 @@ class View:
             yield from self._line("drift", [*parts, *([f"-> {actions}"] if actions else [])])
 
     def _buffers(self) -> Iterator[Text]:
-        shared = self._present.shared_buffer
-        own = {name: each.buffer for name, each in self._present.learners.items() if each.buffer}
+        shared = self._state.shared_buffer
+        own = {name: each.buffer for name, each in self._state.learners.items() if each.buffer}
         for name, record in ({"": shared} if shared else own).items():
             parts = [f"{record['rows']:,} of {record['max_size']:,} rows"]
-            groups = record.get("by_class") or {}  # absent where numbers are predicted
+            groups = record.get("by_class") or {}  # absent if numbers are predicted
             if groups:
                 parts.append(f"{len(groups)} class{'es' if len(groups) > 1 else ''}")
             rows = sorted(groups.items(), key=lambda pair: -pair[1]["rows"])
@@ -162,12 +159,12 @@ class View:
             yield from self._line("buffer", ([printable(name)] if name else []) + parts)
 
     def _cost(self) -> Iterator[Text]:
-        score = self._present.learners[""].score if not self._present.several else {}
+        score = self._state.learners[""].score if not self._state.several else {}
         replayed, rows = score.get("replayed"), score.get("position", 0)
         if replayed is not None and rows:
             parts = [f"{replayed:,} rows", f"{replayed / rows:.2f} for each row that came"]
             yield from self._line("replay", parts)
-        timing = self._present.timing
+        timing = self._state.timing
         if timing:
             latency, share = timing["latency_ms"], timing["share"]
             yield from self._line(
@@ -190,19 +187,19 @@ def _retained(each: RetentionState) -> Iterator[Text]:
             break
 
 
-def _baselines(score: dict[str, Any], headline: str) -> Iterator[Text]:
-    """Yield what baselines have in the window, in red where they are better."""
-    model, sign = score.get(f"{headline}_window"), -1 if headline == "mae" else 1
+def _baselines(record: dict[str, Any], main: Score) -> Iterator[Text]:
+    """Yield the scores of baselines in the window, in red if they are better."""
+    model = record.get(f"{main.name}_window")
     for name in ("no_change", "majority", "mean"):
-        recent = (score.get(name) or {}).get(f"{headline}_window")
+        recent = (record.get(name) or {}).get(f"{main.name}_window")
         if recent is not None:
-            ahead = model is not None and sign * (recent - model) > 0
-            said = f"{name.replace('_', ' ')} {recent:.4f}{', better' if ahead else ''}"
-            yield Text(said, style="red" if ahead else "")
+            ahead = model is not None and main.better(recent, model)
+            text = f"{name.replace('_', ' ')} {recent:.4f}{', better' if ahead else ''}"
+            yield Text(text, style="red" if ahead else "")
 
 
 def _slowest(shares: dict[str, Any]) -> Iterator[str]:
-    """Yield the stages that take the most of the time."""
+    """Yield the three stages that take most of the time."""
     found = {
         name: value["share"] if isinstance(value, dict) else value for name, value in shares.items()
     }

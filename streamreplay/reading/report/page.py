@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else, and its pictures as files."""
+"""A report as one HTML file without external resources, and its charts as picture files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from streamreplay.reading.report.chart import Chart
-from streamreplay.reading.report.drawing import inline_svg, save_png, save_svg
-from streamreplay.reading.report.sections import RunReport
+from streamreplay.reading.report.charts.chart import Chart
+from streamreplay.reading.report.charts.render import inline_svg, save_png, save_svg
+from streamreplay.reading.report.contents import RunReport
 
 __all__ = ["render_page", "write_page", "write_pictures"]
 
@@ -21,15 +21,15 @@ def render_page(report: RunReport, progress: Callable[[str], None] = lambda _: N
 
     Parameters
     ----------
-    report : Report
+    report : RunReport
     progress : callable
-        Is told which chart is being drawn.
+        Called with a text for each chart that is drawn.
     """
 
     def svg(chart: Chart, *, narrow: bool) -> Markup:
         if not narrow:
             progress(f"drawing: {chart.title}")
-        return Markup(inline_svg(chart, narrow=narrow))  # noqa: S704 - ours, text in it is escaped
+        return Markup(inline_svg(chart, narrow=narrow))  # noqa: S704 - our own; matplotlib escapes text
 
     environment = Environment(
         loader=PackageLoader("streamreplay.reading.report", "."),
@@ -45,14 +45,14 @@ def render_page(report: RunReport, progress: Callable[[str], None] = lambda _: N
 
 
 def _code(text: str) -> Markup:
-    """Set what is between backticks as code."""
+    """Turn text between backticks into code elements."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def write_page(
     report: RunReport, path: Path, progress: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page. If writing fails, a file of that name stays as it was."""
     html = render_page(report, progress)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -63,18 +63,17 @@ def write_page(
 
 
 def write_pictures(report: RunReport, folder: Path, form: str) -> list[Path]:
-    """Write each chart into a folder, which is made if it is not there.
+    """Write each chart as a file into a folder, which is created if necessary.
 
     Parameters
     ----------
-    report : Report
+    report : RunReport
     folder : Path
     form : {"png", "svg"}
 
     Returns
     -------
     list of Path
-        The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save = {"png": save_png, "svg": save_svg}[form]

@@ -1,4 +1,4 @@
-"""An even sample of a log of any length: enough to draw it, and never more than fits in memory."""
+"""An even sample of a log of any length, small enough for memory and large enough for charts."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ import orjson
 
 from streamreplay.log.reader import number_lines, parse_line
 
-__all__ = ["MOST", "StreamKey", "Thinned", "thin_log"]
+__all__ = ["MOST", "EvenSample", "StreamKey", "sample_log"]
 
 MOST = 2000
-"""Records of a stream of records that are kept at most."""
+"""Records of one stream that are kept at most."""
 
-_MOST_BYTES = 32 << 20  # of one stream's lines, unless that would leave too few of them
+_MOST_BYTES = 32 << 20  # of one stream's lines, unless fewer than _FEWEST lines would remain
 _FEWEST = 200
-_HEAD = 512  # bytes of a line in which its first fields are
+_HEAD = 512  # first bytes of a line, which hold the fields that tell its stream
 _FIRST = re.compile(rb'\{(?:"learner":"([^"\\]*)",)?"kind":"([^"\\]*)"')
 _SAMPLE = re.compile(rb'"sample":"([^"\\]*)"')
 _END = b'"experience_end":true'
 
-StreamKey = tuple[str | None, str, str, bool]
-"""A stream of records: learner, kind, sample ("" where there is none), whether at ends only."""
+StreamKey = tuple[str, str, str, bool]
+"""A stream of records: learner and sample ("" if there is none), kind, and whether the records are
+those at ends of experiences: learner, kind, sample, end."""
 
 _Line = tuple[int, Path, int, bytes, bytes]
-# place in the whole log, file, number in it, the line, and the one before it if that is asked for
+# index in the whole log, file, line number in the file, line, line before it (b"" if not needed)
 
 
-class Thinned:
-    """The first, the last, and evenly many of the lines between.
+class EvenSample:
+    """A sample of lines: the first, the last, and lines at equal distances in between.
 
     Parameters
     ----------
     most : int
-        Lines kept at most; when there are more, every second is dropped.
+        Lines kept at most. When there are more, every second one is dropped.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Thinned:
 
     Examples
     --------
-    >>> lines = Thinned(most=4)
+    >>> lines = EvenSample(most=4)
     >>> for i in range(10):
     ...     lines.add((i, Path("log"), i + 1, b"{}", b""))
     >>> [place for place, *_ in lines]
@@ -67,7 +68,7 @@ class Thinned:
             yield self._last
 
     def add(self, line: _Line) -> None:
-        """Take a line in, or leave it out."""
+        """Add a line, or leave it out."""
         self._last = line
         if self.count % self._stride == 0:
             self._kept.append(line)
@@ -83,16 +84,16 @@ class Thinned:
         return kept >= self._most or (self._bytes > _MOST_BYTES and kept > _FEWEST)
 
 
-def thin_log(
+def sample_log(
     run: Path, name: str = "metrics", most: int = MOST
 ) -> dict[StreamKey, tuple[int, list[dict[str, Any]]]]:
-    """Return, of each stream of records in a log, how many there are and an even sample.
+    """Return the number of records and an even sample of them, for each stream in a log.
 
-    Records at the end of an experience are a stream of their own, so that they are not thinned
-    together with the others. A record has its place in the log under ``"#"``, and where it has no
-    kind, the record before it under ``"#before"``: it is about the time between them. Lines that
-    are left out are told apart by their first bytes and not parsed, so damage in their middle goes
-    unseen.
+    Records at ends of experiences are streams of their own, so that the sample does not lose them.
+    Each record gets its index in the log under ``"#"``. In logs without kinds it also gets the
+    record before it under ``"#before"``, since it describes the time between the two. Lines that
+    are left out are recognized by their first bytes and not parsed; damage further on in them goes
+    unnoticed.
 
     Parameters
     ----------
@@ -107,16 +108,16 @@ def thin_log(
     RunFolderError
         There is no such folder or log, or a line is damaged or of a later version of the log.
     """
-    streams: dict[StreamKey, Thinned] = {}
+    streams: dict[StreamKey, EvenSample] = {}
     place, before, plain = count(), b"", name != "metrics"
     for path, number, line in number_lines(run, name):
-        key = (None, name, "", False) if plain else _key(line)
+        key = ("", name, "", False) if plain else _key(line)
         if key is None:  # written by another program, or damaged
             record = parse_line(line, path, number)
-            key = _key(orjson.dumps(_in_order(record))) or (None, "", "", False)
+            key = _key(orjson.dumps(_in_order(record))) or ("", "", "", False)
         stream = streams.get(key)
         if stream is None:
-            stream = streams[key] = Thinned(most)
+            stream = streams[key] = EvenSample(most)
         stream.add((next(place), path, number, line, before))
         before = line if plain else b""
     return {
@@ -135,7 +136,7 @@ def _key(line: bytes) -> StreamKey | None:
     if found is None:
         return None
     learner, kind = found.groups()
-    name = None if learner is None else learner.decode()
+    name = (learner or b"").decode()
     if kind not in (b"prequential", b"retention"):
         return name, kind.decode(), "", False
     end = line.find(_END, 0, _HEAD) >= 0
@@ -146,6 +147,6 @@ def _key(line: bytes) -> StreamKey | None:
 
 
 def _in_order(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record that tell its stream, in our own order."""
+    """Return the fields of a record that tell its stream, in the order of our own logs."""
     first = [key for key in ("learner", "kind", "sample", "experience_end") if key in record]
     return {key: record[key] for key in first}

@@ -1,4 +1,4 @@
-"""Charts as SVG for a page, and as files; the one place that needs matplotlib."""
+"""Charts as SVG for the page, and as SVG and PNG files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from streamreplay.reading.report.chart import PAGE, PAPER, Canvas, Chart, Ink
+from streamreplay.reading.report.charts.chart import PAGE, PAPER, Canvas, Chart, Ink
 
 __all__ = ["inline_svg", "save_png", "save_svg"]
 
@@ -23,14 +23,14 @@ _DPI = 200
 def inline_svg(chart: Chart, *, narrow: bool = False) -> str:
     """Return a chart as an ``<svg>`` for a page.
 
-    Text stays text, in the page's font; colours are the page's variables ``--text``, ``--series1``
-    and so on; ids are its own, so that many fit on one page.
+    Text stays text in the page's font. Colours become the page's CSS variables ``--text``,
+    ``--series1`` and so on. Ids begin with the name of the chart, so that they are unique.
 
     Parameters
     ----------
     chart : Chart
     narrow : bool
-        For a phone.
+        Whether to draw the chart for a phone.
     """
     own = f"{chart.name}{'-narrow' if narrow else ''}"
     svg = _svg(chart, PAGE, narrow=narrow, salt=own)
@@ -64,7 +64,7 @@ def save_png(chart: Chart, path: Path) -> None:
 def _svg(chart: Chart, ink: Ink, *, narrow: bool, salt: str) -> str:
     with mpl.rc_context({**_style(ink), "svg.fonttype": "none", "svg.hashsalt": salt}):
         figure, out = _draw(chart, ink, narrow=narrow), io.StringIO()
-        # not by savefig, which draws twice: it wants to know the layout before it draws
+        # savefig would draw twice, the first time to find out the layout
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(out, metadata={"Date": None})
     return out.getvalue()
@@ -77,7 +77,7 @@ def _draw(chart: Chart, ink: Ink, *, narrow: bool) -> Figure:
     return figure
 
 
-def _style(ink: Ink) -> Any:  # matplotlib lists all of its settings as the type of their names
+def _style(ink: Ink) -> Any:  # matplotlib types the names of settings as a literal of all of them
     return {
         "font.size": 8.0,
         "font.family": "DejaVu Sans",

@@ -1,27 +1,18 @@
-"""Small charts side by side, each of another score, of all cases."""
+"""Small line charts side by side, each of another score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.report.cases import Case, MeanCurve
-from streamreplay.reading.report.chart import Canvas, Chart, Table
-from streamreplay.reading.report.columns import Floats
-from streamreplay.reading.report.plots import (
-    PlotLine,
-    case_lines,
-    cut,
-    draw_lines,
-    legend,
-    rows_axis,
-    share_axis,
-)
-from streamreplay.reading.report.trace import Trace
-from streamreplay.reading.scores import compact, number
+from streamreplay.reading.number_text import compact, number
+from streamreplay.reading.report.charts.axes import legend, rows_axis, share_axis, shorten
+from streamreplay.reading.report.charts.chart import Canvas, Chart, Table
+from streamreplay.reading.report.charts.lines import PlotLine, draw_lines, group_lines, last_row
+from streamreplay.reading.report.data.seed_means import CurveGroup, MeanCurve, ReadCurve
 
 __all__ = ["Panel", "make_panel", "panels_chart"]
 
@@ -33,12 +24,12 @@ class Panel:
     Attributes
     ----------
     title : str
-    lines : list of Line
-        One for each case that has it.
+    lines : list of PlotLine
+        One for each group that has the score.
     share : bool
-        Whether it is from 0 to 1.
+        Whether values are from 0 to 1.
     floor : bool
-        Whether its axis begins at 0.
+        Whether the axis begins at 0.
     """
 
     title: str
@@ -49,24 +40,24 @@ class Panel:
 
 def make_panel(
     title: str,
-    cases: Sequence[Case],
-    read: Callable[[Trace], tuple[Floats, Floats] | None],
+    groups: Sequence[CurveGroup],
+    read: ReadCurve,
     *,
     share: bool = False,
     floor: bool = False,
     bands: bool = True,
 ) -> Panel | None:
-    """Return a panel with a line for each case, or None where no case has anything to show."""
-    lines = case_lines(cases, read, 1.5)
+    """Return a panel with a line for each group; None if no group has the curve."""
+    lines = group_lines(groups, read, 1.5)
     if not bands:
         lines = [replace(line, curve=MeanCurve(line.curve.x, line.curve.y)) for line in lines]
-    if len(cases) == 1:
+    if len(groups) == 1:
         lines = [PlotLine(title, line.curve, "series1", width=1.5) for line in lines]
     return Panel(title, lines, share, floor) if lines else None
 
 
 def panels_chart(name: str, title: str, caption: str, panels: Sequence[Panel]) -> Chart:
-    """Return a chart of panels, two side by side, with the values at their ends as a table."""
+    """Return a chart of panels in two columns, with a table of the last values."""
     several = any(panel.lines[0].label != panel.title for panel in panels)
 
     def draw(canvas: Canvas) -> None:
@@ -83,7 +74,7 @@ def panels_chart(name: str, title: str, caption: str, panels: Sequence[Panel]) -
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
     rows = []
     for panel in panels:
-        ends = {line.label: number(float(line.curve.y[-1])) for line in panel.lines}
+        ends = {line.label: number(line.end) for line in panel.lines}
         names = labels if several else [panel.title]
         rows.append((panel.title, *(ends.get(name, "-") for name in names)))
     said = "; ".join(f"{heading} {end}" for heading, end, *_ in rows)
@@ -101,16 +92,20 @@ def panels_chart(name: str, title: str, caption: str, panels: Sequence[Panel]) -
 
 def _draw_panel(canvas: Canvas, axes: Any, panel: Panel) -> None:
     draw_lines(canvas, axes, panel.lines)
-    axes.set_title(cut(panel.title, 40))
+    axes.set_title(shorten(panel.title, 40))
     if panel.share:
         share_axis(axes)
     elif panel.floor:
-        curves = [line.curve for line in panel.lines]
-        tops = [curve.y if curve.high is None else curve.high for curve in curves]
-        top = max(float(np.nanmax(each)) for each in tops)
-        axes.set_ylim(0, 1.1 * top if top > 0 else 1)
-    largest = max(float(abs(line.curve.y).max()) for line in panel.lines)
-    if largest >= 1000:
+        axes.set_ylim(0, _top(panel.lines))
+    if max(float(abs(line.curve.y).max()) for line in panel.lines) >= 1000:
         axes.yaxis.set_major_formatter(lambda value, _: compact(value))
     axes.locator_params(axis="y", nbins=5)
-    rows_axis(axes, canvas, max(float(line.curve.x[-1]) for line in panel.lines), label=False)
+    rows_axis(axes, canvas, last_row(panel.lines), label=False)
+
+
+def _top(lines: Sequence[PlotLine]) -> float:
+    """Return the upper end of an axis that begins at 0."""
+    curves = [line.curve for line in lines]
+    tops = [curve.y if curve.high is None else curve.high for curve in curves]
+    top = max(float(np.nanmax(each)) for each in tops)
+    return 1.1 * top if top > 0 else 1.0

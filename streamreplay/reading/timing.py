@@ -1,4 +1,4 @@
-"""What a run cost, stretch by stretch of its stream."""
+"""The timings of a run, as means over parts of its stream."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.report.columns import Floats, columns
+from streamreplay.reading.columns import Floats, number_columns
 
 __all__ = ["timing_columns"]
 
-_MOST = 120  # stretches
-_LINES = 4  # lines of the log in a stretch at least: after a round over test rows comes a short one
-_BY_ROWS = ("latency_ms.", "stages.")  # means over rows, but for shares, which are over seconds
+_MOST = 120  # parts
+_LINES = (
+    4  # least lines of the log in a part; the line after a round over test rows covers few rows
+)
+_BY_ROWS = ("latency_ms.", "stages.")  # weighted by rows, except shares, which are by seconds
 
 
 def timing_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
-    """Return means of ``timings.jsonl`` over stretches of the stream.
+    """Return means of ``timings.jsonl`` over parts of the stream.
 
     Parameters
     ----------
     records : sequence of records
-        Each with the one before it under ``"#before"``, if there is one: lines between those that
-        were kept are made up for by those that were.
+        Each with the record before it in the log under ``"#before"``, if there is one. A record is
+        taken to describe the time between the two, and stands for records in between that were
+        left out.
 
     Returns
     -------
     dict of str to float64[n]
-        ``position`` is a stretch's end, ``#rows`` and ``#seconds`` are the rows and the time that
-        its lines are about. ``rows_per_s`` is their quotient, ``resident_bytes`` the most, shares
-        are weighted by time, and all else by rows.
+        ``position`` is the end of a part; ``#rows`` and ``#seconds`` are the rows and the time that
+        its records describe. ``rows_per_s`` is their quotient and ``resident_bytes`` the maximum.
+        Shares are weighted by time, everything else by rows.
 
     Examples
     --------
@@ -43,7 +46,7 @@ def timing_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
     if not records:
         return {}
     rows, seconds = np.array([_span(record) for record in records]).T
-    found = columns([{**record, "#before": None} for record in records])
+    found = number_columns([{**record, "#before": None} for record in records])
     n = int(np.clip(len(records) // _LINES, 1, _MOST))
     starts = np.linspace(0, len(records), n, endpoint=False).round().astype(int)
     ends = np.append(starts[1:], len(records)) - 1
@@ -64,11 +67,11 @@ def timing_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
 
 
 def _span(record: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the rows and the seconds that a line is about."""
+    """Return the rows and the seconds that a record describes."""
     before = record.get("#before", {"position": 0, "elapsed_s": 0.0})
     rows = float(record["position"] - before["position"])
     seconds = float(record.get("elapsed_s", 0.0) - before.get("elapsed_s", 0.0))
-    if seconds < 0 or rows < 0 or "#before" not in record:  # the run was taken up, or cut back
+    if seconds < 0 or rows < 0 or "#before" not in record:  # the run was resumed
         speed = record.get("rows_per_s") or 0.0
         seconds = max(rows, 0.0) / speed if speed else 0.0
     return max(rows, 0.0), seconds

@@ -1,4 +1,4 @@
-"""What a report is made of: sections of charts, each with its values as a table."""
+"""The parts of a report: sections, charts, tables, and the colours that charts are drawn with."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ __all__ = [
     "Ink",
     "Section",
     "Table",
+    "write_behind",
 ]
 
 Ink: TypeAlias = Mapping[str, str]
-"""Colours by the part they play: ``text``, ``soft``, ``line``, ``page``, ``series1``, ..."""
+"""Colours by their use: ``text``, ``soft``, ``line``, ``page``, ``series1``, ..."""
 
 SERIES = 8
-"""How many colours there are for series."""
+"""Number of colours for lines."""
 
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (2.5, 1.5)), (0, (9, 3)))
-"""Lines of series are told apart by these too, not by colour alone."""
+"""Lines also differ by dash, for readers who cannot tell the colours apart."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-"""And by these."""
+"""Lines also differ by marker."""
 
 _PARTS = ("text", "soft", "line", "page", *(f"series{i}" for i in range(1, SERIES + 1)))
 
 PAGE: Ink = {part: f"#01fe{place:02x}" for place, part in enumerate(_PARTS)}
-"""No colours to look at: each is replaced by the page's variable for its part."""
+"""Placeholders: `inline_svg` replaces each by the page's CSS variable of that name."""
 
 PAPER: Ink = dict(
     zip(
@@ -47,19 +48,19 @@ PAPER: Ink = dict(
         strict=True,
     )
 )
-"""On white: hues of Okabe and Ito (2008), dark enough to be seen."""
+"""Colours on white: hues of Okabe and Ito (2008), darkened for contrast."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What a chart is drawn on.
+    """The figure that a chart is drawn on.
 
     Attributes
     ----------
     figure : matplotlib.figure.Figure
     ink : Ink
     narrow : bool
-        Whether it is for a phone: half as wide, so fewer things fit side by side.
+        Whether the chart is for a phone, half as wide.
     """
 
     figure: Any
@@ -67,13 +68,13 @@ class Canvas:
     narrow: bool
 
     def series(self, place: int) -> str:
-        """Return the colour of a series by its place, 0 for the first."""
+        """Return the colour of a series by its index."""
         return self.ink[f"series{place % SERIES + 1}"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Values as text; the first column names the rows.
+    """A table of text; the first column names the rows.
 
     Attributes
     ----------
@@ -87,25 +88,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture and its words.
+    """A chart with its title, caption and values.
 
     Attributes
     ----------
     name : str
-        Of its files and anchors.
+        Used for its files and its anchor.
     title : str
     caption : str
-        What is to be seen in it.
     alt : str
-        The same for who does not see it.
+        A description for readers who do not see the chart.
     draw : callable
         Draws it on a canvas.
     height : float
-        In inches, where it is 7.6 wide.
+        Inches, at a width of 7.6.
     narrow_height : float or None
-        Where it is 3.6 wide; by default as `height`.
+        Inches, at a width of 3.6; by default as `height`.
     table : Table or None
-        Its values.
+        The values.
     """
 
     name: str
@@ -125,15 +125,15 @@ class Section:
     Attributes
     ----------
     name : str
-        Its anchor.
+        The anchor.
     title : str
     lead : str
-        How to read it.
+        An introduction.
     charts : list of Chart
     missing : list of str
         What cannot be shown, why, and how to get it.
-    facts : Table or None
-        Figures that need no chart.
+    figures : Table or None
+        Figures without a chart.
     """
 
     name: str
@@ -141,4 +141,21 @@ class Section:
     lead: str = ""
     charts: list[Chart] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    facts: Table | None = None
+    figures: Table | None = None
+
+
+def write_behind(
+    canvas: Canvas, axes: Any, text: str, at: float, fontsize: float | None = None
+) -> None:
+    """Write a text to the right of the axes, at a height in their units."""
+    axes.annotate(
+        text,
+        (1, at),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        color=canvas.ink["text"],
+        fontsize=fontsize,
+        annotation_clip=False,
+    )

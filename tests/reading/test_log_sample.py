@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.errors import RunFolderError
-from streamreplay.reading.compare.members import read_members
-from streamreplay.reading.report.thinning import Thinned, thin_log
-from streamreplay.reading.report.timing import timing_columns
-from streamreplay.reading.report.trace import read_traces
+from streamreplay.reading.compare.learners import read_learners
+from streamreplay.reading.log_sample import EvenSample, sample_log
+from streamreplay.reading.report.data.curves import read_curves
+from streamreplay.reading.timing import timing_columns
 from tests.reading.made import Made, write_run
 
 
 @given(n=st.integers(1, 700), most=st.integers(2, 40))
 def test_what_is_kept_is_even_and_has_both_ends(n: int, most: int) -> None:
-    lines = Thinned(most)
+    lines = EvenSample(most)
     for i in range(n):
         lines.add((i, Path("log"), i + 1, b"{}", b""))
     kept = [place for place, *_ in lines]
@@ -32,7 +32,7 @@ def test_what_is_kept_is_even_and_has_both_ends(n: int, most: int) -> None:
 
 
 def test_long_lines_are_thinned_further() -> None:
-    lines = Thinned(2000)
+    lines = EvenSample(2000)
     for i in range(1500):
         lines.add((i, Path("log"), i + 1, b"x" * 200_000, b""))
     assert 100 <= len([*lines]) <= 201
@@ -46,7 +46,7 @@ def test_streams_are_thinned_apart(tmp_path: Path, spaced: bool) -> None:
         log = run / "metrics.jsonl"
         text = log.read_text().replace('":', '": ').replace('{"learner": "er", "kind"', '{"kind"')
         log.write_text(text.replace('"v": 1,', '"learner": "er", "v": 1,'))
-    found = thin_log(run, most=100)
+    found = sample_log(run, most=100)
     counts = {key[1:]: (count, len(records)) for key, (count, records) in found.items()}
     assert counts.pop(("prequential", "", False)) == (3000, counts_kept := 95)
     assert counts.pop(("retention", "probe", False))[0] == 2997
@@ -67,7 +67,7 @@ def test_thinning_loses_no_row_of_a_class(tmp_path: Path) -> None:
         rows, right = rows + 10, right + hits
         record = Made().prequential(10 * i)
         records.append({**record, "by_class": {"a": {"rows": rows, "accuracy": right / rows}}})
-    trace = read_traces(write_run(tmp_path, records), most=50)[0]
+    trace = read_curves(write_run(tmp_path, records), most=50)[0]
     assert trace.by_class is not None
     counted, score = trace.by_class.between("accuracy")
     assert len(counted) < 60
@@ -81,7 +81,7 @@ def test_a_damaged_line_that_is_read_is_named(tmp_path: Path) -> None:
         log.write(b'{"kind":"prequential","v":1,"position":9999, oh\n')
     lines = (run / "metrics.jsonl").read_bytes().count(b"\n")
     with pytest.raises(RunFolderError, match=rf"metrics\.jsonl:{lines}: the line is damaged"):
-        read_traces(run)
+        read_curves(run)
 
 
 def lines(spans: list[tuple[int, float, float]]) -> list[dict[str, Any]]:
@@ -128,7 +128,7 @@ def test_a_second_line_at_one_row_is_time_without_rows(tmp_path: Path) -> None:
     run = write_run(tmp_path, Made().records(), timings=lines([(100, 1.0, 0.5)]))
     with (run / "timings.jsonl").open("ab") as log:
         log.write(b'{"position":100,"elapsed_s":3.0,"rows_per_s":0.0}\n')
-    timings = read_traces(run)[0].timings
+    timings = read_curves(run)[0].run.timings
     assert timings["rows_per_s"].tolist() == [pytest.approx(100 / 3)]
 
 
@@ -141,16 +141,16 @@ def test_the_first_line_of_a_log_that_was_cut_counts_no_rows(tmp_path: Path) -> 
     run = write_run(tmp_path / "run", made.records(), timings=clock)
     other = Made().write(tmp_path / "other")
     (run / "timings.jsonl").rename(run / "timings.000009.jsonl")
-    timings = read_traces(run)[0].timings
+    timings = read_curves(run)[0].run.timings
     assert timings["#rows"].sum() == made.last - made.every
     assert timings["rows_per_s"].tolist() == [pytest.approx(1000)]
-    rates = [m.rows_per_s for m in read_members([run, other], None)[0]]
+    rates = [m.rows_per_s for m in read_learners([run, other], None)[0]]
     assert rates == [pytest.approx(1000), pytest.approx(1000)]
     (run / "timings.000009.jsonl").rename(run / "timings.000001.jsonl")
-    assert read_traces(run)[0].timings["#rows"].sum() == 10**6 + made.last
+    assert read_curves(run)[0].run.timings["#rows"].sum() == 10**6 + made.last
 
 
-def test_a_run_that_was_taken_up_begins_its_clock_anew() -> None:
+def test_a_run_that_was_taken_up_starts_its_clock_again() -> None:
     first, second = lines([(100, 4.0, 0.0), (100, 1.0, 0.0)])
     second |= {"elapsed_s": 1.0}  # of the process that went on
     found = timing_columns([first, second])

@@ -1,0 +1,3 @@
+"""Drawing the report's charts with matplotlib."""
+
+__all__: list[str] = []

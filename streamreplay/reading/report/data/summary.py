@@ -1,0 +1,166 @@
+"""The figures that sum up a learner, from which sentences and tables are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from streamreplay.reading.columns import Columns, Floats, GroupColumns
+from streamreplay.reading.report.data.curves import LearnerCurves, RetentionCurves
+from streamreplay.reading.scores import Score
+
+__all__ = ["ForgottenClass", "LearnerSummary", "RetentionSummary", "summarize"]
+
+
+@dataclass(frozen=True)
+class ForgottenClass:
+    """A class on which the accuracy has fallen.
+
+    Attributes
+    ----------
+    name : str
+    best, now : float
+        Accuracy in the best round and in the last round.
+    """
+
+    name: str
+    best: float
+    now: float
+
+
+@dataclass(frozen=True)
+class RetentionSummary:
+    """The last test round over rows that were kept out of learning.
+
+    Attributes
+    ----------
+    sample : str
+        ``test`` or ``probe``.
+    rows : int
+    score : float or None
+        Over all of the rows.
+    known : float or None
+        Mean accuracy over the classes that the stream has shown; for other targets, `score`.
+    forgetting : float or None
+        Over experiences; over classes if there is one experience.
+    forgotten : list of ForgottenClass
+        Most forgotten first.
+    last : dict
+        The record.
+    """
+
+    sample: str
+    rows: int
+    score: float | None
+    known: float | None
+    forgetting: float | None
+    forgotten: list[ForgottenClass]
+    last: dict[str, Any]
+
+    @property
+    def sample_name(self) -> str:
+        """The sample as it is called on the page."""
+        return "test set" if self.sample == "test" else self.sample
+
+
+@dataclass(frozen=True)
+class LearnerSummary:
+    """The scores of a learner at the end of its log.
+
+    Attributes
+    ----------
+    score : Score
+        The score that `overall`, `window` and `baselines` are values of.
+    position : int
+        Rows of the stream.
+    rows : int
+        Labelled rows.
+    overall, window : float or None
+    window_rows : int
+        Labelled rows in the window.
+    baselines : dict of str to float
+        The same score of each baseline.
+    retained : list of RetentionSummary
+        That of the test set before that of the probe.
+    replayed : float
+        Memory rows learned for each row of the stream.
+    rows_per_s, p99_ms, resident : float or None
+        Mean throughput, median of the latencies' 99th percentiles, largest memory in bytes.
+    """
+
+    score: Score
+    position: int
+    rows: int
+    overall: float | None
+    window: float | None
+    window_rows: int
+    baselines: dict[str, float]
+    retained: list[RetentionSummary]
+    replayed: float
+    rows_per_s: float | None
+    p99_ms: float | None
+    resident: float | None
+
+    @property
+    def best_baseline(self) -> str:
+        """The baseline with the best score."""
+        sign = 1 if self.score.share else -1
+        return max(self.baselines, key=lambda name: sign * self.baselines[name])
+
+
+def summarize(learner: LearnerCurves) -> LearnerSummary:
+    """Return the figures at the end of a learner's log."""
+    score, last, timings = learner.score, learner.prequential, learner.run.timings
+    position = int(last["position"])
+    found = {title: last.get(key, {}).get(score.name) for key, title in score.baselines.items()}
+    rows = int(last.get("rows", position))
+    return LearnerSummary(
+        score=score,
+        position=position,
+        rows=rows,
+        overall=last.get(score.name),
+        window=last.get(f"{score.name}_window"),
+        window_rows=min(rows, learner.settings.get("evaluator.window", 1000)),
+        baselines={title: value for title, value in found.items() if value is not None},
+        retained=[_retained(each, score) for each in reversed(learner.retention_curves)],
+        replayed=last.get("replayed", 0) / max(position, 1),
+        rows_per_s=learner.run.rows_per_s,
+        p99_ms=_finite(np.median, timings, "latency_ms.p99"),
+        resident=_finite(np.max, timings, "resident_bytes"),
+    )
+
+
+def _retained(curves: RetentionCurves, score: Score) -> RetentionSummary:
+    last = curves.last
+    total, forgetting = last.get(score.retained), last.get("forgetting")
+    return RetentionSummary(
+        sample=curves.sample,
+        rows=int(last["rows"]),
+        score=total,
+        known=total if curves.by_class is None else last.get("balanced_accuracy"),
+        forgetting=last.get("class_forgetting") if forgetting is None else forgetting,
+        forgotten=_forgotten(curves.by_class),
+        last=last,
+    )
+
+
+def _forgotten(classes: GroupColumns | None) -> list[ForgottenClass]:
+    if classes is None or "accuracy" not in classes.fields:
+        return []
+    last, most = classes.fields["accuracy"][-1], classes.most["accuracy"]
+    found = [
+        ForgottenClass(name, float(best), float(now))
+        for name, best, now in zip(classes.ids, most, last, strict=True)
+        if np.isfinite(now) and best > now
+    ]
+    return sorted(found, key=lambda each: each.now - each.best)
+
+
+def _finite(reduce: Callable[[Floats], Any], columns: Columns, name: str) -> float | None:
+    """Return the median or the like of the values that are known."""
+    values = columns.get(name, np.empty(0))
+    known = values[np.isfinite(values)]
+    return float(reduce(known)) if len(known) else None

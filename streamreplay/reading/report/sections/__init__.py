@@ -1,0 +1,3 @@
+"""The sections of a report, one file for each question that it answers."""
+
+__all__: list[str] = []
