@@ -19,7 +19,7 @@ PAGES = {
     "docs/buffers.md": 5,
     "docs/from-avalanche.md": 6,
     "docs/river.md": 5,
-    "docs/levers.md": 3,
+    "docs/training-options.md": 3,
     "docs/models.md": 4,
     "docs/comparing.md": 3,
     "docs/drift.md": 3,

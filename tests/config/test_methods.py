@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,26 +13,31 @@ import pytest
 
 from streamreplay.buffers.ranked import RankedSlots
 from streamreplay.config import build, load_job
-from streamreplay.config.building.methods import make_method
+from streamreplay.config.building.methods import make_method, method_parameters
+from streamreplay.config.job import LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners import METHODS, Step
 from streamreplay.stage import Pipeline
 from tests.learners.formulas import Case
 
-TAKEN: dict[str, dict[str, Any]] = {
-    "er": {},
-    "er-ace": {"look_back": 7},
-    "der": {"alpha": 0.25},
-    "der++": {"alpha": 0.25, "beta": 0.75},
-    "a-gem": {},
-    "mir": {},
-    "lwf": {"distillation": 0.5, "temperature": 3.0},
-    "mkd": {"distillation": 0.5, "temperature": 3.0},
-    "ncm": {},
-    "er-slda": {"look_back": 7},
-    "gdumb": {"retrain_passes": 4, "retrain_every": 40},
-    "gss": {},
-}
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def taken_by(name: str) -> dict[str, Any]:
+    """Return a value other than the default for each key that is a parameter of a method."""
+    parameters = inspect.signature(METHODS[name]).parameters
+    examples = {
+        key: (LearnerSection.model_fields[key].examples or [None])[0]
+        for key in method_parameters()
+        if key in parameters
+    }
+    return {
+        key: max(1, example // 250) if isinstance(example, int) else example / 4
+        for key, example in examples.items()
+    }
+
+
+TAKEN = {**{name: taken_by(name) for name in METHODS}, "gss": {}}
 EVERY = {key: value for taken in TAKEN.values() for key, value in taken.items()}
 
 
@@ -73,18 +80,33 @@ def case() -> Step:
                 taught=[0, 1]).step(z)  # fmt: skip
 
 
-def test_every_method_is_here() -> None:
-    assert TAKEN.keys() == {*METHODS, "gss"}
+def test_the_parameters_of_methods_are_keys_of_a_job() -> None:
+    wanted = {name for make in METHODS.values() for name in inspect.signature(make).parameters}
+    assert wanted <= LearnerSection.model_fields.keys()
+    assert EVERY.keys() == set(method_parameters())
+    assert {"alpha", "look_back", "retrain_every"} <= EVERY.keys()
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_method_is_described_with_its_parameters(name: str) -> None:
+    fields, page = LearnerSection.model_fields, (DOCS / "methods.md").read_text()
+    listed = re.split(r"[\s,:]+", fields["method"].description or "")
+    assert name in listed
+    (row,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", page, re.MULTILINE)
+    for key in TAKEN[name]:
+        assert name in re.split(r"[\s,:]+", fields[key].description or ""), key
+        assert f"`{key}`" in row, key
 
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_job_of_each_method_learns(tmp_path: Path, name: str) -> None:
     pipeline = run(tmp_path, f"learner.method={name}", *to_settings(TAKEN[name]))
     stored = pipeline["buffer"].buffer
-    assert (stored.notes is not None) == (name in ("der", "der++"))
+    method = pipeline["learner"].method
+    assert (stored.notes is not None) == (method.notes is not None)
     counts = pipeline["buffer"].state_dict()["rows"]["beside"]["replayed"]
     assert counts.any()
-    assert pipeline["mixer"].candidates == (40 if name == "mir" else None)
+    assert pipeline["mixer"].candidates == (None if method.retrieve is None else 40)
     ranked = isinstance(pipeline["buffer"]._reservoir, RankedSlots)
     assert ranked == (name == "gss")
 
@@ -112,7 +134,7 @@ def test_parameters_reach_the_method_and_others_are_refused(name: str) -> None:
     [
         (
             ["learner.method=icarl"],
-            "learner.method: must be auto, er, er-ace, der, der++, a-gem, ",
+            "learner.method: must be auto, er, ",
         ),
         (["learner.method=no.such:thing"], "learner.method: 'no.such:thing' cannot be imported"),
         (["learner.method=json:dumps"], "learner.method: 'json:dumps' cannot be built: TypeError"),

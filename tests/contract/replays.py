@@ -79,7 +79,7 @@ REPLAYS: dict[str, MethodCase] = {
     "mkd(noisy)": MethodCase("mkd", module=noisy),
     "ncm(ema)": MethodCase("ncm", Training(ema=0.9)),
     "gdumb(ema, noisy)": MethodCase(gdumb(2, 5), Training(ema=0.9), noisy),
-    "all levers": MethodCase(
+    "all options": MethodCase(
         Method(losses.asymmetric, look_back=4),
         Training(
             ema=0.8,

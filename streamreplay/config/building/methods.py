@@ -22,7 +22,14 @@ from streamreplay.learners.methods.catalogue import (
 from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.neural.training import Training
 
-__all__ = ["buffer_of", "candidates_of", "choose_method", "make_method", "make_training"]
+__all__ = [
+    "buffer_of",
+    "candidates_of",
+    "choose_method",
+    "make_method",
+    "make_training",
+    "method_parameters",
+]
 
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
 _OF_EVERY_METHOD = {"ema", "random_features", "discriminant_weight", "discriminant_margin"}
@@ -141,7 +148,7 @@ def candidates_of(
 
 def _named(settings: LearnerSection) -> Method:
     name = settings.method
-    given = {key: getattr(settings, key) for key in _parameters()}
+    given = {key: getattr(settings, key) for key in method_parameters()}
     given = {key: value for key, value in given.items() if value is not None}
     code = UserCode("learner.method", name)
     if ":" in name:
@@ -158,7 +165,7 @@ def _named(settings: LearnerSection) -> Method:
     return _wrap_parts(code, made) if ":" in name else made
 
 
-def _parameters() -> list[str]:
+def method_parameters() -> list[str]:
     """Return the keys of ``[learner]`` that are parameters of a method, in order."""
     taken = {name for maker in METHODS.values() for name in inspect.signature(maker).parameters}
     return [key for key in LearnerSection.model_fields if key in taken - _OF_EVERY_METHOD]
