@@ -36,8 +36,8 @@ WIDE = {"mixer.batch_size_mem": 128}
 
 _DARK: dict[str, object] = {"learner.method": "der++", "learner.lr": 0.03, "learner.alpha": 0.2}
 _SLDA: dict[str, object] = {
-    "learner.random_features": 2000,
-    "learner.discriminant_margin": 0.02,
+    "learner.slda_features": 2000,
+    "learner.slda_margin": 0.02,
 }
 MLP: dict[str, dict[str, object]] = {
     "er": {},

@@ -134,18 +134,26 @@ ON_BOTH = (
     Rule("texts/*", r"streamreplay \d+\.\d+\.\w+", "streamreplay V", "the version itself"),
 )
 
+_ONE_WORD = "the default method's classifier has one name, in code and in jobs"
+
 NOT_COMPARED = (
     LeftOut("*/.lock", "an empty file"),
     LeftOut("kill-*/out/events.log", "which checkpoint a run goes on from depends on the moment"),
 )
 
-INTENDED: tuple[Rule, ...] = ()
+INTENDED: tuple[Rule, ...] = (
+    Rule("*", "random_features", "slda_features", _ONE_WORD),
+    Rule("*", "discriminant_(weight|margin)", r"slda_\1", _ONE_WORD),
+)
 """What the new checkout writes otherwise on purpose: replaced in the files of the old one.
 
 What cannot be foretold, as sizes that follow from it, belongs into `ON_BOTH`.
 """
 
-RENAMED: tuple[tuple[str, str, str], ...] = ()
+RENAMED: tuple[tuple[str, str, str], ...] = (
+    ("random_features", "slda_features", _ONE_WORD),
+    ("discriminant_(weight|margin)", r"slda_\1", _ONE_WORD),
+)
 """What the new checkout wants said otherwise in commands and job files: pattern, text, reason."""
 
 

@@ -243,12 +243,12 @@ class LearnerSection(_Section):
     """gdumb: passes over memory to train a fresh module."""
     retrain_every: Count | None = _unset(10_000)
     """gdumb: rows after which a fresh module is trained, even if no held-out rows require it."""
-    random_features: Positive | None = _unset(2_000)
-    """Predict together with linear discriminants of this many random features, which do not forget.
-    er-slda has 500, in 4 MB; 2,000 take 64 MB. Can be combined with every method."""
-    discriminant_weight: Annotated[float, Field(ge=0)] | None = _unset(1.0)
-    """Weight of the discriminants relative to the module; 1 by default."""
-    discriminant_margin: Annotated[float, Field(ge=0)] | None = _unset(0.02)
+    slda_features: Positive | None = _unset(2_000)
+    """Predict together with streaming linear discriminants (SLDA) of this many random features,
+    which do not forget. er-slda has 500, in 4 MB; 2,000 take 64 MB. Goes with every method."""
+    slda_weight: Annotated[float, Field(ge=0)] | None = _unset(1.0)
+    """Weight of the SLDA relative to the module; 1 by default."""
+    slda_margin: Annotated[float, Field(ge=0)] | None = _unset(0.02)
     """How much accuracy on current classes may be traded for accuracy on old ones; 0.005 by
     default. Take 0.02 where classes come one after the other."""
     loss: str | None = _unset("mypackage.losses:focal")

@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
-_OF_EVERY_METHOD = {"ema", "random_features", "discriminant_weight", "discriminant_margin"}
+_SLDA = ("features", "weight", "margin")
+_OF_EVERY_METHOD = {"ema", *(f"slda_{key}" for key in _SLDA)}
 _CANDIDATES_A_ROW = 5  # by default, for each row to be chosen
 
 
@@ -56,11 +57,7 @@ def make_method(settings: LearnerSection) -> Method:
 
 def _with_slda(made: Method, settings: LearnerSection) -> Method:
     """Return a method with the streaming LDA that the job describes, if it does."""
-    all_given: dict[str, Any] = {
-        "features": settings.random_features,
-        "weight": settings.discriminant_weight,
-        "margin": settings.discriminant_margin,
-    }
+    all_given: dict[str, Any] = {key: getattr(settings, f"slda_{key}") for key in _SLDA}
     given = {key: value for key, value in all_given.items() if value is not None}
     slda = made.slda
     if slda is None and "features" in given:
@@ -68,7 +65,7 @@ def _with_slda(made: Method, settings: LearnerSection) -> Method:
     if slda is not None:
         return made.with_slda(replace(slda, **given)) if given else made
     for key, value in given.items():
-        raise ConfigError(f"learner.discriminant_{key}: goes with random_features, got {value}")
+        raise ConfigError(f"learner.slda_{key}: goes with slda_features, got {value}")
     return made
 
 
