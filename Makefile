@@ -20,7 +20,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 MLFLOW ?= .venv-mlflow
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint check measure format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow

@@ -7,26 +7,37 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
 from streamreplay.commands import main
+from tests.commands.warm import WarmProcess
+
+Process: TypeAlias = "subprocess.Popen[bytes] | WarmProcess"
 
 CLI = Path(__file__).parents[2] / "cli.py"
 CLOCK = ("timings.", "events.log", ".lock")
 
 
 class Cli:
-    """Starts the command line as a user does."""
+    """Starts the command line as a user does.
+
+    Processes are forked from a warm one (see `warm`), unless an argument or a test says ``fresh``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Process] = []
 
-    def start(self, *args: object, **options: Any) -> subprocess.Popen[bytes]:
-        return self.spawn(self.command(*args), **options)
+    def start(self, *args: object, fresh: bool = False, **options: Any) -> Process:
+        if fresh:
+            return self.spawn(self.command(*args), **options)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        process = WarmProcess([*map(str, args)], cwd=self.folder, env=self.env(), **pipes)
+        self.started.append(process)
+        return process
 
     def spawn(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
@@ -35,16 +46,16 @@ class Cli:
         return process
 
     def __call__(
-        self, *args: object, input: bytes | None = None
+        self, *args: object, input: bytes | None = None, fresh: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end; neither a traceback nor noise of the interpreter may show."""
-        process = self.start(*args, stdin=subprocess.PIPE if input is not None else None)
+        process = self.start(
+            *args, fresh=fresh, stdin=subprocess.PIPE if input is not None else None
+        )
         out, err = process.communicate(input, timeout=120)
         assert b"Traceback" not in err, err.decode()
         assert b"Exception ignored" not in err, err.decode()
-        return subprocess.CompletedProcess(
-            process.args, process.returncode, out.decode(), err.decode()
-        )
+        return subprocess.CompletedProcess(process.args, process.wait(), out.decode(), err.decode())
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a line of shell in which ``streamreplay`` is the program."""

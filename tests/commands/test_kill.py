@@ -28,8 +28,13 @@ def kill_and_resume(
     kills: int,
     seed: int,
     resume: tuple[str, ...] = ("--resume",),
+    *,
+    fresh: bool = False,
 ) -> int:
-    """Kill -9 once the log has grown to a random size, resume; return how often that hit."""
+    """Kill -9 once the log has grown to a random size, resume; return how often that hit.
+
+    ``fresh`` starts a new interpreter each time.
+    """
     whole = cli("run", *args, *EMIT, "-o", "whole", "--quiet")
     assert whole.returncode == 0, whole.stderr
     expected = cli.contents(cli.folder / "whole")
@@ -38,12 +43,12 @@ def kill_and_resume(
     out, killed = cli.folder / "out", 0
     for size in sorted(rng.randrange(total) for _ in range(kills)):
         again = ("run", *args, *EMIT, "-o", "out", *resume)
-        process = cli.start(*again, stdout=subprocess.DEVNULL)
+        process = cli.start(*again, fresh=fresh, stdout=subprocess.DEVNULL)
         cli.wait_for(lambda: process.poll() is not None or size_of(out) > size)  # noqa: B023
         process.kill()
         process.communicate()
         killed += process.returncode == -9
-    end = cli("run", *resume, "-o", "out")
+    end = cli("run", *resume, "-o", "out", fresh=fresh)
     assert end.returncode == 0, end.stderr
     assert cli.contents(cli.folder / "out") == expected
     return killed
@@ -51,7 +56,7 @@ def kill_and_resume(
 
 def size_of(folder: Path) -> int:
     """Return how long the log of predictions is, with what was dropped of it as far as is known."""
-    active, limit = folder / "predictions.jsonl", 20_000
+    active, limit = folder / "predictions.jsonl", 12_000
     return max(rotated_files(active), default=0) * limit + stat_size(active)
 
 
@@ -65,8 +70,8 @@ def stat_size(path: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("keep", [0, 2])
 def test_kill_where_logs_are_cut_into_files(cli: Cli, keep: int) -> None:
-    files = ("--set", "run.log_max_bytes=20000", "--set", f"run.log_keep={keep}")
-    kill_and_resume(cli, ("-s", cli.jsonl(4000), *SMALL, *files), kills=4, seed=keep)
+    files = ("--set", "run.log_max_bytes=12000", "--set", f"run.log_keep={keep}")
+    kill_and_resume(cli, ("-s", cli.jsonl(2500), *SMALL, *files), kills=4, seed=keep)
     numbers = rotated_files(cli.folder / "out" / "predictions.jsonl")
     assert len(numbers) > 2
     assert (len(numbers) < max(numbers)) == (keep > 0)
@@ -75,19 +80,19 @@ def test_kill_where_logs_are_cut_into_files(cli: Cli, keep: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("max_size", [100, 100_000])
 def test_kill_jsonl(cli: Cli, max_size: int) -> None:
-    path = cli.jsonl(4000)
+    path = cli.jsonl(2500)
     args = ("-s", path, *SMALL, "--set", f"buffer.max_size={max_size}")
-    kill_and_resume(cli, args, kills=3, seed=max_size)
+    kill_and_resume(cli, args, kills=3, seed=max_size, fresh=max_size == 100)
 
 
 @pytest.mark.slow
 def test_kill_csv(cli: Cli) -> None:
-    kill_and_resume(cli, ("-s", cli.csv(4000), *SMALL), kills=2, seed=3)
+    kill_and_resume(cli, ("-s", cli.csv(2500), *SMALL), kills=2, seed=3)
 
 
 @pytest.mark.slow
 def test_kill_idx(cli: Cli) -> None:
-    images, labels = cli.idx(4000)
+    images, labels = cli.idx(2500)
     args = ("-s", images, "--set", f"source.labels_path={labels}", *SMALL)
     split = ("--set", "source.split.n_experiences=2", "--set", "test.share=0.1")
     kill_and_resume(cli, (*args, *split), kills=2, seed=4)
@@ -102,7 +107,7 @@ def test_kill_with_ten_classes_in_five_experiences(cli: Cli) -> None:
 
 @pytest.mark.slow
 def test_signals_stop_at_a_safe_point_and_say_how_to_go_on(cli: Cli) -> None:
-    path = cli.jsonl(6000)
+    path = cli.jsonl(3000)
     args = ("-s", path, *SMALL, *EMIT)
     assert cli("run", *args, "-o", "whole").returncode == 0
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

@@ -96,7 +96,7 @@ def test_pickles_are_asked_for_twice(in_process: Run, cli: Cli) -> None:
 def test_kill_and_resume_in_other_processes(cli: Cli) -> None:
     """Each process hashes strings with another seed, on which no prediction may depend."""
     settings = ("--set", ARF, "--set", PICKLE, "--batch-size", "8", "--checkpoint-every", "200")
-    job = ("run", "-s", cli.jsonl(3000), *settings, "--emit", "predictions", "--quiet")
+    job = ("run", "-s", cli.jsonl(2000), *settings, "--emit", "predictions", "--quiet")
     assert cli(*job, "-o", "whole").returncode == 0
     log = cli.folder / "out" / "predictions.jsonl"
     for size in (20_000, 120_000):

@@ -356,7 +356,7 @@ def test_a_signal_says_how_to_resume(cli: Cli, kind: str, trust: str) -> None:
 @pytest.mark.parametrize("kind", JOBS)
 def test_kill_and_resume(cli: Cli, kind: str) -> None:
     """Kill -9 once the log has grown to some size, again and again: nothing shows."""
-    cli.jsonl(4000)
+    cli.jsonl(2500)
     (cli.folder / "job.toml").write_text(JOBS[kind][0])
     trust = ("--trust",) if kind == "own" else ()
     assert kill_and_resume(cli, ("job.toml",), 3, seed=6, resume=("--resume", *trust)) >= 2

@@ -152,7 +152,7 @@ def test_a_run_that_went_on_says_the_same(in_process: Run, cli: Cli, job: str) -
 @pytest.mark.slow
 @pytest.mark.parametrize("job", ["several", "listed"])
 def test_kill_and_resume(cli: Cli, job: str) -> None:
-    write(cli, 4000)
+    write(cli, 2500)
     kill_and_resume(cli, (f"{job}.toml",), kills=2, seed=len(job))
 
 
