@@ -121,8 +121,7 @@ def torch_run(factory: Any, x: Any, y: Any) -> Pipeline:
 
 def river_run(x: Any, y: Any, size: int = BATCH) -> Pipeline:
     source = ArraySource(x, y, batch_size=size)
-    names = lambda: source.labels.names  # noqa: E731
-    return Pipeline(source, learner=RiverLearner(bayes(), many=False, label_names=names))
+    return Pipeline(source, learner=RiverLearner(bayes(), many=False))
 
 
 def share(pipeline: Iterable[Any], given: Callable[[], list[Any]]) -> float:
@@ -239,9 +238,7 @@ def compare_on(path: Path) -> dict[str, Any]:
         told = metrics.base.Metrics(ten())
         pipeline = river_run(x, y, size)
         source: Any = pipeline.source
-        evaluator = Prequential(
-            metrics=ten(), label_names=lambda source=source: source.labels.names
-        )
+        evaluator = Prequential(metrics=ten())
         scored = list(pipeline)
         reports = list(evaluator(scored))
         if size == 1:

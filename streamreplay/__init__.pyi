@@ -39,7 +39,6 @@ from .ingest import (
     CsvSource,
     Experiences,
     JsonlSource,
-    Labels,
     LateLabels,
     hold_out,
     in_memory,
@@ -47,6 +46,7 @@ from .ingest import (
     open_npz,
     split_by_class,
 )
+from .labels import Labels
 from .learners import (
     Backbone,
     CosineLinear,

@@ -21,6 +21,7 @@ from streamreplay.columns import (
     labels_of_targets,
     same_kind,
 )
+from streamreplay.labels import Labels, common_labels
 
 __all__ = [
     "GROUP_COLUMNS",
@@ -76,6 +77,11 @@ class Batch:
     withheld : bool[n] or None
         Rows of the stream that are predicted and scored as all others, but never learned and never
         stored (see `Probe`); None: none of them.
+    labels : Labels or None
+        What the stream calls its classes, by their index in `y`; with a `target`, what its columns
+        are called. All batches of a stream share one object, to which the source adds new names.
+    feature_names : sequence of str or None
+        What the stream calls the features, shared in the same way.
     """
 
     x: NDArray[Any]  # float32 | uint8 [n, *feature]
@@ -90,6 +96,8 @@ class Batch:
     held_out: Sample | None = None
     notes: Mapping[str, NDArray[np.float32]] | None = None  # [n, ...] each
     withheld: NDArray[np.bool_] | None = None  # [n]
+    labels: Labels | None = None
+    feature_names: Sequence[str] | None = None
 
     @classmethod
     def from_arrays(  # noqa: PLR0913 - a column each
@@ -104,6 +112,8 @@ class Batch:
         time: ArrayLike | None = None,
         target: ArrayLike | None = None,
         weight: ArrayLike | None = None,
+        labels: Labels | None = None,
+        feature_names: Sequence[str] | None = None,
     ) -> Batch:
         """Check and convert arrays into a batch; arrays of the right type are not copied.
 
@@ -124,6 +134,8 @@ class Batch:
             or -1 where the target is not known; left out, it is 0, or -1 where a number is NaN.
         weight : float or array_like of float [n], optional
             How much a row's loss counts.
+        labels, feature_names : optional
+            What classes and features are called, see `Batch`.
 
         Raises
         ------
@@ -149,14 +161,14 @@ class Batch:
             x = x.astype(np.float32, copy=False)
         n = len(x)
         goals = None if target is None else as_targets(target, n)
-        labels = labels_of_targets(goals, n) if y is None else as_integers("y", y, n)
-        if n and labels.min() < -1:
-            raise ValueError(f"y must be at least -1, got {labels.min()}")
+        known = labels_of_targets(goals, n) if y is None else as_integers("y", y, n)
+        if n and known.min() < -1:
+            raise ValueError(f"y must be at least -1, got {known.min()}")
         if goals is not None:
-            check_targets(goals, labels)
+            check_targets(goals, known)
         return cls(
             x,
-            labels,
+            known,
             np.arange(start, start + n, dtype=np.int64),
             as_integers("task", task, n),
             as_integers("experience", experience, n),
@@ -164,6 +176,8 @@ class Batch:
             None if time is None else as_column("time", time, n, np.float64),
             goals,
             None if weight is None else as_weights(weight, n),
+            labels=labels,
+            feature_names=feature_names,
         )
 
     def __len__(self) -> int:
@@ -201,6 +215,8 @@ class Batch:
             self.held_out,
             self.notes and {name: note[rows] for name, note in self.notes.items()},
             None if self.withheld is None else self.withheld[rows],
+            self.labels,
+            self.feature_names,
         )
 
     @staticmethod
@@ -210,8 +226,8 @@ class Batch:
         Raises
         ------
         ValueError
-            There is none, or they differ in feature shape, in the type of x or of targets, or in
-            which columns they have.
+            There is none, or they differ in feature shape, in the type of x or of targets, in
+            which columns they have, or in what one label index stands for.
 
         Examples
         --------
@@ -222,6 +238,7 @@ class Batch:
         if not batches:
             raise ValueError("concat needs at least one batch")
         first = batches[0]
+        labels = first.labels
         names = list(first.columns())
         for other in batches[1:]:
             if list(other.columns()) != names:
@@ -234,10 +251,12 @@ class Batch:
                     )
             if other.held_out != first.held_out:
                 raise ValueError("held-out rows cannot be joined with rows to learn from")
+            if other.labels is not labels:
+                labels = common_labels(labels, other.labels)
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(b, name) for b in batches]) for name in names
         }
-        return replace(first, notes=None, **joined)
+        return replace(first, notes=None, labels=labels, **joined)
 
     def with_note(self, name: str, values: NDArray[np.float32]) -> Batch:
         """Return the same rows with a note on each, [n, ...]."""
@@ -281,10 +300,13 @@ class Batch:
             self.held_out,
             self.notes,
             withheld,
+            self.labels,
+            self.feature_names,
         )
 
 
-_COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in ("held_out", "notes"))
+_SHARED = ("held_out", "notes", "labels", "feature_names")  # what is not a column
+_COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in _SHARED)
 
 
 def objective_of(target: NDArray[Any] | None) -> Objective:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
+from streamreplay.labels import Labels
 from streamreplay.records import Report
 from streamreplay.state import State, Stateful, load_parts, save_parts
 
@@ -25,14 +26,53 @@ Out_co = TypeVar("Out_co", covariant=True)
 
 @runtime_checkable
 class Source(Stateful, Protocol):
-    """A stream with a position: iterating goes on from the position, and moves it.
+    """A stream with a position. Iterating continues from the position and moves it.
 
-    At each yield the position accounts for the yielded rows, and for no row after them. A batch
+    At each yield, the position accounts for the yielded rows and for no row after them. A batch
     never holds rows of two experiences.
+
+    This is all that ``streamreplay run`` asks of a source. `Pipeline` needs less: any iterable of
+    `Batch` will do. It saves the position of a source that has `Stateful`'s two methods. It leaves
+    any other source alone, which must then continue after the last learned row by itself.
+
+    Attributes
+    ----------
+    position : int
+        Rows yielded so far.
+    labels : Labels
+        What the stream calls its classes, as far as rows have been yielded; every batch refers to
+        this object. With a target in place of classes: what its columns are called.
+    feature_names : sequence of str or None
+        The fields that hold the features: one for each, or one for several. None before the first
+        row, and if the fields have no names.
+    left_out : sequence of str
+        Fields of the records that are not used.
+    rows_total : int or None
+        Rows of the whole stream, not counting a limit. None if that is not known in advance.
+    continue_from_here : bool
+        Set this after loading a state if what can be read now begins *after* the learned rows, as
+        the next part of a pipe does. Otherwise the stream must begin at its start again. Has no
+        effect on a source that can go to any position.
     """
 
+    continue_from_here: bool
+
+    @property
+    def position(self) -> int: ...  # noqa: D102 - described above, as those below
+    @property
+    def labels(self) -> Labels: ...  # noqa: D102
+    @property
+    def feature_names(self) -> Sequence[str] | None: ...  # noqa: D102
+    @property
+    def left_out(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def rows_total(self) -> int | None: ...  # noqa: D102
+
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rows from the present position on."""
+        """Yield the rows from the position on."""
+
+    def close(self) -> None:
+        """Release files and connections. Iterating again opens them and continues."""
 
 
 class Stage(Protocol[In_contra, Out_co]):

@@ -16,6 +16,7 @@ import numpy as np
 
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError
+from streamreplay.labels import Labels
 from streamreplay.randomness import load_rng_state, rng_state
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "CREATED",
     "GENERATOR",
     "GROWN",
+    "LABELS",
     "PART",
     "PARTS",
     "SETTING",
@@ -292,6 +294,10 @@ def _load_all(name: str, live: Mapping[str, Stateful | Declared], saved: Any) ->
     return live
 
 
+def _load_labels(_name: str, _live: object, saved: list[int | str] | None) -> Labels | None:
+    return None if saved is None else Labels(saved)
+
+
 SETTING = Kind(lambda value: value, _load_setting)
 """A setting: the saved one must equal the object's own."""
 
@@ -312,3 +318,6 @@ PARTS = Kind(_save_all, _load_all)
 
 CREATED = Kind(_save_all, _load_created)
 """A defaultdict of ids to objects with state: it creates those that were saved, and no others."""
+
+LABELS = Kind(lambda labels: None if labels is None else labels.names, _load_labels)
+"""What the stream calls its classes, as far as it has shown them; None without names."""

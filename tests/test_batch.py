@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, objective_of
+from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.columns import describe_array
+from streamreplay.labels import Labels
 from streamreplay.memory import FixedMemory, empty_memory
 from streamreplay.records import Rehearsal, Report, Scored
 
@@ -361,3 +363,57 @@ def test_the_objective_is_told_by_the_prediction() -> None:
     kinds = {"classes": np.array([1]), "numbers": np.ones((1, 2)), "labels": np.ones((1, 2), bool)}
     for objective, prediction in kinds.items():
         assert Scored(batch, prediction, nothing, nothing).objective == objective
+
+
+class TestNames:
+    """What classes and features are called travels with the rows."""
+
+    def test_they_survive_whatever_is_done_to_a_batch(self) -> None:
+        labels, features = Labels(["cat", "dog"]), ["a"]
+        batch = Batch.from_arrays([[1.0], [2.0]], [1, 0], labels=labels, feature_names=features)
+        changed = [
+            batch.take(slice(1)),
+            batch.take(np.array([1])),
+            batch.numbered(7),
+            batch.withholding(np.array([True, False])),
+            batch.withholding(np.array([True, False])).learnable(),
+            batch.with_note("logits", np.zeros((2, 1), np.float32)),
+            Batch.concat([batch, batch]),
+            empty_memory(batch).stored,
+        ]
+        for each in changed:
+            assert each.labels is labels
+            assert each.feature_names is features
+        assert "labels" not in batch.columns()
+
+    def test_batches_are_joined_if_their_names_agree(self) -> None:
+        few, many = Labels(["cat"]), Labels(["cat", "dog"])
+        one = Batch.from_arrays([[1.0]], [0], labels=few)
+        two = Batch.from_arrays([[2.0]], [1], labels=many)
+        assert Batch.concat([one, two]).labels is many
+        assert Batch.concat([two, one]).labels is many
+        assert Batch.concat([Batch.from_arrays([[1.0]], [0]), two]).labels is many
+
+    def test_batches_of_different_vocabularies_are_not_joined(self) -> None:
+        one = Batch.from_arrays([[1.0]], [0], labels=Labels(["cat"]))
+        two = Batch.from_arrays([[2.0]], [0], labels=Labels(["dog"]))
+        message = "^labels differ: index 0 is 'cat' and 'dog': give both sources one Labels$"
+        with pytest.raises(ValueError, match=message):
+            Batch.concat([one, two])
+        buffer = ReservoirSamplingBuffer(5)
+        buffer.update(one)
+        with pytest.raises(ValueError, match=message):
+            buffer.update(two)
+        with pytest.raises(ValueError, match=message):
+            list(buffer([two]))
+
+    def test_a_buffer_hands_them_on(self) -> None:
+        labels = Labels(["cat"])
+        batches = [Batch.from_arrays([[1.0]], [0], labels=labels) for _ in range(2)]
+        buffer, again = ReservoirSamplingBuffer(5), ReservoirSamplingBuffer(5)
+        *_, last = buffer(batches)
+        assert last.memory.stored.labels is labels
+        assert last.mixed()[0].labels is labels
+        again.load_state_dict(buffer.state_dict())
+        (first,) = again(batches[:1])
+        assert first.memory.stored.labels is labels

@@ -296,6 +296,7 @@ def test_stages_by_name_and_protocols() -> None:
     assert pipeline["learner"] is pipeline.stages["learner"]
     with pytest.raises(KeyError):
         pipeline["lerner"]
-    assert isinstance(Counting(), Source)
+    assert isinstance(Counting(), Stateful)
+    assert not isinstance(Counting(), Source)  # enough for a pipeline, not for the driver
     assert not isinstance(stream(), Source)
     assert not isinstance(reports, Stateful)

@@ -15,6 +15,7 @@ from streamreplay.buffers.allocation import allocate
 from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
+from streamreplay.labels import Labels, common_labels
 from streamreplay.state import State, expect
 
 __all__ = ["Beside", "ColumnStore"]
@@ -64,6 +65,7 @@ class ColumnStore:
         self._folder = folder
         self._columns: dict[str, NDArray[Any]] = {}  # name -> [max_size, ...]
         self._view: Batch | None = None
+        self._labels: Labels | None = None  # of the rows, as the last batch had them
         self._index: dict[GroupBy, GroupIndex | None] = {}  # None: asked for before, now stale
 
     @property
@@ -98,7 +100,7 @@ class ColumnStore:
             if not self._columns:
                 raise ValueError("the buffer has not seen a row yet")
             columns: dict[str, Any] = {name: c[: self.size] for name, c in self._columns.items()}
-            self._view = Batch(**columns, notes=self._noted())
+            self._view = Batch(**columns, notes=self._noted(), labels=self._labels)
         return self._view
 
     def _noted(self) -> dict[str, NDArray[np.float32]] | None:
@@ -117,7 +119,15 @@ class ColumnStore:
 
     def memory(self, like: Batch) -> Batch:
         """Return all stored rows, or no rows shaped like a batch if none was ever seen."""
-        return self.batch if self._columns else like.take(slice(0, 0))
+        if not self._columns:
+            return like.take(slice(0, 0))
+        self._share_labels(like)
+        return self.batch
+
+    def _share_labels(self, batch: Batch) -> None:
+        """Refer to the names that a batch has for its labels; those of stored rows must agree."""
+        if batch.labels is not self._labels:
+            self._labels, self._view = common_labels(self._labels, batch.labels), None
 
     def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
         """Allocate at the first call; later ones check that a batch's rows still fit.
@@ -125,6 +135,7 @@ class ColumnStore:
         ``beside`` has what is to be written beside each of them, [n, ...] by name; how often a row
         was replayed is 0 if it is not named.
         """
+        self._share_labels(batch)
         self._fit(batch)
         self._arriving = self._fit_notes(batch, beside) if self._notes_with(batch) else beside
 

@@ -12,7 +12,7 @@ from streamreplay.batch import GROUP_COLUMNS, GroupBy, Sample
 from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
 from streamreplay.evaluation.retention.retention_scores import RetentionScores
 from streamreplay.evaluation.retention.stability_gap import SCORES
-from streamreplay.evaluation.river_metrics import LabelNames, specs_of
+from streamreplay.evaluation.river_metrics import specs_of
 from streamreplay.evaluation.running_scores import RunningScores, no_predictions
 from streamreplay.records import Report, Scored
 from streamreplay.state import PART, PARTS, SETTING, Fields, State
@@ -48,9 +48,8 @@ class Prequential:
         Groups to give scores of. A stream of the single task (or experience) 0 gets no such entry.
     metrics : sequence of river.metrics.base.Metric, or mapping
         More scores, by River's metrics: each goes by its class's name, or by its key. They are not
-        updated themselves. See ``docs/metrics.md``.
-    label_names : sequence of str or int, or callable, optional
-        What ``pos_val`` of a metric may call a class by; by default classes go by index.
+        updated themselves. ``pos_val`` of one is a class's name, as in the batches' ``labels``;
+        its index where they have none. See ``docs/metrics.md``.
 
     Raises
     ------
@@ -112,7 +111,6 @@ class Prequential:
         fading: float = 0.999,
         by: Sequence[GroupBy] = ("class", "task", "experience"),
         metrics: Sequence[Any] | Mapping[str, Any] = (),
-        label_names: LabelNames = None,
     ) -> None:
         if report_every < 1:
             raise ValueError(f"report_every must be at least 1, got {report_every}")
@@ -130,7 +128,7 @@ class Prequential:
         self._skipped = 0
         self._withheld = 0
         self._entry: dict[int, float] = {}  # by experience: accuracy on its first batch
-        self._metrics, self._label_names = specs_of(metrics), label_names
+        self._metrics = specs_of(metrics)
         self.metric_settings = [each.settings for each in self._metrics]
         """How each of the metrics was made."""
         self._begin(np.empty(0, np.int64))
@@ -196,7 +194,6 @@ class Prequential:
             window=self.window,
             fading=self.fading,
             metrics=self._metrics,
-            label_names=self._label_names,
         )
         objective, outputs = self._running.objective, self._running.outputs
         self._retentions: dict[Sample, RetentionScores] = {  # in the order of their records
@@ -233,6 +230,8 @@ class Prequential:
             raise ValueError(f"a batch must not span two experiences, got {experience} and {last}")
         if scored.prediction.ndim != 1 or self._running.shape:
             self._check_kind(scored)
+        if self._running.river is not None:
+            self._running.river.labels = batch.labels
         due: tuple[dict[str, Any], ...] = ()
         if experience != self._experience or self._open:
             due = self._between(scored, experience)

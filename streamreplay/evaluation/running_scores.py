@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy, Objective, objective_of
-from streamreplay.evaluation.river_metrics import LabelNames, MetricSpec, RiverScores
+from streamreplay.evaluation.river_metrics import MetricSpec, RiverScores
 from streamreplay.evaluation.scores.classes import ClassScores
 from streamreplay.evaluation.scores.labels import LabelScores
 from streamreplay.evaluation.scores.numbers import NumberScores
@@ -35,7 +35,7 @@ class RunningScores:
     ----------
     prediction : array
         Rows of predictions, for the type and shape of one.
-    report_every, window, fading, label_names
+    report_every, window, fading
         As in `Prequential`.
     metrics : sequence of MetricSpec
     """
@@ -52,7 +52,6 @@ class RunningScores:
         window: int,
         fading: float,
         metrics: Sequence[MetricSpec] = (),
-        label_names: LabelNames = None,
     ) -> None:
         self.objective: Objective = objective_of(prediction)
         self.shape = prediction.shape[1:]
@@ -74,7 +73,6 @@ class RunningScores:
                 window=window,
                 fading=Fading(fading, self._size),
                 outputs=self.outputs,
-                label_names=label_names,
             )
 
     def _new_scores(self, window: int, fading: float) -> ClassScores | NumberScores | LabelScores:

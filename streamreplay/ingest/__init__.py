@@ -9,7 +9,6 @@ from streamreplay.ingest.connect.npz import open_npz
 from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.experiences import Experiences
-from streamreplay.ingest.labels import Labels, Name
 from streamreplay.ingest.late_labels import LateLabels
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 
@@ -20,10 +19,8 @@ __all__ = [
     "DeadLetters",
     "Experiences",
     "JsonlSource",
-    "Labels",
     "LateLabels",
     "LineSource",
-    "Name",
     "hold_out",
     "in_memory",
     "open_idx",

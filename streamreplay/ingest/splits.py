@@ -14,7 +14,7 @@ from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.decode.rows import id_column
-from streamreplay.ingest.labels import Name
+from streamreplay.labels import Name
 from streamreplay.randomness import Seed, make_rng
 
 __all__ = ["hold_out", "in_memory", "split_by_class"]
@@ -146,8 +146,6 @@ def in_memory(source: LineSource) -> ArraySource:
 
         test = in_memory(CsvSource("test.csv", label="class"))
     """
-    features: list[str] = []
-    source.check_features = features.extend
     batches = list(source)
     if not batches:
         raise SourceError(f"{source.name}: there are no rows in it")
@@ -167,7 +165,7 @@ def in_memory(source: LineSource) -> ArraySource:
         batch_size=source.options.batch_size,
         allow_nan=True,  # the source has looked at it
     )
-    rows.feature_names = features
+    rows.feature_names = source.feature_names
     return rows
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.labels import Labels, Name
 from streamreplay.log.lines import VERSION, dump_line
 from streamreplay.records import Report, Scored
 
 __all__ = [
-    "Names",
     "class_names",
     "headline",
     "named_record",
@@ -21,32 +24,20 @@ __all__ = [
 ]
 
 
-class Names(Protocol):
-    """What the stream calls its classes."""
+def named_record(record: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
+    """Return a log record as it is written to the log.
 
-    @property
-    def names(self) -> list[int | str]:
-        """All names, in order of their indices."""
-
-
-def named_record(
-    record: Mapping[str, Any], labels: Names, outputs: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """Return a log record as the log has it.
-
-    The version of the log's format is behind its kind; classes, and outputs in place of classes, go
-    by name, not by index.
+    The version of the log's format follows the record's kind. Classes, or the columns of a target,
+    have their names for keys in place of their indices.
     """
     named: dict[str, Any] = {}
     for key, value in record.items():
         named[key] = value
         if key == "kind":
             named["v"] = VERSION
-    if "by_class" in record:
-        named["by_class"] = class_names(record["by_class"], labels.names)
-    for key in ("by_output", "by_label"):
-        if key in record and outputs is not None:
-            named[key] = class_names(record[key], outputs)
+    for key in ("by_class", "by_output", "by_label"):
+        if key in record:
+            named[key] = class_names(record[key], labels.names)
     return named
 
 
@@ -81,44 +72,26 @@ def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str,
     return named
 
 
-def report_lines(report: Report, labels: Names, outputs: Sequence[str] | None = None) -> bytes:
+def report_lines(report: Report) -> bytes:
     """Write the predictions of a batch: for each row one line, or one of each learner in turn."""
     if report.by_learner:
         lines = [
-            prediction_lines(scored, labels, outputs, learner=name)
-            for name, scored in report.by_learner.items()
+            prediction_lines(scored, learner=name) for name, scored in report.by_learner.items()
         ]
         return b"".join(chain.from_iterable(zip(*lines, strict=True)))
     if report.scored is None:
         return b""
-    return b"".join(prediction_lines(report.scored, labels, outputs))
+    return b"".join(prediction_lines(report.scored))
 
 
-def prediction_lines(
-    scored: Scored,
-    labels: Names,
-    outputs: Sequence[str] | None = None,
-    *,
-    learner: str | None = None,
-) -> list[bytes]:
+def prediction_lines(scored: Scored, *, learner: str | None = None) -> list[bytes]:
     """Write one line for each row of a batch, with the learner's name if it has one.
 
-    Parameters
-    ----------
-    scored : Scored
-    labels : Names
-        What classes are called.
-    outputs : sequence of str, optional
-        What numbers or labels in place of classes are called; by default their positions.
-    learner : str, optional
+    Classes, or the columns of a target, have the names that the batch gives them; without names
+    they go by index.
     """
     by = {} if learner is None else {"learner": learner}
-    if scored.objective == "classes":
-        lines = _class_lines(scored, labels)
-    else:
-        width = scored.prediction.shape[1]
-        names = list(map(str, range(width))) if outputs is None else outputs
-        lines = _output_lines(scored, names)
+    lines = _class_lines(scored) if scored.objective == "classes" else _output_lines(scored)
     withheld = scored.incoming.withheld
     if withheld is not None:  # what is not said of a row is that it was learned as usual
         lines = (
@@ -128,8 +101,11 @@ def prediction_lines(
     return [dump_line({**by, **line}) for line in lines]
 
 
-def _output_lines(scored: Scored, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _output_lines(scored: Scored) -> Iterator[dict[str, Any]]:
     batch, describe = scored.incoming, _numbers if scored.objective == "numbers" else _labels
+    names: Sequence[Any] = list(map(str, range(scored.prediction.shape[1])))
+    if batch.labels is not None:
+        names = batch.labels.names
     known = batch.y >= 0
     for i, (t, row_id) in enumerate(zip(batch.t.tolist(), _ids(batch), strict=True)):
         target = None if batch.target is None or not known[i] else batch.target[i]
@@ -137,9 +113,9 @@ def _output_lines(scored: Scored, names: Sequence[str]) -> Iterator[dict[str, An
         yield {"position": t, "id": row_id, **describe(names, *row)}
 
 
-def _class_lines(scored: Scored, labels: Names) -> Iterator[dict[str, Any]]:
+def _class_lines(scored: Scored) -> Iterator[dict[str, Any]]:
     batch = scored.incoming
-    names: list[Any] = [*labels.names, None]  # None is found at index -1: none known
+    names = [*_names_of(batch.labels, batch.y, scored.prediction), None]  # None is at index -1
     for t, row_id, predicted, probability, y in zip(
         batch.t.tolist(),
         _ids(batch),
@@ -156,6 +132,12 @@ def _class_lines(scored: Scored, labels: Names) -> Iterator[dict[str, Any]]:
             "label": names[y],
             "correct": predicted == y if y >= 0 else None,
         }
+
+
+def _names_of(labels: Labels | None, *indices: NDArray[np.int64]) -> list[Name]:
+    if labels is not None:
+        return labels.names
+    return list(range(1 + max(int(column.max(initial=-1)) for column in indices)))
 
 
 def _numbers(names: Sequence[str], said: Any, _: Any, target: Any) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streamreplay.branches import Branches
 from streamreplay.evaluation import DriftMonitor
+from streamreplay.labels import Labels
 from streamreplay.records import Report
 from streamreplay.stage import Pipeline
 
@@ -23,11 +25,10 @@ def count_drifts(pipeline: Pipeline) -> int:
     return sum(monitor.drifts for monitor in _monitors(pipeline))
 
 
-def watched_in_vain(pipeline: Pipeline) -> list[str]:
+def watched_in_vain(pipeline: Pipeline, labels: Labels) -> list[str]:
     """Return a message for each detector on a class that no row had."""
-    found = {
-        each.name: each.on for monitor in _monitors(pipeline) for each in monitor.unseen_classes
-    }
+    detectors = (each for m in _monitors(pipeline) for each in m.unseen_classes(labels))
+    found = {each.name: each.on for each in detectors}
     return [
         f"warning: drift {name}: no row was of class {on.partition(':')[2]!r}"
         for name, on in found.items()
@@ -35,11 +36,10 @@ def watched_in_vain(pipeline: Pipeline) -> list[str]:
 
 
 def _monitors(pipeline: Pipeline) -> list[DriftMonitor]:
-    learners: Any = pipeline.stages.get("learners")
-    chains: list[Mapping[str, Any]] = [pipeline.stages]
-    if learners is not None:
-        chains = list(learners.branches.values())
-    return [stages["drift"] for stages in chains if "drift" in stages]
+    learners = pipeline.stages.get("learners")
+    chains = learners.branches.values() if isinstance(learners, Branches) else [pipeline.stages]
+    drift = (stages.get("drift") for stages in chains)
+    return [monitor for monitor in drift if isinstance(monitor, DriftMonitor)]
 
 
 def drift_message(record: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamreplay.branches import Branches
+from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build
 from streamreplay.errors import ConfigError
@@ -23,6 +25,7 @@ from streamreplay.run.output import OutputClosed, StandardOutput
 from streamreplay.run.progress import make_progress
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks import Sinks, open_sinks
+from streamreplay.stage import Pipeline, Source
 
 __all__ = ["RunOptions", "run_job"]
 
@@ -92,6 +95,12 @@ def _check_pickles(job: Job) -> None:
             )
 
 
+def _source_of(pipeline: Pipeline) -> Source:
+    if not isinstance(pipeline.source, Source):
+        raise TypeError(f"a run needs a Source, got {type(pipeline.source).__name__}")
+    return pipeline.source
+
+
 class _Run:
     def __init__(self, job: Job, options: RunOptions, signals: StopSignals) -> None:
         self.job, self.options, self.signals = job, options, signals
@@ -108,10 +117,11 @@ class _Run:
         self.pipeline = build(
             job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
         )
-        self.source: Any = self.pipeline.source
-        self.buffer: Any = self.pipeline.stages.get("buffer")
-        self.learners: Any = self.pipeline.stages.get("learners")
-        total = job.run.limit or getattr(self.source, "rows_total", None)
+        self.source = _source_of(self.pipeline)
+        buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
+        self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
+        self.learners = learners if isinstance(learners, Branches) else None
+        total = job.run.limit or self.source.rows_total
         self.progress = make_progress(quiet=options.quiet, total=total)
 
     def run(self) -> int:
@@ -198,15 +208,14 @@ class _Run:
 
     def _write(self, report: Report) -> None:
         emit, folder, labels = self.job.run.emit, self.folder, self.source.labels
-        outputs = self.source.target_names
         wanted = emit == "predictions" or (folder is not None and folder.predictions is not None)
         lines = b""
         if wanted and report.scored is not None:
-            lines = report_lines(report, labels, outputs)
+            lines = report_lines(report)
             if folder is not None and folder.predictions is not None:
                 folder.predictions.write(lines)
         self._tell_drifts(report)
-        named = [named_record(record, labels, outputs) for record in report.metrics]
+        named = [named_record(record, labels) for record in report.metrics]
         metrics = b"".join(map(dump_line, named))
         if named:
             self._log_metrics(report, metrics)
@@ -237,10 +246,9 @@ class _Run:
         return {name or score[0]: score[1] for name, score in found.items() if score is not None}
 
     def _note_features(self) -> None:
-        found = getattr(self.source, "feature_names", None)
+        found, left_out = self.source.feature_names, self.source.left_out
         if found is None:
             return
-        left_out = getattr(self.source, "left_out", None)
         message = f"features: {listed(found)}"
         if left_out:
             message += f"; left out: {listed(left_out)}"
@@ -281,7 +289,7 @@ class _Run:
             asked = getattr(source, key)
             where = "" if asked is None else f" in {asked!r}"
             self._tell(f"warning: no row had a {key}{where}: nothing was learned; see source.{key}")
-        for message in watched_in_vain(self.pipeline):
+        for message in watched_in_vain(self.pipeline, self.source.labels):
             self._tell(message)
         if not self.options.quiet:
             self.progress.say("\n  ".join([self._summary(), *self._table()]))

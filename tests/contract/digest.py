@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(each) for each in value)
     if dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value) if field.name != "labels"]
         return tuple((name, plain(getattr(value, name))) for name in names)
     if isinstance(value, float):
         return value.hex()

@@ -34,13 +34,8 @@ def by_row(batches: Iterable[Batch]) -> list[Any]:
 
 
 def names(source: Source) -> list[Any]:
-    """Return the label names met so far."""
-    labels = source.labels.names  # type: ignore[attr-defined]
-    return list(labels)
-
-
-def position(source: Source) -> int:
-    return int(source.position)  # type: ignore[attr-defined]
+    """Return the names that the stream has shown so far."""
+    return source.labels.names
 
 
 def everything(make: Make, size: int = 5) -> tuple[list[Any], list[Any]]:
@@ -59,7 +54,7 @@ def carry_over(make: Make, carry: Callable[[Source], Source], size: int = 5) -> 
         met = names(source)
         assert met == all_names[: len(met)]
         carried = carry(source)
-        assert (names(carried), position(carried)) == (met, len(rows))
+        assert (names(carried), carried.position) == (met, len(rows))
         assert rows + by_row(carried) == want, f"stopped after batch {cut}"
         assert names(carried) == all_names
 
@@ -148,7 +143,7 @@ def check_rows_are_numbered_from_zero(make: Make, _: Path) -> None:
     assert positions == list(range(len(positions)))
     source = make(2)
     for batch in source:
-        assert position(source) == batch.t[-1] + 1
+        assert source.position == batch.t[-1] + 1
 
 
 def check_a_batch_is_of_one_experience(make: Make, _: Path) -> None:
@@ -161,8 +156,8 @@ def check_labels_are_numbered_as_they_come(make: Make, _: Path) -> None:
     for label in (y for batch in make(5) for y in batch.y.tolist()):
         assert -1 <= label <= top + 1
         top = max(top, label)
-    classes = all(batch.target is None for batch in make(5))
-    assert len(everything(make)[1]) == (top + 1 if classes else 0)
+    widths = {0 if batch.target is None else batch.target.shape[1] for batch in make(5)}
+    assert len(everything(make)[1]) == max(widths, default=0) or top + 1
 
 
 def check_types_are_those_of_a_batch(make: Make, _: Path) -> None:
@@ -172,6 +167,37 @@ def check_types_are_those_of_a_batch(make: Make, _: Path) -> None:
         assert [column.dtype for column in columns] == [np.int64] * 4
         assert {len(column) for column in batch.columns().values()} == {len(batch)}
         assert not batch.held_out
+
+
+def check_every_batch_shares_the_names(make: Make, _: Path) -> None:
+    source = make(5)
+    named = [(batch.labels, batch.feature_names) for batch in source]
+    assert all(labels is source.labels for labels, _ in named)
+    assert len({id(features) for _, features in named}) <= 1
+    assert all(features == source.feature_names for _, features in named)
+    again = resume(make, source)
+    assert all(batch.labels is again.labels for batch in again)
+
+
+def check_the_whole_protocol(make: Make, _: Path) -> None:
+    source = make(5)
+    assert isinstance(source, Source)
+    assert source.continue_from_here is False
+    assert not source.position
+    rows = sum(map(len, source))
+    assert source.rows_total is None or source.rows_total >= rows
+    width = min((batch.x[0].size for batch in make(5)), default=0)
+    assert len(source.feature_names or ()) <= width  # one field may hold several features
+    assert not set(source.left_out) & set(source.feature_names or ())
+
+
+def check_it_goes_on_after_it_was_closed(make: Make, _: Path) -> None:
+    source, rows = make(2), []
+    while batch := next(iter(source), None):
+        rows += by_row([batch])
+        source.close()
+    source.close()
+    assert rows == everything(make)[0]
 
 
 def check_no_global_generator_is_moved_or_read(make: Make, _: Path) -> None:
@@ -190,7 +216,7 @@ def check_it_ends_for_good(make: Make, _: Path) -> None:
     state = plain(source.state_dict())
     assert list(source) == []
     assert plain(source.state_dict()) == state
-    assert position(source) == n
+    assert source.position == n
 
 
 CHECKS = {

@@ -25,6 +25,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Detector, DriftMonitor, Prequential
 from streamreplay.ingest import ArraySource
+from streamreplay.labels import Labels
 from streamreplay.learners import RiverLearner
 from streamreplay.records import Report, Scored
 from streamreplay.safepickle import dump
@@ -206,9 +207,9 @@ def test_planted_drifts_are_found_as_by_the_detectors_alone(stream: str, width: 
 # -- what it is fed with --------------------------------------------------------------------------
 
 
-def fed(on: str, stream: Iterable[Scored], **names: Any) -> dict[str, list[tuple[int, float]]]:
+def fed(on: str, stream: Iterable[Scored]) -> dict[str, list[tuple[int, float]]]:
     """Return each number that a signal is, with its row, by what it is of."""
-    monitor = DriftMonitor([Detector(Tell(), on)], **names)
+    monitor = DriftMonitor([Detector(Tell(), on)])
     told: dict[str, list[tuple[int, float]]] = {}
     for record in watch(monitor, stream):
         assert record["level"] == "drift"
@@ -262,10 +263,10 @@ def test_features_are_of_all_rows_and_found_by_name_or_number() -> None:
     stream = [said(X, [-1] * 4, [0] * 4)]
     second = [(1, 10.0), (3, 30.0), (4, 40.0)]
     assert fed("feature:1", stream) == {"feature:1": second}
-    names = {"feature_names": lambda: ["a", "0"]}
-    assert fed("feature:0", stream, **names) == {"feature:0": second}
-    assert fed("feature:1", stream, **names) == {"feature:1": second}
-    both = fed("features", stream, **names)
+    named = [said(X, [-1] * 4, [0] * 4, feature_names=["a", "0"])]
+    assert fed("feature:0", named) == {"feature:0": second}
+    assert fed("feature:1", named) == {"feature:1": second}
+    both = fed("features", named)
     assert both == {"feature:a": [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)], "feature:0": second}
     for name in ("2", "b"):
         with pytest.raises(ConfigError, match=f"drift on feature:{name}: rows have no such column"):
@@ -281,28 +282,31 @@ def test_images_have_features_by_number() -> None:
 
 
 def test_a_class_is_one_where_a_row_is_of_it() -> None:
-    names: list[str | int] = ["cat"]
-    stream = [said(X, [0, -1, 0, 0], [0] * 4), said(X, [1, 0, -1, 1], [0] * 4, start=4)]
+    names = Labels(["cat"])
+    stream = [
+        said(X, [0, -1, 0, 0], [0] * 4, labels=names),
+        said(X, [1, 0, -1, 1], [0] * 4, start=4, labels=names),
+    ]
 
     def grow() -> Iterable[Scored]:
         yield stream[0]
-        names.append(7)
+        names.index(7)
         yield stream[1]
 
     before = [(1, 0.0), (3, 0.0), (4, 0.0)]
-    told = fed("label:7", grow(), label_names=lambda: names)
+    told = fed("label:7", grow())
     assert told == {"label:7": [*before, (5, 1.0), (6, 0.0), (8, 1.0)]}
 
 
 def test_classes_that_no_row_had_so_far_are_known() -> None:
-    names: list[str | int] = ["cat"]
+    names = Labels(["cat"])
     patterns = [
         Detector(drift.ADWIN(), on) for on in ("error", "labels", "label:cat", "label:7", "label:x")
     ]
-    monitor = DriftMonitor(patterns, label_names=lambda: names)
-    assert [each.on for each in monitor.unseen_classes] == ["label:7", "label:x"]
-    names.append(7)
-    assert [each.on for each in monitor.unseen_classes] == ["label:x"]
+    monitor = DriftMonitor(patterns)
+    assert [each.on for each in monitor.unseen_classes(names)] == ["label:7", "label:x"]
+    names.index(7)
+    assert [each.on for each in monitor.unseen_classes(names)] == ["label:x"]
 
 
 def test_each_class_is_looked_at_from_its_first_row_on() -> None:
@@ -332,13 +336,12 @@ def test_classes_are_looked_at_from_their_first_row_on_at_any_cut(size: int) -> 
 
 def test_labels_of_which_a_row_has_several() -> None:
     labels = np.array([[True, False], [True, True], [False, False], [True, True]])
-    stream = [said(X, [0, 0, 0, -1], labels, target=labels)]
+    stream = [said(X, [0, 0, 0, -1], labels, target=labels, labels=Labels(["a", "b"]))]
     want = {"label:a": [(1, 1.0), (2, 1.0), (3, 0.0)], "label:b": [(1, 0.0), (2, 1.0), (3, 0.0)]}
-    names = {"label_names": lambda: ["a", "b"]}
-    assert fed("labels", stream, **names) == want
-    assert fed("label:b", stream, **names) == {"label:b": want["label:b"]}
+    assert fed("labels", stream) == want
+    assert fed("label:b", stream) == {"label:b": want["label:b"]}
     with pytest.raises(ConfigError, match="drift on label:c: is none of"):
-        fed("label:c", stream, **names)
+        fed("label:c", stream)
     with pytest.raises(ConfigError, match="rows have numbers to predict, and no labels"):
         fed("labels", [said(X, None, np.zeros((4, 1)), target=np.zeros((4, 1)))])
 
@@ -352,8 +355,8 @@ def both(stream: Sequence[Scored]) -> list[tuple[Any, int]]:
 
 
 def test_names_that_read_alike_are_told_apart() -> None:
-    stream = [said(X, [0, 1, 1, 0], [0] * 4)]
-    assert list(fed("labels", stream, label_names=lambda: [1, "1"])) == ["label:1", "label:1'"]
+    stream = [said(X, [0, 1, 1, 0], [0] * 4, labels=Labels([1, "1"]))]
+    assert list(fed("labels", stream)) == ["label:1", "label:1'"]
 
 
 # -- what follows ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from streamreplay.evaluation.recent_groups import MOST
 from streamreplay.evaluation.retention.retention_scores import RetentionScores
 from streamreplay.evaluation.sums import tally
 from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
 from streamreplay.state import save_state
 
@@ -154,19 +155,20 @@ def test_a_run_that_goes_on_drops_the_same_groups() -> None:
 
 
 def test_a_class_that_gets_a_name_later_changes_what_is_said_of_older_groups() -> None:
-    names = ["a"]
-    asked: Any = {"metrics": [metrics.F1(pos_val="b")], "label_names": lambda: names}
+    names = Labels(["a"])
+    asked: Any = {"metrics": [metrics.F1(pos_val="b")]}
     one, other = (Prequential(report_every=10, **asked) for _ in range(2))
     zeros = np.zeros(10, np.float32)
     parts = []
     for i, y in enumerate((0, 0, 1)):
-        batch = Batch.from_arrays(np.zeros((10, 1)), [y] * 10, start=10 * i, experience=i)
+        x = np.zeros((10, 1))
+        batch = Batch.from_arrays(x, [y] * 10, start=10 * i, experience=i, labels=names)
         parts.append(Scored(batch, np.zeros(10, np.int64), zeros, zeros))
     running = one(iter(parts))
     before = records([next(running), next(running)])
     assert before[-1]["by_experience"][0]["metrics"] == {"F1": None}
     other.load_state_dict(copy.deepcopy(one.state_dict()))
-    names.append("b")
+    names.index("b")
     whole = records(running)
     assert whole == records(other(parts[2:]))
     assert whole[-1]["by_experience"][0]["metrics"] == {"F1": 0.0}

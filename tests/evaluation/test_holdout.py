@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Holdout
 from streamreplay.evaluation.retention.holdout import UNSEEN
+from streamreplay.labels import Labels
 
 
 def rows(n: int, experience: int, y: int | list[int] = 0, start: int = 0) -> Batch:
@@ -101,15 +103,38 @@ def test_a_round_cut_short_is_taken_again_from_a_state() -> None:
 
 
 def test_labels_are_found_by_name() -> None:
-    vocabulary: dict[str | int, int] = {"cat": 0}
-    holdout = Holdout(TEST, names=["dog", "cat", "eel"], find=lambda k: vocabulary.get(k, -1))
-    steps = holdout(stream(0, 1))
+    vocabulary = Labels(["cat"])
+    holdout = Holdout(replace(TEST, labels=Labels(["dog", "cat", "eel"])))
+    steps = holdout([replace(batch, labels=vocabulary) for batch in stream(0, 1)])
     next(steps)
     dog, cat, eel = UNSEEN, 0, UNSEEN + 2
     assert next(steps).y.tolist() == [dog, dog, cat, cat, eel, eel]
-    vocabulary["eel"] = 1
+    vocabulary.index("eel")
     next(steps)
-    assert next(steps).y.tolist() == [dog, dog, cat, cat, 1, 1]
+    last = next(steps)
+    assert last.y.tolist() == [dog, dog, cat, cat, 1, 1]
+    assert last.labels is vocabulary
+    again = Holdout(replace(TEST, labels=Labels(["dog", "cat", "eel"])))
+    again.load_state_dict(holdout.state_dict())
+    vocabulary.index("dog")  # after the state was saved
+    assert next(again([])).y.tolist() == last.y.tolist()
+
+
+def test_names_need_names_in_the_stream() -> None:
+    holdout = Holdout(replace(TEST, labels=Labels(["dog", "cat", "eel"])))
+    with pytest.raises(ConfigError, match="names for their classes, and the stream has none"):
+        list(holdout(stream(0)))
+
+
+@pytest.mark.parametrize("test", [["a", "c"], ["a", "b", "c"]])
+def test_features_must_be_those_of_the_stream(test: list[str]) -> None:
+    holdout = Holdout(replace(TEST, feature_names=test))
+    named = [replace(batch, feature_names=["a", "b"]) for batch in stream(0)]
+    message = f"its features are {', '.join(test)}, those of the source a, b; say with"
+    with pytest.raises(ConfigError, match=message):
+        list(holdout(named))
+    assert list(Holdout(replace(TEST, feature_names=["a", "b"]))(named))
+    assert list(Holdout(replace(TEST, feature_names=["0", "1"]))(named))  # only positions
 
 
 @pytest.mark.parametrize(
@@ -117,8 +142,7 @@ def test_labels_are_found_by_name() -> None:
     [
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"chunk": 0}, "chunk must be at least 1, got 0"),
-        ({"names": ["a", "b", "c"]}, "names and find need each other"),
-        ({"names": ["a"], "find": len}, "test has label 2, but there are 1 names"),
+        ({"test": replace(TEST, labels=Labels(["a"]))}, "test has label 2, but there are 1 names"),
         ({"test": TEST.take(slice(0, 0))}, "test must have at least one row"),
         ({"test": rows(3, 0, [0, -1, -1])}, "needs a label, 2 of 3 have none"),
     ],

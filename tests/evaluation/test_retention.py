@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
 from streamreplay.evaluation import Holdout, Prequential
+from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
 from streamreplay.stage import Pipeline
 
@@ -76,8 +78,9 @@ TEST = Batch.from_arrays(np.zeros((6, 1)), [0, 0, 1, 1, 2, 2], experience=[0, 0,
 
 
 def test_an_unseen_class_counts_as_wrong() -> None:
-    holdout = Holdout(TEST, names=["a", "b", "c"], find=lambda name: 1 if name == "b" else -1)
-    reports = Pipeline(stream(1), h=holdout, learner=Parrot(), e=Prequential())
+    holdout = Holdout(replace(TEST, labels=Labels(["a", "b", "c"])))
+    named = [replace(batch, labels=Labels(["?", "b"])) for batch in stream(1)]
+    reports = Pipeline(named, h=holdout, learner=Parrot(), e=Prequential())
     (record,) = records(reports, "retention")
     assert record["accuracy"] == 2 / 6
     assert record["accuracy_by_experience"] == {0: 0.0, 1: 1.0, 2: 0.0}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +23,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
 from streamreplay.evaluation.river_metrics.pair_counts import pair, unpair
 from streamreplay.evaluation.river_metrics.river_scores import class_index
+from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
 
 metrics: Any = river.metrics  # which has no types of its own
@@ -240,6 +242,11 @@ def test_a_third_class_leaves_metrics_of_two_without_a_figure() -> None:
     assert record["by_task"][0]["metrics"]["F1"] is not None
 
 
+def named(stream: Iterable[Scored], labels: Labels | None) -> Iterator[Scored]:
+    for scored in stream:
+        yield replace(scored, incoming=replace(scored.incoming, labels=labels))
+
+
 class TestPositive:
     def test_any_class_can_be_the_positive_one(self) -> None:
         # River counts rows as positive or not, and looks for them under the class's own name:
@@ -249,9 +256,9 @@ class TestPositive:
         want = metrics.F1()
         for row in rows:
             want.update(*row)
-        for positive, names in ((2, None), ("c", ["a", "b", "c"]), ("c", lambda: ["a", "b", "c"])):
-            evaluator = Prequential(metrics=[metrics.F1(pos_val=positive)], label_names=names)
-            (*_, record) = records(evaluator(stream))
+        for positive, names in ((2, None), ("c", Labels(["a", "b", "c"]))):
+            evaluator = Prequential(metrics=[metrics.F1(pos_val=positive)])
+            (*_, record) = records(evaluator(named(stream, names)))
             assert record["metrics"]["F1"] == want.get()
 
     def test_each_metric_has_its_own(self) -> None:
@@ -270,7 +277,8 @@ class TestPositive:
     def test_of_probabilities(self, kind: Any) -> None:
         stream = batches(260, 64)
         metric = kind() if kind is metrics.LogLoss else kind(pos_val=True)
-        (*_, record) = records(Prequential(metrics=[metric], label_names=["true", "false"])(stream))
+        evaluator = Prequential(metrics=[metric])
+        (*_, record) = records(evaluator(named(stream, Labels(["true", "false"]))))
         want = kind()
         for y, said, p, _ in rows_before(stream, 260):
             if said >= 0:
@@ -278,8 +286,8 @@ class TestPositive:
         assert record["metrics"][kind.__name__] == want.get()
 
     def test_a_name_that_has_not_come_yet(self) -> None:
-        evaluator = Prequential(metrics=[metrics.F1(pos_val="c")], label_names=["a", "b"])
-        (*_, record) = records(evaluator(batches(50, 10)))
+        evaluator = Prequential(metrics=[metrics.F1(pos_val="c")])
+        (*_, record) = records(evaluator(named(batches(50, 10), Labels(["a", "b"]))))
         assert record["metrics"]["F1"] is None
 
     @pytest.mark.parametrize(

@@ -40,10 +40,9 @@ def ours(size: int) -> tuple[dict[str, float], list[Scored]]:
     source = ArraySource(x, y, batch_size=size)
     pipeline = Pipeline(
         source,
-        learner=RiverLearner(model(), many=False, label_names=lambda: source.labels.names),
+        learner=RiverLearner(model(), many=False),
         evaluator=Prequential(
             metrics=[getattr(metrics, name)() for name in (*NAMES, *PROBABLE)],
-            label_names=lambda: source.labels.names,
         ),
     )
     reports = list(pipeline)

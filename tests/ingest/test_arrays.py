@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.errors import CheckpointError
-from streamreplay.ingest import ArraySource, Labels
+from streamreplay.ingest import ArraySource
+from streamreplay.labels import Labels
 
 Exact = Callable[[Any], Any]
 NAMES = st.lists(st.sampled_from([3, -1, 10, "a", "3", None]), max_size=20)

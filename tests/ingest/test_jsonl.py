@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, RecordError, SourceError
-from streamreplay.ingest import JsonlSource, Labels
+from streamreplay.ingest import JsonlSource
+from streamreplay.labels import Labels
 
 Write = Callable[..., Path]
 

@@ -130,7 +130,7 @@ def test_numbers_in_json(write: Write) -> None:
     assert batch.weight is not None
     assert batch.weight.tolist() == [2, 1, 0.5]
     assert (source.dead, source.feature_names, source.target_names) == (1, ["a"], ["p", "q"])
-    assert source.labels.names == []
+    assert source.labels.names == ["p", "q"]
 
 
 def test_y_may_be_a_target(write: Write) -> None:

@@ -44,6 +44,7 @@ from streamreplay import (
     Scored,
     data_path,
 )
+from streamreplay.labels import Labels
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.learners.river.parts import as_rows
 from streamreplay.memory import FixedMemory
@@ -87,8 +88,6 @@ def pipeline(model: Any, rows: CsvSource, **stages: Any) -> Pipeline:
         **stages,
         learner=RiverLearner(
             model,
-            feature_names=lambda: rows.feature_names,
-            label_names=lambda: rows.labels.names,
             allow_pickle=True,
             trusted=True,
         ),
@@ -231,10 +230,10 @@ class Diary(base.Classifier):
 
 def test_each_pass_learns_the_incoming_rows_and_then_its_own_draw() -> None:
     memory = Batch.from_arrays([[10.0], [11.0], [12.0]], [0, 1, 2])
-    incoming = Batch.from_arrays([[1.0], [2.0], [3.0]], [1, -1, 0])
+    incoming = Batch.from_arrays([[1.0], [2.0], [3.0]], [1, -1, 0], feature_names=["a"])
     rehearsal = Rehearsal(incoming, FixedMemory(memory), rows=np.array([[0, 2], [1, 1]]))
     diary = Diary()
-    (scored,) = RiverLearner(diary, feature_names=["a"])([rehearsal])
+    (scored,) = RiverLearner(diary)([rehearsal])
     new = [((("a", 1.0),), 1), ((("a", 3.0),), 0)]
     one, two = [10.0, 12.0], [11.0, 11.0]
     of = {10.0: 0, 11.0: 1, 12.0: 2}
@@ -246,13 +245,14 @@ def test_each_pass_learns_the_incoming_rows_and_then_its_own_draw() -> None:
     ]
     assert scored.replayed == 4
     without = Diary()
-    (scored,) = RiverLearner(without, replay=False, feature_names=["a"])([rehearsal])
+    (scored,) = RiverLearner(without, replay=False)([rehearsal])
     assert (without.learned, scored.replayed) == (new, 0)
 
 
 def test_a_batch_is_predicted_before_it_is_learned() -> None:
-    batches = [Batch.from_arrays([[0.0]] * 3, y) for y in ([0, 1, 1], [0, 0, 2])]
-    first, second = RiverLearner(Diary(), label_names=["a", "b", "c"])(batches)
+    names = Labels(["a", "b", "c"])
+    batches = [Batch.from_arrays([[0.0]] * 3, y, labels=names) for y in ([0, 1, 1], [0, 0, 2])]
+    first, second = RiverLearner(Diary())(batches)
     assert first.prediction.tolist() == [-1, -1, -1]
     assert np.isnan(first.probability).all()
     assert first.loss.tolist() == [np.float32(LOSS_LIMIT)] * 3
@@ -287,8 +287,9 @@ def test_held_out_and_unlabelled_rows_are_not_learned() -> None:
 
 def test_features_without_names_have_positions() -> None:
     diary = Diary()
-    learner = RiverLearner(diary, feature_names=lambda: ["image"])
-    list(learner([Batch.from_arrays(np.ones((1, 2, 2), np.uint8), [0])]))
+    learner = RiverLearner(diary)
+    images = np.ones((1, 2, 2), np.uint8)
+    list(learner([Batch.from_arrays(images, [0], feature_names=["image"])]))
     assert learner.feature_names == ["0", "1", "2", "3"]
     message = r"^x: this learner has learned from \[n, 2, 2\], got uint8\[1, 4\]$"
     with pytest.raises(ValueError, match=message):
@@ -312,7 +313,8 @@ def test_a_model_without_probabilities_is_taken_at_its_word() -> None:
 
 def test_two_classes_are_false_and_true() -> None:
     model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
-    scored = list(RiverLearner(model, label_names=["no", "yes"])(stream()))
+    names = Labels(["no", "yes"])
+    scored = list(RiverLearner(model)(replace(batch, labels=names) for batch in stream()))
     assert np.mean([s.prediction[0] == s.incoming.y[0] for s in scored[20:]]) > 0.9
     message = "^learner: LogisticRegression tells two classes apart, and the stream has named a thi"
     with pytest.raises(ConfigError, match=message):
@@ -333,9 +335,9 @@ def test_only_what_predicts(model: Any, message: str) -> None:
 
 
 def test_a_label_without_a_name_is_a_mistake() -> None:
-    learner = RiverLearner(BAYES(), label_names=["a"])
-    with pytest.raises(ValueError, match=r"^label_names: has 1 names, label 1 has arrived$"):
-        list(learner(stream(labels=[0, 1])))
+    batches = [replace(batch, labels=Labels(["a"])) for batch in stream(labels=[0, 1])]
+    with pytest.raises(ValueError, match=r"^labels: has 1 names, label 1 has arrived$"):
+        list(RiverLearner(BAYES())(batches))
 
 
 class TestState:
@@ -423,7 +425,8 @@ def test_many_rows_at_once() -> None:
 
     batches = stream(size=6)
     ours, theirs = make(), make()
-    scored = list(RiverLearner(ours, feature_names=["a", "b"], many=True)(batches))
+    named = [replace(batch, feature_names=["a", "b"]) for batch in batches]
+    scored = list(RiverLearner(ours, many=True)(named))
     for i, (batch, each) in enumerate(zip(batches, scored, strict=True)):
         frame = pd.DataFrame(as_rows(batch.x, ["a", "b"]))
         if i:

@@ -72,8 +72,6 @@ def source(target: str | list[str], batch_size: int = 1) -> CsvSource:
 def pipeline(model: Any, rows: CsvSource, **stages: Any) -> Pipeline:
     learner = RiverLearner(
         model,
-        feature_names=lambda: rows.feature_names,
-        label_names=lambda: rows.target_names or [],
         allow_pickle=True,
         trusted=True,
     )
@@ -309,8 +307,6 @@ def test_a_resumed_model_says_what_one_that_was_not_says(name: str) -> None:
     def learner() -> RiverLearner:
         return RiverLearner(
             make(),
-            feature_names=FEATURES,  # strings: mini-batches of River's scaler want them
-            label_names=target,
             allow_pickle=True,
             trusted=True,
         )
@@ -331,12 +327,8 @@ def test_a_resumed_model_says_what_one_that_was_not_says(name: str) -> None:
 
 
 def test_who_asks_before_the_first_row_decides_nothing() -> None:
-    names: list[str] = []
-    learner = RiverLearner(
-        linear_model.LinearRegression(), feature_names=lambda: names or None, replay=False
-    )
+    learner = RiverLearner(linear_model.LinearRegression(), replay=False)
     x = np.ones((2, 2), np.float32)
     learner.predict(x)
-    names += ["a", "b"]
-    list(learner([Batch.from_arrays(x, target=[1.0, 2.0])]))
+    list(learner([Batch.from_arrays(x, target=[1.0, 2.0], feature_names=["a", "b"])]))
     assert learner.feature_names == ["a", "b"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from streamreplay.batch import Batch
 from streamreplay.errors import StreamReplayError
-from streamreplay.ingest import Labels
+from streamreplay.labels import Labels
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import named_record, prediction_lines
 from streamreplay.log.score_table import compare, keep_last
@@ -96,18 +97,19 @@ def test_records_name_their_classes() -> None:
 
 
 def test_a_row_without_an_id_has_none_beside_rows_that_have_one() -> None:
-    batch = Batch.from_arrays([[0.0], [1.0]], [0, 0], id=["a", ""])
+    batch = Batch.from_arrays([[0.0], [1.0]], [0, 0], id=["a", ""], labels=Labels(["cat"]))
     scored = Scored(batch, np.array([0, 0]), np.ones(2, "f4"), np.zeros(2, "f4"))
-    lines = prediction_lines(scored, Labels(["cat"]))
+    lines = prediction_lines(scored)
     assert [json.loads(line)["id"] for line in lines] == ["a", None]
 
 
 def test_predictions_by_name() -> None:
-    batch = Batch.from_arrays([[0.0], [1.0], [2.0]], [0, -1, 1], start=7, id=["a", "b", "c"])
+    x, y, names = [[0.0], [1.0], [2.0]], [0, -1, 1], Labels(["cat", 9])
+    batch = Batch.from_arrays(x, y, start=7, id=["a", "b", "c"], labels=names)
     scored = Scored(
         batch, np.array([-1, 0, 1]), np.array([np.nan, 0.1, 0.7], np.float32), np.zeros(3, "f4")
     )
-    first, second, third = map(json.loads, prediction_lines(scored, Labels(["cat", 9])))
+    first, second, third = map(json.loads, prediction_lines(scored))
     assert first == {
         "position": 7, "id": "a", "prediction": None, "probability": None, "label": "cat",
         "correct": False,
@@ -116,6 +118,9 @@ def test_predictions_by_name() -> None:
     assert second["correct"] is None
     assert second["probability"] == 0.1  # float32's own digits
     assert (third["prediction"], third["label"], third["correct"]) == (9, 9, True)
+    unnamed = replace(scored, incoming=replace(batch, labels=None))
+    lines = list(map(json.loads, prediction_lines(unnamed)))
+    assert [(line["prediction"], line["label"]) for line in lines] == [(None, 0), (0, None), (1, 1)]
 
 
 def test_signals_are_noted_and_handlers_put_back() -> None:

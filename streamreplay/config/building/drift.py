@@ -50,13 +50,7 @@ class StageParts:
 
 
 def make_monitor(
-    settings: Sequence[DriftSection],
-    parts: StageParts,
-    seed: Seed,
-    *,
-    objective: Objective,
-    feature_names: Callable[[], Any] | None,
-    label_names: Callable[[], Any],
+    settings: Sequence[DriftSection], parts: StageParts, seed: Seed, objective: Objective
 ) -> DriftMonitor:
     """Return the stage that monitors signals for drift.
 
@@ -66,8 +60,6 @@ def make_monitor(
     parts : StageParts
     seed : int or numpy.random.SeedSequence
     objective : {"classes", "numbers", "labels"}
-    feature_names, label_names : callable
-        Return the names, once the first rows have been read.
 
     Raises
     ------
@@ -85,7 +77,7 @@ def make_monitor(
     for place, name in enumerate(names):
         if name in names[:place]:
             raise ConfigError(f"drift[{place}].name: must be its own, got {name!r} twice")
-    return DriftMonitor(detectors, feature_names=feature_names, label_names=label_names)
+    return DriftMonitor(detectors)
 
 
 def _detector(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from streamreplay.batch import Objective
@@ -11,21 +12,24 @@ from streamreplay.config.job import EvaluatorSection
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Prequential
 from streamreplay.evaluation.river_metrics import MetricSpec, class_index, specs_of
+from streamreplay.ingest import ArraySource
+from streamreplay.labels import Name
+from streamreplay.stage import Source
 
 __all__ = ["make_evaluator"]
 
 _KEY = "evaluator.metrics"
 
 
-def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Any) -> Prequential:
+def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Source) -> Prequential:
     """Return the stage that scores predictions.
 
     Parameters
     ----------
     settings : EvaluatorSection
     objective : {"classes", "numbers", "labels"}
-    source : ArraySource or LineSource
-        The source of the stream, which has the names of classes.
+    source : Source
+        If its rows are in memory, metrics of two classes are checked against their classes.
 
     Raises
     ------
@@ -39,14 +43,13 @@ def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Any
         raise ConfigError(f"evaluator.{error}") from None
     for each in named:
         _check_objective(each, objective)
-        if objective == "classes":
-            _check_classes(each, source)
+        if objective == "classes" and isinstance(source, ArraySource):
+            _check_classes(each, source.coded.names)
     return Prequential(
         report_every=settings.report_every,
         window=settings.window,
         fading=settings.fading,
         metrics=metrics,
-        label_names=lambda: source.labels.names,
     )
 
 
@@ -72,16 +75,13 @@ def _check_objective(metric: MetricSpec, objective: Objective) -> None:
         )
 
 
-def _check_classes(metric: MetricSpec, source: Any) -> None:
+def _check_classes(metric: MetricSpec, names: Sequence[Name]) -> None:
     """Check the classes of rows in memory now, rather than at the first row."""
-    coded = getattr(source, "coded", None)
-    if coded is None:
-        return
-    if metric.feed == "score" and len(coded.names) > 2:
+    if metric.feed == "score" and len(names) > 2:
         raise ConfigError(
-            f"{_KEY}: {metric.name} is of two classes, and the stream has {len(coded.names)}"
+            f"{_KEY}: {metric.name} is of two classes, and the stream has {len(names)}"
         )
-    if metric.binary and class_index(metric.positive, coded.names) is None:
+    if metric.binary and class_index(metric.positive, names) is None:
         raise ConfigError(
             f"{_KEY}: {metric.name}: no class of the stream is called {metric.positive!r}"
         )

@@ -22,17 +22,13 @@ __all__ = ["make_learner"]
 _RIVERS = ("river", "allow_pickle")
 
 
-def make_learner(
-    settings: LearnerSection, seed: Seed, *, source: Any, trusted: bool = False
-) -> Stage[Any, Any]:
+def make_learner(settings: LearnerSection, seed: Seed, *, trusted: bool = False) -> Stage[Any, Any]:
     """Return the learner that the settings describe.
 
     Parameters
     ----------
     settings : LearnerSection
     seed : int or numpy.random.SeedSequence
-    source : ArraySource or LineSource
-        The source of the stream, which has the names of features and classes.
     trusted : bool
         Whether a checkpoint with a pickle may be loaded.
 
@@ -44,9 +40,9 @@ def make_learner(
     if settings.river is None:
         if settings.allow_pickle:
             raise ConfigError("learner.allow_pickle: goes with learner.river, got no learner.river")
-        return _make_torch(settings, seed, source)
+        return _make_torch(settings, seed)
     _check_alone(settings)
-    return _make_river(settings, settings.river, seed, source, trusted=trusted)
+    return _make_river(settings, settings.river, seed, trusted=trusted)
 
 
 def _check_alone(settings: LearnerSection) -> None:
@@ -59,7 +55,7 @@ def _check_alone(settings: LearnerSection) -> None:
 
 
 def _make_river(
-    settings: LearnerSection, text: str, seed: Seed, source: Any, *, trusted: bool
+    settings: LearnerSection, text: str, seed: Seed, *, trusted: bool
 ) -> Stage[Any, Any]:
     from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
 
@@ -71,8 +67,6 @@ def _make_river(
     try:
         learner = RiverLearner(
             model,
-            feature_names=lambda: getattr(source, "feature_names", None),
-            label_names=lambda: source.target_names or source.labels.names,
             allow_pickle=settings.allow_pickle,
             trusted=trusted,
             context=code,
@@ -84,7 +78,7 @@ def _make_river(
     return learner
 
 
-def _make_torch(settings: LearnerSection, seed: Seed, source: Any) -> Stage[Any, Any]:
+def _make_torch(settings: LearnerSection, seed: Seed) -> Stage[Any, Any]:
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
     from streamreplay.config.building.methods import make_method, make_training  # noqa: PLC0415
@@ -102,7 +96,7 @@ def _make_torch(settings: LearnerSection, seed: Seed, source: Any) -> Stage[Any,
         factory,
         partial(_make_optimizer, settings),
         method=method,
-        training=make_training(settings, lambda: source.labels.names),
+        training=make_training(settings),
         replay_budget=make_budget(settings, method),
         normalize=settings.normalize,
         on_divergence=settings.on_divergence,

@@ -69,25 +69,13 @@ def _with_slda(made: Method, settings: LearnerSection) -> Method:
     return made
 
 
-def make_training(settings: LearnerSection, label_names: Callable[[], Any]) -> Training:
-    """Return the options of training steps, whatever the method.
-
-    Parameters
-    ----------
-    settings : LearnerSection
-    label_names : callable
-        Returns the names of the classes seen so far, in order of their indices.
-    """
-    weights = settings.class_weight
-
-    def weigh(label: int) -> float:
-        return (weights or {}).get(str(label_names()[label]), 1.0)
-
+def make_training(settings: LearnerSection) -> Training:
+    """Return the options of training steps, whatever the method."""
     return Training(
         ema=settings.ema,
         clip_grad_norm=settings.clip_grad_norm,
         label_smoothing=settings.label_smoothing,
-        class_weight=None if weights is None else weigh,
+        class_weight=settings.class_weight,
         augment=make_augmentation(settings),
         augment_incoming=settings.augment_incoming,
         schedule=make_schedule(settings),

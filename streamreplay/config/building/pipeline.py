@@ -20,7 +20,7 @@ from streamreplay.evaluation import Inventory, Probe
 from streamreplay.ingest import ArraySource, Experiences
 from streamreplay.mixing import Mixer
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.stage import Pipeline, Stage
+from streamreplay.stage import Pipeline, Source, Stage
 
 __all__ = ["build"]
 
@@ -39,8 +39,7 @@ def build(
     ``drift`` (if the job has any) and ``inventory`` (if the log has the contents of the buffer).
     With several learners, the first stages are the same; behind them come ``buffer`` if it is
     shared, ``learners`` (`Branches` with the other stages of each learner), and ``inventory`` of a
-    shared buffer. Each part has the seed that it has in the job of one learner. The names of the
-    classes are in ``pipeline.source.labels``.
+    shared buffer. Each part has the seed that it has in the job of one learner.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def build(
 
 
 def _stages_before_learners(
-    job: Job, experiences: Experiences | None, source: Any, test: ArraySource | None
+    job: Job, experiences: Experiences | None, source: Source, test: ArraySource | None
 ) -> dict[str, Stage[Any, Any]]:
     stages: dict[str, Stage[Any, Any]] = {}
     if experiences is not None:
@@ -107,7 +106,7 @@ def _stages_before_learners(
     return stages
 
 
-def _branch(job: Job, name: str, source: Any, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
+def _branch(job: Job, name: str, source: Source, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
     try:
         shares = job.buffer.shared
         return _chain(job.alone(name), source, None, trusted=trusted, shares=shares, alone=False)
@@ -117,7 +116,7 @@ def _branch(job: Job, name: str, source: Any, *, trusted: bool) -> dict[str, Sta
 
 def _chain(
     job: Job,
-    source: Any,
+    source: Source,
     experiences: Experiences | None,
     *,
     trusted: bool,
@@ -131,7 +130,7 @@ def _chain(
     if settings.river is None:
         settings = methods.choose_method(settings, objective)
     seed = spawn_seed(job.seed, "learner")
-    learner = make_learner(settings, seed, source=source, trusted=trusted)
+    learner = make_learner(settings, seed, trusted=trusted)
     method = getattr(learner, "method", None)  # a River model has none
     chooses = method is not None and method.retrieve is not None
     drawn = job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem
@@ -151,20 +150,8 @@ def _chain(
     stages["evaluator"] = make_evaluator(job.evaluator, objective, source)
     if job.drift:
         parts = StageParts(experiences, own, replayed, learner, alone)
-        stages["drift"] = _monitor(job, parts, source)
+        stages["drift"] = make_monitor(job.drift, parts, job.seed, objective)
     return stages if own is None else stages | _inventory(job, own, buffer.kind)
-
-
-def _monitor(job: Job, parts: StageParts, source: Any) -> Stage[Any, Any]:
-    named = job.backbone is None  # behind one, features are its outputs
-    return make_monitor(
-        job.drift,
-        parts,
-        job.seed,
-        objective=job.source.objective,
-        feature_names=(lambda: getattr(source, "feature_names", None)) if named else None,
-        label_names=lambda: source.target_names or source.labels.names,
-    )
 
 
 def _probe(settings: ProbeSection) -> Probe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,20 @@ import numpy as np
 from streamreplay.config.job import SourceSection, TestSection
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Holdout
+from streamreplay.evaluation.retention.holdout import compare_features
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
     JsonlSource,
-    Labels,
     LineSource,
-    Name,
     hold_out,
     in_memory,
     open_idx,
     open_npz,
     split_by_class,
 )
+from streamreplay.labels import Labels, Name
+from streamreplay.stage import Source
 
 __all__ = ["make_holdout", "open_inputs"]
 
@@ -104,10 +104,7 @@ def open_inputs(
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if kind in ("jsonl", "csv") and settings.split is None and share is None:
         source = _lines(settings, kind, settings.path, limit=limit, **options)
-        test_rows = _read_test(test, settings)
-        if test_rows is not None and test_rows.feature_names is not None:
-            source.check_features = partial(_compare_features, test_rows.feature_names)
-        return source, test_rows
+        return source, _read_test(test, settings)
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     rows, test_rows = _rearrange(rows, settings, test)
     rows.limit = limit
@@ -119,8 +116,8 @@ def _rearrange(
 ) -> tuple[ArraySource, ArraySource | None]:
     """Return the rows split by class, and the test rows, held out of them or from a file."""
     test_rows = _read_test(test, settings)
-    if test_rows is not None and None not in (test_rows.feature_names, rows.feature_names):
-        _compare_features(test_rows.feature_names or [], rows.feature_names or [])
+    if test_rows is not None:
+        compare_features(test_rows.feature_names, rows.feature_names)
     try:
         if test is not None and test.share is not None:
             rows, test_rows = hold_out(rows, test.share, seed=test.seed, first=test.first or None)
@@ -142,9 +139,7 @@ def _check_target(settings: SourceSection) -> None:
         raise ConfigError("source.split: is by class, and these rows have none")
 
 
-def make_holdout(
-    test: ArraySource, source: ArraySource | LineSource, *, every: int | None = None
-) -> Holdout:
+def make_holdout(test: ArraySource, source: Source, *, every: int | None = None) -> Holdout:
     """Return the stage that puts test rows into the stream of a source.
 
     Labels are matched by name. If the source is split by class (each class is in one of several
@@ -155,7 +150,7 @@ def make_holdout(
     ----------
     test : ArraySource
         Labelled rows.
-    source : ArraySource or LineSource
+    source : Source
     every : int, optional
         Also test whenever this many rows have passed.
 
@@ -175,11 +170,8 @@ def make_holdout(
     """
     if isinstance(source, ArraySource) and (of_class := _experience_of_class(source)) is not None:
         test = _in_experiences(test, of_class)
-    names = test.coded.names
     try:
-        if test.target_names is not None:
-            return Holdout(test.whole(Labels()), every=every)
-        return Holdout(test.whole(Labels(names)), every=every, names=names, find=source.labels.find)
+        return Holdout(test.whole(Labels(test.coded.names)), every=every)
     except ValueError as error:
         raise ConfigError(f"test: {error}") from None
 
@@ -204,25 +196,6 @@ def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource
         raise ConfigError("test: every row needs a label, as the source is split by class")
     experience = np.array([of_class[name] for name in test.coded.names], np.int64)[test.coded.codes]
     return test.select(np.arange(len(test)), experience=experience)
-
-
-def _compare_features(test: list[str], source: list[str]) -> None:
-    """Raise an error unless test rows and source have the same columns, by their first rows."""
-    if test == source or all(map(str.isdigit, test)) or all(map(str.isdigit, source)):
-        return  # columns without a header have positions for names
-    pairs = enumerate(zip(test, source, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(test), len(source)))
-    raise ConfigError(
-        f"test: its features are {_listed(test, at)}, those of the source {_listed(source, at)}; "
-        "say with source.features which ones to use, in which order"
-    )
-
-
-def _listed(names: list[str], around: int) -> str:
-    """Return five names as text, one of them that at a position: a stream can have thousands."""
-    first = max(0, min(around, len(names) - 5))
-    shown = ", ".join(names[first : first + 5])
-    return f"{'..., ' if first else ''}{shown}{', ...' if len(names) > first + 5 else ''}"
 
 
 def _read_test(test: TestSection | None, source: SourceSection) -> ArraySource | None:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, final
 
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.drift.detector import Detector, Level, Record, RunningDetector
-from streamreplay.evaluation.drift.signals import MOST, Names, Signals
+from streamreplay.evaluation.drift.signals import MOST, Signals
+from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
 from streamreplay.state import Fields, State, expect, within
 
@@ -40,8 +41,6 @@ class DriftMonitor:
     ----------
     detectors : sequence of Detector
         With different names.
-    feature_names, label_names : callable, optional
-        What the stream calls its columns and classes; without them they are named by index.
 
     Raises
     ------
@@ -69,9 +68,6 @@ class DriftMonitor:
     def __init__(
         self,
         detectors: Sequence[Detector],
-        *,
-        feature_names: Names | None = None,
-        label_names: Names | None = None,
     ) -> None:
         names = [each.name for each in detectors]
         for name in names:
@@ -82,7 +78,7 @@ class DriftMonitor:
         """Drifts reported so far."""
         self.warnings = 0
         """Warnings reported so far."""
-        self._signals = Signals(feature_names, label_names)
+        self._signals = Signals()
         self._position = 0  # rows of the stream so far
         self._known: set[int] = set()  # classes that had a row, of those that are looked at
         self._watches: list[dict[str, RunningDetector]] = [
@@ -100,10 +96,12 @@ class DriftMonitor:
             metrics = sorted([*report.metrics, *found], key=lambda record: record["position"])
             yield replace(report, metrics=tuple(metrics))
 
-    @property
-    def unseen_classes(self) -> list[Detector]:
-        """Detectors on a class that no row had so far: what they are fed with is all zeros."""
-        return [each for each in self.detectors if self._signals.is_unseen_class(each.on)]
+    def unseen_classes(self, labels: Labels) -> list[Detector]:
+        """Return detectors on a class that is not among the labels so far.
+
+        They are fed with nothing but zeros.
+        """
+        return [each for each in self.detectors if self._signals.is_unseen_class(each.on, labels)]
 
     def state_dict(self) -> State:
         """Return counts, and the state of every detector by the name of its monitor."""

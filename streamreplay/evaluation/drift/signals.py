@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,13 @@ from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.scores.numbers import is_number
+from streamreplay.labels import Labels
 from streamreplay.records import Scored
 
-__all__ = ["MOST", "Names", "SignalValues", "Signals", "check_signal", "is_binary"]
+__all__ = ["MOST", "SignalValues", "Signals", "check_signal", "is_binary"]
 
 MOST = 100
 """Columns or classes that one monitor of all of them watches at most."""
-
-Names: TypeAlias = Callable[[], Sequence[str | int] | None]
-"""What the stream calls its columns or classes so far, in order; None where they have no names."""
 
 _WHOLE = ("error", "loss", "features", "labels")
 _ONE = ("feature", "label")
@@ -76,17 +74,12 @@ def is_binary(on: str) -> bool | None:
 class Signals:
     """Reads signals out of scored batches.
 
-    Parameters
-    ----------
-    feature_names, label_names : Names, optional
-        Without them a column or class is named by its index.
+    Columns and classes have the names that the batch gives them; without names they go by index.
     """
 
-    def __init__(
-        self, feature_names: Names | None = None, label_names: Names | None = None
-    ) -> None:
-        self._feature_names = _DisplayNames(feature_names or _nameless)
-        self._label_names = _DisplayNames(label_names or _nameless)
+    def __init__(self) -> None:
+        self._feature_names = _DisplayNames()
+        self._label_names = _DisplayNames()
 
     def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
         """Yield what one signal is in a batch: several parts of features and labels.
@@ -114,14 +107,14 @@ class Signals:
         else:
             yield from self._labels(name, scored.incoming, known)
 
-    def is_unseen_class(self, on: str) -> bool:
-        """Tell whether a signal is of a class that the stream has not named so far."""
+    def is_unseen_class(self, on: str, labels: Labels) -> bool:
+        """Return whether a signal is of a class that is not among the labels so far."""
         kind, _, name = on.partition(":")
-        return kind == "label" and _find(name, self._label_names()) < 0
+        return kind == "label" and _find(name, self._label_names.of(labels.names)) < 0
 
     def _features(self, name: str, batch: Batch) -> Iterator[SignalValues]:
         flat = batch.x.reshape(len(batch), -1)
-        names = self._feature_names()
+        names = self._feature_names.of(batch.feature_names)
         for column in self._columns(name, names, flat.shape[1]):
             values = flat[:, column].astype(np.float64)
             said = name or (names[column] if names else column)
@@ -144,7 +137,8 @@ class Signals:
         return [column]
 
     def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:
-        target, names = batch.target, self._label_names()
+        target, labels = batch.target, batch.labels
+        names = self._label_names.of(None if labels is None else labels.names)
         rows = np.flatnonzero(batch.y >= 0)
         if target is not None:
             yield from self._of_targets(name, target[rows], rows, names)
@@ -198,15 +192,14 @@ def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> SignalVal
 
 
 class _DisplayNames:
-    """Names as `_shown` has them, made anew only where they are others than the last time."""
+    """Names as `_shown` has them, made again only if they have changed."""
 
-    def __init__(self, ask: Names) -> None:
-        self._ask = ask
+    def __init__(self) -> None:
         self._given: list[str | int] = []
         self._shown: list[str] = []
 
-    def __call__(self) -> list[str]:
-        given = list(self._ask() or ())
+    def of(self, names: Sequence[str | int] | None) -> list[str]:
+        given = list(names or ())
         if given != self._given:
             self._given, self._shown = given, _shown(given)
         return self._shown
@@ -232,7 +225,3 @@ def _find(name: str, names: list[str]) -> int:
     if names:
         return names.index(name) if name in names else -1
     return int(name) if name.isdecimal() else -1
-
-
-def _nameless() -> None:
-    return None

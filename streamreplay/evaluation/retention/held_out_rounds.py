@@ -6,14 +6,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 from streamreplay.batch import Batch
-from streamreplay.state import Fields, Kind, State
+from streamreplay.labels import Labels
+from streamreplay.state import LABELS, Fields, Kind, State
 
 __all__ = ["BATCH", "HeldOutRounds"]
 
-BATCH = Kind(
-    lambda batch: None if batch is None else {**batch.columns(), "held_out": batch.held_out},
-    lambda _name, _live, saved: None if saved is None else Batch(**saved),
-)
+
+def _save_batch(batch: Batch | None) -> State | None:
+    if batch is None:
+        return None
+    return {
+        **batch.columns(),
+        "held_out": batch.held_out,
+        "labels": LABELS.save(batch.labels),
+        "feature_names": batch.feature_names and list(batch.feature_names),
+    }
+
+
+def _load_batch(_name: str, _live: object, saved: State | None) -> Batch | None:
+    if saved is None:
+        return None
+    return Batch(**{**saved, "labels": LABELS.load("labels", None, saved["labels"])})
+
+
+BATCH = Kind(_save_batch, _load_batch)
 """The kind of a field that is a batch or None."""
 
 
@@ -36,6 +52,7 @@ class HeldOutRounds(ABC):
         _unfinished=bool,
         _experience=int | None,
         _waiting=BATCH,
+        _labels=LABELS,
     )
 
     def __init__(self, chunk: int) -> None:
@@ -48,6 +65,7 @@ class HeldOutRounds(ABC):
         self._unfinished = False  # a round began that was not taken to its end
         self._experience: int | None = None  # of the last row
         self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
+        self._labels: Labels | None = None  # of the stream, as the last batch had them
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
         """Yield every batch of the stream, and the sample between some of them."""
@@ -56,7 +74,7 @@ class HeldOutRounds(ABC):
             if batch.held_out:  # of another sample
                 yield batch
                 continue
-            self._waiting = batch
+            self._waiting, self._labels = batch, batch.labels
             yield from self._pass_on()
         if self._unfinished or self._position > self._tested:
             yield from self._round()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
@@ -13,9 +13,10 @@ from streamreplay.batch import Batch
 from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.held_out_rounds import HeldOutRounds
+from streamreplay.labels import Name
 from streamreplay.state import SETTING, Fields
 
-__all__ = ["UNSEEN", "Holdout"]
+__all__ = ["UNSEEN", "Holdout", "compare_features"]
 
 UNSEEN = 1 << 32
 """First label index of held-out classes that the stream has not shown: no model predicts these."""
@@ -33,18 +34,15 @@ class Holdout(HeldOutRounds):
     Parameters
     ----------
     test : Batch
-        Labelled rows; its ``experience`` column says which experience each belongs to, its ``y``
-        is an index into ``names``. Targets in place of classes have no names here.
+        Labelled rows; the ``experience`` column says which experience each belongs to. If it has
+        ``labels``, its classes are those of the same name in the stream; otherwise ``y`` has the
+        stream's own indices. A stream numbers its labels as they arrive, and the test set must not
+        add to them: rows of a class that the stream has not shown get a label from ``UNSEEN`` up,
+        and so count as wrong.
     every : int, optional
         Also after each so many rows of the stream, at the next end of a batch.
     chunk : int
         Most rows predicted at once.
-    names : sequence of str or int, optional
-        What the labels of ``test`` are called. Without it they are the stream's own indices.
-    find : callable, optional
-        Gives the stream's index of a name, -1 while it was not seen; needed with ``names``. A
-        stream's labels are numbered as they arrive and the test set must not add to them: rows of
-        a class not seen yet get a label from ``UNSEEN`` up, and so count as wrong.
 
     Raises
     ------
@@ -52,7 +50,8 @@ class Holdout(HeldOutRounds):
         A parameter is out of range, or ``test`` has no rows, unlabelled ones, or more labels than
         names.
     ConfigError
-        Later: rows of the stream have another shape or type than those of ``test``.
+        Later: rows of the stream have another shape or type than those of ``test``, other features,
+        or no names for their classes.
 
     Examples
     --------
@@ -70,19 +69,17 @@ class Holdout(HeldOutRounds):
         *,
         every: int | None = None,
         chunk: int = 512,
-        names: Sequence[str | int] | None = None,
-        find: Callable[[str | int], int] | None = None,
     ) -> None:
         if every is not None and every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
         super().__init__(chunk)
-        if (names is None) != (find is None):
-            raise ValueError("names and find need each other")
-        _check_labels(test, names)
+        _check_labels(test)
         self.every = every
         # Numbered from 0: the first chunk tells the evaluator that a round starts.
         self._test = replace(test.numbered(0), held_out="test")
-        self._names, self._find = names, find
+        self._names: list[Name] | None = None
+        if test.labels is not None and test.target is None:
+            self._names = test.labels.names
 
     @property
     def rows(self) -> int:
@@ -97,16 +94,20 @@ class Holdout(HeldOutRounds):
         )
 
     def _ask(self) -> Batch:
-        return replace(self._test, y=self._labels())
+        return replace(self._test, y=self._y(), labels=self._labels)
 
     def _meet(self, batch: Batch) -> None:
         if batch.experience.item(0) != self._experience:
             self._check_shape(batch)
+            compare_features(self._test.feature_names, batch.feature_names)
 
-    def _labels(self) -> NDArray[np.int64]:
-        if self._names is None or self._find is None:
+    def _y(self) -> NDArray[np.int64]:
+        """Return the test rows' labels as the stream numbers them."""
+        if self._names is None:
             return self._test.y
-        found = np.array([self._find(name) for name in self._names], np.int64)
+        if self._labels is None:
+            raise ConfigError("test rows have names for their classes, and the stream has none")
+        found = np.array([self._labels.find(name) for name in self._names], np.int64)
         found = np.where(found < 0, UNSEEN + np.arange(len(found)), found)
         return found[self._test.y]
 
@@ -123,11 +124,41 @@ class Holdout(HeldOutRounds):
             raise ConfigError(f"test rows have targets {ours}, the stream has {theirs}")
 
 
-def _check_labels(test: Batch, names: Sequence[str | int] | None) -> None:
+def compare_features(test: Sequence[str] | None, stream: Sequence[str] | None) -> None:
+    """Check that test rows have the stream's features, where both have names.
+
+    The features of a file are those of its first row, so two files may differ in them.
+
+    Raises
+    ------
+    ConfigError
+        They have other features.
+    """
+    if test is None or stream is None or list(test) == list(stream):
+        return
+    if all(map(str.isdigit, test)) or all(map(str.isdigit, stream)):
+        return  # columns without a header have positions for names
+    pairs = enumerate(zip(test, stream, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(test), len(stream)))
+    raise ConfigError(
+        f"test: its features are {_listed(test, at)}, those of the source {_listed(stream, at)}; "
+        "say with source.features which ones to use, in which order"
+    )
+
+
+def _listed(names: Sequence[str], around: int) -> str:
+    """Write some names, with the one at a position among them; a stream can have thousands."""
+    first = max(0, min(around, len(names) - 5))
+    shown = ", ".join(names[first : first + 5])
+    return f"{'..., ' if first else ''}{shown}{', ...' if len(names) > first + 5 else ''}"
+
+
+def _check_labels(test: Batch) -> None:
     if not len(test):
         raise ValueError("test must have at least one row")
     unlabelled = int(np.count_nonzero(test.y < 0))
     if unlabelled:
         raise ValueError(f"every row of test needs a label, {unlabelled} of {len(test)} have none")
+    names = None if test.target is not None else test.labels
     if names is not None and test.y.max() >= len(names):
         raise ValueError(f"test has label {test.y.max()}, but there are {len(names)} names")

@@ -253,4 +253,5 @@ def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:
         batch.experience[rows],
         target=None if batch.target is None else batch.target[rows],
         held_out="probe",
+        labels=batch.labels,
     )

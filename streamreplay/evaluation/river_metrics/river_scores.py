@@ -15,12 +15,10 @@ from streamreplay.evaluation.river_metrics.roc_auc import RocAuc
 from streamreplay.evaluation.river_metrics.row_by_row import RowByRowMetrics
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
-from streamreplay.state import PARTS, Fields, State
+from streamreplay.labels import Labels
+from streamreplay.state import LABELS, PARTS, Fields, State
 
-__all__ = ["LabelNames", "RiverScores", "class_index"]
-
-LabelNames: TypeAlias = Callable[[], Sequence[int | str]] | Sequence[int | str] | None
-"""Names of the stream's classes by index, or a callable that returns those known so far."""
+__all__ = ["RiverScores", "class_index"]
 
 _NONE = (None, None, None)
 _GROUPS: tuple[GroupBy, ...] = ("task", "experience")
@@ -48,11 +46,14 @@ class RiverScores:
     fading : Fading
     outputs : int
         Numbers or labels of a row.
-    label_names : sequence of str or int, or callable, optional
-        Names by which a metric may know its positive class.
+
+    Attributes
+    ----------
+    labels : Labels or None
+        The names of the stream's classes, by which ``pos_val`` names one; None: by index.
     """
 
-    _FIELDS = Fields(_classes=set, _families=PARTS)
+    _FIELDS = Fields(_classes=set, labels=LABELS, _families=PARTS)
 
     def __init__(
         self,
@@ -62,14 +63,10 @@ class RiverScores:
         window: int,
         fading: Fading,
         outputs: int = 1,
-        label_names: LabelNames = None,
     ) -> None:
         self._all = specs
         self._objective = objective
-        # a function, so that a copy of this object shares the owner of the names
-        self._names: Callable[[], Sequence[int | str] | None] = lambda: (
-            label_names() if callable(label_names) else label_names
-        )
+        self.labels: Labels | None = None
         self._classes: set[int] = set()  # at most three, if a metric is of two
         self._of_two = any(each.feed == "score" for each in specs)
         self._fit = [each for each in specs if each.objective == objective]
@@ -167,7 +164,9 @@ class RiverScores:
         return spec.feed == "score" and len(self._classes) > 2
 
     def _index_of(self, positive: Any) -> int | None:
-        return class_index(positive, self._names())
+        if self.labels is None:
+            return class_index(positive, None)
+        return class_index(positive, self.labels.names if self._objective == "classes" else ())
 
 
 def _by_family(specs: Sequence[MetricSpec]) -> dict[str, list[MetricSpec]]:

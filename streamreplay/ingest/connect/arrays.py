@@ -15,7 +15,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import positive
 from streamreplay.ingest.decode.values import float32s
-from streamreplay.ingest.labels import Labels, Name
+from streamreplay.labels import Labels, Name
 from streamreplay.state import State
 
 __all__ = ["ArraySource"]
@@ -58,14 +58,12 @@ class ArraySource:
 
     Attributes
     ----------
-    labels : Labels
-        The labels of the rows yielded so far.
     coded : Coded
         The labels of all rows.
-    rows_total : int
-        Rows in the stream.
     feature_names : list of str or None
-        What the features are called, where the rows were read from fields with names.
+        What the features are called, if the rows were read from fields with names.
+
+    The others are described in `Source`.
 
     Raises
     ------
@@ -80,6 +78,9 @@ class ArraySource:
     >>> [batch.y.tolist() for batch in source], source.labels.names
     ([[0, 1], [0]], ['cat', 'dog'])
     """
+
+    left_out: Sequence[str] = ()
+    continue_from_here = False
 
     def __init__(  # noqa: PLR0913 - a column each
         self,
@@ -121,6 +122,8 @@ class ArraySource:
             raise ValueError(f"limit must be at least 0, got {limit}")
         self.limit = limit
         self.labels = Labels() if labels is None else labels
+        if self.target_names is not None:
+            self.labels = Labels(self.target_names)
         self.rows_total: int = n
         self.feature_names: list[str] | None = None
         changes = np.flatnonzero(np.diff(self._columns.experience)) + 1
@@ -178,7 +181,12 @@ class ArraySource:
             None if rest.time is None else rest.time[rows],
             None if rest.target is None else rest.target[rows],
             None if rest.weight is None else rest.weight[rows],
+            labels=self.labels,
+            feature_names=self.feature_names,
         )
+
+    def close(self) -> None:
+        """Do nothing: arrays need no closing."""
 
     def whole(self, labels: Labels) -> Batch:
         """Return all rows as one batch, wherever the position is, which does not move.
@@ -197,6 +205,8 @@ class ArraySource:
             rest.time,
             rest.target,
             rest.weight,
+            labels=labels if rest.target is None else self.labels,
+            feature_names=self.feature_names,
         )
 
     def select(
@@ -314,6 +324,8 @@ def _target_names(target: NDArray[Any] | None, names: Sequence[str] | None) -> l
     found = list(map(str, range(width))) if names is None else list(names)
     if len(found) != width:
         raise ValueError(f"target_names must have {width} names as target has, got {len(found)}")
+    if len(set(found)) != width:
+        raise ValueError(f"target_names must be different, got {found}")
     return found
 
 

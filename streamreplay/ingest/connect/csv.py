@@ -24,7 +24,7 @@ from streamreplay.ingest.decode.cells import (
 from streamreplay.ingest.decode.header import Layout, is_number
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import goal_of, row_weight, row_weights
+from streamreplay.ingest.decode.targets import TargetFields, goal_of, row_weight, row_weights
 from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
@@ -33,7 +33,7 @@ from streamreplay.ingest.decode.values import (
     row_ids,
     typed_cell,
 )
-from streamreplay.ingest.labels import Labels, Name
+from streamreplay.labels import Labels, Name
 from streamreplay.state import State, expect
 
 __all__ = ["CsvSource"]
@@ -125,21 +125,15 @@ class CsvSource(LineSource):
         options = SourceOptions(
             batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
         )
-        super().__init__(path, options, labels)
-        if label is True:
-            raise ValueError("label must be a column, or false for none, got true")
+        goal = goal_of(target, multilabel, None)
+        label = _label_column(label, goal)
+        fields = Fields(label, task, experience, id, time, weight, goal)
+        super().__init__(path, options, fields, labels)
         if len(delimiter) != 1 or delimiter in '"\r\n\0':
             raise ValueError(f"delimiter must be one character, got {delimiter!r}")
-        goal = goal_of(target, multilabel, None)
-        if goal is not None and label:
-            raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
-        label = "" if label is False or goal is not None else label
-        self.fields = Fields(label, task, experience, id, time, weight, goal)
-        self.features = None if features is None else list(features)
-        if self.features is not None and (
-            not self.features or len(set(self.features)) != len(self.features)
-        ):
+        if features is not None and not 1 <= len(set(features)) == len(features):
             raise ValueError(f"features must be different columns, at least one, got {features}")
+        self.features = None if features is None else list(features)
         self.header = header
         self.delimiter = delimiter
         self._layout: Layout | None = None
@@ -169,9 +163,6 @@ class CsvSource(LineSource):
             return []
         used = layout.reserved | set(layout.features)
         return [name for i, name in enumerate(layout.names) if i not in used]
-
-    def _named_features(self) -> list[str]:
-        return self.feature_names or []
 
     def _decisions(self) -> State:
         layout = self._layout if self._is_consumed(self._laid_out_at) else None
@@ -216,7 +207,7 @@ class CsvSource(LineSource):
         others = {key: cells[i::width] for key, i in layout.others.items()}
         flat = [cell for i in features for cell in cells[i::width]]
         x = numbers(flat, (n,), allow_nan=self.options.allow_nan)  # [feature, n]
-        label = None if layout.label is None else self._names(cells[layout.label :: width])
+        label = None if layout.label is None else self._label_names(cells[layout.label :: width])
         task, experience = (
             [integer_cell(c) for c in others.get(key, ())] for key in ("task", "experience")
         )
@@ -239,7 +230,7 @@ class CsvSource(LineSource):
             return None
         return goal.rows(list(zip(*(map(goal_cell, column) for column in columns), strict=True)))
 
-    def _names(self, cells: list[str]) -> list[Name | None]:
+    def _label_names(self, cells: list[str]) -> list[Name | None]:
         known = self._cells
         try:
             return list(map(known.__getitem__, cells))
@@ -322,3 +313,12 @@ class CsvSource(LineSource):
         if self._layout.features is not None:
             self._features_at = at
         return self._layout
+
+
+def _label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:
+    """Return the column that is asked for; "" for none, None for the usual one."""
+    if label is True:
+        raise ValueError("label must be a column, or false for none, got true")
+    if goal is not None and label:
+        raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
+    return "" if label is False or goal is not None else label

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.byte_stream import ByteStream
-from streamreplay.ingest.labels import Labels
+from streamreplay.labels import Labels
 
 __all__ = ["open_idx"]
 

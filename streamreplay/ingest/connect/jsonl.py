@@ -32,7 +32,7 @@ from streamreplay.ingest.decode.values import (
     shown,
     times,
 )
-from streamreplay.ingest.labels import Labels, Name
+from streamreplay.labels import Labels, Name
 from streamreplay.state import State, expect
 
 __all__ = ["JsonlSource"]
@@ -108,6 +108,11 @@ class JsonlSource(LineSource):
     (['cat', 'dog'], 1)
     """
 
+    feature_names: list[str] | None = None
+    feature_shape: tuple[int, ...] | None = None
+    """The shape of a row's features; None until the first row."""
+    left_out: Sequence[str] = ()
+
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
         path: str | Path,
@@ -134,33 +139,18 @@ class JsonlSource(LineSource):
         options = SourceOptions(
             batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
         )
-        super().__init__(path, options, labels)
         named = _label_field(label)
         goal = goal_of(target, multilabel, named)
-        numbers = [] if goal is None else [name for name in goal.fields if isinstance(name, int)]
-        if numbers:
-            raise ValueError(f"JSON fields have names, got {numbers[0]}")
         self._label = None if goal is not None else "y" if label is None else named
-        self.fields = Fields(self._label, task, experience, id, time, weight, goal)
+        fields = Fields(self._label, task, experience, id, time, weight, goal)
+        super().__init__(path, options, fields, labels)
         self.features = None if features is None else list(features)
-        if self.features is not None and (
-            not self.features or len(set(self.features)) != len(self.features)
-        ):
-            raise ValueError(f"features must be different names, at least one, got {features}")
-        if self.features is not None and self._label in self.features:
-            raise ValueError(f"features must not hold the label, got {self._label!r} as both")
-        if self.features is not None and goal is not None:
-            both = [name for name in goal.fields if name in self.features]
-            if both:
-                raise ValueError(f"features must not hold a target, got {both[0]!r} as both")
-        self.feature_names: list[str] | None = None
-        self.feature_shape: tuple[int, ...] | None = None
-        self.left_out: list[str] = []
+        if features is not None:
+            _check_features(features, fields)
+        if goal is not None:
+            _check_names(goal)
         self._array = False  # the features are one field with an array
         self._decided_at: int | None = None  # the line that decided
-
-    def _named_features(self) -> list[str]:
-        return self.feature_names or []
 
     def _decisions(self) -> State:
         known = self._is_consumed(self._decided_at)
@@ -329,3 +319,19 @@ def _label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - fals
     if label is True:
         raise ValueError("label must be a name, or false for none, got true")
     return label or None
+
+
+def _check_features(features: Sequence[str], fields: Fields) -> None:
+    if not features or len(set(features)) != len(features):
+        raise ValueError(f"features must be different names, at least one, got {features}")
+    if fields.label in features:
+        raise ValueError(f"features must not hold the label, got {fields.label!r} as both")
+    for name in () if fields.goal is None else fields.goal.fields:
+        if name in features:
+            raise ValueError(f"features must not hold a target, got {name!r} as both")
+
+
+def _check_names(goal: TargetFields) -> None:
+    numbers = [name for name in goal.fields if isinstance(name, int)]
+    if numbers:
+        raise ValueError(f"JSON fields have names, got {numbers[0]}")

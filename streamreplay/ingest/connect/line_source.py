@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, PendingRows
-from streamreplay.ingest.labels import Labels
+from streamreplay.labels import Labels
 from streamreplay.state import State
 
 __all__ = ["LineSource"]
@@ -45,29 +45,28 @@ class LineSource(ABC):
     ----------
     name : str
         What messages call this source.
-    labels : Labels
-        The labels of the rows yielded so far.
     continue_from_here : bool
-        Set it after loading a state to take a pipe (or standard input) as what comes *after* the
-        rows learned from. As long as it is false, a pipe must bring the same stream from its
-        start, whose learned part is skipped. A file is always the same file.
-    check_features : callable, optional
-        Called with the names of the features when they are known, before the first rows go out.
-    rows_total : None
-        How many rows there are is not known in advance.
+        Set this after loading a state if a pipe (or standard input) brings what comes *after* the
+        learned rows. If it is false, a pipe must bring the same stream from its start, and its
+        learned part is skipped. A file is always the same file.
+
+    The others are described in `Source`.
     """
 
     rows_total: int | None = None
 
-    fields: Fields
-
-    def __init__(self, path: str | Path, options: SourceOptions, labels: Labels | None) -> None:
+    def __init__(
+        self, path: str | Path, options: SourceOptions, fields: Fields, labels: Labels | None
+    ) -> None:
         self.path = path
         self.name = source_name(path)
         self.options = options
+        self.fields = fields
         self.labels = Labels() if labels is None else labels
+        if fields.goal is not None:
+            self.labels = Labels(fields.goal.names)
         self.continue_from_here = False
-        self.check_features: Callable[[list[str]], None] | None = None
+        self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = LineBuffer(options.max_line_bytes)
         self._pending = PendingRows()
         self._stream: ByteStream | None = None
@@ -84,6 +83,16 @@ class LineSource(ABC):
     def target_names(self) -> list[str] | None:
         """What the numbers or labels to be predicted are called; None for classes."""
         return None if self.fields.goal is None else self.fields.goal.names
+
+    @property
+    @abstractmethod
+    def feature_names(self) -> list[str] | None:
+        """What the features are called; None until the first row."""
+
+    @property
+    @abstractmethod
+    def left_out(self) -> Sequence[str]:
+        """The fields that are not used."""
 
     @property
     def dead(self) -> int:
@@ -127,6 +136,7 @@ class LineSource(ABC):
         if self._stream is not None:
             self._stream.close()
         self._stream, self._skip, self._ended = None, None, False
+        self._names = None
         self._buffer = LineBuffer(self.options.max_line_bytes)
         self._buffer.position = Position(**{key: int(state[key]) for key in Position().as_dict()})
         self._pending = PendingRows()
@@ -139,10 +149,6 @@ class LineSource(ABC):
     @abstractmethod
     def _decide(self, state: State) -> None:
         """Take that over; raises `CheckpointError` if it does not fit the settings."""
-
-    @abstractmethod
-    def _named_features(self) -> list[str]:
-        """Return the names of the features; asked for when rows have been decoded."""
 
     @abstractmethod
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
@@ -278,12 +284,11 @@ class LineSource(ABC):
         raise RecordError(f"{self.name}:{fault.line + 1}: {fault.reason}")
 
     def _take(self, rows: Columns) -> Batch:
-        if self.check_features is not None:
-            self.check_features(self._named_features())
-            self.check_features = None
+        if self._names is None:
+            self._names = self.feature_names
         at = self._buffer.position
         self._advance(len(rows), rows.line[-1] + 1 - at.lines)
-        batch = rows.batch(at.rows, self.labels, self.fields.goal)
+        batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names)
         at.rows += len(rows)
         return batch
 

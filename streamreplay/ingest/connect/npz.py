@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.decode.targets import goal_of
-from streamreplay.ingest.labels import Labels
+from streamreplay.labels import Labels
 
 __all__ = ["open_npz"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.ingest.decode.values import BadRecord, label_name
-from streamreplay.ingest.labels import Name
+from streamreplay.labels import Name
 
 __all__ = ["Coded"]
 

@@ -14,7 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.ingest.decode.values import RowId, float32s
-from streamreplay.ingest.labels import Labels, Name
+from streamreplay.labels import Labels, Name
 
 __all__ = ["Columns", "PendingRows", "Row", "id_column"]
 
@@ -67,22 +67,30 @@ class Columns:
             _joined([(part.weight, len(part)) for part in parts], 1),
         )
 
-    def batch(self, start: int, labels: Labels, goal: TargetFields | None = None) -> Batch:
-        """Make a batch of all rows, and add the labels that are new.
+    def batch(
+        self,
+        start: int,
+        labels: Labels,
+        goal: TargetFields | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> Batch:
+        """Make a batch of all rows, and add new names to the labels.
 
         Parameters
         ----------
         start : int
             Position in the stream of the first row.
         labels : Labels
-        goal : Goal, optional
-            What `target` holds.
+        goal : TargetFields, optional
+            What `target` holds; the labels name its columns then.
+        feature_names : sequence of str, optional
         """
         n = len(self)
-        y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
         target: NDArray[Any] | None = None
         if goal is not None and self.target is not None:
             y, target = goal.columns(self.target)
+        else:
+            y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
         return Batch(
             self.x,
             y,
@@ -94,6 +102,8 @@ class Columns:
             None if self.time is None or np.isnan(self.time).all() else self.time,
             target,
             self.weight,
+            labels=labels,
+            feature_names=feature_names,
         )
 
     def one_experience(self) -> int:

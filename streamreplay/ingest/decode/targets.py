@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.ingest.decode.values import BadRecord, check_finite, float32s, label_name, shown
-from streamreplay.ingest.labels import Name
+from streamreplay.labels import Name
 from streamreplay.state import State
 
 __all__ = ["TargetFields", "Values", "goal_of", "row_weight", "row_weights"]
@@ -128,7 +128,7 @@ def goal_of(
     key = "target" if multilabel is None else "multilabel"
     given = target if multilabel is None else multilabel
     outputs = (given,) if isinstance(given, str | int) else tuple(given or ())
-    if not 1 <= len(set(outputs)) == len(outputs) <= _MOST:
+    if not 1 <= len(set(map(str, outputs))) == len(outputs) <= _MOST:
         raise ValueError(f"{key} must be different names, 1 to {_MOST:,}, got {given}")
     return TargetFields(outputs, multilabel is not None, field)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.ingest.labels import Name
+from streamreplay.labels import Name
 
 __all__ = [
     "BadRecord",

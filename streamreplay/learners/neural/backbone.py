@@ -122,7 +122,7 @@ class Backbone:
             tested = batch.held_out and self._module is not None
             with self._random.kept() if tested else nullcontext():  # it leaves no trace
                 features = self.features(batch.x)
-            yield replace(batch, x=features)
+            yield replace(batch, x=features, feature_names=None)
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return the features of rows [n, *feature]: float32[n, d].

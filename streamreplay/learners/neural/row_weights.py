@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamreplay.labels import Labels, Name
 from streamreplay.learners.neural.training import ClassWeight
 from streamreplay.records import Rehearsal
 
@@ -20,7 +21,7 @@ class RowWeights:
 
     Parameters
     ----------
-    class_weight : mapping of int to float, or callable, or None
+    class_weight : mapping of str or int to float, or callable, or None
         See `streamreplay.learners.neural.training.Training`.
     """
 
@@ -43,22 +44,26 @@ class RowWeights:
         given = _given_weights(rehearsal, rows, y.device)
         if self._class_weight is None:
             return given
-        of_class = self._of_classes(self._class_weight, y)
+        of_class = self._of_classes(self._class_weight, y, rehearsal.incoming.labels)
         return of_class if given is None else given * of_class
 
-    def _of_classes(self, class_weight: ClassWeight, y: torch.Tensor) -> torch.Tensor:
+    def _of_classes(
+        self, class_weight: ClassWeight, y: torch.Tensor, labels: Labels | None
+    ) -> torch.Tensor:
         done = len(self._of_class)
         top = int(y.max()) + 1  # a module may have outputs for classes that nobody has named
         if done < top:
-            more = torch.tensor([_weight_of(class_weight, label) for label in range(done, top)])
+            names = [label if labels is None else labels.name(label) for label in range(done, top)]
+            more = torch.tensor([_weight_of(class_weight, name) for name in names])
             self._of_class = torch.cat([self._of_class, more])
         return self._of_class.to(y.device)[y.clamp(min=0)]
 
 
-def _weight_of(class_weight: ClassWeight, label: int) -> float:
+def _weight_of(class_weight: ClassWeight, name: Name) -> float:
+    """Return the weight of a class; a mapping may also have its name as text, as a job has it."""
     if callable(class_weight):
-        return float(class_weight(label))
-    return float(class_weight.get(label, 1.0))
+        return float(class_weight(name))
+    return float(class_weight.get(name, class_weight.get(str(name), 1.0)))
 
 
 def _given_weights(

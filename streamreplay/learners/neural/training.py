@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, final
 
+from streamreplay.labels import Name
 from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.neural.schedules import Schedule
 
 __all__ = ["ClassWeight", "OnDivergence", "Training"]
 
 OnDivergence: TypeAlias = Literal["raise", "skip"]
-ClassWeight: TypeAlias = Callable[[int], float] | Mapping[int, float]
+ClassWeight: TypeAlias = Callable[[Name], float] | Mapping[Any, float]
 
 
 @final
@@ -29,8 +30,9 @@ class Training:
         Upper limit on the Euclidean norm of a step's gradient.
     label_smoothing : float
         In [0, 1): the share of a label's weight that is divided among all known classes.
-    class_weight : mapping of int to float, or callable
-        The weight in the loss of rows of a class, by its label index; 1 for others.
+    class_weight : mapping of str or int to float, or callable
+        How much rows of a class count in the loss, by the class's name; by its index if the stream
+        has no names. 1 for classes that are not in the mapping.
     augment : Augmentation or None
         Changes staged rows for training, see `streamreplay.learners.neural.augment`. It draws from
         torch's global generators, which are the learner's own meanwhile.

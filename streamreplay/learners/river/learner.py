@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,7 @@ from streamreplay.records import Rehearsal, Scored
 from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.state import State, expect
 
-__all__ = ["FeatureNames", "LabelNames", "RiverLearner"]
-
-FeatureNames: TypeAlias = Sequence[FeatureName] | Callable[[], Sequence[FeatureName] | None] | None
-"""What River is to call the features, or who knows it once the first rows are there."""
-
-LabelNames: TypeAlias = Callable[[], Sequence[LabelName]] | Sequence[LabelName] | None
-"""What River is to call the classes, by index, or who knows it as far as labels have come."""
+__all__ = ["RiverLearner"]
 
 
 @final
@@ -53,6 +47,11 @@ class RiverLearner:
     largest loss there is. A model without ``predict_proba_one`` is taken at its word: what it
     predicts has probability 1.
 
+    River is given the names that a batch has for its features, and for its classes or targets (its
+    ``feature_names`` and ``labels``). Features without names, or with another number of names, go
+    by their positions "0", "1", ...; classes and targets by their indices. Names can matter:
+    forests of River give another figure if they are others.
+
     Regressors, of one or of several numbers, and multi-label classifiers take streams of rows with
     such targets. A row's weight goes to models that take one.
 
@@ -63,13 +62,6 @@ class RiverLearner:
         are its own: give it a seed.
     replay : bool
         Whether the drawn rows of memory are learned as well. False is one pass over incoming rows.
-    feature_names : sequence of str or int, or callable, optional
-        What River calls the features; by default, and where their number is another than that of
-        a row's features, their positions: "0", "1", ...
-    label_names : sequence of str or int, or callable, optional
-        What River calls the classes, or the targets of a row, by index; by default their indices.
-        Names of features and classes can matter: forests of River give another figure if they are
-        others.
     many : bool, optional
         Use ``predict_proba_many`` (or ``predict_many``) and ``learn_many`` for batches of more
         than one row. By default where all parts of the model have them and pandas is installed.
@@ -102,8 +94,6 @@ class RiverLearner:
         model: Any,
         *,
         replay: bool = True,
-        feature_names: FeatureNames = None,
-        label_names: LabelNames = None,
         many: bool | None = None,
         allow_pickle: bool = False,
         trusted: bool = False,
@@ -116,8 +106,6 @@ class RiverLearner:
         self._context = nullcontext() if context is None else context
         self.batches = 0
         """Batches learned from."""
-        self._given_names = feature_names
-        self._given_labels = label_names
         self._names: list[FeatureName] | None = None
         self._shape: tuple[int, ...] = ()
         self._known: set[int] = set()
@@ -254,7 +242,7 @@ class RiverLearner:
         if not len(incoming) or (incoming.held_out and self._names is None):
             return self._blindly(incoming).scored(incoming)  # such rows decide nothing
         self._check_target(incoming)
-        rows = self._rows(incoming.x)
+        rows = self._rows(incoming.x, incoming.feature_names)
         scores = self._score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
@@ -284,7 +272,7 @@ class RiverLearner:
                 with self._context:
                     model.teach(rows, batch.target, batch.weight)
             return
-        self._meet(batch.y, model)  # of memory as well: the buffer may have been filled before
+        self._meet(batch, model)  # of memory as well: the buffer may have been filled before
         with self._context:
             model.teach(rows, batch.y.tolist(), batch.weight)
 
@@ -302,8 +290,7 @@ class RiverLearner:
         if isinstance(model, RiverTargets) and target is not None:
             width = target.shape[1]
             if not model.names:
-                given = self._given_labels
-                model.name(given() if callable(given) else given, width)
+                model.name(None if batch.labels is None else batch.labels.names, width)
             if len(model.names) != width:
                 raise ValueError(
                     f"target: this learner has learned [n, {len(model.names)}], "
@@ -315,21 +302,19 @@ class RiverLearner:
         model = self._model
         return model.names if isinstance(model, RiverTargets) else model.labels
 
-    def _meet(self, labels: NDArray[np.int64], model: RiverModel) -> None:
-        top = int(labels.max())
+    def _meet(self, batch: Batch, model: RiverModel) -> None:
+        top = int(batch.y.max())
         if top > 1 and model.binary:
             raise ConfigError(
                 f"learner: {model.kind} tells two classes apart, and the stream has named "
                 "a third; wrap the classifier: multiclass.OneVsRestClassifier(...)"
             )
         if top >= len(model.labels):
-            given = self._given_labels
-            names = given() if callable(given) else given
-            names = range(top + 1) if names is None else names
+            names = range(top + 1) if batch.labels is None else batch.labels.names
             if top >= len(names):
-                raise ValueError(f"label_names: has {len(names)} names, label {top} has arrived")
+                raise ValueError(f"labels: has {len(names)} names, label {top} has arrived")
             model.name(names[: top + 1])
-        self._known.update(labels.tolist())
+        self._known.update(batch.y.tolist())
 
     def _blindly(self, batch: Batch) -> Predictions:
         """Score a batch before anything was learned."""
@@ -380,11 +365,10 @@ class RiverLearner:
         with self._context:
             return list(model.ask(rows))
 
-    def _rows(self, x: NDArray[Any]) -> list[Row]:
+    def _rows(self, x: NDArray[Any], given: Sequence[FeatureName] | None = None) -> list[Row]:
         if self._names is None:
             width = int(np.prod(x.shape[1:]))
-            given = self._given_names
-            names = list((given() if callable(given) else given) or ())
+            names = list(given or ())
             self._names = names if len(names) == width else [str(i) for i in range(width)]
             self._shape = x.shape[1:]
         if x.shape[1:] != self._shape:

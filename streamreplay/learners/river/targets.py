@@ -80,7 +80,7 @@ class RiverTargets:
             )
         self.names = list(range(width)) if names is None else list(names)
         if len(self.names) != width:
-            raise ValueError(f"label_names: has {len(self.names)} names, rows have {width} targets")
+            raise ValueError(f"labels: has {len(self.names)} names, rows have {width} targets")
 
     def score(self, batch: Batch, rows: Sequence[Row]) -> Predictions:
         """Predict rows, one after the other, and say how far off that is."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError
-from streamreplay.state import State
 
-__all__ = ["Labels", "Name"]
+__all__ = ["Labels", "Name", "common_labels"]
 
 Name: TypeAlias = int | str
 
@@ -97,11 +96,11 @@ class Labels:
             found = [-1 if name is None else self.index(name) for name in names]
         return np.array(found, np.int64)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> dict[str, Any]:
         """Return the names in order."""
         return {"names": self.names}
 
-    def load_state_dict(self, state: State) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace all names by the saved ones.
 
         Raises
@@ -117,3 +116,33 @@ class Labels:
         self._names.clear()
         self._index = {None: -1}
         self.indices(names)
+
+
+def common_labels(one: Labels | None, other: Labels | None) -> Labels | None:
+    """Return the vocabulary of rows that come from two places: the larger of the two.
+
+    A resumed stage and a resumed source each hold a `Labels` of their own, one of which may know
+    more names. None stands for rows whose classes have no names.
+
+    Raises
+    ------
+    ValueError
+        An index stands for one name here and for another there.
+
+    Examples
+    --------
+    >>> common_labels(Labels(["cat"]), Labels(["cat", "dog"]))
+    Labels(['cat', 'dog'])
+    >>> common_labels(Labels(["cat"]), Labels(["dog", "cat"]))
+    Traceback (most recent call last):
+    ValueError: labels differ: index 0 is 'cat' and 'dog': give both sources one Labels
+    """
+    if one is None or other is None or one is other:
+        return other if one is None else one
+    for index, (mine, theirs) in enumerate(zip(one.names, other.names, strict=False)):
+        if mine != theirs:
+            raise ValueError(
+                f"labels differ: index {index} is {mine!r} and {theirs!r}: give both sources one "
+                "Labels"
+            )
+    return other if len(other) >= len(one) else one

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from streamreplay.errors import CheckpointError
-from streamreplay.ingest import Labels
+from streamreplay.labels import Labels
 
 
 def test_a_new_name_gets_the_next_index() -> None:
