@@ -347,17 +347,17 @@ def test_only_rows_of_the_same_targets_are_mixed(labels: bool) -> None:
 def test_methods_of_classes_say_so(method: str) -> None:
     learner = TorchLearner(linear(), SGD_, method=method)
     record = rehearsal(batch(), batch(), [0, 1])
-    with pytest.raises(ConfigError, match="is of classes, and rows have targets instead"):
+    with pytest.raises(ConfigError, match="is for classes, and rows have targets instead"):
         run(learner, [record])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "ncm"}, "learner.method: ncm: is of classes, and rows have numbers instead"),
-        ({"method": "er-slda"}, "learner.method: slda: is of classes"),
-        ({"training": Training(label_smoothing=0.1)}, "learner.label_smoothing: is of classes"),
-        ({"training": Training(class_weight={0: 2.0})}, "learner.class_weight: is of classes"),
+        ({"method": "ncm"}, "learner.method: ncm: is for classes, and rows have numbers instead"),
+        ({"method": "er-slda"}, "learner.method: slda: is for classes"),
+        ({"training": Training(label_smoothing=0.1)}, "learner.label_smoothing: is for classes"),
+        ({"training": Training(class_weight={0: 2.0})}, "learner.class_weight: is for classes"),
     ],
 )
 def test_settings_of_classes_say_so(options: dict[str, Any], message: str) -> None:

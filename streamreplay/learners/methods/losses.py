@@ -120,7 +120,7 @@ def distilled(base: Loss, weight: float, temperature: float) -> Loss:
 
 def _need_classes(step: Step, what: str) -> None:
     if step.target is not None:
-        raise ConfigError(f"learner.method: {what} is of classes, and rows have targets instead")
+        raise ConfigError(f"learner.method: {what} is for classes, and rows have targets instead")
 
 
 def _distance_to_stored(step: Step) -> torch.Tensor:

@@ -210,18 +210,8 @@ class StreamingLDA:
         finite = features.isfinite().all(1)
         if not finite.all():  # one such row would spoil the sums for good
             features, y = features[finite], y[finite.numpy()]
-        if not len(y):
-            return
-        missing = int(y.max()) + 1 - len(self._counts)
-        if missing > 0:
-            more = self._sums.new_zeros(missing, self._features)
-            self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
-            self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
-        labels = torch.tensor(y)
-        self._sums.index_add_(0, labels, features.double())
-        self._counts += torch.bincount(labels, minlength=len(self._counts))
-        for start in range(0, len(features), _BLOCK):
-            self._wait(features[start : start + _BLOCK])
+        if len(y):
+            self._add_to_sums(features, y)
 
     def update_means(self) -> None:
         """Factorise the covariance, or compute the means again, if rows have come in for it."""
@@ -258,6 +248,18 @@ class StreamingLDA:
         if float(self._counts.sum()) > self._factored:
             self._moments = self._moments.clone()  # which may be shared with another
             self._factorise()
+
+    def _add_to_sums(self, features: torch.Tensor, y: NDArray[np.int64]) -> None:
+        missing = int(y.max()) + 1 - len(self._counts)
+        if missing > 0:
+            more = self._sums.new_zeros(missing, self._features)
+            self._sums = torch.cat([self._sums, more]) if len(self._sums) else more
+            self._counts = torch.cat([self._counts, self._counts.new_zeros(missing)])
+        labels = torch.tensor(y)
+        self._sums.index_add_(0, labels, features.double())
+        self._counts += torch.bincount(labels, minlength=len(self._counts))
+        for start in range(0, len(features), _BLOCK):
+            self._wait(features[start : start + _BLOCK])
 
     def _wait(self, features: torch.Tensor) -> None:
         if self._waits + len(features) > _BLOCK:

@@ -11,7 +11,7 @@ from typing import final
 from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect
 
-__all__ = ["ReplayBudget"]
+__all__ = ["NoBudget", "ReplayBudget"]
 
 _NEWEST = 0.1  # weight of the newest pass in the mean time of a row
 
@@ -191,6 +191,25 @@ class ReplayBudget:
         rows = k if row * k <= self.credit else int(self.credit / row)
         if rows < k or steps == 1:
             return 1, rows
-        left, whole = self.credit - row * k, row * (n + k if self._timed else k)
-        further = steps - 1 if whole * (steps - 1) <= left else int(left / whole)
-        return 1 + further, k
+        whole = row * (n + k) if self._timed else row * k
+        return 1 + _afford_passes(steps - 1, self.credit - row * k, whole), k
+
+
+def _afford_passes(most: int, credit: float, cost: float) -> int:
+    """Return how many passes of the same cost, at most so many, a credit is enough for."""
+    return most if cost * most <= credit else int(credit / cost)
+
+
+@final
+class NoBudget:
+    """Allow all rehearsal: the budget of a learner that has none."""
+
+    def allow(self, rehearsal: Rehearsal) -> tuple[Rehearsal, int]:
+        """Return the rehearsal as it is, and that nothing was left out."""
+        return rehearsal, 0
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def done(self) -> None:
+        """Do nothing."""

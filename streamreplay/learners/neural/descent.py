@@ -83,23 +83,23 @@ class Descent:
         DivergenceError
             The loss is not finite, and such steps are not to be left out.
         """
-        network = self._network
-        logits, fast = step.logits, network.descended(step.logits)
+        network, logits = self._network, step.logits
+        fast = network.descended(logits)
         loss, reference = loss_of(step, self._loss), self._reference_loss(step)
-        values = [each.item() for each in (loss, reference) if each is not None]
-        if not all(map(math.isfinite, values)):
+        diverged = _not_finite(loss, reference)
+        if diverged is not None:
             if self._on_divergence == "raise":
-                raise _diverged(values, incoming, batches)
+                raise _error(diverged, incoming, batches)
             network.restore(before)
             return False
-        references = None if reference is None else self._slopes(reference, logits, fast)
+        references = () if reference is None else self._slopes(reference, logits, fast)
         for parameter in network.parameters:
             parameter.grad = None  # what optimizer.zero_grad() does, without its hooks
         loss.backward()  # type: ignore[no-untyped-call]
         if fast is not None and self._reads_gradients:
             fast.backward(logits)
             fast = None
-        if self._on_divergence == "skip" and not self._finite_gradients(references or ()):
+        if self._on_divergence == "skip" and not self._finite_gradients(references):
             network.restore(before)
             return False
         self._change_gradients(references)
@@ -134,10 +134,10 @@ class Descent:
         )
         return found if fast is None else fast.gradients(found[0])
 
-    def _change_gradients(self, references: Sequence[torch.Tensor] | None) -> None:
+    def _change_gradients(self, references: Sequence[torch.Tensor]) -> None:
         """Project and clip the gradients."""
         parameters = self._network.trainable
-        if references is not None:
+        if references:
             mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             for parameter, gradient in zip(parameters, project(mine, references), strict=True):
                 parameter.grad = gradient
@@ -157,9 +157,14 @@ class Descent:
         return all(bool(torch.isfinite(each).all()) for each in (*gradients, *references))
 
 
-def _diverged(values: Sequence[float], incoming: Batch, batches: int) -> DivergenceError:
-    value = next(each for each in values if not math.isfinite(each))
+def _not_finite(*losses: torch.Tensor | None) -> float | None:
+    """Return the first loss that is not finite, None if all are."""
+    values = [loss.item() for loss in losses if loss is not None]
+    return next((value for value in values if not math.isfinite(value)), None)
+
+
+def _error(loss: float, incoming: Batch, batches: int) -> DivergenceError:
     return DivergenceError(
-        f"loss is {value} at batch {batches} (stream positions {incoming.t[0]} to "
+        f"loss is {loss} at batch {batches} (stream positions {incoming.t[0]} to "
         f"{incoming.t[-1]}): try a smaller learning rate, or on_divergence = skip"
     )

@@ -65,12 +65,10 @@ class FastPath:
         return (
             bool(self._layers)
             and (x.ndim == 2 or (self._flattens and x.ndim > 2))
-            and x.dtype == torch.float32
-            and x.is_cpu
-            and not torch.is_autocast_enabled("cpu")
+            and _is_plain_input(x)
             and not torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]  # noqa: SLF001 - there is no public way
-            and not any(_is_watched(each) for each in self._modules)
-            and all(_is_plain(parameter) for parameter in self._parameters)
+            and not any(map(_is_watched, self._modules))
+            and all(map(_is_plain, self._parameters))
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -169,11 +167,7 @@ class FastPath:
         group = optimizer.param_groups[0]
         plain = (
             not (group["momentum"] or group["maximize"] or group["differentiable"])
-            and "step" not in vars(optimizer)  # a scheduler's wrapper
-            and not optimizer._optimizer_step_pre_hooks  # noqa: SLF001 - there is no public way
-            and not optimizer._optimizer_step_post_hooks  # noqa: SLF001
-            and not torch_optimizer._global_optimizer_pre_hooks  # noqa: SLF001
-            and not torch_optimizer._global_optimizer_post_hooks  # noqa: SLF001
+            and not _has_hooks(optimizer)
             and all(parameter.grad is None for parameter in self._parameters)
             and set(map(id, group["params"])) == set(map(id, self._parameters))
         )
@@ -190,19 +184,31 @@ def find_layers(module: nn.Module) -> list[nn.Linear] | None:
     [Linear(in_features=4, out_features=2, bias=True)]
     >>> find_layers(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)))
     """
-    if type(module) not in (nn.Linear, nn.Sequential):
-        return None
-    steps = list(module) if isinstance(module, nn.Sequential) else [module]
-    if steps and type(steps[0]) is nn.Flatten and (steps[0].start_dim, steps[0].end_dim) == (1, -1):
-        del steps[0]
-    layers = [each for each in steps[::2] if type(each) is nn.Linear]
-    between = [each for each in steps[1::2] if type(each) is nn.ReLU]
-    if len(layers) != len(between) + 1 or len(layers) + len(between) != len(steps):
+    layers = _alternate_layers(_steps_of(module))
+    if layers is None:
         return None
     named = [pair for layer in layers for pair in layer.named_parameters()]
     held = [id(parameter) for name, parameter in named if name in ("weight", "bias")]
-    # what is shared has two gradients, and what lies beside them has one that is not written out
+    # a shared parameter has two gradients; the gradient of an additional one is not written out
     return layers if held == list(map(id, module.parameters())) else None
+
+
+def _steps_of(module: nn.Module) -> list[nn.Module]:
+    """Return the layers that a module runs, without a flatten in front; none if that is unknown."""
+    if type(module) is nn.Linear:
+        return [module]
+    steps = list(module) if type(module) is nn.Sequential else []
+    if steps and type(steps[0]) is nn.Flatten and (steps[0].start_dim, steps[0].end_dim) == (1, -1):
+        return steps[1:]
+    return steps
+
+
+def _alternate_layers(steps: list[nn.Module]) -> list[nn.Linear] | None:
+    """Return the linear layers of steps that are linear and ReLU by turns, None for others."""
+    layers = [each for each in steps[::2] if type(each) is nn.Linear]
+    between = [each for each in steps[1::2] if type(each) is nn.ReLU]
+    alternate = len(layers) == len(between) + 1 and len(layers) + len(between) == len(steps)
+    return layers if alternate else None
 
 
 def _descend(layer: nn.Linear, d: torch.Tensor, x: torch.Tensor, lr: float, decay: float) -> None:
@@ -234,6 +240,21 @@ def _is_watched(module: nn.Module) -> bool:
         or module._backward_pre_hooks  # noqa: SLF001
         or module._compiled_call_impl is not None  # noqa: SLF001
         or has_forward_of_its_own(module)
+    )
+
+
+def _is_plain_input(x: torch.Tensor) -> bool:
+    return x.dtype == torch.float32 and x.is_cpu and not torch.is_autocast_enabled("cpu")
+
+
+def _has_hooks(optimizer: Optimizer) -> bool:
+    """Return whether anything runs before or after an optimizer's step."""
+    return bool(
+        "step" in vars(optimizer)  # a scheduler's wrapper
+        or optimizer._optimizer_step_pre_hooks  # noqa: SLF001 - there is no public way
+        or optimizer._optimizer_step_post_hooks  # noqa: SLF001
+        or torch_optimizer._global_optimizer_pre_hooks  # noqa: SLF001
+        or torch_optimizer._global_optimizer_post_hooks  # noqa: SLF001
     )
 
 

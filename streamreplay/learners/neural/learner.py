@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -13,23 +12,23 @@ from torch import nn
 from torch.optim import Optimizer
 
 from streamreplay.batch import Batch
-from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.catalogue import METHODS, Method, er, made_here, make_classifiers
-from streamreplay.learners.methods.classifiers import Outputs
 from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.budget import ReplayBudget
+from streamreplay.learners.neural.builder import Builder
 from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, own_threads
 from streamreplay.learners.neural.network import Network, OptimizerFactory
 from streamreplay.learners.neural.predictor import Predictor
 from streamreplay.learners.neural.questions import Questions
 from streamreplay.learners.neural.retraining import Retraining
-from streamreplay.learners.neural.targets import Targets, load_targets, targets_of
+from streamreplay.learners.neural.stepper import Stepper
+from streamreplay.learners.neural.targets import load_targets
 from streamreplay.learners.neural.trainer import Trainer
 from streamreplay.learners.neural.training import OnDivergence, Training
-from streamreplay.learners.predictions import Predictions, unknown
+from streamreplay.learners.predictions import unknown
 from streamreplay.learners.scaling import Normalize, Scaler
 from streamreplay.learners.staging import Staging
-from streamreplay.learners.withheld import in_order, step_around
+from streamreplay.learners.withheld import step_around
 from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
 from streamreplay.records import Rehearsal, Scored
@@ -152,9 +151,23 @@ class TorchLearner:
         self._predictor = Predictor(
             self._network, self._staging, self._trainer.average, make_classifiers(self.method)
         )
-        self._retraining = Retraining(self._network, self._trainer, self.method.retrain_every)
-        if self.method.retrain is not None:
-            self._retraining.check("a method that retrains")
+        self._builder = Builder(self._network, self._predictor, self.training, self._random)
+        self._retraining = Retraining(
+            self._network,
+            self._builder,
+            self._scaler,
+            self._trainer,
+            self._predictor,
+            self.method,
+        )
+        self._stepper = Stepper(
+            self._network,
+            self._scaler,
+            self._staging,
+            self._trainer,
+            self._predictor,
+            replay_budget,
+        )
         # as with layers, only our own functions are known to draw no random number
         draws = self.training.augment is not None or not made_here(self.method)
         self._surroundings = Surroundings(
@@ -213,7 +226,7 @@ class TorchLearner:
             raise ValueError("there is nothing to predict before the first row has arrived")
         self._network.check_shape(x)
         with self._surroundings():
-            return self._predict(Batch.from_arrays(x), self._predictor).prediction
+            return self._predictor.predict_batch(Batch.from_arrays(x)).prediction
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
@@ -299,24 +312,12 @@ class TorchLearner:
         A. Prabhu et al., "GDumb: a simple approach that questions our progress in continual
         learning", 2020.
         """
-        self._retraining.check("retrain")
-        memory = memory.take(memory.y >= 0)
-        if not len(memory):
-            raise ValueError("memory must have rows with a label, got none")
-        if self._network.built:
-            self._network.check_shape(memory.x)
         with own_threads(self.threads), self._random():
-            if not self._scaler.count:
-                self._scaler.update(memory.x)
-            self._trainer.forget_module()
-            self.restart_schedule()
-            self._build(memory)
-            self._retraining.fit(memory, passes, batch_size)
+            self._retraining.retrain(memory, passes, batch_size)
 
     def restart_schedule(self) -> None:
-        """Begin the schedule of the learning rate anew, as when a drift was detected."""
-        if self._trainer.scheduler is not None:
-            self._trainer.scheduler.restart()
+        """Start the schedule of the learning rate again, for example after a drift."""
+        self._trainer.restart_schedule()
 
     @property
     def scheduled(self) -> bool:
@@ -369,7 +370,7 @@ class TorchLearner:
                 return step_around(rehearsal, self._step, unknown)
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return unknown(incoming).scored(incoming)
-            self._build(incoming)
+            self._builder.build(incoming)
         self._network.check_shape(incoming.x)
         self._network.targets.check(incoming)
         if not self._surroundings.needed:
@@ -377,160 +378,20 @@ class TorchLearner:
         with self._surroundings():
             return self._work(rehearsal)
 
-    def _build(self, rows: Batch) -> None:
-        """Make a module for such rows."""
-        if not self._network.built:
-            self._network.targets = targets_of(rows, self.training.huber)
-            self._check_settings(self._network.targets)
-        self._network.build_for(rows)
-        with self._random():
-            self._predictor.build()
-
     def _work(self, rehearsal: Rehearsal) -> Scored:
         incoming = rehearsal.incoming
         if self.method.retrain is not None:
-            return self._learn_from_memory(rehearsal, self.method.retrain)
-        if incoming.withheld is not None and incoming.withheld.all():
-            self._trainer.boost.passed(len(incoming))
-            self._predictor.observe(rehearsal.memory.stored)
-            return self._predict(incoming, self._predictor).scored(incoming)
+            scored = self._retraining.step(rehearsal)
+        elif incoming.held_out:
+            fresh = self._predictor.refreshed(rehearsal.memory.stored, self.batches)
+            scored = fresh.predict_batch(incoming).scored(incoming)
+        elif incoming.withheld is not None and incoming.withheld.all():
+            return self._stepper.predict(rehearsal)
+        else:
+            scored = self._stepper.learn(rehearsal)
         if not incoming.held_out:
-            return self._learn(rehearsal)
-        fresh = self._predictor.refreshed(rehearsal.memory.stored, self.batches)
-        return self._predict(incoming, fresh).scored(incoming)
-
-    def _learn_from_memory(self, rehearsal: Rehearsal, passes: int) -> Scored:
-        """Train a fresh module if one is due, and predict."""
-        incoming = rehearsal.incoming
-        if self._retraining.due(rehearsal):
-            self.retrain(rehearsal.memory.stored, passes)
-        scores = self._predict(incoming, self._predictor)
-        if not incoming.held_out:
-            learnable = incoming.learnable()
-            self._network.targets.update(learnable)
-            if len(learnable):
-                self._scaler.update(learnable.x)
-            self._retraining.rows += len(incoming)
-            self._trainer.boost.passed(len(incoming))
             self.batches += 1
-        return scores.scored(incoming)
-
-    def _learn(self, rehearsal: Rehearsal) -> Scored:
-        whole, trainer = rehearsal.incoming, self._trainer
-        if whole.withheld is not None:
-            rehearsal = replace(rehearsal, incoming=whole.learnable())
-        incoming = rehearsal.incoming
-        first = not self._scaler.count
-        if first:
-            self._scaler.update(incoming.x)
-        top = int(incoming.y.max())
-        budget, throttled = (self._budget if top >= 0 else None), 0
-        if budget is not None:
-            rehearsal, throttled = budget.allow(rehearsal)
-        logits, outputs = self._forward(rehearsal, whole, top)
-        combined, opinions = self._predictor.combine(outputs)
-        scores = self._predictor.score(whole, combined)
-        if logits is None and budget is not None:
-            budget.begin()
-        replayed = skipped = 0
-        if top >= 0:
-            replayed, skipped = self._train(rehearsal, logits)
-        if budget is not None:
-            budget.done()
-        if not first:
-            self._scaler.update(incoming.x)
-        if whole.withheld is not None:
-            learned = np.flatnonzero(~whole.withheld)
-            opinions = [None if each is None else each.take(learned) for each in opinions]
-        self._predictor.learn(incoming, opinions, trainer.recent.among)
-        trainer.boost.passed(len(whole))
-        self.batches += 1
-        return scores.scored(whole, replayed, skipped, throttled)
-
-    def _train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
-        """Grow the module for the classes of a record, and take the training steps."""
-        incoming, trainer = rehearsal.incoming, self._trainer
-        trainer.note_experience(incoming)
-        if self._grow_for_memory(rehearsal):
-            logits = None
-        self._network.meet(incoming.y)
-        self._network.targets.update(incoming)
-        trainer.begin(incoming)
-        counts = trainer.train(rehearsal, logits)
-        trainer.end(incoming)
-        return counts
-
-    def _forward(
-        self, rehearsal: Rehearsal, whole: Batch, top: int
-    ) -> tuple[torch.Tensor | None, Outputs]:
-        """Stage the rows to learn, with labels up to ``top``, and run the module.
-
-        Returns the logits of the first training pass if that pass predicts as well, as it does as
-        long as it is the same function of the old weights; and what the module says of the whole
-        batch.
-        """
-        incoming, net, mask = rehearsal.incoming, self._network, whole.withheld
-        if not net.plain or not 0 <= top < net.width or self._predicts_apart:
-            self._predictor.observe(rehearsal.memory.stored)
-            outputs = self._predictor.outputs(whole.x)
-            self._stage(rehearsal)
-            return None, outputs
-        # withheld rows first: others are staged in their place
-        apart = None if mask is None else self._predictor.outputs(whole.x[mask]).logits
-        self._stage(rehearsal)
-        logits = self._trainer.forward(rehearsal, rehearsal.rows[0])
-        masked = net.masked(logits[: len(incoming)].detach())
-        if mask is not None and apart is not None:
-            masked = in_order(mask, apart, masked)
-        return logits, Outputs(whole.x, masked)
-
-    def _stage(self, rehearsal: Rehearsal) -> None:
-        """Put incoming rows where the first training pass finds them."""
-        incoming = rehearsal.incoming
-        n = len(incoming) + rehearsal.rows.shape[1]
-        self._staging.make_room(n, self._network.feature_shape)
-        self._staging.put(0, incoming.x, incoming.y)
-
-    def _grow_for_memory(self, rehearsal: Rehearsal) -> bool:
-        """Grow the head for classes that occur only in memory; return True if there are any.
-
-        The buffer may have been filled before the learner was made, or have taken in another's
-        rows.
-        """
-        net, y = self._network, rehearsal.memory.stored.y
-        if net.known.any():
-            y = y[rehearsal.rows if rehearsal.candidates is None else rehearsal.candidates]
-        if not y.size or (y.max() < net.width and (net.mask is None or net.known[y[y >= 0]].all())):
-            return False
-        net.meet(y)
-        return True
-
-    def _predict(self, rows: Batch, predictor: Predictor) -> Predictions:
-        return predictor.score(rows, predictor.predict(rows.x))
-
-    @property
-    def _predicts_apart(self) -> bool:
-        """Whether rows must be predicted before the first training pass."""
-        return (
-            self.method.retrieve is not None
-            or self._predictor.reads_memory
-            or self._trainer.predicts_apart
-        )
-
-    def _check_settings(self, targets: Targets) -> None:
-        """Raise ConfigError for settings that are for classes, if rows have other targets."""
-        if targets.objective == "classes":
-            return
-        settings = {
-            **{f"method: {name}": True for name in self._predictor.classifiers},
-            "label_smoothing": bool(self.training.label_smoothing),
-            "class_weight": self.training.class_weight is not None,
-        }
-        for name, given in settings.items():
-            if given:
-                raise ConfigError(
-                    f"learner.{name}: is of classes, and rows have {targets.objective} instead"
-                )
+        return scored
 
 
 def _torch_seed(seed: Seed) -> int:

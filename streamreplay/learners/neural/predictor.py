@@ -105,6 +105,10 @@ class Predictor:
         targets = self._network.targets
         return targets.predict(logits, rows) if self._network.known.any() else targets.unknown(rows)
 
+    def predict_batch(self, rows: Batch) -> Predictions:
+        """Return the predictions of rows."""
+        return self.score(rows, self.predict(rows.x))
+
     def learn(
         self, incoming: Batch, opinions: Sequence[Opinion | None], recent: RecentClasses
     ) -> None:

@@ -7,12 +7,18 @@ from typing import ClassVar, final
 import torch
 
 from streamreplay.batch import Batch
+from streamreplay.learners.methods.catalogue import Method
+from streamreplay.learners.neural.builder import Builder
 from streamreplay.learners.neural.network import Network
+from streamreplay.learners.neural.predictor import Predictor
 from streamreplay.learners.neural.trainer import Trainer
-from streamreplay.records import Rehearsal
+from streamreplay.learners.scaling import Scaler
+from streamreplay.records import Rehearsal, Scored
 from streamreplay.state import Fields
 
 __all__ = ["Retraining"]
+
+_BATCH_SIZE = 32
 
 
 @final
@@ -22,10 +28,17 @@ class Retraining:
     Parameters
     ----------
     network : Network
-        Made from a factory, or there would be no fresh module.
+    builder : Builder
+    scaler : Scaler
     trainer : Trainer
-    every : int
-        Rows of the stream after which it is due; 0: for held-out rows only.
+    predictor : Predictor
+    method : Method
+        Its ``retrain`` and ``retrain_every``.
+
+    Raises
+    ------
+    ValueError
+        The method retrains, and the network was made from a module: there is no fresh one.
 
     References
     ----------
@@ -35,28 +48,54 @@ class Retraining:
 
     STATE: ClassVar = Fields(rows=int)
 
-    def __init__(self, network: Network, trainer: Trainer, every: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        builder: Builder,
+        scaler: Scaler,
+        trainer: Trainer,
+        predictor: Predictor,
+        method: Method,
+    ) -> None:
         self._network = network
+        self._builder = builder
+        self._scaler = scaler
         self._trainer = trainer
-        self._every = every
+        self._predictor = predictor
+        self._method = method
         self.rows = 0
         """Rows of the stream since a module was trained."""
+        if method.retrain is not None:
+            self._check_renewable("a method that retrains")
 
-    def check(self, what: str) -> None:
-        """Raise ValueError if there is no way to a fresh module."""
-        if not self._network.renewable:
-            raise ValueError(
-                f"{what} needs a factory of modules, got a module: there is no way to a fresh one"
-            )
+    def step(self, rehearsal: Rehearsal) -> Scored:
+        """Train a fresh module if one is due, and predict; learn nothing from the stream itself."""
+        incoming = rehearsal.incoming
+        if self._due(rehearsal):
+            self.retrain(rehearsal.memory.stored, self._method.retrain or 0, _BATCH_SIZE)
+        predictions = self._predictor.predict_batch(incoming)
+        if not incoming.held_out:
+            learnable = incoming.learnable()
+            self._network.targets.update(learnable)
+            if len(learnable):
+                self._scaler.update(learnable.x)
+            self.rows += len(incoming)
+            self._trainer.boost.passed(len(incoming))
+        return predictions.scored(incoming)
 
-    def due(self, rehearsal: Rehearsal) -> bool:
-        """Return whether a fresh module is due before a batch is predicted."""
-        if not self.rows or not len(rehearsal.memory.stored):
-            return False
-        return rehearsal.incoming.held_out is not None or 0 < self._every <= self.rows
-
-    def fit(self, memory: Batch, passes: int, batch_size: int) -> None:
-        """Train the module, which was just built, on labelled rows in random order."""
+    def retrain(self, memory: Batch, passes: int, batch_size: int) -> None:
+        """Replace the module by a fresh one that has learned from these rows alone."""
+        self._check_renewable("retrain")
+        memory = memory.take(memory.y >= 0)
+        if not len(memory):
+            raise ValueError("memory must have rows with a label, got none")
+        if self._network.built:
+            self._network.check_shape(memory.x)
+        if not self._scaler.count:
+            self._scaler.update(memory.x)
+        self._trainer.forget_module()
+        self._trainer.restart_schedule()
+        self._builder.build(memory)
         for _ in range(passes):
             order = torch.randperm(len(memory)).numpy()
             for start in range(0, len(memory), batch_size):
@@ -64,3 +103,16 @@ class Retraining:
                 self._network.meet(rows.y)
                 self._trainer.fit(rows)
         self.rows = 0
+
+    def _due(self, rehearsal: Rehearsal) -> bool:
+        if not self.rows or not len(rehearsal.memory.stored):
+            return False
+        return rehearsal.incoming.held_out is not None or (
+            0 < self._method.retrain_every <= self.rows
+        )
+
+    def _check_renewable(self, what: str) -> None:
+        if not self._network.renewable:
+            raise ValueError(
+                f"{what} needs a factory of modules, got a module: there is no way to a fresh one"
+            )

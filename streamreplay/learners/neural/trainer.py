@@ -83,7 +83,11 @@ class Trainer:
     @property
     def predicts_apart(self) -> bool:
         """Whether a training pass is no prediction: it has other weights, or other rows."""
-        return self.average is not None or self._training.augment is not None
+        return (
+            self.average is not None
+            or self._training.augment is not None
+            or self._method.retrieve is not None
+        )
 
     def note_experience(self, incoming: Batch) -> None:
         """Take a teacher snapshot if a new experience starts. Call before the head grows."""
@@ -100,6 +104,11 @@ class Trainer:
     def end(self, incoming: Batch) -> None:
         """Count the rows of a batch that was learned from."""
         self.recent.add(incoming.y, self._network.width)
+
+    def restart_schedule(self) -> None:
+        """Start the schedule of the learning rate again, if there is one."""
+        if self.scheduler is not None:
+            self.scheduler.restart()
 
     def forget_module(self) -> None:
         """Drop what belongs to a module that is about to be replaced."""

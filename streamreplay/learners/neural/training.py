@@ -65,15 +65,21 @@ class Training:
     huber: float | None = None
 
     def __post_init__(self) -> None:
-        if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
-        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
-            raise ValueError(f"clip_grad_norm must be above 0, got {self.clip_grad_norm}")
-        if self.huber is not None and not self.huber > 0:
-            raise ValueError(f"huber must be above 0, got {self.huber}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        _check_share("ema", self.ema)
+        _check_positive("clip_grad_norm", self.clip_grad_norm)
+        _check_positive("huber", self.huber)
+        _check_share("label_smoothing", self.label_smoothing)
         if self.schedule is None and (self.schedule_weight_decay or self.schedule_restarts):
             raise ValueError(
                 "schedule_weight_decay and schedule_restarts go with a schedule, got none"
             )
+
+
+def _check_share(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
+
+
+def _check_positive(name: str, value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} must be above 0, got {value}")

@@ -1,0 +1,165 @@
+"""One record: predict its incoming rows, then learn from them and from memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.learners.methods.classifiers import Opinion, Outputs
+from streamreplay.learners.neural.budget import NoBudget, ReplayBudget
+from streamreplay.learners.neural.network import Network
+from streamreplay.learners.neural.predictor import Predictor
+from streamreplay.learners.neural.trainer import Trainer
+from streamreplay.learners.scaling import Scaler
+from streamreplay.learners.staging import Staging
+from streamreplay.learners.withheld import in_order
+from streamreplay.records import Rehearsal, Scored
+
+__all__ = ["Stepper"]
+
+_NO_BUDGET = NoBudget()
+
+
+@final
+class Stepper:
+    """Predict the incoming rows of a record, then learn from the record.
+
+    Where the first training pass is the same function of the old weights as a prediction, it
+    doubles as the prediction.
+
+    Parameters
+    ----------
+    network : Network
+    scaler : Scaler
+    staging : Staging
+    trainer : Trainer
+    predictor : Predictor
+    budget : ReplayBudget or None
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        scaler: Scaler,
+        staging: Staging,
+        trainer: Trainer,
+        predictor: Predictor,
+        budget: ReplayBudget | None,
+    ) -> None:
+        self._network = network
+        self._scaler = scaler
+        self._staging = staging
+        self._trainer = trainer
+        self._predictor = predictor
+        self._budget = budget or _NO_BUDGET
+
+    def learn(self, rehearsal: Rehearsal) -> Scored:
+        """Predict the incoming rows of a record, then learn from the record."""
+        whole = rehearsal.incoming
+        if whole.withheld is not None:
+            rehearsal = replace(rehearsal, incoming=whole.learnable())
+        incoming = rehearsal.incoming
+        first = not self._scaler.count
+        if first:
+            self._scaler.update(incoming.x)
+        top = int(incoming.y.max())
+        budget = self._budget if top >= 0 else _NO_BUDGET
+        rehearsal, throttled = budget.allow(rehearsal)
+        logits, outputs = self._forward(rehearsal, whole, top)
+        combined, opinions = self._predictor.combine(outputs)
+        predictions = self._predictor.score(whole, combined)
+        if logits is None:
+            budget.begin()  # the time of a training pass counts, that of predictions does not
+        replayed, skipped = self._train(rehearsal, logits) if top >= 0 else (0, 0)
+        budget.done()
+        if not first:
+            self._scaler.update(incoming.x)
+        self._teach_classifiers(incoming, opinions, whole.withheld)
+        self._trainer.boost.passed(len(whole))
+        return predictions.scored(whole, replayed, skipped, throttled)
+
+    def predict(self, rehearsal: Rehearsal) -> Scored:
+        """Predict the incoming rows of a record, of which none may be learned."""
+        incoming = rehearsal.incoming
+        self._trainer.boost.passed(len(incoming))
+        self._predictor.observe(rehearsal.memory.stored)
+        return self._predictor.predict_batch(incoming).scored(incoming)
+
+    def _teach_classifiers(
+        self,
+        incoming: Batch,
+        opinions: list[Opinion | None],
+        withheld: NDArray[np.bool_] | None,
+    ) -> None:
+        if withheld is not None:
+            learned = np.flatnonzero(~withheld)
+            opinions = [None if each is None else each.take(learned) for each in opinions]
+        self._predictor.learn(incoming, opinions, self._trainer.recent.among)
+
+    def _train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
+        """Grow the module for the classes of a record, and take the training steps."""
+        incoming, trainer = rehearsal.incoming, self._trainer
+        trainer.note_experience(incoming)
+        if self._grow_for_memory(rehearsal):
+            logits = None
+        self._network.meet(incoming.y)
+        self._network.targets.update(incoming)
+        trainer.begin(incoming)
+        counts = trainer.train(rehearsal, logits)
+        trainer.end(incoming)
+        return counts
+
+    def _forward(
+        self, rehearsal: Rehearsal, whole: Batch, top: int
+    ) -> tuple[torch.Tensor | None, Outputs]:
+        """Stage the rows to learn, with labels up to ``top``, and run the module.
+
+        Returns the logits of the first training pass if that pass predicts as well, as it does as
+        long as it is the same function of the old weights; and what the module says of the whole
+        batch.
+        """
+        incoming, net, mask = rehearsal.incoming, self._network, whole.withheld
+        if not net.plain or not 0 <= top < net.width or self._predicts_apart:
+            self._predictor.observe(rehearsal.memory.stored)
+            outputs = self._predictor.outputs(whole.x)
+            self._stage(rehearsal)
+            return None, outputs
+        # withheld rows first: others are staged in their place
+        apart = None if mask is None else self._predictor.outputs(whole.x[mask]).logits
+        self._stage(rehearsal)
+        logits = self._trainer.forward(rehearsal, rehearsal.rows[0])
+        masked = net.masked(logits[: len(incoming)].detach())
+        if mask is not None and apart is not None:
+            masked = in_order(mask, apart, masked)
+        return logits, Outputs(whole.x, masked)
+
+    def _stage(self, rehearsal: Rehearsal) -> None:
+        """Put incoming rows where the first training pass finds them."""
+        incoming = rehearsal.incoming
+        n = len(incoming) + rehearsal.rows.shape[1]
+        self._staging.make_room(n, self._network.feature_shape)
+        self._staging.put(0, incoming.x, incoming.y)
+
+    def _grow_for_memory(self, rehearsal: Rehearsal) -> bool:
+        """Grow the head for classes that occur only in memory; return True if there are any.
+
+        The buffer may have been filled before the learner was made, or have taken in another's
+        rows.
+        """
+        net, y = self._network, rehearsal.memory.stored.y
+        if net.known.any():
+            y = y[rehearsal.rows if rehearsal.candidates is None else rehearsal.candidates]
+        if not y.size or (y.max() < net.width and (net.mask is None or net.known[y[y >= 0]].all())):
+            return False
+        net.meet(y)
+        return True
+
+    @property
+    def _predicts_apart(self) -> bool:
+        """Whether rows must be predicted before the first training pass."""
+        return self._predictor.reads_memory or self._trainer.predicts_apart
