@@ -27,7 +27,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from streamreplay.learners import linear, mlp, products
+from streamreplay.learners import linear, mlp
+from streamreplay.learners.neural import products
 from streamreplay.learners.neural.fastpath import FastPath
 
 MODULES: dict[str, tuple[tuple[int, ...], int]] = {
