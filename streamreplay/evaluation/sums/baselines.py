@@ -1,4 +1,4 @@
-"""The two predictors that any model of a stream has to beat: they look at labels only."""
+"""The two predictors that any model of a stream has to beat: they use labels only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_LABEL = -2  # equals no label, and not the -1 of a row without one
 
 
 class NoChange:
-    """Predicts the last label again; wrong before there is one.
+    """Predict the last label again; wrong before there is one.
 
     Examples
     --------
@@ -28,7 +28,7 @@ class NoChange:
         self._last = _NO_LABEL
 
     def hits(self, y: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Say which of the next labels, int64[n], n >= 1, it predicts."""
+        """Return which of the next labels, int64[n], n >= 1, are predicted right, bool[n]."""
         hits = np.empty(len(y), np.bool_)
         hits[0] = y[0] == self._last
         np.equal(y[1:], y[:-1], out=hits[1:])
@@ -37,7 +37,7 @@ class NoChange:
 
 
 class Majority:
-    """Predicts the most frequent class so far; of equals, the one that got there first.
+    """Predict the most frequent class so far; of equals, the class that reached the count first.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Majority:
     def hits(
         self, y: NDArray[np.int64], index: GroupIndex, before: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """Say which of the next labels it predicts.
+        """Return which of the next labels are predicted right, bool[n].
 
         Parameters
         ----------
@@ -63,10 +63,10 @@ class Majority:
         index : GroupIndex
             Of `y`.
         before : int64[g]
-            Rows of each of the index's classes before these.
+            Rows of each class of the index before these.
         """
         n = len(y)
-        rank = np.empty(n, np.int64)  # rows of the row's own class, with this one
+        rank = np.empty(n, np.int64)  # rows of the row's own class up to this one
         rank[index.order] = np.arange(1, n + 1) + np.repeat(before - index.starts, index.counts)
         most = np.maximum.accumulate(rank)
         np.maximum(most, self._count, out=most)

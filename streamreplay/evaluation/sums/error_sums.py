@@ -1,4 +1,4 @@
-"""Sums over the errors of predicted numbers, and what they come to."""
+"""Sums over the errors of predicted numbers, and the scores made of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROUNDING = 1e-12  # of a sum over a block of rows, relative
 
 
 class ErrorSums:
-    """Weighted sums of d outputs: rows, errors, squared errors, and the targets' spread.
+    """Sum up, with weights, the errors and squared errors of d outputs and the targets' spread.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ErrorSums:
         error: NDArray[np.float64],
         weight: NDArray[np.float64] | None = None,
     ) -> None:
-        """Take in rows: targets and errors float64[n, d], weights float64[n] or all 1."""
+        """Add rows: targets and errors float64[n, d], weights float64[n] or all 1."""
         if not len(target):
             return
         w = np.ones(len(target)) if weight is None else weight
@@ -77,28 +77,22 @@ class ErrorSums:
         self.rows = total
 
     def scores(self) -> dict[str, float | None]:
-        """Return the means over all outputs, each of which counts alike; None where undefined."""
+        """Return the means over all outputs, with equal weights; None where undefined."""
         each = self.by_output()
         return {key: mean_of([scores[key] for scores in each]) for key in _KEYS}
 
     def by_output(self) -> list[dict[str, Any]]:
         """Return the scores of each output.
 
-        R² is 1 less the squared error over the targets' spread, undefined where they do not differ.
+        R² is 1 minus squared error / spread of the targets, undefined where they do not differ.
         """
         if not self.rows:
             return [dict.fromkeys(_KEYS) for _ in self._mean]
+        # a spread no larger than the rounding of the mean is none
+        varies = self._spread > self.rows * (_ROUNDING * self._mean) ** 2
+        columns = (self._absolute, self._squared, self._spread, varies)
         found = []
-        # what is left of the mean's own rounding is no spread
-        rounding = self.rows * (_ROUNDING * self._mean) ** 2
-        varies = self._spread > rounding
-        for absolute, squared, spread, defined in zip(
-            self._absolute.tolist(),
-            self._squared.tolist(),
-            self._spread.tolist(),
-            varies.tolist(),
-            strict=True,
-        ):
+        for absolute, squared, spread, defined in zip(*(c.tolist() for c in columns), strict=True):
             mse = squared / self.rows
             r2 = 1 - squared / spread if defined else None
             found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})

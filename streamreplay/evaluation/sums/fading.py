@@ -9,7 +9,7 @@ __all__ = ["Fading"]
 
 
 class Fading:
-    """S_t = c_t + a S_{t-1}, unrolled over a block of rows.
+    """Compute the weights of S_t = c_t + a S_{t-1}, unrolled over a block of rows.
 
     Parameters
     ----------
@@ -36,5 +36,5 @@ class Fading:
         return self._powers[len(self._powers) - n :]
 
     def decay(self, n: int) -> float:
-        """Return a**n: what is left of a sum after n rows."""
+        """Return a**n: the factor of a sum after n more rows."""
         return float(self._powers[-n - 1])

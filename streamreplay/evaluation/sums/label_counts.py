@@ -1,4 +1,4 @@
-"""Counts over predicted labels, any number of them a row, and what they come to."""
+"""Counts over predicted labels, any number of them a row, and the scores made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LabelCounts"]
 
 
 class LabelCounts:
-    """Rows, rows that were right in every label, and for each of d labels what went wrong.
+    """Count rows, rows right in every label, and hits and errors of each of d labels.
 
     Sums are float64, which counts exactly up to 2**53 rows; weights make them inexact.
 
@@ -51,7 +51,7 @@ class LabelCounts:
         prediction: NDArray[np.bool_],
         weight: NDArray[np.float64] | None = None,
     ) -> None:
-        """Take in rows: targets and predictions bool[n, d], weights float64[n] or all 1."""
+        """Add rows: targets and predictions bool[n, d], weights float64[n] or all 1."""
         w = np.ones(len(target)) if weight is None else weight
         self.rows += float(w.sum())
         self._exact += float(w[(target == prediction).all(axis=1)].sum())

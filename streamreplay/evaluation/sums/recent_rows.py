@@ -1,4 +1,4 @@
-"""The last rows of a stream, as columns of any shape."""
+"""The last rows of a stream, as columns of any shape: a sliding window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RecentRows"]
 
 
 class RecentRows:
-    """Columns of a fixed number of rows, in which a new row takes the place of the oldest.
+    """Keep columns of the last rows; a new row replaces the oldest.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class RecentRows:
         self._rows = 0  # ever written; the next one goes to this modulo size
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return a column in the ring's own order, which depends on row counts alone."""
+        """Return a column in the order of storage, which depends on row counts alone."""
         return self._columns[name][: min(self._rows, self._size)]
 
     @property
@@ -59,7 +59,7 @@ class RecentRows:
         n = len(next(iter(columns.values())))
         kept = min(n, self._size)
         first = (self._rows + n - kept) % self._size
-        split = min(kept, self._size - first)  # rows that fit before the ring's end
+        split = min(kept, self._size - first)  # rows that fit before the end of the columns
         for name, values in columns.items():
             mine, new = self._columns[name], values[n - kept :]
             mine[first : first + split] = new[:split]
@@ -67,7 +67,7 @@ class RecentRows:
         self._rows += n
 
     def state_dict(self) -> State:
-        """Return the ring as it lies."""
+        """Return the columns in the order of storage."""
         columns = {name: self[name].copy() for name in self._columns}
         return {"columns": columns, "rows": self._rows}
 

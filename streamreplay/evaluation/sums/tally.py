@@ -16,17 +16,17 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts rows and hits for each id, in total and since the last mark.
+    """Count rows and hits of each id, in total and since the last mark.
 
-    Ids are any int64; memory grows with the number of different ones, or ends with the last `MOST`
-    that had rows: one that was dropped and comes again is counted from there on.
+    Ids are any int64. Memory grows with the number of different ids; with ``endless`` only the last
+    `MOST` ids that had rows are kept, and an id that was dropped and comes again starts at 0.
 
     Parameters
     ----------
     dtype : dtype
-        Of the counts: float64 to add up errors in place of hits.
+        Type of the counts: float64 to add up errors in place of hits.
     endless : bool
-        Whether there may be ids without end, so that the oldest are to be dropped.
+        Whether the number of ids has no bound.
 
     Examples
     --------
@@ -40,11 +40,10 @@ class Tally:
         self, dtype: type[np.int64 | np.float64] = np.int64, *, endless: bool = False
     ) -> None:
         self._endless = endless
-        self._slot: dict[int, int] = {}  # in order of first sight, or of the last rows if endless
+        self._slot: dict[int, int] = {}  # in order of the first row, or of the last one if endless
         self._free: list[int] = []  # slots of ids that were dropped
-        self._counts: NDArray[Any] = np.zeros(
-            (8, 4), dtype
-        )  # [slot, (rows, hits, rows and hits at the mark)]
+        # [slot, (rows, hits, rows at the mark, hits at the mark)]
+        self._counts: NDArray[Any] = np.zeros((8, 4), dtype)
 
     def __len__(self) -> int:
         return len(self._slot)
@@ -59,7 +58,7 @@ class Tally:
 
     @property
     def tells_apart(self) -> bool:
-        """Whether there is another id than 0: a stream of one task or experience has only that."""
+        """Whether there is another id than 0, the only one of a stream with one task."""
         return len(self) > 1 or 0 not in self
 
     @property
@@ -69,12 +68,12 @@ class Tally:
         return int(rows), hits
 
     def add(self, values: NDArray[np.int64], hits: NDArray[Any]) -> None:
-        """Count rows by their ids, int64[n], and whether they were hit, bool[n], or by how much."""
+        """Count rows by their ids, int64[n], with hits, bool[n], or errors, float64[n]."""
         if len(values):
             self.add_groups(GroupIndex.of(values), hits)
 
     def add_groups(self, index: GroupIndex, hits: NDArray[Any]) -> None:
-        """Count rows whose groups are known already."""
+        """Count rows whose groups are given as an index."""
         slots = self._slots(index.ids)
         self._counts[slots, 0] += index.counts
         self._counts[slots, 1] += np.add.reduceat(
@@ -84,12 +83,12 @@ class Tally:
             self._drop()
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rows counted for each id, int64[g]; 0 for one never seen."""
+        """Return the rows counted for each id, int64[g]; 0 for an unknown id."""
         slots = [self._slot.get(key, -1) for key in ids.tolist()]
         return np.where(np.array(slots) < 0, 0, self._counts[slots, 0])
 
     def hits(self, id: int) -> Any:
-        """Return the hits counted for an id that was seen."""
+        """Return the hits counted for a known id."""
         return self._counts[self._slot[id], 1].item()
 
     def mark(self) -> None:
@@ -97,7 +96,7 @@ class Tally:
         self._counts[:, 2:] = self._counts[:, :2]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all ids."""
         self._slot.clear()
         self._free.clear()
         self._counts[:] = 0
@@ -110,7 +109,7 @@ class Tally:
         }
 
     def recent_scores(self, name: str = "accuracy") -> dict[int, dict[str, Any]]:
-        """Return `scores` with rows and accuracy since the mark beside them."""
+        """Return rows and score by id, in total and since the mark, ids ascending."""
         return {
             key: {
                 "rows": int(rows),
@@ -129,7 +128,7 @@ class Tally:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
+        """Load ids and counts."""
         self.clear()
         slots = self._slots(np.asarray(state["ids"]))  # first: it may replace the counts by more
         self._counts[slots] = state["counts"]
@@ -138,15 +137,13 @@ class Tally:
         slot = self._slot
         if self._endless:
             for key in ids.tolist():
-                place = slot.pop(key) if key in slot else self._new_slot()
-                slot[key] = place
+                slot[key] = slot.pop(key) if key in slot else self._new_slot()
             slots = [slot[key] for key in ids.tolist()]
         else:
             slots = [slot.setdefault(key, len(slot)) for key in ids.tolist()]
         if len(slot) > len(self._counts):
-            larger = np.zeros((max(len(slot), 2 * len(self._counts)), 4), self._counts.dtype)
-            larger[: len(self._counts)] = self._counts
-            self._counts = larger
+            room = max(len(slot) - len(self._counts), len(self._counts))
+            self._counts = np.pad(self._counts, ((0, room), (0, 0)))
         return slots
 
     def _new_slot(self) -> int:
