@@ -90,7 +90,7 @@ def test_what_old_knowledge_goes_through(stretches: Any, random: Any, sign: int)
             fresh = StabilityTracker(sign)
             load_state(fresh, save_state(stability))
             stability = fresh
-        got.append(stability.look(at, experience, scores, end=end))
+        got.append(stability.update(at, experience, scores, end=end))
     for (worst, gap), (want, wanted) in zip(got, reference(rounds, sign), strict=True):
         assert worst == (None if want is None else pytest.approx(want))
         assert gap == wanted

@@ -1,4 +1,4 @@
-"""Rounds over held-out rows, between two batches of the stream."""
+"""Insert rounds over held-out rows between two batches of the stream."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ BATCH = Kind(_save_batch, _load_batch)
 
 
 class HeldOutRounds(ABC):
-    """A stage `Batch` -> `Batch` that puts rounds over a sample of its own between the batches.
+    """A stage `Batch` -> `Batch` that inserts rounds over its own sample between the batches.
 
-    Everything of the stream passes through, and so do the rounds of others. A round that was
-    dropped half-way starts again from its first row with the next generator.
+    The batches of the stream and the rounds of other stages pass through. A round that was
+    interrupted starts again from its first row with the next generator.
 
     Parameters
     ----------
@@ -61,15 +61,15 @@ class HeldOutRounds(ABC):
         self.chunk = chunk
         self._position = 0  # rows of the stream so far
         self._tested = 0  # position of the last round
-        self._spent = 0  # rows of the sample predicted, in rounds that were taken to their ends
-        self._unfinished = False  # a round began that was not taken to its end
+        self._spent = 0  # rows of the sample predicted, in rounds that were finished
+        self._unfinished = False  # whether a round began and was not finished
         self._experience: int | None = None  # of the last row
-        self._waiting: Batch | None = None  # taken from the stream, and not passed on yet
+        self._waiting: Batch | None = None  # taken from the stream and not passed on yet
         self._labels: Labels | None = None  # of the stream, as the last batch had them
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
         """Yield every batch of the stream, and the sample between some of them."""
-        yield from self._pass_on()  # what an earlier generator was dropped with
+        yield from self._pass_on()  # the batch that an earlier generator left waiting
         for batch in stream:
             if batch.held_out:  # of another sample
                 yield batch
@@ -95,30 +95,30 @@ class HeldOutRounds(ABC):
 
     @abstractmethod
     def _due(self, experience: int) -> bool:
-        """Tell whether a round is due ahead of a batch of this experience: none was here yet."""
+        """Return whether a round is due before a batch of this experience."""
 
     @abstractmethod
-    def _ask(self) -> Batch | None:
-        """Return the rows of a round that begins; None if there are none."""
+    def _round_rows(self) -> Batch | None:
+        """Return the rows of a round that begins now; None if there are none."""
 
-    def _meet(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to do
-        """Look at a batch of the stream before any round ahead of it."""
+    def _check(self, batch: Batch) -> None:  # noqa: B027 - most have nothing to do
+        """Check a batch of the stream, before any round in front of it."""
 
-    def _take_in(self, batch: Batch) -> Batch:
-        """Return a batch of the stream as it is passed on, behind the round ahead of it."""
+    def _passed(self, batch: Batch) -> Batch:
+        """Return a batch of the stream as it is passed on, after the round in front of it."""
         return batch
 
     def _pass_on(self) -> Iterator[Batch]:
-        """Yield the waiting batch, with a round ahead of it if one is due."""
+        """Yield the waiting batch, after a round if one is due."""
         batch = self._waiting
         if batch is None:
             return
         if len(batch):
             experience = batch.experience.item(0)
-            self._meet(batch)
+            self._check(batch)
             if self._unfinished or (self._position > self._tested and self._due(experience)):
                 yield from self._round()
-            batch = self._take_in(batch)
+            batch = self._passed(batch)
             self._experience = experience
             self._position += len(batch)
         self._waiting = None
@@ -126,7 +126,7 @@ class HeldOutRounds(ABC):
 
     def _round(self) -> Iterator[Batch]:
         self._unfinished = True
-        sample = self._ask()
+        sample = self._round_rows()
         if sample is not None:
             for start in range(0, len(sample), self.chunk):
                 yield sample.take(slice(start, start + self.chunk))

@@ -1,4 +1,4 @@
-"""Rows held out of training, put to the model between two batches of the stream."""
+"""A prepared test set, predicted between two batches of the stream."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from streamreplay.state import SETTING, Fields
 __all__ = ["UNSEEN", "Holdout", "compare_features"]
 
 UNSEEN = 1 << 32
-"""First label index of held-out classes that the stream has not shown: no model predicts these."""
+"""First label of held-out classes that the stream has not shown; no model predicts these labels."""
 
 
 @final
 class Holdout(HeldOutRounds):
-    """Ask for the whole test set after each experience, and at the end of the stream.
+    """Insert the whole test set after each experience, and at the end of the stream.
 
-    A stage `Batch` -> `Batch`, the first after the source. Everything of the stream passes through
-    untouched. When its next batch belongs to another experience, the test set goes ahead of that
-    batch, in chunks marked ``held_out``: by then the model has learned all of the old experience
-    and nothing of the new one. `Prequential` makes a record of each such round.
+    A stage `Batch` -> `Batch`, the first after the source. The stream passes through unchanged. If
+    the next batch belongs to another experience, the test set goes in front of it, in chunks marked
+    ``held_out``: by then the model has learned all of the old experience and nothing of the new
+    one. `Prequential` makes a record of each such round.
 
     Parameters
     ----------
     test : Batch
-        Labelled rows; the ``experience`` column says which experience each belongs to. If it has
-        ``labels``, its classes are those of the same name in the stream; otherwise ``y`` has the
-        stream's own indices. A stream numbers its labels as they arrive, and the test set must not
-        add to them: rows of a class that the stream has not shown get a label from ``UNSEEN`` up,
-        and so count as wrong.
+        Labelled rows. Column ``experience`` has the experience that each row belongs to. If the
+        batch has ``labels``, its classes are those of the same name in the stream; otherwise ``y``
+        has the stream's own indices. The stream numbers labels as they arrive, and the test set
+        must not add any: rows of a class not seen yet get a label of at least ``UNSEEN``, and so
+        count as wrong.
     every : int, optional
-        Also after each so many rows of the stream, at the next end of a batch.
+        Another round after each ``every`` rows of the stream, at the next end of a batch.
     chunk : int
         Most rows predicted at once.
 
@@ -93,10 +93,10 @@ class Holdout(HeldOutRounds):
             self._position // self.every > self._tested // self.every
         )
 
-    def _ask(self) -> Batch:
+    def _round_rows(self) -> Batch:
         return replace(self._test, y=self._y(), labels=self._labels)
 
-    def _meet(self, batch: Batch) -> None:
+    def _check(self, batch: Batch) -> None:
         if batch.experience.item(0) != self._experience:
             self._check_shape(batch)
             compare_features(self._test.feature_names, batch.feature_names)

@@ -1,4 +1,4 @@
-"""A sample of the stream itself that is never learned: retention without a test set."""
+"""A sample of the stream that is never learned: retention without a test set."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from streamreplay.state import GROWN, SETTING, Fields, State
 
 __all__ = ["Probe"]
 
-_ENOUGH = 100  # rows in the sample before there is such a round: fewer tell nothing
-_SOONER = 4  # rounds behind a boundary that come sooner: at 1/16, 1/8, 1/4, 1/2 of the distance
+_ENOUGH = 100  # fewest rows in a round that is not at the end of an experience
+_SOONER = 4  # extra rounds after a boundary: at 1/16, 1/8, 1/4 and 1/2 of the distance
 Shared: TypeAlias = GroupBy | Literal["none"]
 
 
 @final
 class Probe(HeldOutRounds):
-    """Keep some rows of the stream from being learned, and ask the model about them now and then.
+    """Withhold some rows of the stream from learning, and insert rounds over a sample of them.
 
     A stage `Batch` -> `Batch`, in front of `Holdout` and the buffer. A labelled row is withheld if
-    the hash of its id (of its position, if it has none) falls into a share of all hashes: the same
-    rows in every run, whatever the model, the seed of the job and the cut into batches. It stays in
-    its batch, is predicted and scored in its turn, and marked as ``withheld``, so that no learner
-    learns it and no buffer stores it. A bounded sample of the withheld rows is kept; now and then
-    it goes through the stream as batches ``held_out`` as ``"probe"``, of which `Prequential` makes
-    a record.
+    the hash of its id (of its position, if it has none) falls into a share of all hashes. These are
+    the same rows in every run, whatever the model, the seed of the job and the cut into batches. A
+    withheld row stays in its batch and is predicted and scored as usual, but marked as
+    ``withheld``, so that no learner learns it and no buffer stores it. A bounded sample of the
+    withheld rows is kept. In each round it goes through the stream as batches whose ``held_out`` is
+    ``"probe"``; `Prequential` makes a record of them.
 
-    A round comes when an experience has ended; soon after that at growing distances (as old
-    knowledge often drops for a while there); then each `distance` rows; and at the end of the
-    stream. No more than ``budget`` probe rows are predicted for each row of the stream: a round
-    that would cost more is left out, but for the one at the end of the stream; so is one of fewer
-    than 100 rows, but for those at ends of experiences.
+    A round comes at the end of an experience, then at growing distances from there (scores on old
+    experiences often drop for a while after a boundary), then every `distance` rows, and at the end
+    of the stream. At most ``budget`` probe rows are predicted for each row of the stream: a round
+    that would cost more is left out, except at the end of the stream. A round of fewer than 100
+    rows is left out, except at ends of experiences.
 
     Parameters
     ----------
     share : float
         Share of labelled rows to withhold, above 0 and below 1.
     max_size : int
-        Most rows in the sample. Where there are more, each group keeps an equal number of its own:
-        those with the smallest hashes, which is a uniform sample of them.
+        Most rows in the sample. If there are more, each group keeps an equal number: the rows with
+        the smallest hashes, which are a uniform sample of the group.
     by : {"class", "task", "experience", "none"}
-        What the groups are.
+        What rows are grouped by.
     every : int, optional
-        A round after each so many rows and at each end of an experience, whatever it costs.
+        A round after each ``every`` rows and at each end of an experience, whatever it costs.
     budget : float
         Most probe rows predicted for each row of the stream.
     chunk : int
         Most rows predicted at once.
     seed : int
-        Another one withholds other rows.
+        Another seed withholds other rows.
 
     Raises
     ------
@@ -62,8 +62,8 @@ class Probe(HeldOutRounds):
 
     References
     ----------
-    J. Vitter, "Random sampling with a reservoir", 1985: the law of the sample; that it can be had
-    by keeping the smallest of random keys is from C. T. Fan, M. E. Muller, I. Rezucha, 1962.
+    J. Vitter, "Random sampling with a reservoir", 1985, for the law of the sample; C. T. Fan, M. E.
+    Muller, I. Rezucha, 1962, for drawing it by keeping the smallest of random keys.
 
     Examples
     --------
@@ -84,7 +84,7 @@ class Probe(HeldOutRounds):
             _sample=BATCH,
             _keys=GROWN,
             _quota=int,
-            _looked=int,
+            _checked=int,
             _boundary=int,
         )
         | HeldOutRounds.STATE
@@ -117,22 +117,22 @@ class Probe(HeldOutRounds):
         self._below = np.uint64(min(int(share * 2**64), 2**64 - 1))
         self._sample: Batch | None = None  # in order of t
         self._keys = np.empty(0, np.uint64)  # of its rows
-        self._quota = max_size  # most rows of a group; never rises, or old rows would be missing
+        self._quota = max_size  # most rows of a group; it never rises, as old rows would be missing
         self._drawn: list[Batch] = []  # rows withheld since the sample was last cut
         self._drawn_keys: list[NDArray[np.uint64]] = []
         self._drawn_rows = 0  # in `_drawn`
-        self._looked = 0  # position at which it was last asked whether a round is due
+        self._checked = 0  # position at which `_due` was called last
         self._boundary = 0  # position of the last change of experience
 
     @property
     def distance(self) -> int:
-        """Rows from one round to the next, where there is no boundary."""
-        # half of the budget is left for what comes around boundaries
+        """Rows from one round to the next, if there is no boundary."""
+        # half of the budget is left for the rounds after boundaries
         return self.every or max(1, int(2 * self.max_size / self.budget))
 
     @property
     def sample(self) -> Batch | None:
-        """The rows that the model is asked about, in order of ``t``; None before the first."""
+        """The rows of a round, in order of ``t``; None before the first."""
         self._cut()
         return self._sample
 
@@ -152,13 +152,13 @@ class Probe(HeldOutRounds):
         super().load_state_dict(state)
         self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
 
-    def _take_in(self, batch: Batch) -> Batch:
+    def _passed(self, batch: Batch) -> Batch:
         if batch.experience.item(0) != self._experience:
             self._boundary = self._position
         return self._withhold(batch)
 
     def _withhold(self, batch: Batch) -> Batch:
-        """Mark the rows that are not to be learned, and keep them for the sample."""
+        """Mark the rows that must not be learned, and keep them for the sample."""
         keys = hash_rows(batch.id, batch.t, self.seed)
         mask = (keys < self._below) & (batch.y >= 0)
         if not mask.any():
@@ -172,7 +172,7 @@ class Probe(HeldOutRounds):
         return batch.withholding(mask)
 
     def _due(self, experience: int) -> bool:
-        before, self._looked = self._looked, self._position
+        before, self._checked = self._checked, self._position
         ended = experience != self._experience
         if self.every is not None:
             return ended or self._position // self.every > self._tested // self.every
@@ -180,29 +180,29 @@ class Probe(HeldOutRounds):
         left = self.budget * self._position - self._spent  # rows that may still be predicted
         if ended:
             return 0 < size <= left
-        # what is left must do for the next boundary as well
+        # the rest of the budget must suffice for the next boundary as well
         return size >= _ENOUGH and 2 * size <= left and self._mark() > before
 
     def _mark(self) -> int:
-        """Return the last position by now at which a round was to come, without a boundary."""
+        """Return the last position so far at which a round falls due without a boundary."""
         since, distance = self._position - self._boundary, self.distance
         if since >= distance:
             return self._position - since % distance
         sooner = [distance >> n for n in range(1, _SOONER + 1)]
         return self._boundary + max((mark for mark in sooner if 0 < mark <= since), default=0)
 
-    def _ask(self) -> Batch | None:
+    def _round_rows(self) -> Batch | None:
         return self.sample
 
     def _cut(self) -> None:
-        """Take the rows drawn since the last time into the sample, and keep to its size."""
+        """Add the rows drawn since the last call to the sample, and cut it to its size."""
         if not self._drawn:
             return
         parts = self._drawn if self._sample is None else [self._sample, *self._drawn]
         rows, keys = Batch.concat(parts), np.concatenate([self._keys, *self._drawn_keys])
         self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
         _, last = np.unique(keys[::-1], return_index=True)
-        if len(last) < len(keys):  # of rows that came again under their id only the newest stays
+        if len(last) < len(keys):  # of rows with the same id only the newest stays
             newest = np.sort(len(keys) - 1 - last)
             rows, keys = rows.take(newest), keys[newest]
         if len(rows) > self.max_size or self._quota < self.max_size:
@@ -211,7 +211,7 @@ class Probe(HeldOutRounds):
         self._sample, self._keys = rows, keys
 
     def _choose(self, rows: Batch, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return which rows stay, ascending: the smallest keys of each group."""
+        """Return the numbers of the rows that stay, ascending: each group's smallest keys."""
         column = None if self.by == "none" else getattr(rows, GROUP_COLUMNS[self.by])
         ids = np.zeros(len(rows), np.int64) if column is None else column
         groups, of_row, counts = np.unique(ids, return_inverse=True, return_counts=True)
@@ -227,7 +227,7 @@ class Probe(HeldOutRounds):
 
 
 def _share_out(counts: NDArray[np.int64], size: int) -> int:
-    """Return the most that each group may keep so that together they fit.
+    """Return the largest quota for which the rows of all groups fit into ``size``.
 
     Examples
     --------
@@ -244,7 +244,7 @@ def _share_out(counts: NDArray[np.int64], size: int) -> int:
 
 
 def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:
-    """Return some rows with nothing but what is needed to ask about them."""
+    """Return some rows with the columns that predicting and scoring them needs."""
     return Batch(
         batch.x[rows],
         batch.y[rows],

@@ -1,4 +1,4 @@
-"""How well a model still knows what it was taught: scores on rows held out of training."""
+"""Scores on held-out rows, round by round: accuracy, forgetting and transfer."""
 
 from __future__ import annotations
 
@@ -44,21 +44,20 @@ _MATRIX = Kind(_save_matrix, _load_matrix)
 
 
 class RetentionScores:
-    """Tallies rounds over held-out rows, and compares each with those before it.
+    """Score rounds over held-out rows, and compare each with the rounds before it.
 
     R[i, j] is the accuracy on the held-out rows of experience j when experience i has just ended;
-    of numbers it is the mean absolute error, and of labels F1. Ids are any integers. An experience
-    counts as learned from its first end on; where it comes again, its next end replaces its row of
-    R.
+    the mean absolute error of numbers, and F1 of labels. Ids are any integers. An experience counts
+    as learned from its first end on; if it comes again, its next end replaces its row of R.
 
     Parameters
     ----------
     sample : {"test", "probe"}
-        Whose rows they are. Those of a probe have an age, and none of an experience that is yet to
-        come.
+        Where the rows are from. Rows of a probe have an age, and belong to experiences that have
+        begun.
     objective : {"classes", "numbers", "labels"}
     outputs : int
-        How many numbers or labels.
+        Number of numbers or labels.
     """
 
     STATE = Fields(
@@ -78,7 +77,7 @@ class RetentionScores:
         self, sample: Sample = "test", objective: Objective = "classes", outputs: int = 1
     ) -> None:
         self.sample = sample
-        self._least = _LEAST if sample == "probe" else 1  # rows of what is compared
+        self._least = _LEAST if sample == "probe" else 1  # rows that make a score comparable
         self._round = make_round_scores(objective, outputs)
         self._row = -1  # t of the last row of the round
         self._probed = 0  # rows ever predicted
@@ -92,7 +91,7 @@ class RetentionScores:
 
     @property
     def open(self) -> bool:
-        """Whether there are held-out rows that no record was made of."""
+        """Whether there are held-out rows without a record."""
         return self._round.open
 
     @property
@@ -102,9 +101,9 @@ class RetentionScores:
         return found["rows"], found["columns"], found["values"]
 
     def add(self, scored: Scored, position: int) -> None:
-        """Tally some held-out rows, at so many rows of the stream.
+        """Add held-out rows that were predicted after ``position`` rows of the stream.
 
-        ``t`` ascends within a round: a row that is no later than the one before it starts it anew.
+        ``t`` ascends within a round: rows that do not come after the last ones restart the round.
         """
         batch = scored.incoming
         if not len(batch):
@@ -131,25 +130,25 @@ class RetentionScores:
         position : int
             Rows of the stream so far.
         experience : int or None
-            The last one of the stream; None if nothing came yet.
+            Experience of the last row of the stream; None before the first row.
         end : bool
-            Whether it has ended.
+            Whether this experience has ended.
         seen : callable
-            Whether a class has been seen in the stream.
+            Returns whether the stream has shown a class.
         entry : mapping of int to float, optional
-            Of experiences that have begun: the score of their first rows, for a sample that has
-            none of their rows before.
+            The score of each experience's first rows, for a sample without rows of experiences
+            that have not begun.
         """
-        name = self._round.name
+        name, sign = self._round.name, self._round.sign
         scores, total = self._round.by_experience(self._least), self._round.total()
         details = self._round.details(seen)
-        worst, gap = self._stability.look(position, experience, scores, end=end)
+        worst, gap = self._stability.update(position, experience, scores, end=end)
         learned = self._learn(experience, scores) if end and experience is not None else {}
         self._round.clear()
         self._row = -1
-        classes = details.get("by_class")
-        balanced = None if classes is None else mean_of([c["accuracy"] for c in classes.values()])
-        height = total[name] if classes is None else balanced
+        by_class = details.get("by_class")
+        balanced, lost = ({}, {}) if by_class is None else self._of_classes(by_class)
+        height = balanced.get("balanced_accuracy", total[name])
         return {
             "kind": "retention",
             "position": position,
@@ -157,35 +156,27 @@ class RetentionScores:
             "experience_end": end,
             "sample": self.sample,
             **total,
-            **({} if classes is None else {"balanced_accuracy": balanced}),
+            **balanced,
             f"average_{name}": learned.get("average"),
             "forgetting": learned.get("forgetting"),
             "backward_transfer": learned.get("backward_transfer"),
-            "forward_transfer": self._look_ahead(self._ahead if entry is None else entry),
-            f"{'min' if self._round.sign > 0 else 'max'}_{name}": worst,
+            "forward_transfer": self._forward_transfer(self._ahead if entry is None else entry),
+            f"{'min' if sign > 0 else 'max'}_{name}": worst,
             "stability_gap": gap,
             "area": None if height is None else self._curve.add(position, height),
-            **({} if classes is None else {"class_forgetting": self._forget(classes)}),
+            **lost,
             **({"probed": self._probed} if self.sample == "probe" else {}),
             **details,
         }
 
     def _learn(self, i: int, scores: dict[int, float]) -> dict[str, float | None]:
-        sign = self._round.sign
+        """Add the row of an experience that has ended to R; return what the row shows."""
+        skill = {j: self._round.sign * score for j, score in scores.items()}  # more is better
         self._matrix[i] = scores
         self._ended[i] = scores.get(i, nan)
         drop_oldest(self._matrix)
         drop_oldest(self._ended, KEPT)
-        learned = [j for j in scores if j in self._ended]
-        earlier = [j for j in learned if j != i]
-        skill = {j: sign * score for j, score in scores.items()}  # more of it is better
-        means = {
-            "average": mean_of([scores[j] for j in learned]),
-            "forgetting": mean_of([self._best[j] - skill[j] for j in earlier if j in self._best]),
-            "backward_transfer": mean_of(
-                [skill[j] - sign * self._ended[j] for j in earlier if not isnan(self._ended[j])]
-            ),
-        }
+        means = self._compare(i, scores, skill)
         # until an experience ends, its latest score at the end of another is that before it began
         self._ahead |= {j: score for j, score in scores.items() if j not in self._ended}
         _raise_to(self._best, skill)
@@ -193,16 +184,35 @@ class RetentionScores:
         drop_oldest(self._ahead, KEPT)
         return means
 
-    def _look_ahead(self, ahead: Mapping[int, float]) -> float | None:
-        """Return the mean score of the experiences, but for the first, before each was learned."""
+    def _compare(
+        self, i: int, scores: dict[int, float], skill: dict[int, float]
+    ) -> dict[str, float | None]:
+        """Compare the scores at the end of experience i with those at earlier ends."""
+        best, ended, sign = self._best, self._ended, self._round.sign
+        learned = [j for j in scores if j in ended]
+        earlier = [j for j in learned if j != i]
+        return {
+            "average": mean_of([scores[j] for j in learned]),
+            "forgetting": mean_of([best[j] - skill[j] for j in earlier if j in best]),
+            "backward_transfer": mean_of(
+                [skill[j] - sign * ended[j] for j in earlier if not isnan(ended[j])]
+            ),
+        }
+
+    def _forward_transfer(self, ahead: Mapping[int, float]) -> float | None:
+        """Return the mean score of all experiences but the first, before each was learned."""
         return mean_of([ahead[j] for j in list(self._ended)[1:] if j in ahead])
 
-    def _forget(self, by_class: dict[int, dict[str, Any]]) -> float | None:
+    def _of_classes(
+        self, by_class: dict[int, dict[str, Any]]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the fields balanced_accuracy and class_forgetting."""
+        balanced = mean_of([each["accuracy"] for each in by_class.values()])
         enough = {y: each for y, each in by_class.items() if each["rows"] >= self._least}
         accuracy = {y: each["accuracy"] for y, each in enough.items()}
         lost = [self._class_best[y] - accuracy[y] for y in accuracy if y in self._class_best]
         _raise_to(self._class_best, accuracy)
-        return mean_of(lost)
+        return {"balanced_accuracy": balanced}, {"class_forgetting": mean_of(lost)}
 
 
 def _raise_to(best: dict[int, float], values: dict[int, float]) -> None:

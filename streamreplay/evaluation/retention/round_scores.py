@@ -1,10 +1,10 @@
-"""One round over held-out rows, for each thing that can be predicted."""
+"""Scores of one round over held-out rows, for each kind of prediction."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,91 +22,61 @@ __all__ = ["RoundScores", "age_limits", "make_round_scores"]
 _LIMITS = 10 ** np.arange(3, 19)
 
 
-class RoundScores(Protocol):
-    """Tallies held-out rows by their experience.
+class ClassRoundScores:
+    """Count rows and hits by class, by experience and by age.
 
     Attributes
     ----------
     name : str
-        What experiences are compared by.
+        The score by which experiences are compared.
     sign : int
         1 if more of it is better, -1 if less is.
     """
 
-    name: str
-    sign: int
-
-    @property
-    def open(self) -> bool:
-        """Whether there are rows that were not cleared."""
-
-    def clear(self) -> None:
-        """Forget all rows."""
-
-    def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
-        """Tally some rows, labelled ones only, by their age in rows as well if it is given."""
-
-    def by_experience(self, least: int = 1) -> dict[int, float]:
-        """Return what experiences of so many rows are compared by, where defined; ids ascending."""
-
-    def total(self) -> dict[str, Any]:
-        """Return rows and scores over all."""
-
-    def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
-        """Return what goes to the end of a record."""
-
-    @property
-    def STATE(self) -> Fields:  # noqa: N802 - a constant of its class
-        """The fields to save."""
-
-
-class ClassRoundScores:
-    """Rows and hits by class and by experience."""
-
-    STATE = Fields(classes=PART, _experiences=PART, _ages=PART)
+    STATE = Fields(_classes=PART, _experiences=PART, _ages=PART)
 
     name, sign = "accuracy", 1
 
     def __init__(self) -> None:
-        self.classes = Tally()
+        self._classes = Tally()
         self._experiences = Tally()
         self._ages = Tally()
 
     @property
     def open(self) -> bool:
-        """Whether there are rows that were not cleared."""
+        """Whether there are rows since the last `clear`."""
         return len(self._experiences) > 0
 
     def clear(self) -> None:
-        """Forget all rows."""
-        self.classes.clear()
+        """Remove all rows."""
+        self._classes.clear()
         self._experiences.clear()
         self._ages.clear()
 
     def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
-        """Tally some rows."""
+        """Add labelled rows, with their ages in rows if given, int64[n]."""
         batch = scored.incoming
         labelled = batch.y >= 0
         y = batch.y[labelled]
         hits = y == scored.prediction[labelled]
-        self.classes.add(y, hits)
+        self._classes.add(y, hits)
         self._experiences.add(batch.experience[labelled], hits)
         if ages is not None:
             self._ages.add(age_limits(ages[labelled]), hits)
 
     def by_experience(self, least: int = 1) -> dict[int, float]:
-        """Return the accuracy of each experience of so many rows."""
+        """Return the accuracy of each experience with at least so many rows, ids ascending."""
         found = self._experiences.scores().items()
         return {j: scores["accuracy"] for j, scores in found if scores["rows"] >= least}
 
     def total(self) -> dict[str, Any]:
-        """Return rows and accuracy over all."""
+        """Return rows and accuracy over all experiences."""
         rows, hits = self._experiences.total
         return {"rows": rows, "accuracy": hits / rows}
 
     def details(self, seen: Callable[[int], bool]) -> dict[str, Any]:
-        """Return the accuracy of each experience, and of each class seen in the stream."""
-        scores = self.classes.scores().items()
+        """Return the accuracy of each experience, and of each class that the stream has shown."""
+        scores = self._classes.scores().items()
         ages = self._ages.scores()
         return {
             "accuracy_by_experience": self.by_experience(),
@@ -115,8 +85,8 @@ class ClassRoundScores:
         }
 
 
-class _SumRoundScores:
-    """What numbers and labels share: sums of one kind, over all rows and by experience."""
+class SumRoundScores:
+    """Sum up what scores of numbers or labels are made of, by experience and by age."""
 
     STATE = Fields(_experiences=CREATED, _ages=CREATED, _all=PART)
 
@@ -128,17 +98,17 @@ class _SumRoundScores:
 
     @property
     def open(self) -> bool:
-        """Whether there are rows that were not cleared."""
+        """Whether there are rows since the last `clear`."""
         return len(self._experiences) > 0
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self._experiences.clear()
         self._ages.clear()
         self._all = self._make()
 
     def add(self, scored: Scored, ages: NDArray[np.int64] | None) -> None:
-        """Tally some rows; those for which the model has no prediction count for nothing."""
+        """Add labelled rows, with their ages if given; rows without a prediction are left out."""
         batch = scored.incoming
         if batch.target is None:
             return
@@ -153,39 +123,40 @@ class _SumRoundScores:
                 _add(sums[j], batch.target[rows], scored.prediction[rows])
 
     def by_experience(self, least: int = 1) -> dict[int, float]:
-        """Return the score of each experience of so many rows."""
+        """Return the score of each experience with at least so many rows, ids ascending."""
         enough = ((j, s) for j, s in sorted(self._experiences.items()) if s.rows >= least)
         found = {j: sums.scores()[self.name] for j, sums in enough}
         return {j: score for j, score in found.items() if score is not None}
 
     def total(self) -> dict[str, Any]:
-        """Return rows and scores over all."""
+        """Return rows and scores over all experiences."""
         return {"rows": int(self._all.rows), **self._all.scores()}
 
     def details(self, _seen: Callable[[int], bool]) -> dict[str, Any]:
-        """Return all scores of each experience."""
-        groups = {"by_experience": self._experiences, "by_age": self._ages}
-        return {
-            name: {
-                j: {**({"rows": int(each.rows)} if name == "by_age" else {}), **each.scores()}
-                for j, each in sorted(sums.items())
+        """Return all scores of each experience, and by age."""
+        found = {"by_experience": {j: s.scores() for j, s in sorted(self._experiences.items())}}
+        if self._ages:
+            found["by_age"] = {
+                age: {"rows": int(s.rows), **s.scores()} for age, s in sorted(self._ages.items())
             }
-            for name, sums in groups.items()
-            if sums or name == "by_experience"
-        }
+        return found
+
+
+RoundScores: TypeAlias = ClassRoundScores | SumRoundScores
+"""Scores of one round."""
 
 
 def make_round_scores(objective: Objective, outputs: int) -> RoundScores:
-    """Return a round for what is predicted: classes, or so many numbers or labels."""
+    """Return the scores of a round for what is predicted."""
     if objective == "classes":
         return ClassRoundScores()
     if objective == "numbers":
-        return _SumRoundScores("mae", -1, lambda: ErrorSums(outputs))
-    return _SumRoundScores("f1_micro", 1, lambda: LabelCounts(outputs))
+        return SumRoundScores("mae", -1, lambda: ErrorSums(outputs))
+    return SumRoundScores("f1_micro", 1, lambda: LabelCounts(outputs))
 
 
 def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the class of each age in rows: the least of 1,000, 10,000, ... that it is within.
+    """Return for each age in rows the least of 1,000, 10,000, ... that is not below it.
 
     Examples
     --------
@@ -198,7 +169,7 @@ def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _add(sums: ErrorSums | LabelCounts, target: Any, prediction: Any) -> None:
     if isinstance(sums, ErrorSums):
-        said = is_number(prediction)[:, 0]
-        sums.add(target[said], prediction[said] - target[said])
+        known = is_number(prediction)[:, 0]
+        sums.add(target[known], prediction[known] - target[known])
     else:
         sums.add(target, prediction)

@@ -25,14 +25,14 @@ def hash_values(values: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
     """
     start = np.uint64((seed + 1) * int(_GOLDEN) % 2**64)
     hashed = _mix(np.asarray(values).astype(np.uint64) * _GOLDEN + start)
-    return hashed if not seed else _mix(hashed ^ start)  # or a seed would be a shift of the values
+    return hashed if not seed else _mix(hashed ^ start)  # else a seed would only shift the values
 
 
 def hash_rows(id: NDArray[Any] | None, t: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
-    """Hash rows by their ids, int64[n] or str[n]; by their positions where they have none.
+    """Hash rows by their ids, int64[n] or str[n]; by their positions if they have none.
 
-    An integer and its text are one id: which of them a column has may depend on its other rows. -1
-    and "" stand for rows without one.
+    An integer and its text are the same id: which of them a column has may depend on its other
+    rows. -1 and "" stand for rows without an id.
     """
     if id is None:
         return hash_values(t, seed)
@@ -41,7 +41,7 @@ def hash_rows(id: NDArray[Any] | None, t: NDArray[np.int64], seed: int = 0) -> N
 
 
 def _hash_strings(values: NDArray[np.str_], seed: int) -> NDArray[np.uint64]:
-    """Hash strings whatever the width of their column: the characters behind an end count 0."""
+    """Hash strings independently of the width of their column: padding counts 0."""
     width = values.dtype.itemsize // 4
     codes = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), width)
     factors = hash_values(np.arange(width), seed) | np.uint64(1)

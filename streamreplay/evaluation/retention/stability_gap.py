@@ -1,4 +1,4 @@
-"""What old knowledge goes through while something new is learned."""
+"""The stability gap: how scores on old experiences drop while a new one is learned."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SCORES = Kind(_save_scores, _load_scores)
 
 
 class StabilityTracker:
-    """Follows the experiences that have ended from round to round over held-out rows.
+    """Follow the scores of the experiences that have ended from round to round.
 
-    At a boundary their accuracy often drops and then comes back: the *stability gap*. It shows only
-    where a round comes soon after the boundary.
+    After a boundary between experiences these scores often drop and then come back: the *stability
+    gap*. It is seen only if a round comes soon after the boundary.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ class StabilityTracker:
     Examples
     --------
     >>> stability = StabilityTracker(1)
-    >>> _ = stability.look(1_000, 0, {0: 0.9}, end=True)
-    >>> _ = stability.look(1_100, 1, {0: 0.4, 1: 0.5}, end=False)
-    >>> worst, gap = stability.look(1_500, 1, {0: 0.9, 1: 0.7}, end=False)
+    >>> _ = stability.update(1_000, 0, {0: 0.9}, end=True)
+    >>> _ = stability.update(1_100, 1, {0: 0.4, 1: 0.5}, end=False)
+    >>> worst, gap = stability.update(1_500, 1, {0: 0.9, 1: 0.7}, end=False)
     >>> worst, gap
     (0.4, {'since': 1000, 'before': 0.9, 'depth': 0.5, 'recovered_after': 500})
     """
@@ -65,38 +65,47 @@ class StabilityTracker:
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self._since: int | None = None  # position of the last boundary
-        self._before: dict[int, float] = {}  # skill of each experience that had ended by then
-        self._worst: dict[int, float] = {}  # of each, the least skill since it ended
+        # skill (sign * score) of each experience that had ended by then
+        self._before: dict[int, float] = {}
+        self._worst: dict[int, float] = {}  # the least skill of each since it ended
         self._lowest: float | None = None  # least mean skill of the older ones since the boundary
         self._recovered: int | None = None
 
-    def look(
+    def update(
         self, position: int, experience: int | None, scores: Mapping[int, float], *, end: bool
     ) -> tuple[float | None, dict[str, Any] | None]:
-        """Take in a round; return the mean of the worst scores, and the gap.
+        """Add a round; return the mean of the worst scores, and the gap.
 
         Parameters
         ----------
         position : int
             Rows of the stream so far.
         experience : int or None
-            That of the last row: the others that have ended are the older ones.
+            Experience of the last row: the older ones are all others that have ended.
         scores : mapping of int to float
             By experience.
         end : bool
-            Whether it has ended.
+            Whether the experience has ended.
         """
         skill = {j: self._sign * score for j, score in scores.items()}
         old = [j for j in self._before if j != experience and j in skill]
+        worst, gap = self._worst_of(old, skill), self._gap(position, old, skill)
+        if end and experience is not None:
+            self._begin(position, experience, skill)
+        return worst, gap
+
+    def _worst_of(self, old: list[int], skill: Mapping[int, float]) -> float | None:
+        """Return the mean of each old experience's worst score."""
         for j in old:
             self._worst[j] = min(self._worst.get(j, skill[j]), skill[j])
         worst = mean_of([self._worst[j] for j in old])
-        gap = self._gap(position, old, skill) if old else None
-        if end and experience is not None:
-            self._begin(position, experience, skill)
-        return None if worst is None else self._sign * worst, gap
+        return None if worst is None else self._sign * worst
 
-    def _gap(self, position: int, old: list[int], skill: Mapping[int, float]) -> dict[str, Any]:
+    def _gap(
+        self, position: int, old: list[int], skill: Mapping[int, float]
+    ) -> dict[str, Any] | None:
+        if not old:
+            return None
         before = sum(self._before[j] for j in old) / len(old)
         now = sum(skill[j] for j in old) / len(old)
         self._lowest = now if self._lowest is None else min(now, self._lowest)
@@ -110,15 +119,15 @@ class StabilityTracker:
         }
 
     def _begin(self, position: int, ended: int, skill: Mapping[int, float]) -> None:
-        """Begin to watch what comes behind a boundary."""
+        """Start to follow what comes after a boundary."""
         self._since, self._lowest, self._recovered = position, None, None
         self._before = {j: skill[j] for j in (*self._before, ended) if j in skill}
-        # of the one that ended, the lowest is looked for from here on
+        # the lowest score of the experience that ended is searched from here on
         self._worst = {j: self._worst[j] for j in self._before if j in self._worst and j != ended}
 
 
 class AreaUnderCurve:
-    """The area under a curve that is given point by point, over its width: its mean so far.
+    """Compute the mean of a curve that is given point by point: its area over its width.
 
     Examples
     --------
