@@ -144,31 +144,36 @@ def group_columns(records: _Records, key: str) -> GroupColumns | None:
     if not every:
         return None
     shown = [every[place] for place in evenly_spread(len(every), _MOST_POINTS)]
-    ids = list(dict.fromkeys(name for record in shown for name in record[key]))
-    left_out = max(0, len(ids) - _MOST_GROUPS)
-    if left_out:
-        ids = _largest(ids, shown[-1][key])
+    all_ids = list(dict.fromkeys(name for record in shown for name in record[key]))
+    ids = _largest(all_ids, shown[-1][key])
     fields: dict[str, Floats] = {}
-    for place, group, field_name, number in _group_numbers(shown, key, ids):
-        if field_name not in fields:
-            fields[field_name] = np.full((len(shown), len(ids)), np.nan)
-        fields[field_name][place, group] = number
-    most: dict[str, Floats] = {}
-    for _, group, field_name, number in _group_numbers(every, key, ids):
-        if field_name not in most:
-            most[field_name] = np.full(len(ids), np.nan)
-        most[field_name][group] = np.fmax(most[field_name][group], number)
+    for place, group, name, number in _group_numbers(shown, key, ids):
+        if name not in fields:
+            fields[name] = np.full((len(shown), len(ids)), np.nan)
+        fields[name][place, group] = number
     position = np.array([float(each["position"]) for each in shown])
-    return GroupColumns(ids, position, fields, left_out, most)
+    left_out = len(all_ids) - len(ids)
+    return GroupColumns(ids, position, fields, left_out, _greatest(every, key, ids))
 
 
-def _largest(ids: Sequence[str], last: Mapping[str, Any]) -> list[str]:
-    """Return the groups with the most rows in the last record, in their order."""
+def _greatest(records: _Records, key: str, ids: Sequence[str]) -> dict[str, Floats]:
+    most: dict[str, Floats] = {}
+    for _, group, name, number in _group_numbers(records, key, ids):
+        if name not in most:
+            most[name] = np.full(len(ids), np.nan)
+        most[name][group] = np.fmax(most[name][group], number)
+    return most
+
+
+def _largest(ids: list[str], last: Mapping[str, Any]) -> list[str]:
+    """Return the groups in their order; if there are too many, those with the most rows at last."""
 
     def rows(name: str) -> float:
         value = last.get(name)
         return float(value.get("rows", 0)) if isinstance(value, dict) else 0.0
 
+    if len(ids) <= _MOST_GROUPS:
+        return ids
     kept = {*sorted(ids, key=lambda name: -rows(name))[:_MOST_GROUPS]}
     return [name for name in ids if name in kept]
 

@@ -66,18 +66,22 @@ def group_by_seed(learners: Sequence[AnyLearner]) -> list[SeedGroup[AnyLearner]]
     >>> group_by_seed([])
     []
     """
-    found: list[tuple[dict[str, Any], list[AnyLearner]]] = []
+    groups: list[list[AnyLearner]] = []
     for learner in learners:
-        settings = {key: value for key, value in learner.settings.items() if key != "seed"}
-        for others, group in found:
-            if settings and settings == others and learner.seed not in {e.seed for e in group}:
+        for group in groups:
+            if _differs_in_seed(learner, group):
                 group.append(learner)
                 break
         else:
-            found.append((settings, [learner]))
-    groups = [group for _, group in found]
+            groups.append([learner])
     names = _group_names(groups, _run_names([each.run.folder for each in learners]))
     return [SeedGroup(name, group) for name, group in zip(names, groups, strict=True)]
+
+
+def _differs_in_seed(learner: RunLearner, group: Sequence[RunLearner]) -> bool:
+    """Return whether a learner has the settings of a group, but for a seed of its own."""
+    own, other = ({**each.settings, "seed": None} for each in (learner, group[0]))
+    return bool(learner.settings) and own == other and learner.seed not in {e.seed for e in group}
 
 
 def name_learners(learners: Sequence[RunLearner]) -> list[str]:
@@ -143,13 +147,15 @@ def setting_differences(groups: Sequence[SeedGroup[Any]]) -> dict[str, list[Any]
 
     The seed of a group with several is the list of their seeds.
     """
-    settings = [{**group.first.settings} for group in groups]
-    for group, own in zip(groups, settings, strict=True):
-        if len(group) > 1:
-            own["seed"] = [learner.seed for learner in group]
+    settings = [_settings(group) for group in groups]
     keys = dict.fromkeys(key for own in settings for key in own)
     values = {key: [own.get(key) for own in settings] for key in keys}
     return {key: found for key, found in values.items() if any(v != found[0] for v in found)}
+
+
+def _settings(group: SeedGroup[Any]) -> dict[str, Any]:
+    seeds = {"seed": [learner.seed for learner in group]} if len(group) > 1 else {}
+    return {**group.first.settings, **seeds}
 
 
 def setting_text(value: Any) -> str:

@@ -59,15 +59,23 @@ def run_status(run: Path) -> Status:
     checkpoint = next((int(m[1]) for e in reversed(events) if (m := _CHECKPOINT.match(e))), None)
     if locked:
         return Status("running", checkpoint=checkpoint)
-    for event in reversed(events):
-        ended = next((state for start, state in _ENDS.items() if event.startswith(start)), None)
-        if ended is not None:
-            return Status(ended, event, checkpoint)
-        if event == "start" or event.startswith("resume at row "):
-            break
     if not events:
         return Status("not begun")
+    ended = _last_end(events)
+    if ended is not None:
+        return Status(*ended, checkpoint)
     return Status("killed" if locked is False else "unknown", checkpoint=checkpoint)
+
+
+def _last_end(events: list[str]) -> tuple[RunPhase, str] | None:
+    """Return how the last start of the run ended, and its event; None if it did not say."""
+    for event in reversed(events):
+        for beginning, state in _ENDS.items():
+            if event.startswith(beginning):
+                return state, event
+        if event == "start" or event.startswith("resume at row "):
+            break
+    return None
 
 
 def _is_locked(path: Path) -> bool | None:

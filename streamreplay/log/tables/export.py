@@ -1,4 +1,4 @@
-"""Logs as tables, for what would rather read columns than lines."""
+"""Logs as Parquet or CSV tables."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _PART = 50_000  # rows written at a time
 def export_logs(
     run: Path, to: Path, format: Literal["parquet", "csv"] = "parquet"
 ) -> dict[Path, int]:
-    """Write the logs of a run as tables; return the rows of each file.
+    """Write the logs of a run as tables; return the number of rows of each file.
 
     There is one file for each kind of line in metrics.jsonl (``prequential.parquet``, ...), one for
-    each other log, and ``groups.parquet`` with a row for each number that a line says by class,
-    task, experience and so on. Nested fields have dotted names. It reads the logs twice, in parts,
-    as they were when it began: a run may go on meanwhile.
+    each other log, and ``groups.parquet`` with a row for each number by class, task, experience and
+    so on. Nested fields have dotted names. The logs are read twice, in parts, as they were at the
+    start; the run may go on in the meantime.
 
     Parameters
     ----------
     run : Path
         A run folder.
     to : Path
-        The folder to write to, made if it is not there. Files of the same names are replaced.
+        The folder to write to, created if necessary. Files of the same names are replaced.
     format : {"parquet", "csv"}
 
     Raises
@@ -59,13 +59,7 @@ def export_logs(
 
 def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]:
     """Write the tables of one log."""
-    shapes: dict[str, Shapes] = {}
-    for line in log:
-        table = line["kind"] if name == "metrics" else name
-        if table not in shapes:
-            declared = declared_types(KINDS.get(table, LOGS[name]))
-            shapes[table] = Shapes(named=name == "predictions", declared=declared)
-        shapes[table].add(line)
+    shapes = _read_shapes(log, name)
     with _Tables(to, format) as tables:
         writers = {
             table: _Rows(tables.open(table, shape.columns()), shape)
@@ -75,18 +69,33 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
         groups_of = GroupRows(tables.open("groups", GROUP_COLUMNS)) if grouped else None
         for line in log:
             flat, groups = flatten(line)
-            writers[line["kind"] if name == "metrics" else name].add(flat)
+            writers[_table_of(line, name)].add(flat)
             if groups_of is not None and groups:
                 groups_of.add(line, groups)
-        for writer in writers.values():
-            writer.flush()
-        if groups_of is not None:
-            groups_of.flush()
+        for rows in filter(None, (*writers.values(), groups_of)):
+            rows.flush()
     return tables.written
 
 
+def _table_of(line: dict[str, Any], name: str) -> str:
+    """Return the name of the table for a line of a log."""
+    return str(line["kind"]) if name == "metrics" else name
+
+
+def _read_shapes(log: _Snapshot, name: str) -> dict[str, Shapes]:
+    """Return the columns of each table of a log."""
+    shapes: dict[str, Shapes] = {}
+    for line in log:
+        table = _table_of(line, name)
+        if table not in shapes:
+            declared = declared_types(KINDS.get(table, LOGS[name]))
+            shapes[table] = Shapes(named=name == "predictions", declared=declared)
+        shapes[table].add(line)
+    return shapes
+
+
 class _Snapshot:
-    """The whole lines of a log as it is now, read as often as asked for."""
+    """The whole lines of a log at one moment; they can be read several times."""
 
     def __init__(self, stack: ExitStack, run: Path, name: str) -> None:
         self._parse = parse_metric if name == "metrics" else parse_line
@@ -111,12 +120,12 @@ class _Snapshot:
             for number, line in enumerate(file, 1):
                 left -= len(line)
                 if left < 0 or not line.endswith(b"\n"):
-                    break  # it was not finished then
+                    break  # not finished at that moment
                 yield self._parse(line, path, number)
 
 
 class _Tables:
-    """Files that all appear, or none."""
+    """Table files, which appear together when all are written; none after an error."""
 
     def __init__(self, folder: Path, format: str) -> None:
         self._folder, self._format = folder, format
@@ -141,7 +150,7 @@ class _Tables:
 
 
 class _Rows:
-    """Rows of one table on their way to its file."""
+    """Collects rows of one table and writes them to its file in parts."""
 
     def __init__(self, file: TableFile, shapes: Shapes) -> None:
         self._file, self._shapes = file, shapes

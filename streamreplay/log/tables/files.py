@@ -1,4 +1,4 @@
-"""Tables on disk that are written part by part: Parquet and CSV."""
+"""Parquet and CSV files that are written in parts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["FORMATS", "CodedColumn", "CsvFile", "ParquetFile", "Part", "TableFil
 
 
 class CodedColumn(NamedTuple):
-    """A column of few different strings.
+    """A column with few different strings.
 
     Attributes
     ----------
     codes : int32[n]
-        The place of each row's string among the names.
+        The index of each row's string in `names`.
     names : list of str or None
     """
 
@@ -32,11 +32,11 @@ class CodedColumn(NamedTuple):
 
 
 Part: TypeAlias = Mapping[str, Sequence[Any] | NDArray[Any] | CodedColumn]
-"""Some rows, by column; None where a row has nothing."""
+"""Rows by column; None for a missing value."""
 
 
 class TableFile(Protocol):
-    """A file that appears under its name when it is complete."""
+    """A file that gets its name when it is complete."""
 
     rows: int
 
@@ -49,7 +49,7 @@ class TableFile(Protocol):
         """Finish the file and give it its name."""
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete the unfinished file."""
 
 
 class ParquetFile:
@@ -84,7 +84,7 @@ class ParquetFile:
             self._temporary,
             self._schema,
             compression="zstd",
-            store_schema=False,  # strings are strings, however they were handed over
+            store_schema=False,  # otherwise strings would be read back as categories
         )
         self.rows = 0
 
@@ -106,13 +106,13 @@ class ParquetFile:
         self._temporary.replace(self._path)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete the unfinished file."""
         self._writer.close()
         self._temporary.unlink(missing_ok=True)
 
 
 class CsvFile:
-    """A CSV file: nothing for what is not there, arrays as JSON, booleans as true and false.
+    """A CSV file. Missing values are empty, lists are JSON, booleans are true and false.
 
     Parameters
     ----------
@@ -141,17 +141,17 @@ class CsvFile:
         self._temporary.replace(self._path)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Delete the unfinished file."""
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 FORMATS: Mapping[str, type[TableFile]] = {"parquet": ParquetFile, "csv": CsvFile}
-"""By the ending of a file's name."""
+"""The classes by the suffix of the file name."""
 
 
 def check_parquet() -> None:
-    """Raise `ConfigError` if Parquet cannot be written here."""
+    """Raise `ConfigError` if PyArrow, which writes Parquet, is missing."""
     try:
         import pyarrow.parquet  # type: ignore[import-untyped]  # noqa: F401, PLC0415 - an extra
     except ImportError:

@@ -1,4 +1,4 @@
-"""Lines of a log as rows of tables: nested scalars by dotted names, groups apart."""
+"""Lines of a log as rows of tables: nested values by dotted names, groups apart."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pydantic import BaseModel
 __all__ = ["Grouped", "Shapes", "declared_types", "flatten", "group_values"]
 
 _SCALARS = {bool: "bool", int: "int", float: "float", str: "string"}
-_NAMES = ("prediction", "label")  # columns of class names
+_NAMES = ("prediction", "label")  # columns that hold class names
 
 
 class Grouped(NamedTuple):
-    """An object of a line that has an entry for each of some groups.
+    """An object in a line with an entry for each group.
 
     Attributes
     ----------
     by : str
-        What they are groups by: class, task, ...
+        What the groups are: class, task, ...
     field : str
-        What an entry is, where it is no object itself.
+        The name of an entry's value, if it is a number.
     entries : mapping
-        By the group's name.
+        Entries by the name of the group.
     """
 
     by: str
@@ -36,7 +36,7 @@ class Grouped(NamedTuple):
 
 
 def flatten(line: Mapping[str, Any]) -> tuple[dict[str, Any], list[Grouped]]:
-    """Return the fields of a line by dotted names, and what it says by group.
+    """Return the fields of a line by dotted names, and its groups.
 
     Examples
     --------
@@ -70,13 +70,13 @@ def _flatten_into(flat: dict[str, Any], key: str, inner: Mapping[str, Any]) -> N
 
 @cache
 def _by(key: str) -> tuple[str, str] | None:
-    """Tell what a field like ``by_class`` or ``accuracy_by_experience`` is by, and of what."""
+    """Return what a field like ``accuracy_by_experience`` groups by, and the name of its values."""
     found = re.fullmatch(r"(?:(.+)_)?by_(.+)", key)
     return found and (found[2], found[1] or "value")
 
 
 def group_values(entry: Any, field: str) -> Mapping[str, Any]:
-    """Return what a line says of one group, by dotted names.
+    """Return the values of one group by dotted names.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def group_values(entry: Any, field: str) -> Mapping[str, Any]:
 
 
 def declared_types(forms: Iterable[type[BaseModel]], prefix: str = "") -> dict[str, str]:
-    """Return the types of the scalar fields of some forms of lines, by dotted names.
+    """Return the types of the scalar fields of some models of lines, by dotted names.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def declared_types(forms: Iterable[type[BaseModel]], prefix: str = "") -> dict[s
 
 
 def _choices(annotation: Any) -> Iterator[Any]:
-    """Yield the members of a union, without what is said about them."""
+    """Yield the members of a union type."""
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):
@@ -126,27 +126,27 @@ def _choices(annotation: Any) -> Iterator[Any]:
 
 
 class Shapes:
-    """Finds out which columns a table has, and of which types.
+    """Collects the columns of a table and their types from lines.
 
     Parameters
     ----------
     named : bool
-        Whether ``prediction`` and ``label`` may be names of classes, which are columns of strings.
+        Whether ``prediction`` and ``label`` may hold names of classes; they are strings then.
     declared : mapping of str to str, optional
-        Types of columns that have nothing in any row; otherwise strings.
+        Types of columns that are empty in all rows; by default string.
     """
 
     def __init__(self, *, named: bool = False, declared: Mapping[str, str] | None = None) -> None:
         self._named = named
         self._declared = declared or {}
         self.grouped = False
-        """Whether there are lines that say something by group."""
+        """Whether there are lines with groups."""
         self._shapes: set[Any] = set()
         self._rows: dict[tuple[str, ...], None] = {}  # names and types of each shape
         self._numbers: set[int] = set()  # names of classes that are numbers
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Take in a line."""
+        """Add a line."""
         shape = _shape(line)
         if shape not in self._shapes:
             self._shapes.add(shape)
@@ -159,7 +159,7 @@ class Shapes:
     def columns(self) -> dict[str, str]:
         """Return the type of each column: bool, int, float, string, or a list as ``[int]``.
 
-        In the order of the longest row. What has no one type is a string.
+        The order is that of the longest row. A column with values of several types is a string.
         """
         kinds: dict[str, set[str]] = {}
         for row in sorted(self._rows, key=len, reverse=True):
@@ -176,20 +176,19 @@ class Shapes:
         return {name: self._merge(name, found) for name, found in kinds.items()}
 
     def _merge(self, name: str, kinds: set[str]) -> str:
+        """Return the one type of a column that has values of some types."""
         if self._named and name in _NAMES and kinds <= {"int", "string"}:
             return "string"
-        if kinds == {"int", "float"}:
-            return "float"
-        lists = {kind for kind in kinds if kind.startswith("[")}
-        if lists and lists == kinds:
-            inner = {kind[1:-1] for kind in lists if kind != "[]"}
-            return f"[{self._merge('', inner)}]"
-        return next(iter(kinds)) if len(kinds) == 1 and not lists else "string"
+        lists = {kind[1:-1] for kind in kinds if kind.startswith("[")}
+        if not lists:
+            return _merge_scalars(kinds)
+        mixed = any(not kind.startswith("[") for kind in kinds)
+        return "string" if mixed else f"[{self._merge('', lists - {''})}]"
 
     def text(self, name: str, value: Any) -> str | None:
-        """Write a value of a column of strings, class names as the keys of metrics.jsonl have them.
+        """Return a value of a string column as text; class names as in the keys of metrics.jsonl.
 
-        Where there are classes 1 and "1", the latter is quoted.
+        If there are classes 1 and "1", the latter is quoted.
         """
         if value is None:
             return None
@@ -199,8 +198,14 @@ class Shapes:
         return json.dumps(value) if clash and int(value) in self._numbers else value
 
 
+def _merge_scalars(kinds: set[str]) -> str:
+    if kinds == {"int", "float"}:
+        return "float"
+    return next(iter(kinds)) if len(kinds) == 1 else "string"
+
+
 def _shape(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what tells lines apart that could have other columns or types."""
+    """Return a key that is equal for lines with the same columns and types."""
     types = tuple(map(type, line.values()))
     if dict not in types and list not in types:
         return (*line, *types)

@@ -1,4 +1,4 @@
-"""The long table of what lines say by group: a row for each number."""
+"""The long table of scores by group: a row for each number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Pattern: TypeAlias = tuple[Any, ...]
 
 
 class _Codes:
-    """Numbers for strings, in order of first sight."""
+    """Assigns numbers to strings in the order in which they first occur."""
 
     def __init__(self) -> None:
         self.names: dict[str | None, int] = {}
@@ -39,24 +39,24 @@ class _Codes:
 
 
 class _Line(NamedTuple):
-    """What all rows of a line share."""
+    """What the rows of one line have in common."""
 
     kind: str
     position: int
     learner: str | None
-    pattern: _Pattern  # which groups and fields, in order
+    pattern: _Pattern  # groups and fields in their order
 
 
 class GroupRows:
-    """Rows on their way to the file.
+    """Collects rows and writes them to the file in parts.
 
-    Lines mostly have the groups and fields of the line before: which they are is written down once
-    for all of a part, as numbers, and of each line only its values.
+    Most lines have the same groups and fields as the line before. These are encoded as numbers once
+    for each part; for each line only its values are kept.
 
     Parameters
     ----------
     file : TableFile
-        With `GROUP_COLUMNS`.
+        Its columns are `GROUP_COLUMNS`.
     """
 
     def __init__(self, file: TableFile) -> None:
@@ -69,7 +69,7 @@ class GroupRows:
         self._values: list[float | None] = []
 
     def add(self, line: Mapping[str, Any], groups: Sequence[Grouped]) -> None:
-        """Take in what a line says by group."""
+        """Add the groups of a line."""
         pattern: list[Any] = []
         for by, field, entries in groups:
             pattern.append(by)
@@ -79,37 +79,44 @@ class GroupRows:
                 self._values += values.values()
         kind, found = str(line["kind"]), tuple(pattern)
         if (last := self._last.get(kind)) == found and last is not None:
-            found = last  # one object for all, told by its id: hashing it takes far longer
+            found = last  # one object for all, identified by its id, since hashing it is slow
         self._last[kind] = found
         self._lines.append(_Line(kind, int(line["position"]), line.get("learner"), found))
         if len(self._values) >= _PART:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken in."""
+        """Write the collected rows."""
         if not self._values:
             return
-        columns = {name: _Codes() for name in ("kind", "learner", "by", "group", "field")}
-        patterns = {id(line.pattern): line.pattern for line in self._lines}
-        coded = {key: _code(pattern, columns) for key, pattern in patterns.items()}
-        parts = [coded[id(line.pattern)] for line in self._lines]
-        counts = [part.shape[1] for part in parts]
-        codes = dict(zip(("by", "group", "field"), np.concatenate(parts, axis=1), strict=True))
-        for name in ("kind", "learner"):
-            each = columns[name].of([getattr(line, name) for line in self._lines])
-            codes[name] = np.repeat(each, counts)
+        names = {name: _Codes() for name in ("kind", "learner", "by", "group", "field")}
+        codes, counts = self._encode(names)
         self._file.write(
             {
                 "position": np.repeat([line.position for line in self._lines], counts),
                 "value": self._values,
-                **{name: CodedColumn(codes[name], [*columns[name].names]) for name in columns},
+                **{name: CodedColumn(codes[name], [*own.names]) for name, own in names.items()},
             }
         )
         self._clear()
 
+    def _encode(
+        self, names: Mapping[str, _Codes]
+    ) -> tuple[dict[str, NDArray[np.int32]], list[int]]:
+        """Return the codes of each column, and the number of rows of each line."""
+        patterns = {id(line.pattern): line.pattern for line in self._lines}
+        coded = {key: _code(pattern, names) for key, pattern in patterns.items()}
+        parts = [coded[id(line.pattern)] for line in self._lines]
+        counts = [part.shape[1] for part in parts]
+        codes = dict(zip(("by", "group", "field"), np.concatenate(parts, axis=1), strict=True))
+        for name in ("kind", "learner"):
+            each = names[name].of([getattr(line, name) for line in self._lines])
+            codes[name] = np.repeat(each, counts)
+        return codes, counts
+
 
 def _code(pattern: _Pattern, columns: Mapping[str, _Codes]) -> NDArray[np.int32]:
-    """Write a pattern out as numbers: by, group and field of each row, int32[3, n]."""
+    """Return the codes of by, group and field of each row of a pattern, int32[3, n]."""
     by, rows = "", []
     for part in pattern:
         if isinstance(part, tuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from streamreplay.plain_text import printable
 from streamreplay.reading.compare.comparison import FEWEST_BLOCKS, Comparison, Difference
@@ -96,7 +96,8 @@ def _retention(each: Difference, metric: str) -> Iterator[str]:
 def _is_clear(each: Difference, metric: str) -> bool:
     """Return whether retained scores are of the same sample, and differ by more than chance."""
     groups = (each.one, each.other)
-    if len({sample for group in groups for sample in group.values("retention", "sample")}) > 1:
+    samples = [sample for group in groups for sample in group.values("retention", "sample")]
+    if len({*samples}) > 1:
         return False
     kept = [group.values("retention", metric) for group in groups]
     seeded = min(map(len, kept)) > 1
@@ -108,11 +109,15 @@ def _is_clear(each: Difference, metric: str) -> bool:
         return seeded  # the spread of errors is known from seeds only
     # learners of a group are tested on the same rows, so that more seeds are not more rows
     rows = [min(group.values("retention", "rows"), default=0) for group in groups]
-    shares = [sum(values) / len(values) for values in kept]
+    return _is_beyond_chance([sum(values) / len(values) for values in kept], rows)
+
+
+def _is_beyond_chance(shares: Sequence[float], rows: Sequence[int]) -> bool:
+    """Return whether two shares of rows differ by more than two standard errors."""
     if not all(rows):
         return False
     variance = sum(share * (1 - share) / n for share, n in zip(shares, rows, strict=True))
-    return bool(abs(shares[1] - shares[0]) > 2 * math.sqrt(variance))
+    return abs(shares[1] - shares[0]) > 2 * math.sqrt(variance)
 
 
 def _over_seeds(each: Difference, metric: str) -> Iterator[str]:

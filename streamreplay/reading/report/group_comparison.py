@@ -147,19 +147,22 @@ def comparison_sentences(groups: Sequence[CurveGroup]) -> list[Sentence]:
     kept = _rank(groups, _read_retained("score"), f"Retained {score.retained_title} at the end")
     sentences = [ranking.sentence() for ranking in (came, kept) if len(ranking.ranked) > 1]
     if came.differs or kept.differs:
-        sentences.append(
-            Sentence("`streamreplay compare` tests whether such a difference may be chance.")
-        )
+        text = "`streamreplay compare` tests whether such a difference may be chance."
+        sentences.append(Sentence(text))
     if came.differs and kept.differs and not came.leaders & kept.leaders:
         text = (
             "The best run as rows came is not the best in retention: prequential "
             f"{score.title} alone is misleading here."
         )
         sentences.append(Sentence(text, "warning"))
-    if len({int(learner.prequential["position"]) for group in groups for learner in group}) > 1:
+    if _differ_in_length(groups):
         text = "The runs have different lengths: their last scores are not of the same rows."
         sentences.append(Sentence(text, "warning"))
     return sentences
+
+
+def _differ_in_length(groups: Sequence[CurveGroup]) -> bool:
+    return len({learner.prequential["position"] for group in groups for learner in group}) > 1
 
 
 def _rank(groups: Sequence[CurveGroup], read: _Read, title: str) -> _Ranking:

@@ -177,17 +177,16 @@ def _drifts(learner: LearnerCurves) -> Iterator[Sentence]:
             f"Drift detectors fired {learner.n_drifts:,} times, including warnings.", "warning"
         )
         return
-    drifts = [each for each in learner.drifts if each.get("level") == "drift"]
-    warnings = sum(each.get("level") == "warning" for each in learner.drifts)
-    if drifts:
-        yield _drift_sentence(drifts)
-    if warnings:
-        yield Sentence(
-            "There was one warning of drift."
-            if warnings == 1
-            else f"There were {warnings} warnings of drift."
-        )
-    if not drifts and not warnings and learner.watches_drift:
+    by_level: dict[str, list[dict[str, Any]]] = {"drift": [], "warning": []}
+    for record in learner.drifts:
+        by_level.setdefault(str(record.get("level")), []).append(record)
+    if by_level["drift"]:
+        yield _drift_sentence(by_level["drift"])
+    n = len(by_level["warning"])
+    if n:
+        count = "was one warning" if n == 1 else f"were {n} warnings"
+        yield Sentence(f"There {count} of drift.")
+    elif not by_level["drift"] and learner.watches_drift:
         yield Sentence("No drift was detected.")
 
 

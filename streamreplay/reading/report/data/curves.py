@@ -143,31 +143,36 @@ def read_curves(folder: Path, most: int = MOST) -> list[LearnerCurves]:
 
 def _read_learner(run: Run, learner: str, streams: _Streams) -> LearnerCurves:
     scored = _records(streams, learner, "prequential")
-    samples = sorted({key[2] for key in streams if key[:2] == (learner, "retention")})
-    rounds = {sample: _records(streams, learner, "retention", sample) for sample in samples}
+    rounds = {
+        sample: _records(streams, learner, "retention", sample)
+        for sample in sorted({key[2] for key in streams if key[:2] == (learner, "retention")})
+    }
     last: dict[str, dict[str, dict[str, Any]]] = {}
     for records in (scored, *rounds.values()):
         keep_last(last, records[-1])
     score = RunLearner(run, learner, last[learner]).score
-    drift_keys = [key for key in streams if key[0] in (learner, "") and key[1] == "drift"]
     return LearnerCurves(
         run=run,
         learner=learner,
         last=last[learner],
         scores=number_columns(scored),
         by_class=group_columns(scored, "by_class"),
-        ends=[
-            each["position"]
-            for each in scored
-            if each.get("experience_end") and each.get("experience") is not None
-        ],
+        ends=_ends(scored),
         retention_curves=[
             _retention_curves(sample, records, score) for sample, records in rounds.items()
         ],
         drifts=_own_or_shared(streams, learner, "drift"),
-        n_drifts=sum(streams[key][0] for key in drift_keys),
+        n_drifts=sum(streams.get((of, "drift", "", False), (0,))[0] for of in {learner, ""}),
         buffer=_buffer_curves(_own_or_shared(streams, learner, "buffer")),
     )
+
+
+def _ends(scored: list[dict[str, Any]]) -> list[int]:
+    return [
+        each["position"]
+        for each in scored
+        if each.get("experience_end") and each.get("experience") is not None
+    ]
 
 
 def _retention_curves(sample: str, found: list[dict[str, Any]], score: Score) -> RetentionCurves:
