@@ -1,4 +1,4 @@
-"""The command line: what a person types, and nothing that decides anything."""
+"""The command line: options and messages, without any logic of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error, and no traceback.
+    """Run the command line. A user's mistake is reported in one line on standard error.
 
-    So is what the machine refuses: a disk that is full, memory that there is not.
+    The same goes for errors of the machine, such as a full disk or too little memory.
     """
     _fill_standard_descriptors()
     try:
@@ -25,11 +25,11 @@ def main() -> None:
 
 
 def _fill_standard_descriptors() -> None:
-    """Open the standard descriptors that were closed by who started us, so that they fail in use.
+    """Open the standard descriptors that the parent process has closed, so that using them fails.
 
-    Otherwise the first files opened would get their numbers, and what is meant for standard output
-    would be written into one of them. As in gnulib's ``stdopen``, each is opened the wrong way
-    round: reading or writing it is an error, as it was before.
+    Otherwise the first files that are opened would get their numbers, and standard output would be
+    written into one of them. As in gnulib's ``stdopen``, each is opened in the wrong direction, so
+    that reading or writing it is still an error.
     """
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:

@@ -1,4 +1,8 @@
-"""The typer application: one file a command; what is slow to import waits until it is needed."""
+"""The typer application: one file for each command.
+
+A command imports what is slow to load inside its function. To add a command, write its file and
+add it to `COMMANDS`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,10 @@ from streamreplay.commands.run import run
 from streamreplay.commands.schema import schema
 from streamreplay.commands.tail import tail
 
-__all__ = ["app"]
+__all__ = ["COMMANDS", "app"]
+
+COMMANDS = (run, report, compare, tail, inspect, export, init, schema, demo)
+"""The commands, in the order of the help text."""
 
 app = typer.Typer(
     name="streamreplay",
@@ -45,5 +52,5 @@ def _streamreplay(
     pass
 
 
-for command in (run, report, compare, tail, inspect, export, init, schema, demo):
+for command in COMMANDS:
     app.command()(command)

@@ -18,20 +18,20 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What is tested: accuracy, mae or exact_match, as the runs have it, or loss, "
-            "brier, mse, hamming_loss.",
+            help="Score to test: by default accuracy, mae or exact_match; or loss, brier, mse, "
+            "hamming_loss.",
         ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(metavar="N", help="How often each mean is drawn anew.")
+        int, typer.Option(metavar="N", help="Number of bootstrap resamples.")
     ] = 2000,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of these draws.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the resampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put runs side by side, and say whether one is better or it may be chance.
+    """Compare runs, and test whether one is better or the difference may be chance.
 
-    Runs of one stream are compared row by row, by blocks of rows that depend on one another. Runs
-    that differ in their seed alone are taken together. All are compared with the first.
+    Runs on the same stream are compared row by row, with a bootstrap over blocks of dependent rows.
+    Runs that differ only in their seed form a group. Each group is compared with the first.
     """
     from streamreplay.reading.compare.comparison import compare_runs  # noqa: PLC0415 - slow
     from streamreplay.reading.compare.text import (  # noqa: PLC0415

@@ -15,10 +15,10 @@ __all__ = ["demo"]
 def demo(
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the four runs are kept.")
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the four runs.")
     ] = Path("streamreplay-demo"),
 ) -> None:
-    """See a learner forget, and replay cure it: two bundled real streams, in under a minute."""
+    """Show how a learner forgets, and how replay prevents it, on two bundled real streams."""
     from rich.console import Console  # noqa: PLC0415 - slow
 
     from streamreplay.demo import draw, print_table, run_demo  # noqa: PLC0415 - slow

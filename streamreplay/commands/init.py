@@ -14,9 +14,9 @@ __all__ = ["init"]
 def init(
     *,
     path: Annotated[Path, typer.Argument(metavar="[PATH|-]")] = Path("job.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a job file with every key, its default and what it means."""
+    """Write a job file that lists every key with its default and its meaning."""
     from streamreplay.config import template, write_template  # noqa: PLC0415 - slow
 
     if str(path) == "-":

@@ -14,9 +14,9 @@ __all__ = ["inspect"]
 def inspect(
     *,
     path: Annotated[Path, typer.Argument(metavar="RUN_DIR|CHECKPOINT")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what is in a run folder or a checkpoint: labels, buffer, parameters, last scores."""
+    """Show what a run folder or a checkpoint holds: labels, buffer, parameters, last scores."""
     from streamreplay.reading.inspect import inspect_path, print_report  # noqa: PLC0415 - slow
 
     report = inspect_path(path)

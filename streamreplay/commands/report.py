@@ -15,23 +15,26 @@ __all__ = ["report"]
 def report(
     *,
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders; several are overlaid.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run folders. Several runs are shown in the same charts."
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the page is written.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File for the page.")
     ] = Path("report.html"),
     png: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each chart as PNG as well.")
+        Path | None, typer.Option(metavar="DIR", help="Also write each chart as a PNG file.")
     ] = None,
     svg: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each chart as SVG as well.")
+        Path | None, typer.Option(metavar="DIR", help="Also write each chart as an SVG file.")
     ] = None,
     title: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="By default the runs' names.")
+        str | None, typer.Option(metavar="TEXT", help="Title; by default the names of the runs.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Write a page on what runs knew when, what they forgot, what was replayed, what it cost."""
+    """Write a page with charts of scores, forgetting, drift, replay and cost of runs."""
     from rich.console import Console  # noqa: PLC0415 - slow
 
     if out.is_dir():

@@ -17,13 +17,15 @@ def run(  # noqa: PLR0913 - one argument for each option
         Path | None, typer.Argument(metavar="[JOB.toml]", help="Job file; see `init`.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--source", "-s", metavar="PATH|-", help="File, or - for stdin.")
+        str | None,
+        typer.Option("--source", "-s", metavar="PATH|-", help="File to read, or - for stdin."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="auto, jsonl, csv, npz or idx.")
+        str | None, typer.Option(metavar="FORMAT", help="Format: auto, jsonl, csv, npz or idx.")
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", "-l", metavar="NAME", help="Field with the label.")
+        str | None,
+        typer.Option("--label", "-l", metavar="NAME", help="Field that holds the label."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -32,46 +34,48 @@ def run(  # noqa: PLR0913 - one argument for each option
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Run folder.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     go_on: Annotated[
         bool,
         typer.Option(
-            "--continue", help="With --resume: stdin is what comes next, not the same stream again."
+            "--continue",
+            help="With --resume: stdin is the rest of the stream, not the same stream again.",
         ),
     ] = False,
     trust: Annotated[
         bool,
-        typer.Option(
-            "--trust", help="With --resume of a River model: run the pickle that is in --out."
-        ),
+        typer.Option("--trust", help="With --resume of a River model: load the pickle in --out."),
     ] = False,
     checkpoint_every: Annotated[
-        int | None, typer.Option(metavar="ROWS", help="Rows from one checkpoint to the next.")
+        int | None, typer.Option(metavar="ROWS", help="Rows between two checkpoints.")
     ] = None,
     probe: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Keep this share of the rows from being learned, and test retention on them.",
+            help="Keep this share of the rows out of learning, and measure retention on them.",
         ),
     ] = None,
     emit: Annotated[
         Literal["predictions", "metrics", "none"] | None,
-        typer.Option(help="What goes to standard output."),
+        typer.Option(help="What to write to standard output."),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(metavar="ROWS", help="Stop after so many rows; 0: never.")
+        int | None,
+        typer.Option(metavar="ROWS", help="Stop after this number of rows; 0: no limit."),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="ROWS", help="Rows per training step.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")] = False,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.")] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")
+    ] = False,
 ) -> None:
-    """Learn from a stream: rows in, predictions or metrics out, one JSON object per line."""
+    """Learn from a stream. Predictions or metrics are written as one JSON object per line."""
     flags = {
         "source.path": source,
         "source.format": format,

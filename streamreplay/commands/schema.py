@@ -12,9 +12,11 @@ __all__ = ["schema"]
 
 def schema(
     *,
-    log: Annotated[bool, typer.Option("--log", help="Of the lines of the logs instead.")] = False,
+    log: Annotated[
+        bool, typer.Option("--log", help="Print the schema of the logs instead.")
+    ] = False,
 ) -> None:
-    """Print the JSON schema of a job file, or of the logs."""
+    """Print the JSON schema of job files, or of the logs."""
     if log:
         from streamreplay.log.schema import log_schema  # noqa: PLC0415 - slow
 

@@ -14,16 +14,17 @@ def tail(
     *,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     once: Annotated[
-        bool, typer.Option("--once", help="Print the present state and leave.")
+        bool, typer.Option("--once", help="Print the current state once and exit.")
     ] = False,
     interval: Annotated[
-        float, typer.Option(metavar="SECONDS", help="From one look at the logs to the next.")
+        float, typer.Option(metavar="SECONDS", help="Time between two updates.")
     ] = 1.0,
 ) -> None:
-    """Watch a run in the terminal: scores, what is retained and forgotten, drifts, buffer, cost.
+    """Watch a run in the terminal: scores, retention, forgetting, drift, buffer, cost.
 
-    Ends with the run, or with Ctrl-C. A run that stopped or was killed is watched on, as it may be
-    resumed. Where standard output is no terminal, the present state is printed once.
+    The command ends when the run has finished, or with Ctrl-C. It stays on a run that has stopped
+    or was killed, since that may be resumed. If standard output is not a terminal, the current
+    state is printed once.
     """
     from streamreplay.reading.live.tail import show_once, tail_run  # noqa: PLC0415 - slow
 

@@ -1,4 +1,4 @@
-"""Reading on in a log that is being written."""
+"""Following a log while it is being written."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from streamreplay.log.reader import check_run, kind_of, open_log, parse_line
 
 __all__ = ["Follower"]
 
-_TAIL = 256  # bytes before the place read up to that tell whether they are still the same
+_TAIL = 256  # last bytes read, kept to find out whether the log was cut back
 _BLOCK = 1 << 20
 
 
 class Follower:
-    """Reads on in a log where it was left, also when the log went on in another file.
+    """Reads the new records of a log at each call, also after the log has rotated.
 
     Parameters
     ----------
     run : Path
-        A run folder; its log need not be there yet.
+        A run folder; the log need not exist yet.
     name : str
         Which log.
     kinds : collection of str, optional
-        Only records of these kinds.
+        Read only records of these kinds.
     most_bytes : int, optional
-        Begin at most so many bytes before the end of the log: a log may be larger than memory.
+        Start at most so many bytes before the end of the log, which may be larger than memory.
 
     Raises
     ------
@@ -39,8 +39,8 @@ class Follower:
     Attributes
     ----------
     restarted : bool
-        Whether the last call of `read` began anew: a run that is resumed cuts its log back to its
-        last checkpoint. What was read before no longer holds then.
+        Whether the last call of `read` started again from the beginning, since a resumed run had
+        cut its log back. The records read before are not valid then.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class Follower:
         self._name = name
         self._kinds = None if kinds is None else frozenset(kinds)
         self._most_bytes = most_bytes
-        self._at: tuple[int, int] | None = None  # device and inode of the file read last
-        self._offset = self._number = 0  # bytes and lines of it that were read
+        self._at: tuple[int, int] | None = None  # device and inode of the last file
+        self._offset = self._number = 0  # bytes and lines read of it
         self._tail = b""  # the last of these bytes
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the records that came since the last call, those of whole lines only.
+        """Return the records that were written since the last call, without an unfinished line.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Follower:
         return records
 
     def _find(self, files: list[tuple[Path, BinaryIO | None]]) -> int | None:
-        """Return which file was read last; None if it is gone, or was cut back."""
+        """Return the index of the last file read; None if it was deleted or cut back."""
         for place, (path, file) in enumerate(files):
             if self._at is not None and _identity(path, file) == self._at:
                 with _opened(path, file) as opened:
@@ -97,7 +97,7 @@ class Follower:
         return None
 
     def _begin(self, files: list[tuple[Path, BinaryIO | None]]) -> int:
-        """Return which file to begin with, and set the place in it."""
+        """Return the index of the file to start with, and set the position in it."""
         self._enter(None)
         if self._most_bytes is None:
             return 0
@@ -113,7 +113,7 @@ class Follower:
         return 0
 
     def _skip(self, file: BinaryIO, least: int) -> None:
-        """Set the place to the first line that begins behind so many bytes."""
+        """Set the position to the first line that starts after so many bytes."""
         self._enter(_identity(Path(), file))
         file.seek(0)
         while self._offset < least - 1:
@@ -156,7 +156,7 @@ def _identity(path: Path, file: BinaryIO | None) -> tuple[int, int] | None:
 
 
 def _opened(path: Path, file: BinaryIO | None) -> AbstractContextManager[BinaryIO | None]:
-    """Open a file unless it is; None if it was deleted, as the oldest may be at any time."""
+    """Open a file unless it is open; None if it was deleted."""
     if file is not None:
         return nullcontext(file)
     return open_segment(path) or nullcontext()

@@ -1,4 +1,4 @@
-"""The lines of the logs: their version, how they are written, in which files they are."""
+"""The lines of the logs: their version, how to write and parse them, and their files."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ __all__ = [
     "VERSION",
     "NumberedLine",
     "dump_line",
-    "log_lines",
-    "log_segments",
     "number_lines",
     "open_log",
     "open_segment",
     "parse_line",
     "parse_metric",
     "rotated_files",
+    "segments",
 ]
 
 VERSION = 1
-"""Of the format of all four logs, as they are written and read. A field that is added, or a new
-kind of record, leaves it as it is; it goes up when a field goes, changes its name or comes to mean
-something else."""
+"""The version of the format of all four logs. It stays the same when a field or a kind of record is
+added. It goes up when a field is removed, renamed, or changes its meaning."""
 
 NumberedLine = tuple[Path, int, bytes]
 """A file, the number of a line in it, 1 for the first, and the line."""
@@ -42,14 +40,15 @@ _KIND = re.compile("[a-z][a-z_]*")
 
 
 def dump_line(record: dict[str, Any]) -> bytes:
-    """Write a record as one line; NaN becomes null."""
+    """Return a record as one line; NaN becomes null."""
     return orjson.dumps(record, option=_OPTIONS)
 
 
 def rotated_files(active: Path) -> dict[int, Path]:
-    """Return the files that a log has been continued in another one after, by their numbers.
+    """Return the finished files of a rotating log by number, oldest first.
 
-    They are beside it, as ``metrics.000001.jsonl`` is beside ``metrics.jsonl``.
+    They are in the folder of the active file, as ``metrics.000001.jsonl`` next to
+    ``metrics.jsonl``.
     """
     name = re.compile(rf"{re.escape(active.stem)}\.(\d{{6,}}){re.escape(active.suffix)}")
     found = {
@@ -60,34 +59,27 @@ def rotated_files(active: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def log_segments(folder: Path, name: str) -> list[Path]:
-    """Return the files of a log of a run folder, the oldest lines first.
+def segments(run: Path, name: str = "metrics") -> list[Path]:
+    """Return the files of a log that exist: finished files in their order, then the active one.
 
     Parameters
     ----------
-    folder : Path
+    run : Path
+        A run folder.
     name : str
-        Such as ``metrics``.
+        ``metrics``, ``timings``, ``predictions`` or ``dead_letters``.
     """
-    active = folder / f"{name}.jsonl"
+    active = run / f"{name}.jsonl"
     return [*rotated_files(active).values(), *([active] if active.exists() else [])]
 
 
-def log_lines(folder: Path, name: str) -> Iterator[bytes]:
-    """Yield the lines of a log, without one at the end that was not finished; none without a log.
-
-    What is written after the start is not waited for; files that are deleted meanwhile are missing.
-    """
-    return (line for _, _, line in number_lines(folder, name, missing_ok=True))
-
-
 def number_lines(folder: Path, name: str, *, missing_ok: bool = False) -> Iterator[NumberedLine]:
-    """Yield the whole lines of a log, each with its file and its number in it.
+    """Yield the whole lines of a log, each with its file and line number.
 
     Raises
     ------
     RunFolderError
-        There is no such log, unless it may be missing.
+        There is no such log, and it may not be missing.
     """
     full, active = open_log(folder, name)
     if active is None and not full and not missing_ok:
@@ -103,11 +95,10 @@ def number_lines(folder: Path, name: str, *, missing_ok: bool = False) -> Iterat
 
 
 def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
-    """Return the full files of a log in their order, and the active one, opened, if there is one.
+    """Return the finished files of a log in their order, and the active one, opened, if it exists.
 
-    It is opened before the others are looked for. If it is put aside in between, the handle is
-    still on the lines that come last: they are not read a second time under the new name, nor are
-    those of files that were filled after it.
+    The active file is opened before the others are listed. If the log rotates in between, the open
+    file is still the one with the last lines; it is left out of the list, and so are newer files.
     """
     active = open_segment(run / f"{name}.jsonl")
     full = rotated_files(run / f"{name}.jsonl").values()
@@ -117,14 +108,14 @@ def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
 
 
 def _is_file(file: BinaryIO, path: Path) -> bool:
-    """Tell whether an open file is the one of that name now."""
+    """Return whether an open file is the one that has this name now."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False
 
 
 def open_segment(path: Path) -> BinaryIO | None:
-    """Open a file of a log to read; None if it was deleted, as the oldest may be at any time."""
+    """Open a file of a log; None if it was deleted, which can happen to the oldest at any time."""
     with suppress(FileNotFoundError):
         return path.open("rb", buffering=_BUFFER)
     return None
@@ -142,7 +133,7 @@ def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
     Raises
     ------
     RunFolderError
-        It is no JSON object, or of a later version; the message names file and line.
+        The line is not a JSON object, or of another version; the message names file and line.
 
     Examples
     --------
@@ -168,12 +159,12 @@ streamreplay reads 1
 
 
 def parse_metric(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    """Return the record of a line of metrics.jsonl, which says its kind.
+    """Return the record of a line of metrics.jsonl, which must have a kind.
 
     Raises
     ------
     RunFolderError
-        As of `parse_line`, or its kind is missing or cannot be the name of one.
+        As by `parse_line`; or the kind is missing or not a valid name.
 
     Examples
     --------

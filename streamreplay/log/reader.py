@@ -1,7 +1,7 @@
-"""The logs of a run folder as lines and as records, in order, whatever their size.
+"""Reading the logs of a run folder in order, as lines or as records, whatever their size.
 
-A log may be in several files: ``metrics.000001.jsonl`` and so on hold what came first, and
-``metrics.jsonl`` what comes now. The oldest may have been deleted.
+A log may have several files: finished ones, ``metrics.000001.jsonl`` and so on, and the active
+one, ``metrics.jsonl``. The oldest files may have been deleted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from streamreplay.errors import RunFolderError
 from streamreplay.log import lines
-from streamreplay.log.lines import NumberedLine, log_segments, open_log, parse_line
+from streamreplay.log.lines import NumberedLine, open_log, parse_line, segments
 
 __all__ = [
     "JOB_FILE",
@@ -34,12 +34,12 @@ _KIND = re.compile(rb'\{(?:"learner":"[^"\\]*",)?"kind":"([^"\\]*)"')
 
 
 def check_run(run: Path) -> None:
-    """See that a folder is one of a run.
+    """Raise an error unless a folder is a run folder.
 
     Raises
     ------
     RunFolderError
-        It is not there, or has neither a job nor a log.
+        The folder does not exist, or has neither a job nor a log.
     """
     if not run.is_dir():
         what = "is a file, not the folder of a run" if run.exists() else "there is no such folder"
@@ -50,26 +50,8 @@ def check_run(run: Path) -> None:
         )
 
 
-def segments(run: Path, name: str = "metrics") -> list[Path]:
-    """Return the files of a log: those that are full in their order, then the active one.
-
-    Parameters
-    ----------
-    run : Path
-        A run folder.
-    name : str
-        ``metrics``, ``timings``, ``predictions`` or ``dead_letters``.
-
-    Returns
-    -------
-    list of Path
-        Those that exist.
-    """
-    return log_segments(run, name)
-
-
 def is_cut(run: Path, name: str = "metrics") -> bool:
-    """Tell whether the oldest files of a log are gone: the first that is left has a number above 1.
+    """Return whether the oldest files of a log were deleted.
 
     Parameters
     ----------
@@ -84,8 +66,8 @@ def is_cut(run: Path, name: str = "metrics") -> bool:
 def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:
     """Yield the whole lines of a log, one at a time, each with its line break.
 
-    A last line that is not finished, as a run that is going on or was killed may leave it, is left
-    out. What is written after the start is not waited for.
+    An unfinished last line, which a running or killed run may leave, is skipped. Lines that are
+    written after the call are not waited for.
 
     Raises
     ------
@@ -98,13 +80,13 @@ def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:
 def read_records(
     run: Path, *, kinds: Collection[str] | None = None, name: str = "metrics"
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log; lines of other kinds are passed over by their first bytes.
+    """Yield the records of a log. Lines of other kinds are skipped without being parsed.
 
     Parameters
     ----------
     run : Path
     kinds : collection of str, optional
-        Such as ``("retention", "drift")``; by default all, also records that have no kind.
+        Such as ``("retention", "drift")``; by default all, including records without a kind.
     name : str
         Which log.
 
@@ -122,7 +104,7 @@ def read_records(
 
 
 def kind_of(line: bytes) -> str | None:
-    """Tell a line's kind by its first bytes; None where only parsing can tell.
+    """Return the kind of a line from its first bytes; None if it has to be parsed.
 
     Examples
     --------
@@ -134,7 +116,7 @@ def kind_of(line: bytes) -> str | None:
 
 
 def number_lines(run: Path, name: str = "metrics") -> Iterator[NumberedLine]:
-    """Yield the whole lines of a log, each with its file and its number in it.
+    """Yield the whole lines of a log, each with its file and line number.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Logs of JSON lines that can be taken back to where they were at a checkpoint."""
+"""Logs of JSON lines that rotate, and that can be cut back to where they were at a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Mark(NamedTuple):
     Attributes
     ----------
     rotated : int
-        Files that were finished before it.
+        Number of finished files before it.
     size : int
-        Bytes in the file after them.
+        Bytes in the next file.
     """
 
     rotated: int = 0
@@ -33,28 +33,28 @@ class Mark(NamedTuple):
 
 
 class JsonLines:
-    """A log that grows at its end only, in one file or, with a limit, in one after the other.
+    """A log to which lines are appended, in one file or, with a size limit, in several.
 
-    A file that the next line would take over the limit is finished: ``metrics.jsonl`` becomes
-    ``metrics.000001.jsonl``, and a new ``metrics.jsonl`` begins. Where files end depends on the
-    bytes written alone, never on how they came. A line longer than the limit has a file of its own.
+    When the next line would exceed the limit, ``metrics.jsonl`` is renamed to
+    ``metrics.000001.jsonl`` and a new ``metrics.jsonl`` is created. Where files end depends only on
+    the lines, not on the calls of `write`. A line longer than the limit gets a file of its own.
 
     Parameters
     ----------
     path : Path
-        Made if it is not there.
+        Created if it does not exist.
     max_bytes : int
-        Limit of a file; 0 for none.
+        Size limit of a file; 0 for none.
 
     Raises
     ------
     RunFolderError
-        From any method: the disk refuses.
+        By any method: the file cannot be written.
 
     Attributes
     ----------
     end : Mark
-        Where the next line goes, be those before it on the disk yet or not.
+        The place of the next line, whether or not the lines before it are on disk.
     """
 
     def __init__(self, path: Path, max_bytes: int = 0) -> None:
@@ -80,7 +80,7 @@ class JsonLines:
                     self._rotate()
 
     def _fitting(self, lines: bytes) -> int:
-        """Return how many bytes go into the present file; 0 if it is finished."""
+        """Return how many bytes fit into the active file; 0 if it has to be rotated."""
         room = self.max_bytes - self.end.size
         if not self.max_bytes or len(lines) <= room:
             return len(lines)
@@ -99,31 +99,32 @@ class JsonLines:
         fsync_folder(self.path.parent)
 
     def flush(self) -> None:
-        """Show what was written to other processes."""
+        """Make all written lines visible to other processes."""
         with self._named_errors():
             self._file.flush()
 
     def sync(self) -> Mark:
-        """Bring everything to the disk, and return where it ends."""
+        """Write everything to disk, and return the place of the end."""
         with self._named_errors():
             self._file.flush()
             os.fsync(self._file.fileno())
         return self.end
 
     def cut(self, mark: Mark) -> None:
-        """Drop everything after a mark.
+        """Delete everything after a mark.
 
-        The file that was written to then is written to again; those after it are deleted, the
-        newest first: whoever dies meanwhile leaves what can be cut again.
+        The file of the mark becomes the active one again. Later files are deleted, newest first, so
+        that the log can be cut again if the process dies in between.
 
         Raises
         ------
         RunFolderError
-            The log ends before it.
+            The log ends before the mark.
         """
         if mark > self.end:
             raise RunFolderError(
-                f"{self.path}: has {_say(self.end)}, the checkpoint was made at {_say(mark)}"
+                f"{self.path}: has {_place_text(self.end)}, "
+                f"the checkpoint was made at {_place_text(mark)}"
             )
         with self._named_errors():
             self._file.flush()
@@ -153,7 +154,7 @@ class JsonLines:
         self._open(mark.rotated)
 
     def mend(self) -> None:
-        """Drop a last line that was not finished, as a full disk or lost power leaves it."""
+        """Delete an unfinished last line, which a full disk or a power failure may leave."""
         with self._named_errors(), self.path.open("rb") as file:
             self._file.flush()
             end = self.end.size
@@ -169,14 +170,14 @@ class JsonLines:
                 self.end = Mark(self.end.rotated, end)
 
     def drop(self, upto: int) -> None:
-        """Delete the finished files with numbers up to one."""
+        """Delete the finished files with numbers up to `upto`."""
         with self._named_errors():
             for number, path in rotated_files(self.path).items():
                 if number <= upto:
                     path.unlink()
 
     def close(self) -> None:
-        """Flush and close; what a full disk does not take was not promised by a checkpoint."""
+        """Flush and close. Errors are ignored, since no checkpoint depends on the last lines."""
         with suppress(OSError):
             self._file.close()
 
@@ -191,5 +192,5 @@ class JsonLines:
             raise RunFolderError(f"{self.path}: cannot be written: {error.strerror}") from error
 
 
-def _say(mark: Mark) -> str:
+def _place_text(mark: Mark) -> str:
     return f"{mark.size} bytes" + (f" behind file {mark.rotated}" if mark.rotated else "")

@@ -1,4 +1,4 @@
-"""The last scores of each learner as a table: the end of a run with several learners."""
+"""The last scores of each learner, and a table of them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = [
 ]
 
 SCORES = ("prequential", "retention")
-"""Kinds of records that say how good a learner is."""
+"""The kinds of records that hold scores of a learner."""
 
 LastRecords: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""By learner, then by kind: the last record of the log."""
+"""The last record by learner and kind."""
 
 COLUMNS = (
     ("prequential", "accuracy", "accuracy"),
@@ -37,14 +37,14 @@ COLUMNS = (
     ("retention", "forgetting", "forgetting"),
     ("prequential", "replayed", "replayed"),
 )
-"""Kind of record, field and heading of what sums a learner up."""
+"""The columns of the table: kind of record, field and heading."""
 
 
 def keep_last(last: dict[str, dict[str, dict[str, Any]]], record: dict[str, Any]) -> None:
-    """Put a record in the place of the last one of its learner and kind, if it says a score.
+    """Replace the last record of a learner and kind by a newer one, if it holds scores.
 
-    Retention is that of the test set, where there is one, and else that of the probe: they are of
-    different rows, and take turns in a log.
+    A log may have retention records of a test set and of a probe, which are about different rows.
+    Those of the test set are kept if there are any.
 
     Examples
     --------
@@ -67,9 +67,9 @@ def _is_probe(record: Mapping[str, Any]) -> bool:
 
 
 def compare(last: LastRecords) -> tuple[Row, list[Row]]:
-    """Return a header and a row for each learner: its scores at the end, side by side.
+    """Return a header and a row with the last scores of each learner.
 
-    A column is there if any learner has something to say in it. One about the probe says so.
+    There is a column for each score that any learner has. Columns about the probe are marked.
 
     Examples
     --------

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from streamreplay.log.lines import log_lines
 from streamreplay.log.tables.export import export_logs
+from tests.log.log_lines import log_lines
 
 PAGE = Path(__file__).parents[2] / "docs" / "log.md"
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from streamreplay.errors import RunFolderError
 from streamreplay.log import rotation
-from streamreplay.log.lines import log_lines, log_segments, rotated_files
+from streamreplay.log.lines import rotated_files, segments
 from streamreplay.log.rotation import JsonLines, Mark
+from tests.log.log_lines import log_lines
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -76,7 +77,7 @@ def test_files_are_finished_and_numbered(tmp_path: Path) -> None:
         "log.000003.jsonl": b"a line that is longer\n",
         "log.jsonl": b"5\n",
     }
-    names = [path.name for path in log_segments(tmp_path, "log")]
+    names = [path.name for path in segments(tmp_path, "log")]
     assert names == ["log.000001.jsonl", "log.000002.jsonl", "log.000003.jsonl", "log.jsonl"]
     (tmp_path / "log.jsonl").write_bytes(b"5\nunfinis")
     assert [*log_lines(tmp_path, "log")][-2:] == [b"a line that is longer\n", b"5\n"]
@@ -97,7 +98,7 @@ def test_other_files_are_no_part_of_a_log(tmp_path: Path) -> None:
     assert [path.name for path in rotated_files(tmp_path / "log.jsonl").values()] == [
         "log.0000012.jsonl"
     ]
-    assert log_segments(tmp_path, "none") == []
+    assert segments(tmp_path, "none") == []
 
 
 LINES = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b" ") + b"\n"), max_size=30)
@@ -110,7 +111,7 @@ def test_files_end_where_bytes_say(lines: list[bytes], limit: int, cuts: list[in
     with TemporaryDirectory() as folder:
         for start, stop in itertools.pairwise(bounds):
             written(Path(folder), lines[start:stop], limit).close()
-        found = [path.read_bytes() for path in log_segments(Path(folder), "log")]
+        found = [path.read_bytes() for path in segments(Path(folder), "log")]
     assert found == cut_into_files(lines, limit)
 
 

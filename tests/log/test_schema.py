@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from streamreplay.log.lines import log_lines
 from streamreplay.log.schema import KINDS, LOGS, log_schema
 from streamreplay.log.schema.base import LogLine
+from tests.log.log_lines import log_lines
 from tests.run.jobs import JOBS
 
 PAGE = Path(__file__).parents[2] / "docs" / "log.md"

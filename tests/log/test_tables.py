@@ -15,11 +15,11 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.log import lines as log_format
-from streamreplay.log.lines import log_lines
 from streamreplay.log.rotation import JsonLines
 from streamreplay.log.tables import export, group_rows
 from streamreplay.log.tables.export import export_logs
 from streamreplay.reading.run import Run
+from tests.log.log_lines import log_lines
 from tests.run.jobs import JOBS
 
 LOGS = ("metrics", "predictions", "dead_letters", "timings")

@@ -19,12 +19,12 @@ import pytest
 
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
-from streamreplay.log.lines import log_lines
 from streamreplay.reading.status import run_status
 from streamreplay.run import RunOptions, run_job
 from streamreplay.run.sinks import Sinks, open_sinks
 from streamreplay.run.sinks.base import Outcome, scalars
 from streamreplay.run.sinks.mlflow import MlflowSink
+from tests.log.log_lines import log_lines
 from tests.run.jobs import settings_of
 
 SERVER = os.environ.get("MLFLOW_SERVER")

@@ -1,4 +1,4 @@
-"""The format of the logs, once: what `streamreplay schema --log` prints and the tests hold to."""
+"""The format of the logs as models; `streamreplay schema --log` prints them as a JSON schema."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS: Mapping[str, tuple[type[LogLine], ...]] = {
     "drift": (stream.DriftRecord,),
     "buffer": (stream.BufferRecord,),
 }
-"""The forms that lines of each kind of metrics.jsonl have."""
+"""The models of lines of metrics.jsonl, by kind."""
 
 LOGS: Mapping[str, tuple[type[LogLine], ...]] = {
     "metrics": tuple(form for forms in KINDS.values() for form in forms),
@@ -40,11 +40,11 @@ LOGS: Mapping[str, tuple[type[LogLine], ...]] = {
     "dead_letters": (other_logs.DeadLetter,),
     "timings": (other_logs.Timing,),
 }
-"""The forms that lines of each log have, by the log's name."""
+"""The models of lines of each log, by the log's name."""
 
 
 class _Generator(GenerateJsonSchema):
-    """Writes no defaults: a field that may be absent has none."""
+    """Leaves out defaults, since fields that may be absent have none."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -56,8 +56,8 @@ class _Generator(GenerateJsonSchema):
 def log_schema() -> dict[str, Any]:
     """Return one JSON schema (draft 2020-12) of all lines of all logs.
 
-    A line of any log fits the whole; ``#/$defs/metrics`` and so on are each log alone, and
-    ``#/$defs/prequential`` and so on each kind of line of metrics.jsonl.
+    The whole schema accepts a line of any log, ``#/$defs/metrics`` and so on a line of one log, and
+    ``#/$defs/prequential`` and so on one kind of line of metrics.jsonl.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What all lines of the logs share: the version, and the types of their fields."""
+"""The base of all lines of the logs, and the types of their fields."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ Nats: TypeAlias = Annotated[float, _unit("nats", ge=0)]
 Seconds: TypeAlias = Annotated[float, _unit("s", ge=0)]
 Milliseconds: TypeAlias = Annotated[float, _unit("ms", ge=0)]
 Name: TypeAlias = str | int
-"""What the stream itself calls a class or a row."""
+"""The name that the stream gives to a class or a row."""
 
 
 def absent() -> Any:
-    """Mark a field that a line may lack; where it is there, it is of its type."""
+    """Mark a field that may be absent; if it is present, it has its type."""
     return Field(default=None)
 
 
 class LogLine(BaseModel):
-    """A JSON object with these fields and no others."""
+    """A JSON object with exactly these fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 

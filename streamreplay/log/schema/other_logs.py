@@ -27,53 +27,53 @@ __all__ = [
 
 
 class Prediction(LogLine):
-    """What every line of predictions.jsonl has."""
+    """Fields of every line of predictions.jsonl."""
 
     learner: str = absent()
     """Name of the learner; absent where the job has one [learner]."""
     position: Rows
     """Position of the row in the stream, 0 for the first."""
     id: Name | None
-    """The stream's own name of the row; null where it has none."""
+    """The name that the stream gives to the row; null if it has none."""
     withheld: bool = absent()
-    """True, and there only, if the row was kept from being learned as one of the probe."""
+    """True if the probe keeps the row out of learning; absent otherwise."""
 
 
 class ClassPrediction(Prediction):
-    """Where one of several classes is predicted."""
+    """A prediction of one of several classes."""
 
     prediction: Name | None
     """Name of the predicted class; null while none is known."""
     probability: Share | None
     """The model's probability of it; null while none is known."""
     label: Name | None
-    """Name of the true class; null where there is no label."""
+    """Name of the true class; null if the row has no label."""
     correct: bool | None
-    """Whether the two agree; null where there is no label."""
+    """Whether the two are equal; null if the row has no label."""
 
 
 class NumberPrediction(Prediction):
-    """Where numbers are predicted; an object by name where there are several a row."""
+    """A prediction of numbers; if a row has several, objects by name."""
 
     prediction: float | dict[str, float | None] | None
     """The predicted number, on the target's own scale; null before the first target."""
     target: float | dict[str, float] | None
-    """The true one; null where there is none."""
+    """The true number; null if the row has none."""
     absolute_error: float | None
-    """Their distance, the mean of all where there are several; null where either is missing."""
+    """Distance of the two, the mean if there are several; null if either is missing."""
 
 
 class LabelPrediction(Prediction):
-    """Where each row has any number of labels."""
+    """A prediction of any number of labels."""
 
     prediction: list[str]
     """The labels predicted."""
     probability: dict[str, Share | None]
     """The model's probability of each label, by name."""
     label: list[str] | None
-    """The labels that the row has; null where that is not known."""
+    """The labels that the row has; null if they are not known."""
     correct: bool | None
-    """Whether the two are the same; null where that is not known."""
+    """Whether the two are equal; null if the true labels are not known."""
 
 
 class DeadLetter(LogLine):
@@ -88,11 +88,11 @@ class DeadLetter(LogLine):
     reason: str
     """Why it could not be read."""
     raw: str
-    """Its text, cut at 4,096 characters; bytes that are no UTF-8 as \\xNN."""
+    """The text of the record, cut at 4,096 characters; invalid UTF-8 is written as \\xNN."""
     raw_cut: bool = absent()
-    """Only where `raw` was cut: true."""
+    """True if `raw` was cut; absent otherwise."""
     raw_bytes: Bytes = absent()
-    """Only where `raw` was cut: the record's length."""
+    """Length of the record if `raw` was cut; absent otherwise."""
 
 
 class Latency(LogLine):
@@ -114,7 +114,7 @@ class Shares(LogLine):
 
 
 class StageTime(LogLine):
-    """A stage's own time, without what it waits for."""
+    """A stage's own time, without the time it waits for other stages."""
 
     p50_ms: Milliseconds
     """Median over the interval's batches."""
@@ -125,7 +125,7 @@ class StageTime(LogLine):
 
 
 class Timing(LogLine):
-    """A moment at which the clock was read."""
+    """Timings of the interval since the line before."""
 
     position: Rows
     """Rows of the stream so far."""
@@ -144,6 +144,6 @@ class Timing(LogLine):
     replayed: Rows
     """Memory rows learned from in the interval, over all passes, by all learners."""
     throttled: Rows
-    """Memory rows drawn and left out in the interval to keep to a replay budget."""
+    """Memory rows that were drawn in the interval but left out because of a replay budget."""
     resident_bytes: Bytes
-    """What the process holds in memory."""
+    """Memory of the process."""

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Baseline(LogLine):
-    """Accuracy of a rule that does not look at the features."""
+    """Accuracy of a rule that does not use the features."""
 
     accuracy: Share | None
     """Share of labelled rows predicted right."""
@@ -48,28 +48,28 @@ class ClassGroup(LogLine):
 
 
 class ClassScoreFields(ClassGroup):
-    """Scores of one class, of rows that are of it and of rows predicted as it."""
+    """Scores of one class."""
 
     precision: Share | None
-    """Share of the rows predicted as it that are of it."""
+    """Share of the rows predicted as this class that belong to it."""
     f1: Share | None
-    """2 hits / (rows of it + rows predicted as it)."""
+    """2 hits / (rows of the class + rows predicted as it)."""
 
 
 class PrequentialRecord(Record):
-    """What every such line has."""
+    """Fields of every prequential record."""
 
     kind: Literal["prequential"]
     experience: Id
     """Experience of the last row."""
     experience_end: bool
-    """True if written because the experience, or the stream, had ended."""
+    """True if the record was written because the experience, or the stream, had ended."""
     rows: Rows
     """Labelled rows so far: the rows scored."""
     unlabelled: Rows
-    """Rows without a label so far: counted here and nowhere else."""
+    """Rows without a label so far; no other count includes them."""
     replayed: Rows
-    """Memory rows learned from so far, over all passes, with those of this line's batch."""
+    """Memory rows learned so far, over all passes, including those of the current batch."""
     skipped: int
     """Training passes left out because the loss was not finite."""
     metrics: dict[str, float | None] = absent()
@@ -77,10 +77,10 @@ class PrequentialRecord(Record):
 
 
 class PrequentialClassesRecord(PrequentialRecord):
-    """Where one of several classes is predicted."""
+    """Scores of predictions of one of several classes."""
 
     accuracy: Share | None
-    """Share of labelled rows predicted right; no prediction is wrong."""
+    """Share of labelled rows predicted right; a missing prediction counts as wrong."""
     accuracy_window: Share | None
     """The same over the last `window` labelled rows."""
     accuracy_fading: Share | None
@@ -90,17 +90,17 @@ class PrequentialClassesRecord(PrequentialRecord):
     loss_window: Nats | None
     """The same over the last `window` labelled rows."""
     kappa: float | None
-    """Cohen's kappa, at most 1; null where chance alone is always right."""
+    """Cohen's kappa, at most 1; null if chance alone is always right."""
     kappa_temporal: float | None
     """Accuracy compared with that of repeating the last label, at most 1."""
     kappa_temporal_window: float | None
     """The same over the last `window` labelled rows."""
     brier: float | None
-    """Mean squared distance of the probability from what was right."""
+    """Mean squared distance of the probabilities from the true class."""
     brier_window: float | None
     """The same over the last `window` labelled rows."""
     ece: Share | None
-    """Expected calibration error: how far probabilities are from the share that was right."""
+    """Expected calibration error: mean distance of probabilities from the share predicted right."""
     ece_window: Share | None
     """The same over the last `window` labelled rows."""
     no_change: Baseline
@@ -125,11 +125,11 @@ class NumberScoreFields(LogLine):
     rmse: float | None
     """Its square root."""
     r2: float | None
-    """1 less squared error over the targets' spread, at most 1; null while they do not differ."""
+    """1 - squared error / squared deviation of the targets; null while targets do not differ."""
 
 
 class NumberBaseline(LogLine):
-    """Errors of a rule that does not look at the features."""
+    """Errors of a rule that does not use the features."""
 
     mae: float | None
     """Mean absolute error."""
@@ -157,7 +157,7 @@ class NumberGroup(LogLine):
 
 
 class PrequentialNumbersRecord(PrequentialRecord):
-    """Where numbers are predicted; where there are several, means over them."""
+    """Errors of predictions of numbers; means over them if there are several."""
 
     unpredicted: Rows
     """Labelled rows for which the model had no number."""
@@ -180,7 +180,7 @@ class PrequentialNumbersRecord(PrequentialRecord):
     rmse_fading: float | None
     """The same with weights that fade at each scored row."""
     r2: float | None
-    """1 less squared error over the targets' spread, at most 1; null while they do not differ."""
+    """1 - squared error / squared deviation of the targets; null while targets do not differ."""
     r2_window: float | None
     """The same over the last `window` labelled rows."""
     r2_fading: float | None
@@ -211,7 +211,7 @@ class LabelScoreFields(LogLine):
 
 
 class LabelBaseline(LogLine):
-    """Scores of a rule that does not look at the features."""
+    """Scores of a rule that does not use the features."""
 
     exact_match: Share | None
     """Share of rows right in every label."""
@@ -247,7 +247,7 @@ class LabelGroup(LogLine):
 
 
 class PrequentialLabelsRecord(PrequentialRecord):
-    """Where each row has any number of labels."""
+    """Scores of predictions of any number of labels."""
 
     exact_match: Share | None
     """Share of rows right in every label."""

@@ -30,20 +30,20 @@ class RetainedFields(LogLine):
 
 
 class StabilityGap(LogLine):
-    """The drop behind the last boundary between experiences (De Lange et al. 2023)."""
+    """The drop after the last boundary between experiences (De Lange et al. 2023)."""
 
     since: Rows
     """Position of the boundary."""
     before: float
     """Accuracy on the older experiences' rows at the boundary."""
     depth: float
-    """`before`, less the lowest accuracy on them since; at least 0."""
+    """`before` minus the lowest accuracy on them since; at least 0."""
     recovered_after: Rows | None
     """Rows from the boundary to the first round as good as `before`; null while there is none."""
 
 
 class RetentionRecord(Record):
-    """What every such line has."""
+    """Fields of every retention record."""
 
     kind: Literal["retention"]
     after_experience: Id | None
@@ -51,7 +51,7 @@ class RetentionRecord(Record):
     experience_end: bool
     """True if it, or the stream, had ended; false for a round in between."""
     sample: Literal["test", "probe"]
-    """Whether rows are of a prepared test set, or rows of the stream that a probe keeps back."""
+    """Whether the rows are those of a test set, or rows of the stream that a probe keeps back."""
     rows: Rows
     """Rows kept out of training that were predicted in this round."""
     forgetting: float | None
@@ -61,17 +61,17 @@ class RetentionRecord(Record):
     forward_transfer: float | None
     """Mean over experiences, but for the first, of the score just before each was learned."""
     stability_gap: StabilityGap | None
-    """What the older experiences went through since the last boundary."""
+    """The drop of the score on older experiences since the last boundary."""
     area: float | None
-    """Mean of the score over the stream so far: the area under its curve over its width."""
+    """Mean of the score over the stream so far: the area under its curve, divided by its width."""
     probed: Rows = absent()
-    """Probe rows predicted in all rounds so far; of a probe only."""
+    """Probe rows predicted in all rounds so far; for a probe only."""
     withheld: Rows = absent()
-    """Rows of the stream kept from being learned so far; of a probe only."""
+    """Rows of the stream kept out of learning so far; for a probe only."""
 
 
 class RetentionClassesRecord(RetentionRecord):
-    """Where one of several classes is predicted."""
+    """Scores of predictions of one of several classes."""
 
     accuracy: Share
     """Share of all rows predicted right; those of a class not seen yet are wrong."""
@@ -88,18 +88,18 @@ class RetentionClassesRecord(RetentionRecord):
     by_class: dict[str, RetainedFields]
     """Rows and accuracy of each class that the stream has shown."""
     by_age: dict[str, RetainedFields] = absent()
-    """Rows and accuracy by age: by the most rows since; of a probe only."""
+    """Rows and accuracy by age, named by the greatest age in rows; for a probe only."""
 
 
 class AgedNumbers(NumberScoreFields):
-    """Errors in rows of one class of age."""
+    """Errors in rows of one range of ages."""
 
     rows: Rows
     """Such rows for which the model had a number."""
 
 
 class RetentionNumbersRecord(RetentionRecord):
-    """Where numbers are predicted."""
+    """Errors of predictions of numbers."""
 
     mae: float | None
     """Mean absolute error, in the target's unit."""
@@ -108,7 +108,7 @@ class RetentionNumbersRecord(RetentionRecord):
     rmse: float | None
     """Its square root."""
     r2: float | None
-    """1 less squared error over the targets' spread, at most 1."""
+    """1 - squared error / squared deviation of the targets, at most 1."""
     average_mae: float | None
     """Mean over the experiences learned so far."""
     max_mae: float | None
@@ -116,7 +116,7 @@ class RetentionNumbersRecord(RetentionRecord):
     by_experience: dict[str, NumberScoreFields]
     """The four scores of each experience."""
     by_age: dict[str, AgedNumbers] = absent()
-    """Rows and the four scores by age; of a probe only."""
+    """Rows and the four scores by age; for a probe only."""
 
 
 class LabelTotals(LogLine):
@@ -133,14 +133,14 @@ class LabelTotals(LogLine):
 
 
 class AgedLabels(LabelTotals):
-    """Scores of rows of one class of age."""
+    """Scores of rows of one range of ages."""
 
     rows: Rows
     """Such rows."""
 
 
 class RetentionLabelsRecord(RetentionRecord):
-    """Where each row has any number of labels."""
+    """Scores of predictions of any number of labels."""
 
     exact_match: Share | None
     """Share of rows right in every label."""
@@ -157,4 +157,4 @@ class RetentionLabelsRecord(RetentionRecord):
     by_experience: dict[str, LabelTotals]
     """The four scores of each experience."""
     by_age: dict[str, AgedLabels] = absent()
-    """Rows and the four scores by age; of a probe only."""
+    """Rows and the four scores by age; for a probe only."""

@@ -22,11 +22,11 @@ class DriftRecord(Record):
     detector: str
     """Kind of the detector, such as ADWIN."""
     on: str
-    """What it watches: error, loss, feature:NAME or label:NAME."""
+    """The watched value: error, loss, feature:NAME or label:NAME."""
     value: float | None
-    """Last value that it was given."""
+    """The last value given to the detector."""
     actions: list[str]
-    """What was done about it, as written in the job."""
+    """The actions that were carried out, as written in the job."""
 
 
 class Stored(LogLine):
@@ -37,11 +37,11 @@ class Stored(LogLine):
     median_age: float
     """Median of their ages, in rows."""
     replayed: int
-    """How often they were rehearsed, all together."""
+    """Total number of times they were rehearsed."""
 
 
 class Ages(LogLine):
-    """How long ago stored rows came, in rows of the stream; 0 for the last one."""
+    """Ages of stored rows, in rows of the stream; 0 for the last row."""
 
     newest: Rows
     """Age of the newest."""
@@ -63,21 +63,21 @@ class Replays(LogLine):
     """How often rows that are stored now were rehearsed."""
 
     total: int
-    """Of all of them together."""
+    """Total over all rows."""
     mean: float
-    """Of one on average."""
+    """Mean over rows."""
     most: int
-    """Of the one rehearsed most often."""
+    """Maximum over rows."""
     never: Rows
     """How many were never rehearsed."""
     at_least: list[int]
-    """Lower bounds of the bins of a histogram; the last has no upper one."""
+    """Lower bounds of the bins of a histogram; the last bin has no upper bound."""
     counts: list[int]
     """Stored rows in each bin."""
 
 
 class BufferRecord(Record):
-    """What is stored, behind the prequential lines of a report."""
+    """The contents of the buffer, written after the prequential records of a report."""
 
     kind: Literal["buffer"]
     rows: Rows
@@ -87,18 +87,18 @@ class BufferRecord(Record):
     seen: Rows
     """Labelled rows offered so far."""
     acceptance: Share | None
-    """Chance that the next row is stored; null where it is not known."""
+    """Probability that the next row is stored; null if it is not known."""
     uniform_since: Rows
-    """From which row on, of those offered, stored rows are a fair sample."""
+    """The offered row from which on stored rows are a uniform sample."""
     nbytes: Bytes
-    """Bytes allocated for rows and what is kept beside them."""
+    """Bytes allocated for rows and the values stored with them."""
     by_class: dict[str, Stored] = absent()
-    """Stored rows of each class, by its name; absent where no classes are predicted."""
+    """Stored rows of each class, by its name; absent if no classes are predicted."""
     by_task: dict[str, Stored] = absent()
     """The same by task; absent while the only task is 0."""
     by_experience: dict[str, Stored] = absent()
     """The same by experience; absent while the only experience is 0."""
     ages: Ages | None
-    """How long ago stored rows came; null where nothing is stored."""
+    """Ages of stored rows; null if nothing is stored."""
     replays: Replays | None
-    """How often they were rehearsed; null where nothing is stored."""
+    """How often stored rows were rehearsed; null if nothing is stored."""

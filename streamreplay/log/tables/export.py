@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.lines import log_segments, open_log, open_segment, parse_line, parse_metric
+from streamreplay.log.lines import open_log, open_segment, parse_line, parse_metric, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
 from streamreplay.log.tables.flatten import Shapes, declared_types, flatten
@@ -46,7 +46,7 @@ def export_logs(
     """
     if format == "parquet":
         check_parquet()
-    if not any(log_segments(run, name) for name in LOGS):
+    if not any(segments(run, name) for name in LOGS):
         raise RunFolderError(f"{run}: is no run folder: there are no logs here")
     to.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}
@@ -72,8 +72,10 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
             writers[_table_of(line, name)].add(flat)
             if groups_of is not None and groups:
                 groups_of.add(line, groups)
-        for rows in filter(None, (*writers.values(), groups_of)):
-            rows.flush()
+        for writer in writers.values():
+            writer.flush()
+        if groups_of is not None:
+            groups_of.flush()
     return tables.written
 
 
