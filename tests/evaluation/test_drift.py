@@ -491,7 +491,10 @@ def test_the_error_of_numbers_is_not_for_detectors_of_0_and_1() -> None:
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (Detector(drift.ADWIN(0.1), name="a"), "a.delta: saved 0.002, this pipeline has 0.1"),
+        (
+            Detector(drift.ADWIN(0.1), name="a"),
+            "a.watches.error.delta: saved 0.002, this pipeline has 0.1",
+        ),
         (Detector(drift.binary.DDM(), name="a"), "a.detector: saved ADWIN, this pipeline has DDM"),
         (Detector(drift.ADWIN(), "loss", "a"), "a.on: saved error, this pipeline has loss"),
         (Detector(drift.ADWIN(), name="b"), r"monitors: saved \['a'\], this pipeline has \['b'\]"),
@@ -516,9 +519,9 @@ def test_a_state_holds_its_detector_and_nothing_else(bytes_: NDArray[np.uint8]) 
     monitor = DriftMonitor([Detector(drift.ADWIN(), name="a")])
     watch(monitor, [scored([1])])
     state = monitor.state_dict()
-    state["monitors"]["a"]["watches"][0]["detector"] = bytes_
+    state["monitors"]["a"]["watches"]["error"]["detector"] = bytes_
     with pytest.raises(
-        CheckpointError, match=r"^a\.(detector: saved list|cannot be loaded: river)"
+        CheckpointError, match=r"^a\.watches.error.(detector: saved list|cannot be loaded: river)"
     ):
         DriftMonitor([Detector(drift.ADWIN(), name="a")]).load_state_dict(state)
 
@@ -528,7 +531,7 @@ def test_a_state_runs_no_code(capsys: pytest.CaptureFixture[str]) -> None:
     watch(monitor, [scored([1])])
     state = monitor.state_dict()
     bomb = np.frombuffer(pickle.dumps(Bomb()), np.uint8)
-    state["monitors"]["a"]["watches"][0]["detector"] = bomb
+    state["monitors"]["a"]["watches"]["error"]["detector"] = bomb
     with pytest.raises(CheckpointError, match=r"builtins\.print is not allowed"):
         DriftMonitor([Detector(drift.ADWIN(), name="a")]).load_state_dict(state)
     assert capsys.readouterr().out == ""

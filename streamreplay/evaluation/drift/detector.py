@@ -1,4 +1,4 @@
-"""One of River's detectors on one signal, saved and brought back exactly."""
+"""One of River's drift detectors on one signal."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from streamreplay.state import State, expect
 
 __all__ = ["Action", "Detector", "Level", "Record", "RunningDetector"]
 
-_CALM = 100  # rows without a warning that end a phase of warning
+_CALM = 100  # rows without a warning that end a warning phase
 
 Record: TypeAlias = dict[str, Any]
 """A log record of kind ``drift``; see ``docs/log.md``."""
 
 Action: TypeAlias = Callable[[Record], object]
-"""What a drift sets off: called with its record, behind the batch that it was found in."""
+"""What a drift sets off: called with its record, after the batch in which it was found."""
 
 Level: TypeAlias = Literal["warning", "drift"]
 
 _PARTS = ("river.stats", "river._river_rust.drift", "river._river_rust.stats")
-"""What River's detectors are made of beside themselves: sums and windows of numbers."""
+"""The modules of the sums and windows of numbers inside River's detectors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """What is watched for drift, by which of River's detectors, and what a drift sets off.
+    """One of River's detectors, the signal that it watches, and the actions that a drift sets off.
 
     Attributes
     ----------
     detector : river.base.DriftDetector or river.base.BinaryDriftDetector
-        It is taken as a pattern, and stays as it is.
+        A pattern: it is copied and never changed.
     on : str
         ``error`` (0 or 1; of numbers the absolute error, of labels whether one is wrong), ``loss``,
-        ``feature:NAME`` (or its index), ``label:NAME`` (1 where a row is of that class, else 0), or
-        ``features`` and ``labels``: a detector for each column or class, of `MOST` at most.
+        ``feature:NAME`` (or its index), ``label:NAME`` (1 for a row of that class, else 0), or
+        ``features`` and ``labels``: a detector for each column or class, `MOST` at most.
     name : str, optional
-        What the log calls it; by default the detector's name in lower case, and ``on``.
+        Its name in the log; by default the detector's class in lower case, and ``on``.
     actions : mapping of str to callable
-        What a drift does, by the names that the log has for it, in that order.
+        Called on a drift in this order; the keys are their names in the log.
     warning_actions : mapping of str to callable
-        What a warning does.
+        Called on a warning.
     cooldown : int
-        Rows after a drift in which nothing more is reported, and after a warning no other one.
+        Rows after a drift in which nothing is reported, and after a warning in which no warning is.
 
     Raises
     ------
     ValueError
-        ``on`` or ``cooldown`` is out of its range; the detector takes 0 and 1, and the signal is
-        none of these; it draws random numbers, and has no seed.
+        ``on`` or ``cooldown`` is out of range; the detector takes 0 and 1, and the signal has other
+        values; the detector draws random numbers, and has no seed.
     TypeError
-        It is none of River's detectors.
+        ``detector`` is not one of River's.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Detector:
 
     @property
     def binary(self) -> bool:
-        """Whether it takes nothing but 0 and 1."""
+        """Whether it takes only 0 and 1."""
         from river.base import BinaryDriftDetector  # noqa: PLC0415 - an extra
 
         return isinstance(self.detector, BinaryDriftDetector)
@@ -110,7 +110,7 @@ def _is_detector(detector: object) -> bool:
 
 @final
 class RunningDetector:
-    """A detector of its own that is fed one number after the other.
+    """A copy of a detector that is fed one number after the other.
 
     Parameters
     ----------
@@ -123,10 +123,10 @@ class RunningDetector:
         self._calm = _CALM  # rows since the last warning, up to so many
 
     def feed(self, values: NDArray[Any]) -> list[tuple[int, Level]]:
-        """Feed numbers in order; return at which of them there was a drift, or a warning began.
+        """Feed numbers in order; return the places at which there was a drift or a warning began.
 
-        A phase of warning ends with a drift, or when 100 numbers in a row gave no warning: at its
-        threshold a detector may warn and not warn in turns.
+        A warning phase ends with a drift, or after 100 numbers in a row without a warning: near its
+        threshold a detector may warn at every other number.
         """
         detector, update, warns = self._detector, self._detector.update, self._warns
         found: list[tuple[int, Level]] = []
@@ -152,7 +152,7 @@ class RunningDetector:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over the state of a detector with the same settings.
+        """Load the state of a detector with the same settings.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class RunningDetector:
         check_versions(state["versions"])
         live = self._detector
         own = type(live).__module__
-        if not own.startswith("river."):  # a detector of one's own: nothing else of its module
+        if not own.startswith("river."):  # a user's own detector: nothing else of its module
             own = f"{own}.{type(live).__qualname__}"
         loaded = load(state["detector"], (own, *_PARTS))
         if type(loaded) is not type(live):

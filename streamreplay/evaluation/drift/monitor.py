@@ -1,46 +1,87 @@
-"""Where the stream drifted, and what follows from it."""
+"""The stage that watches for drift and carries out the actions that a drift sets off."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, final
 
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.drift.detector import Detector, Level, Record, RunningDetector
-from streamreplay.evaluation.drift.signals import MOST, Signals
+from streamreplay.evaluation.drift.signals import MOST, Signals, SignalValues
 from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
-from streamreplay.state import Fields, State, expect, within
+from streamreplay.state import (
+    CREATED,
+    SETTING,
+    Fields,
+    State,
+    expect,
+    load_state,
+    save_state,
+    within,
+)
 
 __all__ = ["DriftMonitor"]
 
 
 class _Alarm(NamedTuple):
-    """A drift or a warning of one detector; in order of the row, then of the monitor."""
+    """A drift or a warning of one detector; sorted by row, then by the detector's place."""
 
     row: int  # within the batch
-    place: int  # of the monitor
+    place: int  # of the detector
     level: Level
     on: str
     value: float
 
 
+class _Watch:
+    """A detector of the monitor, running on each of its signals."""
+
+    STATE = Fields(detector=SETTING, on=SETTING, quiet=dict, watches=CREATED)
+
+    def __init__(self, pattern: Detector) -> None:
+        self.pattern = pattern
+        self.detector, self.on = type(pattern.detector).__name__, pattern.on
+        self.quiet: dict[str, int] = {}  # by level: last position without reports
+        self.watches = defaultdict[str, RunningDetector](lambda: RunningDetector(pattern))
+
+    def alarms(self, signals: Iterable[SignalValues], place: int) -> Iterator[_Alarm]:
+        """Feed the signals of a batch; yield the drifts and warnings in it."""
+        for signal in signals:
+            if self.pattern.binary and signal.values.dtype.kind != "i":
+                raise ConfigError(
+                    f"drift {self.pattern.name}: {self.detector} takes 0 and 1, and the error of "
+                    "predicted numbers is neither"
+                )
+            for at, level in self.watches[signal.on].feed(signal.values):
+                row, value = int(signal.rows[at]), float(signal.values[at])
+                yield _Alarm(row, place, level, signal.on, value)
+
+    def reports(self, level: Level, position: int) -> bool:
+        """Return whether an alarm at this position is reported; if so, start the cooldown."""
+        if position <= max(self.quiet.get("drift", 0), self.quiet.get(level, 0)):
+            return False
+        if self.pattern.cooldown:
+            self.quiet[level] = position + self.pattern.cooldown
+        return True
+
+
 @final
 class DriftMonitor:
-    """Feed River's detectors with the stream, row by row, and carry out what a drift sets off.
+    """Feed River's detectors with the stream row by row, and carry out the actions of a drift.
 
-    A stage `Report` -> `Report`, the one behind the evaluator. Each drift, and each beginning of a
-    phase of warning, becomes a record of kind ``drift`` among the report's metrics. Which row it
-    names does not depend on how the stream was cut into batches: a detector says what it would say
-    alone, given the same numbers. Actions are carried out once the batch that the row is in has
-    been learned from, so they take effect with the next batch. Held-out rows are not looked at, as
-    there is no report of them.
+    A stage `Report` -> `Report`, the next one after the evaluator. Each drift, and each start of a
+    warning phase, becomes a record of kind ``drift`` among the report's metrics. The row that it
+    names does not depend on how the stream was cut into batches: a detector gives what it would
+    give alone for the same numbers. Actions are carried out after the row's batch has been learned,
+    so they take effect with the next batch. Held-out rows are not watched, as they have no report.
 
     Parameters
     ----------
     detectors : sequence of Detector
-        With different names.
+        Each with its own name.
 
     Raises
     ------
@@ -65,10 +106,7 @@ class DriftMonitor:
 
     _COUNTS = Fields(_position=int, _known=set, drifts=int, warnings=int)
 
-    def __init__(
-        self,
-        detectors: Sequence[Detector],
-    ) -> None:
+    def __init__(self, detectors: Sequence[Detector]) -> None:
         names = [each.name for each in detectors]
         for name in names:
             if names.count(name) > 1:
@@ -80,16 +118,13 @@ class DriftMonitor:
         """Warnings reported so far."""
         self._signals = Signals()
         self._position = 0  # rows of the stream so far
-        self._known: set[int] = set()  # classes that had a row, of those that are looked at
-        self._watches: list[dict[str, RunningDetector]] = [
-            {} for _ in detectors
-        ]  # by what they look at
-        self._quiet = [dict[str, int]() for _ in detectors]  # by level: position it ends at
+        self._known: set[int] = set()  # watched classes that had a row
+        self._watches = [_Watch(each) for each in detectors]
 
     def __call__(self, stream: Iterable[Report]) -> Iterator[Report]:
-        """Yield every report, with what drifted in its batch."""
+        """Yield every report, with a record for each drift and warning in its batch."""
         for report in stream:
-            found = [] if report.scored is None else self._look(report.scored)
+            found = [] if report.scored is None else self._watch(report.scored)
             if not found:
                 yield report
                 continue
@@ -97,25 +132,12 @@ class DriftMonitor:
             yield replace(report, metrics=tuple(metrics))
 
     def unseen_classes(self, labels: Labels) -> list[Detector]:
-        """Return detectors on a class that is not among the labels so far.
-
-        They are fed with nothing but zeros.
-        """
+        """Return the detectors on a class that is not among the labels: they see only zeros."""
         return [each for each in self.detectors if self._signals.is_unseen_class(each.on, labels)]
 
     def state_dict(self) -> State:
-        """Return counts, and the state of every detector by the name of its monitor."""
-        monitors = {
-            each.name: {
-                "detector": type(each.detector).__name__,
-                "on": each.on,
-                "quiet": dict(self._quiet[place]),
-                "watches": [
-                    {"on": on, **watch.state_dict()} for on, watch in self._watches[place].items()
-                ],
-            }
-            for place, each in enumerate(self.detectors)
-        }
+        """Return counts, and the state of every detector by its name."""
+        monitors = {each.pattern.name: save_state(each) for each in self._watches}
         return {**self._COUNTS.save(self), "monitors": monitors}
 
     def load_state_dict(self, state: State) -> None:
@@ -127,72 +149,44 @@ class DriftMonitor:
             They were others, or made with other settings.
         """
         expect("monitors", list(state["monitors"]), [each.name for each in self.detectors])
-        for place, each in enumerate(self.detectors):
-            with within(each.name):
-                self._load(place, state["monitors"][each.name])
+        for watch in self._watches:
+            with within(watch.pattern.name):
+                load_state(watch, state["monitors"][watch.pattern.name])
         self._COUNTS.load(self, state)
 
-    def _load(self, place: int, state: State) -> None:
-        pattern = self.detectors[place]
-        expect("detector", state["detector"], type(pattern.detector).__name__)
-        expect("on", state["on"], pattern.on)
-        watches = {}
-        for saved in state["watches"]:
-            watch = watches[saved["on"]] = RunningDetector(pattern)
-            watch.load_state_dict(saved)
-        self._watches[place], self._quiet[place] = watches, dict(state["quiet"])
-
-    def _look(self, scored: Scored) -> list[Record]:
-        """Return the records of a batch, having done what they set off."""
+    def _watch(self, scored: Scored) -> list[Record]:
+        """Return the records of a batch, after carrying out their actions."""
         batch = scored.incoming
         if not len(batch):
             return []
-        alarms = [
-            alarm for place in range(len(self.detectors)) for alarm in self._ask(place, scored)
+        alarms = sorted(
+            alarm
+            for place, watch in enumerate(self._watches)
+            for alarm in watch.alarms(self._signals.read(watch.on, scored, self._known), place)
+        )
+        found = [
+            self._report(alarm, int(batch.experience[alarm.row]))
+            for alarm in alarms
+            if self._watches[alarm.place].reports(alarm.level, self._position + alarm.row + 1)
         ]
-        found = []
-        for alarm in sorted(alarms):
-            record = self._report(alarm, int(batch.experience[alarm.row]))
-            if record is not None:
-                found.append(record)
         self._position += len(batch)
         if batch.target is None:
             self._known |= {y for y in batch.y.tolist() if 0 <= y < MOST}
         return found
 
-    def _ask(self, place: int, scored: Scored) -> Iterator[_Alarm]:
-        pattern, watches = self.detectors[place], self._watches[place]
-        for part in self._signals.read(pattern.on, scored, self._known):
-            if pattern.binary and part.values.dtype.kind != "i":
-                raise ConfigError(
-                    f"drift {pattern.name}: {type(pattern.detector).__name__} takes 0 and 1, and "
-                    "the error of predicted numbers is neither"
-                )
-            watch = watches.get(part.on)
-            if watch is None:
-                watch = watches[part.on] = RunningDetector(pattern)
-            for at, level in watch.feed(part.values):
-                yield _Alarm(int(part.rows[at]), place, level, part.on, float(part.values[at]))
-
-    def _report(self, alarm: _Alarm, experience: int) -> Record | None:
-        """Make the record of an alarm and do what it sets off; None in a time of quiet."""
-        pattern, quiet = self.detectors[alarm.place], self._quiet[alarm.place]
-        position = self._position + alarm.row + 1
-        if position <= max(quiet.get("drift", 0), quiet.get(alarm.level, 0)):
-            return None
-        if pattern.cooldown:
-            quiet[alarm.level] = position + pattern.cooldown
-        drift = alarm.level == "drift"
+    def _report(self, alarm: _Alarm, experience: int) -> Record:
+        """Return the record of an alarm, after carrying out its actions."""
+        watch, drift = self._watches[alarm.place], alarm.level == "drift"
         self.drifts += drift
         self.warnings += not drift
-        actions = pattern.actions if drift else pattern.warning_actions
+        actions = watch.pattern.actions if drift else watch.pattern.warning_actions
         record: dict[str, Any] = {
             "kind": "drift",
-            "position": position,
+            "position": self._position + alarm.row + 1,
             "experience": experience,
             "level": alarm.level,
-            "name": pattern.name,
-            "detector": type(pattern.detector).__name__,
+            "name": watch.pattern.name,
+            "detector": watch.detector,
             "on": alarm.on,
             "value": alarm.value,
             "actions": list(actions),

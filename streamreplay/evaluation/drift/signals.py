@@ -1,4 +1,4 @@
-"""What a drift detector can be fed with: one number for each row it looks at."""
+"""Signals for drift detectors: one number for each row that is watched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamreplay.records import Scored
 __all__ = ["MOST", "SignalValues", "Signals", "check_signal", "is_binary"]
 
 MOST = 100
-"""Columns or classes that one monitor of all of them watches at most."""
+"""Most columns or classes that one detector on all of them watches."""
 
 _WHOLE = ("error", "loss", "features", "labels")
 _ONE = ("feature", "label")
@@ -27,12 +27,12 @@ _ONE = ("feature", "label")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalValues:
-    """The rows of a batch that one detector looks at, and the number of each.
+    """The rows of a batch that one detector watches, and the number of each.
 
     Attributes
     ----------
     on : str
-        What is looked at, as the log names it.
+        Name of the signal in the log.
     rows : int64[k]
         Positions within the batch, ascending.
     values : array [k]
@@ -45,12 +45,12 @@ class SignalValues:
 
 
 def check_signal(on: str) -> None:
-    """Refuse what is no signal.
+    """Check the name of a signal.
 
     Raises
     ------
     ValueError
-        It is none.
+        There is no such signal.
 
     Examples
     --------
@@ -66,13 +66,13 @@ def check_signal(on: str) -> None:
 
 
 def is_binary(on: str) -> bool | None:
-    """Tell whether a signal is of 0 and 1; None where that depends on what is predicted."""
+    """Return whether a signal has only 0 and 1; None if that depends on what is predicted."""
     return None if on == "error" else on.partition(":")[0] in ("label", "labels")
 
 
 @final
 class Signals:
-    """Reads signals out of scored batches.
+    """Compute signals from scored batches.
 
     Columns and classes have the names that the batch gives them; without names they go by index.
     """
@@ -82,7 +82,7 @@ class Signals:
         self._label_names = _DisplayNames()
 
     def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
-        """Yield what one signal is in a batch: several parts of features and labels.
+        """Yield the values of one signal in a batch: one item per column or class of all of them.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class Signals:
             return
         for label in sorted({*known, *y[y < MOST].tolist()}):
             hits = (y == label).astype(np.int64)
-            # a class is looked at from its first row on
+            # a class is watched from its first row on
             first = 0 if label in known else int(hits.argmax())
             said = names[label] if label < len(names) else label
             yield SignalValues(f"label:{said}", rows[first:], hits[first:])
@@ -172,7 +172,7 @@ class Signals:
 
 
 def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """Return the labelled rows, and how wrong each prediction was."""
+    """Return the labelled rows, and the error of each prediction."""
     batch, said = scored.incoming, scored.prediction
     rows = np.flatnonzero(batch.y >= 0)
     if batch.target is None:
@@ -206,7 +206,7 @@ class _DisplayNames:
 
 
 def _shown(names: Sequence[str | int]) -> list[str]:
-    """Return names as text; where 1 and "1" meet, the second is quoted.
+    """Return names as text; of 1 and "1", the second gets a quote.
 
     >>> _shown(["1", 1, "a"])
     ['1', "1'", 'a']
@@ -221,7 +221,7 @@ def _shown(names: Sequence[str | int]) -> list[str]:
 
 
 def _find(name: str, names: list[str]) -> int:
-    """Return the index of a name; -1 if there is none, or none yet."""
+    """Return the index of a name; -1 if it is unknown so far."""
     if names:
         return names.index(name) if name in names else -1
     return int(name) if name.isdecimal() else -1
