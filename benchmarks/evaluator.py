@@ -20,7 +20,7 @@ import argparse
 import csv
 import gzip
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from streamreplay import (
 )
 from streamreplay.records import Scored
 from streamreplay.run.stopwatch import Stopwatch
+from streamreplay.stage import Chain
 
 BATCH = 64
 EVERY = WINDOW = 1000  # our defaults
@@ -109,19 +110,18 @@ def bayes() -> Any:
     return preprocessing.StandardScaler() | naive_bayes.GaussianNB()
 
 
-def torch_run(factory: Any, x: Any, y: Any) -> Pipeline:
+def torch_run(factory: Any, x: Any, y: Any) -> Iterator[Scored]:
     """Replay as many rows as come in."""
-    return Pipeline(
-        ArraySource(x, y, batch_size=BATCH),
-        buffer=ReservoirSamplingBuffer(1000),
-        mixer=Mixer(BATCH, replacement=True),
-        learner=TorchLearner(factory, partial(torch.optim.SGD, lr=0.05), threads=1),
-    )
+    stages: dict[str, Any] = {
+        "buffer": ReservoirSamplingBuffer(1000),
+        "mixer": Mixer(BATCH, replacement=True),
+        "learner": TorchLearner(factory, partial(torch.optim.SGD, lr=0.05), threads=1),
+    }
+    return Chain(stages)(ArraySource(x, y, batch_size=BATCH))
 
 
-def river_run(x: Any, y: Any, size: int = BATCH) -> Pipeline:
-    source = ArraySource(x, y, batch_size=size)
-    return Pipeline(source, learner=RiverLearner(bayes(), many=False))
+def river_run(x: Any, y: Any, size: int = BATCH) -> Iterator[Scored]:
+    return RiverLearner(bayes(), many=False)(ArraySource(x, y, batch_size=size))
 
 
 def share(pipeline: Iterable[Any], given: Callable[[], list[Any]]) -> float:
@@ -236,15 +236,14 @@ def compare_on(path: Path) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for size in (1, BATCH):
         told = metrics.base.Metrics(ten())
-        pipeline = river_run(x, y, size)
-        source: Any = pipeline.source
         evaluator = Prequential(metrics=ten())
-        scored = list(pipeline)
+        scored = list(river_run(x, y, size))
         reports = list(evaluator(scored))
         if size == 1:
             evaluate.progressive_val_score(stream, bayes(), told)
         else:
-            tell(told, scored, source.labels.names)
+            labels: Any = scored[0].incoming.labels
+            tell(told, scored, labels.names)
         figures = reports[-1].metrics[-1]["metrics"]
         kept[f"batches of {size}"] = {
             name: (figures[name], metric.get()) for name, metric in zip(TEN, told, strict=True)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, final
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, StreamReplayError
+from streamreplay.pipeline_checks import check_order, check_stages
 from streamreplay.records import Rehearsal, Report
 from streamreplay.stage import Chain, Meter, Stage
 from streamreplay.state import State, expect, load_parts, save_parts
@@ -69,11 +70,9 @@ class Branches:
         for branch, stages in branches.items():
             if not stages:
                 raise ValueError(f"{branch}: a branch needs at least one stage")
-            for name, stage in stages.items():
-                if not callable(stage):
-                    raise TypeError(
-                        f"{branch}.{name}: a stage is callable, got {type(stage).__name__}"
-                    )
+            named = {f"{branch}.{name}": stage for name, stage in stages.items()}
+            check_stages(named)
+            check_order(named, None)
         self.branches = {branch: dict(stages) for branch, stages in branches.items()}
         self.failed: str | None = None
         """The branch that raised last."""

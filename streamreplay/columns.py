@@ -85,6 +85,8 @@ def as_integers(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
     """Convert integers to a column of n rows."""
     column = np.asarray(values)
     if column.dtype.kind not in "biu" and column.size:
+        if column.dtype == np.object_ and None in column.tolist():
+            raise TypeError(f"{name} must be integers, got None: -1 stands for a row without one")
         raise TypeError(f"{name} must be integers, got {column.dtype}")
     return as_column(name, column, n, np.int64)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.labels import Labels
+from streamreplay.pipeline_checks import check_batch, check_order, check_source, check_stages
 from streamreplay.records import Report
 from streamreplay.state import State, Stateful, load_parts, save_parts
 
@@ -155,29 +157,47 @@ class Pipeline:
     """A source and named stages, composed in the order given.
 
     Iterating yields one `Report` for each incoming batch, and one more at the end of the stream.
-    Iterating again goes on from the present state, also after an error inside a stage.
+    Iterating again continues from the present state, also after an error inside a stage.
 
     Parameters
     ----------
     source : Source, iterable of Batch or None
         None if the pipeline is only driven with `step`.
     **stages : Stage
-        At least one; the last one must yield `Report`.
+        At least one, in order; each takes what the one before it yields. The first takes `Batch`,
+        the last must yield `Report`.
+
+    Raises
+    ------
+    ValueError
+        There is no stage, or one is called ``position``.
+    TypeError
+        The source or a stage is something else, or the stages are in the wrong order.
+
+    Warns
+    -----
+    UserWarning
+        Later: an iterator, such as a generator, has been read to its end before.
 
     Examples
     --------
-    ::
-
-        pipeline = Pipeline(
-            source,
-            buffer=ReservoirSamplingBuffer(1_000),
-            mixer=Mixer(10),
-            learner=TorchLearner(mlp(20), "sgd"),
-            evaluator=Prequential(),
-        )
-        for report in pipeline:
-            for record in report.metrics:
-                print(record["position"], record["accuracy"])
+    >>> from functools import partial
+    >>> from torch.optim import SGD
+    >>> from streamreplay import ArraySource, Mixer, Prequential, ReservoirSamplingBuffer
+    >>> from streamreplay import TorchLearner, linear
+    >>> x, y = [[float(i % 2)] for i in range(300)], ["even", "odd"] * 150
+    >>> pipeline = Pipeline(
+    ...     ArraySource(x, y, batch_size=10),
+    ...     buffer=ReservoirSamplingBuffer(100),
+    ...     mixer=Mixer(10),
+    ...     learner=TorchLearner(linear(), partial(SGD, lr=0.1)),
+    ...     evaluator=Prequential(report_every=200),
+    ... )
+    >>> for report in pipeline:
+    ...     for record in report.metrics:
+    ...         print(record["position"], record["accuracy"] > 0.9)
+    200 True
+    300 True
     """
 
     def __init__(
@@ -187,15 +207,17 @@ class Pipeline:
             raise ValueError("a pipeline needs at least one stage")
         if "position" in stages:
             raise ValueError("'position' cannot name a stage: a pipeline's state has one already")
-        for name, stage in stages.items():
-            if not callable(stage):
-                raise TypeError(f"{name}: a stage is callable, got {type(stage).__name__}")
+        check_stages(stages)
+        check_order(stages)
+        if source is not None:
+            check_source(source)
         self.source = source
         self.stages = stages
         self.position = 0
         """Rows of the stream taken in so far."""
         self._meter: Meter | None = None
         self._chain = Chain(stages)
+        self._ended = False  # the source, in a pass over it
 
     def __getitem__(self, name: str) -> Any:
         """Return a stage by its name."""
@@ -221,6 +243,7 @@ class Pipeline:
                 use(report.scored.prediction)
             pipeline.finish()
         """
+        check_batch(batch)
         batch = batch.numbered(self.position)
         self.position += len(batch)
         report: Report | None = self._chain.push(batch)
@@ -269,9 +292,19 @@ class Pipeline:
         self._chain = Chain(self.stages, meter)
 
     def _counted(self, source: Iterable[Batch]) -> Iterator[Batch]:
+        nothing = self._ended and isinstance(source, Iterator)
         for batch in source:
+            check_batch(batch)
+            nothing = False
             self.position += len(batch)
             yield batch
+        if nothing:
+            warnings.warn(
+                f"the source, a {type(source).__name__}, has been read to its end before, and this "
+                "pass had no rows; make a new pipeline, or one over a list",
+                stacklevel=3,
+            )
+        self._ended = True
 
 
 class _StarvedError(Exception):

@@ -417,3 +417,10 @@ class TestNames:
         again.load_state_dict(buffer.state_dict())
         (first,) = again(batches[:1])
         assert first.memory.stored.labels is labels
+
+
+@pytest.mark.parametrize("y", [[None, None], [0, None]])
+def test_none_is_no_label(y: list[int | None]) -> None:
+    message = "^y must be integers, got None: -1 stands for a row without one$"
+    with pytest.raises(TypeError, match=message):
+        Batch.from_arrays([[1.0], [2.0]], y)  # type: ignore[arg-type]

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from streamreplay.batch import Batch
+from streamreplay.branches import Branches
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
+from streamreplay.evaluation import Prequential
 from streamreplay.memory import empty_memory
 from streamreplay.mixing import Mixer
 from streamreplay.records import Rehearsal, Report, Scored
@@ -237,6 +240,14 @@ def without(state: State, name: str) -> State:
     return {key: value for key, value in state.items() if key != name}
 
 
+def stateless(stream: Iterable[Rehearsal]) -> Iterator[Scored]:
+    yield from Summing()(stream)
+
+
+def unchecked(stream: Any) -> Any:
+    return stream
+
+
 NAMES = "source, buffer, mixer, learner, evaluator"
 MISMATCHES: list[tuple[dict[str, Any], str]] = [
     ({"buffer": ClassBalancedBuffer(8)}, "buffer.max_size: saved 9, this pipeline has 8"),
@@ -246,10 +257,10 @@ MISMATCHES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"mixer": Mixer(5, "class")}, "mixer.batch_size_mem: saved 4, this pipeline has 5"),
     ({"learner": Damaged()}, "learner: saved Summing, this pipeline has Damaged"),
-    ({"learner": reports}, "learner: saved Summing, this pipeline has None"),
-    ({"evaluator": Summing()}, "evaluator: saved None, this pipeline has Summing"),
+    ({"learner": stateless}, "learner: saved Summing, this pipeline has None"),
+    ({"evaluator": Prequential()}, "evaluator: saved None, this pipeline has Prequential"),
     (
-        {"extra": reports},
+        {"extra": unchecked},
         f"saved stages: {NAMES}; this pipeline has: {NAMES}, extra",
     ),
 ]
@@ -275,7 +286,7 @@ def test_a_state_without_a_stage_or_with_another_source_is_refused() -> None:
 
 
 def test_the_kind_of_error_is_kept() -> None:
-    live = Pipeline(learner=Damaged())
+    live = Pipeline(pairs=in_pairs, learner=Damaged(), evaluator=reports)
     with pytest.raises(CorruptCheckpointError, match=r"^learner\.total: cut off at 1$"):
         live.load_state_dict(live.state_dict() | {"position": 0})
 
@@ -300,3 +311,81 @@ def test_stages_by_name_and_protocols() -> None:
     assert not isinstance(Counting(), Source)  # enough for a pipeline, not for the driver
     assert not isinstance(stream(), Source)
     assert not isinstance(reports, Stateful)
+
+
+class TestWrongThings:
+    """What is given in place of a source, a batch or a stage gets an error that says what to do."""
+
+    def refusal(self, source: Any = None, **stages: Any) -> str:
+        with pytest.raises(TypeError) as error:
+            Pipeline(source, **(stages or {"evaluator": unchecked}))
+        return str(error.value)
+
+    def test_sources(self) -> None:
+        x = np.zeros((4, 2), np.float32)
+        data: Any = torch.utils.data.TensorDataset(torch.zeros(4, 2), torch.zeros(4))
+        for source, message in [
+            (x, "got ndarray: wrap arrays, ArraySource(x, y)"),
+            (torch.zeros(4, 2), "got Tensor: wrap arrays, ArraySource(x, y)"),
+            ({"x": x}, "got dict: give its columns, ArraySource(x, y)"),
+            ("rows.csv", "got str: open the file, CsvSource(path) or JsonlSource(path)"),
+            (rows(3), "got Batch: put it into a list, [batch]"),
+            (data, "got TensorDataset: wrap it, open_dataset(dataset)"),
+            (
+                torch.utils.data.DataLoader(data),
+                "got DataLoader: make batches, (Batch.from_arrays(x, y) for x, y in loader)",
+            ),
+            (Mixer(3), "got Mixer"),
+        ]:
+            assert self.refusal(source) == f"source: must be an iterable of Batch, {message}"
+        message = "source: must be a list of Batch, got list at 1"
+        assert self.refusal([rows(2), [[1.0, 2.0]]]) == message
+
+    def test_batches(self) -> None:
+        message = "^a pipeline takes Batch, got tuple: build one with Batch.from_arrays\\(x, y\\)$"
+        with pytest.raises(TypeError, match=message):
+            list(build((x, 0) for x in range(3)))
+        with pytest.raises(TypeError, match="got ndarray"):
+            build().step(np.zeros((2, 1)))  # type: ignore[arg-type]
+
+    def test_stages(self) -> None:
+        assert self.refusal(None, mixer=Mixer) == (
+            "mixer: a stage is an object, got the class: write Mixer(...)"
+        )
+        assert self.refusal(None, stages=[Mixer(3)]).startswith(
+            "stages: a stage is callable, got list: give each stage by its name, as in Pipeline("
+        )
+
+    def test_order(self) -> None:
+        buffer, mixer, evaluator = ReservoirSamplingBuffer(5), Mixer(3), Prequential()
+        usual = "the usual order is buffer, mixer, learner, evaluator"
+        assert self.refusal(None, learner=Summing(), buffer=buffer, evaluator=evaluator) == (
+            f"learner: takes Rehearsal, and the source before it yields Batch: {usual}"
+        )
+        assert self.refusal(None, buffer=buffer, evaluator=evaluator, learner=Summing()) == (
+            f"evaluator: takes Scored, and buffer before it yields Rehearsal: {usual}"
+        )
+        assert self.refusal(None, mixer=mixer, buffer=buffer, evaluator=evaluator) == (
+            f"mixer: takes Rehearsal, and the source before it yields Batch: {usual}"
+        )
+
+    def test_no_evaluator(self) -> None:
+        buffer = ReservoirSamplingBuffer(5)
+        assert self.refusal(None, buffer=buffer, mixer=Mixer(3), learner=Summing()) == (
+            "learner: the last stage must yield Report, and it yields Scored: add an evaluator, "
+            "as in evaluator=Prequential()"
+        )
+
+    def test_branches(self) -> None:
+        with pytest.raises(TypeError, match=r"^a\.learner: the last stage must yield Report"):
+            Branches({"a": {"learner": Summing()}})
+
+
+def test_a_second_pass_over_an_iterator_is_warned_about() -> None:
+    pipeline = build(iter(stream()))
+    assert len(list(pipeline)) == 13
+    message = "^the source, a list_iterator, has been read to its end before, and this pass had no"
+    with pytest.warns(UserWarning, match=message):
+        assert len(list(pipeline)) == 1
+    again = build(stream())
+    assert [len(list(again)) for _ in range(2)] == [13, 13]  # a list can be read again

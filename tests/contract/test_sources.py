@@ -100,13 +100,14 @@ def check_survives_the_disk(make: Make, folder: Path) -> None:
 
 def check_a_used_source_can_go_back(make: Make, _: Path) -> None:
     want, all_names = everything(make)
-    for further in (1, 100):  # with rows that were read ahead, and at the end
+    for further in (1, 100) if want else ():  # with rows that were read ahead, and at the end
         source = make(5)
         rows = by_row(batch for _, batch in zip(range(1), source, strict=False))
         state = copy.deepcopy(source.state_dict())
         saved = plain(state)
         for _again in range(further):
-            next(iter(source), None)
+            if next(iter(source), None) is None:
+                break
         source.load_state_dict(state)
         assert plain(source.state_dict()) == saved
         assert (rows + by_row(source), names(source)) == (want, all_names)
@@ -214,8 +215,10 @@ def check_it_ends_for_good(make: Make, _: Path) -> None:
     source = make(5)
     n = sum(map(len, source))
     state = plain(source.state_dict())
-    assert list(source) == []
+    with pytest.warns(UserWarning, match="has been read to its end, and this pass had no rows"):
+        assert list(source) == []
     assert plain(source.state_dict()) == state
+    assert list(resume(make, source)) == []  # a finished run may be resumed: no warning
     assert source.position == n
 
 

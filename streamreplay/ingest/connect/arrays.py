@@ -15,6 +15,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import positive
 from streamreplay.ingest.decode.values import float32s
+from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State
 
@@ -131,6 +132,7 @@ class ArraySource:
         self._fingerprint: int | None = None
         # the index in labels of each code; the last place is for codes of -1
         self._index = np.full(len(self.coded.names) + 1, -1, np.int64)
+        self._passes = SecondPass()
         self._row = 0
         self._met = 0  # names that have an index
         self._as_coded = True  # and each one's is its code
@@ -150,8 +152,7 @@ class ArraySource:
         return self._x.shape[1:]
 
     def __iter__(self) -> Iterator[Batch]:
-        while (batch := self._next()) is not None:
-            yield batch
+        yield from self._passes.over(iter(self._next, None), "ArraySource")
 
     def _next(self) -> Batch | None:
         start = self._row
@@ -273,6 +274,7 @@ class ArraySource:
 
     def _go_to(self, row: int) -> None:
         self._row = row
+        self._passes.ended = False
         self._met = 0
         self._as_coded = True
         self._index.fill(-1)

@@ -20,6 +20,7 @@ from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
 from streamreplay.state import State
 
@@ -71,6 +72,8 @@ class LineSource(ABC):
         self._pending = PendingRows()
         self._stream: ByteStream | None = None
         self._ended = False
+        self._passes = SecondPass()
+        self._stopped = False  # the last pass ended because it was asked to
         self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
         self._skip: Skip | None = None  # of what was learned from, while it goes by
 
@@ -100,8 +103,8 @@ class LineSource(ABC):
         return self._buffer.position.dead
 
     def __iter__(self) -> Iterator[Batch]:
-        while (batch := self._next()) is not None:
-            yield batch
+        yield from self._passes.over(iter(self._next, None), self.name)
+        self._passes.ended = not self._stopped
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
@@ -136,7 +139,7 @@ class LineSource(ABC):
         if self._stream is not None:
             self._stream.close()
         self._stream, self._skip, self._ended = None, None, False
-        self._names = None
+        self._names, self._passes.ended = None, False
         self._buffer = LineBuffer(self.options.max_line_bytes)
         self._buffer.position = Position(**{key: int(state[key]) for key in Position().as_dict()})
         self._pending = PendingRows()
@@ -165,7 +168,8 @@ class LineSource(ABC):
             if rows is not None and (len(rows) == want or len(rows) < len(pending)):
                 return self._take(rows)
             came = self._gather(want - len(pending))
-            if came is _Came.STOPPED:
+            self._stopped = came is _Came.STOPPED
+            if self._stopped:
                 return None
             self._decode_next(want - len(pending))
             if self.options.strict and pending.faults:

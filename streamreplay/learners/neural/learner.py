@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from streamreplay.batch import Batch
 from streamreplay.learners.methods.catalogue import METHODS, Method, er, made_here, make_classifiers
+from streamreplay.learners.models.factory_checks import check_factory, check_optimizer
 from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.builder import Builder
@@ -131,6 +132,8 @@ class TorchLearner:
             raise ValueError(f"on_divergence must be raise or skip, got {on_divergence!r}")
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
+        check_factory(module)
+        check_optimizer(optimizer)
         self.device = torch.device(device)
         self.threads = threads
         self.on_divergence = on_divergence

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
+from streamreplay.learners.models.factory_checks import call_factory, naming_the_shape
 from streamreplay.learners.models.frozen import frozen_parts, trained_parameters
 from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
@@ -163,7 +164,7 @@ class Network:
             module = given
         else:
             with self._random():
-                module = given(feature_shape, n_classes)
+                module = call_factory(given, feature_shape, n_classes)
         self._module = module.to(self.device)
         self.parameters = list(module.parameters())
         self.trainable = trained_parameters(module)
@@ -290,8 +291,9 @@ class Network:
     def _count_outputs(self) -> int:
         was_training = self.module.training
         self.module.eval()
-        with torch.no_grad(), self._random():
-            outputs = self.module(torch.zeros(1, *self.feature_shape, device=self.device))
+        row = torch.zeros(1, *self.feature_shape, device=self.device)
+        with torch.no_grad(), self._random(), naming_the_shape(self.feature_shape):
+            outputs = self.module(row)
         self.module.train(was_training)
         return int(outputs.shape[-1])
 
