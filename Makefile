@@ -3,7 +3,8 @@
 #   make demo    make .venv, install, and run the demonstration on bundled data
 #   make test    the same environment, all tests, on all cores
 #   make lint    the quick checks: ruff, import contract (what pre-commit runs)
-#   make check   the quick checks and types
+#   make check   the quick checks, types, and the documentation with all its links
+#   make docs    the documentation as a site, in site/index.html
 #   make measure size and shape of the code, and whether it keeps its limits
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
@@ -23,7 +24,7 @@ MLFLOW ?= .venv-mlflow
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check measure format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
+.PHONY: help install demo test lint check docs measure format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,8 +49,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	PYTHONPATH=. $(BIN)/lint-imports
 
-check: lint
+check: lint docs
 	$(BIN)/mypy
+
+# Strict: a warning, such as a link that leads nowhere, is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 measure: install
 	$(BIN)/python benchmarks/measure.py --check

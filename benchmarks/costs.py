@@ -1,8 +1,8 @@
 """What each replay method costs: rows a second of processor time beside experience replay.
 
-The pipeline of docs/methods.md's table without reading and evaluation: a reservoir of 1,000 rows
-of 28 x 28, full from the start, 10 + 10 rows a step, MLP 2x400 and SGD, one thread. Rounds go
-through all methods in turn.
+The pipeline of the table in docs/guides/methods.md without reading and evaluation: a reservoir of
+1,000 rows of 28 x 28, full from the start, 10 + 10 rows a step, MLP 2x400 and SGD, one thread.
+Rounds go through all methods in turn.
 
     python benchmarks/costs.py
 """

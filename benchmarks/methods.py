@@ -1,4 +1,4 @@
-"""What each replay method retains, and what it costs: the table of docs/methods.md.
+"""What each replay method retains, and what it costs: the table of docs/guides/methods.md.
 
 Every figure is of `streamreplay run` with a job file in `benchmarks/accuracy/`: one pass over
 class-incremental Split-Fashion-MNIST (5 x 2 classes), tested on the 10,000 test images, 5 seeds.

@@ -131,7 +131,7 @@ class Report:
         several learners, those of the first.
     metrics : tuple of dict
         The log records that fell due within this batch, in order of position; most reports have
-        none. Keys are documented in ``docs/log.md``.
+        none. Keys are documented in ``streamreplay schema --log``.
     by_learner : mapping of str to Scored
         The predictions of each of several learners (see `Branches`), by name; else empty.
     """

@@ -208,7 +208,8 @@ class MixerSection(_Section):
 class LearnerSection(_Section):
     """The model and how it learns.
 
-    To compare several learners in one pass, write a [[learner]] for each: see docs/comparing.md.
+    To compare several learners in one pass, write a [[learner]] for each.
+    See docs/guides/comparing.md.
     """
 
     module: str = "mlp"
@@ -350,7 +351,7 @@ class EvaluatorSection(_Section):
 class DriftSection(_Section):
     """A signal that is monitored for drift, and the actions that a drift triggers.
 
-    See docs/drift.md.
+    See docs/guides/drift.md.
     """
 
     detector: str = "ADWIN()"
@@ -390,7 +391,7 @@ class TestSection(_Section):
 class ProbeSection(_Section):
     """Labelled rows of the stream that are not learned, to measure retention without a test set.
 
-    They are predicted and logged in their turn like all others. See docs/retention.md.
+    They are predicted and logged in their turn like all others. See docs/guides/retention.md.
     """
 
     share: Share = 0.02

@@ -19,7 +19,7 @@ class Inventory:
 
     A stage `Report` -> `Report` behind the evaluator. Each report that has a ``prequential`` record
     gets one of kind ``buffer``, the last: what is stored once the report's whole batch was taken
-    in. All fields are described in ``docs/log.md``. It has no state.
+    in. All fields are described in ``streamreplay schema --log``. It has no state.
 
     Parameters
     ----------

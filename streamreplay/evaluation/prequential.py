@@ -27,7 +27,7 @@ class Prequential:
     that fell due inside it: one at every multiple of ``report_every`` rows, on exactly the rows up
     to there, and one when an experience, or the stream, has ended, also where it ends on such a
     multiple. Held-out rows (see `Holdout`, `Probe`) give no report and change no prequential score:
-    a round of them becomes a record of its own. All fields are described in ``docs/log.md``.
+    a round of them becomes a record of its own. ``streamreplay schema --log`` describes all fields.
 
     What is scored is told by the predictions: classes, numbers (mean absolute and squared error,
     R²) or any number of labels a row (exact match, Hamming loss, F1). All of a stream must be
@@ -49,7 +49,7 @@ class Prequential:
     metrics : sequence of river.metrics.base.Metric, or mapping
         More scores, by River's metrics: each goes by its class's name, or by its key. They are not
         updated themselves. ``pos_val`` of one is a class's name, as in the batches' ``labels``;
-        its index where they have none. See ``docs/metrics.md``.
+        its index where they have none. See ``docs/guides/metrics.md``.
 
     Raises
     ------

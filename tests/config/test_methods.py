@@ -20,7 +20,7 @@ from streamreplay.learners import METHODS, Step
 from streamreplay.stage import Pipeline, Source
 from tests.learners.formulas import Case
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "guides"
 
 
 def taken_by(name: str) -> dict[str, Any]:

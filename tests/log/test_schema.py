@@ -1,10 +1,8 @@
-"""The schema of the logs: real logs fit it, and it says what docs/log.md says."""
+"""The schema of the logs: real logs fit it, and it describes every field."""
 
 from __future__ import annotations
 
 import json
-import re
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +15,6 @@ from streamreplay.log.schema.base import LogLine
 from tests.log.log_lines import log_lines
 from tests.run.jobs import JOBS
 
-PAGE = Path(__file__).parents[2] / "docs" / "log.md"
 SCHEMA = log_schema()
 
 
@@ -98,39 +95,7 @@ def test_what_does_not_fit_is_found(
     assert not validator.is_valid(line)
 
 
-# -- the page ------------------------------------------------------------------------------------
-
-SECTIONS: dict[str, list[type[LogLine] | str]] = {
-    "The evaluation log": ["learner"],
-    "`metrics.jsonl`, kind `prequential`": ["PrequentialClassesRecord", "ClassScoreFields"],
-    "Where numbers are predicted": ["PrequentialNumbersRecord"],
-    "Where a row has any number of labels": ["PrequentialLabelsRecord"],
-    "`metrics.jsonl`, kind `retention`": ["RetentionClassesRecord", "StabilityGap"],
-    "Retention where numbers are predicted": ["RetentionNumbersRecord"],
-    "Retention where a row has any number of labels": ["RetentionLabelsRecord"],
-    "`metrics.jsonl`, kind `buffer`": ["BufferRecord", "Ages", "Replays"],
-    "`metrics.jsonl`, kind `drift`": ["DriftRecord"],
-    "`predictions.jsonl`": ["ClassPrediction", "NumberPrediction", "LabelPrediction"],
-    "`dead_letters.jsonl`": ["DeadLetter"],
-    "`timings.jsonl`": ["Timing", "StageTime"],
-}
-SHARED = {"Where numbers are predicted", "Where a row has any number of labels"} | {
-    name for name in SECTIONS if name.startswith("Retention")
-}  # sections that say only what differs from the section of the kind
-
-
-def sections() -> dict[str, set[str]]:
-    """Return the fields in the tables of each section."""
-    found: dict[str, set[str]] = {}
-    heading, of_fields = "", False
-    for line in PAGE.read_text().splitlines():
-        if line.startswith("#"):
-            heading = line.lstrip("# ")
-        if not line.startswith("|") or line.startswith("| field"):
-            of_fields = line.startswith("| field")
-        elif of_fields and not line.startswith("|--"):
-            found.setdefault(heading, set()).update(re.findall(r"`([^`]+)`", line.split("|")[1]))
-    return found
+# -- what the page of the log in the documentation is made of ------------------------------------
 
 
 def models() -> dict[str, type[BaseModel]]:
@@ -151,49 +116,12 @@ def models() -> dict[str, type[BaseModel]]:
     return found
 
 
-def fields_of(name: str) -> set[str]:
-    model = models().get(name)
-    return {name} if model is None else set(model.model_fields)
-
-
-def matches(field: str, names: set[str]) -> bool:
-    return any(fnmatch(field, name) for name in names)
-
-
-def test_every_section_is_known() -> None:
-    assert set(sections()) == set(SECTIONS)
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_the_page_has_the_fields_of_the_schema(section: str) -> None:
-    told = sections()[section]
-    fields = {field for model in SECTIONS[section] for field in fields_of(str(model))}
-    names = {name for name in told if "*" not in name}
-    assert names <= fields, "not in the schema"
-    above = next((s for s in SECTIONS if s.startswith("`metrics")), "")
-    if section.startswith("Retention"):
-        above = "`metrics.jsonl`, kind `retention`"
-    elsewhere = sections()[above] if section in SHARED else set()
-    learner = sections()["The evaluation log"]
-    missing = {f for f in fields if not matches(f, told | elsewhere | learner)}
-    assert not missing, "not on the page"
-
-
 @pytest.mark.parametrize("name", sorted(models()))
 def test_every_field_is_described(name: str) -> None:
     model = models()[name]
     assert model.__doc__
     for field, info in model.model_fields.items():
         assert info.description or field == "kind", field
-
-
-def test_nested_objects_are_told_of() -> None:
-    """Those without a table of their own are listed in the text of the field that has them."""
-    tabled = {str(name) for names in SECTIONS.values() for name in names}
-    text = PAGE.read_text()
-    for name in set(models()) - tabled:
-        for field in fields_of(name):
-            assert f"`{field}`" in text or matches(field, sections()["Where numbers are predicted"])
 
 
 def test_kinds_are_those_that_lines_say() -> None:

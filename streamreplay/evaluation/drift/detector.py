@@ -18,7 +18,7 @@ __all__ = ["Action", "Detector", "Level", "Record", "RunningDetector"]
 _CALM = 100  # rows without a warning that end a warning phase
 
 Record: TypeAlias = dict[str, Any]
-"""A log record of kind ``drift``; see ``docs/log.md``."""
+"""A log record of kind ``drift``; see ``streamreplay schema --log``."""
 
 Action: TypeAlias = Callable[[Record], object]
 """What a drift sets off: called with its record, after the batch in which it was found."""

@@ -97,7 +97,7 @@ class ClassScores:
         return self._classes.ids
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        """Return the scores so far, as ``docs/log.md`` describes them."""
+        """Return the scores so far, as ``streamreplay schema --log`` describes them."""
         rows = self._classes.total[0]
         model, no_change, majority = self._hits.tolist()
         hits: list[int] = np.count_nonzero(self._window["hits"], axis=0).tolist()

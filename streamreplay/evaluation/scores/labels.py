@@ -91,7 +91,7 @@ class LabelScores:
         return round(self._counts["model"].rows)
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        """Return the scores so far, as ``docs/log.md`` describes them."""
+        """Return the scores so far, as ``streamreplay schema --log`` describes them."""
         recent, faded = self._recent("model"), self._faded.scores()
         labels = self._counts["model"].by_label()
         return {

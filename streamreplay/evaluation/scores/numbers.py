@@ -105,7 +105,7 @@ class NumberScores:
         return {"no_change": last - target, "mean": mean - target}
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
-        """Return the scores so far, as ``docs/log.md`` describes them."""
+        """Return the scores so far, as ``streamreplay schema --log`` describes them."""
         recent, faded = self._recent("model"), self._faded.scores()
         outputs = self._model.by_output()
         return {

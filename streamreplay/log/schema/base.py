@@ -56,6 +56,6 @@ class Record(LogLine):
     """Name of the learner; absent where the job has one [learner]."""
     kind: str
     v: Literal[1]
-    """Version of the log's format."""
+    """Version of the log's format: 1."""
     position: Rows
     """Rows of the stream so far, with and without a label."""

@@ -125,7 +125,10 @@ class StageTime(LogLine):
 
 
 class Timing(LogLine):
-    """Timings of the interval since the line before."""
+    """Timings of the interval since the line before.
+
+    There is a line whenever metrics.jsonl has new ones, unless no batch came in between.
+    """
 
     position: Rows
     """Rows of the stream so far."""
@@ -140,10 +143,12 @@ class Timing(LogLine):
     share: Shares
     """Shares of the interval's time."""
     stages: dict[str, StageTime]
-    """Own time of each stage by name, LEARNER.STAGE with several learners, and of the source."""
+    """Own time for a batch of each stage by name (NAME.STAGE with several learners) and of
+    `source`, without what it waits for."""
     replayed: Rows
     """Memory rows learned from in the interval, over all passes, by all learners."""
     throttled: Rows
-    """Memory rows that were drawn in the interval but left out because of a replay budget."""
+    """Memory rows drawn in the interval and left out to keep to `learner.replay_budget` or
+    `learner.replay_rows_per_second`, by all learners."""
     resident_bytes: Bytes
     """Memory of the process."""

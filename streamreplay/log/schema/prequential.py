@@ -44,14 +44,15 @@ class ClassGroup(LogLine):
     accuracy_recent: Share | None
     """Share of them predicted right."""
     metrics: dict[str, float | None] = absent()
-    """By name, the metrics that the job asks for; absent without any, and by class."""
+    """Only by task and by experience: River's metrics of all rows of the group so far, by name;
+    absent if the job asks for none."""
 
 
 class ClassScoreFields(ClassGroup):
     """Scores of one class."""
 
     precision: Share | None
-    """Share of the rows predicted as this class that belong to it."""
+    """Share of the rows predicted as this class that are of it; null if none was."""
     f1: Share | None
     """2 hits / (rows of the class + rows predicted as it)."""
 
@@ -63,56 +64,74 @@ class PrequentialRecord(Record):
     experience: Id
     """Experience of the last row."""
     experience_end: bool
-    """True if the record was written because the experience, or the stream, had ended."""
+    """True if the line was written because the experience, or the stream, had ended. An end at a
+    multiple of `report_every` has two lines at that position: that of the multiple, written
+    before the end could be known, and that of the end, whose `recent` figures are empty."""
     rows: Rows
     """Labelled rows so far: the rows scored."""
     unlabelled: Rows
     """Rows without a label so far; no other count includes them."""
     replayed: Rows
-    """Memory rows learned so far, over all passes, including those of the current batch."""
+    """Memory rows learned from so far, over all passes, including those of the batch in which
+    this line fell due."""
     skipped: int
-    """Training passes left out because the loss was not finite."""
+    """Training passes skipped so far because the loss was not finite, including those of this
+    line's batch."""
     metrics: dict[str, float | None] = absent()
-    """By name, the metrics that the job asks for, each with _window and _fading."""
+    """River's metrics that the job asks for (`evaluator.metrics`), by name: each, with `_window`
+    and with `_fading`; null where undefined. Absent if there are none."""
 
 
 class PrequentialClassesRecord(PrequentialRecord):
     """Scores of predictions of one of several classes."""
 
     accuracy: Share | None
-    """Share of labelled rows predicted right; a missing prediction counts as wrong."""
+    """Share of labelled rows predicted right. A row without a prediction (no class known yet)
+    counts as wrong."""
     accuracy_window: Share | None
     """The same over the last `window` labelled rows."""
     accuracy_fading: Share | None
-    """The same with weights that fade at each labelled row."""
+    """S/N with S = c + a S and N = 1 + a N at each labelled row, where c is 1 if the prediction
+    is right, else 0, and a is the fading factor (Gama, Sebastião, Rodrigues 2013)."""
     loss: Nats | None
     """Mean negative log-likelihood of the true class over labelled rows whose loss is finite."""
     loss_window: Nats | None
     """The same over the last `window` labelled rows."""
     kappa: float | None
-    """Cohen's kappa, at most 1; null if chance alone is always right."""
+    """Cohen's kappa, at most 1: (p0 - pe) / (1 - pe), where p0 is `accuracy` and pe the agreement
+    by chance of labels and predictions with these frequencies. null where chance alone is always
+    right."""
     kappa_temporal: float | None
-    """Accuracy compared with that of repeating the last label, at most 1."""
+    """(p0 - p') / (1 - p'), at most 1, where p0 is `accuracy` and p' the accuracy of `no_change`:
+    below 0 where repeating the last label is better (Bifet et al. 2013; Bifet et al. 2015). null
+    where `no_change` is always right."""
     kappa_temporal_window: float | None
     """The same over the last `window` labelled rows."""
     brier: float | None
-    """Mean squared distance of the probabilities from the true class."""
+    """From 0 to 2: mean over labelled rows of the squared differences, summed over all classes,
+    between the model's probability and 1 for the true class, 0 for others (Brier 1950). null
+    where the learner does not provide it."""
     brier_window: float | None
     """The same over the last `window` labelled rows."""
     ece: Share | None
-    """Expected calibration error: mean distance of probabilities from the share predicted right."""
+    """Expected calibration error of the predicted class's probability: over 15 bins of equal
+    width, the mean distance between accuracy and mean probability, weighted by rows (Naeini et
+    al. 2015; Guo et al. 2017)."""
     ece_window: Share | None
     """The same over the last `window` labelled rows."""
     no_change: Baseline
-    """Repeating the last label; wrong before there is one."""
+    """Scores of repeating the last label; wrong before there is one."""
     majority: Baseline
-    """The most frequent class so far; wrong before there is one."""
+    """Scores of predicting the most frequent class so far (of equally frequent ones, the first to
+    reach that count); wrong before there is one."""
     by_class: dict[str, ClassScoreFields] = absent()
     """Scores of the rows of each class, by its name."""
     by_task: dict[str, ClassGroup] = absent()
-    """The same by task; absent while the only task is 0."""
+    """The same by task; absent while the only task is 0. Only the 200 that had rows most recently
+    are listed."""
     by_experience: dict[str, ClassGroup] = absent()
-    """The same by experience; absent while the only experience is 0."""
+    """The same by experience; absent while the only experience is 0. Only the 200 that had rows
+    most recently are listed."""
 
 
 class NumberScoreFields(LogLine):
@@ -121,11 +140,12 @@ class NumberScoreFields(LogLine):
     mae: float | None
     """Mean absolute error, in the target's unit."""
     mse: float | None
-    """Mean squared error."""
+    """Mean squared error, in the squared unit of the target."""
     rmse: float | None
     """Its square root."""
     r2: float | None
-    """1 - squared error / squared deviation of the targets; null while targets do not differ."""
+    """1 minus the sum of squared errors divided by the sum of the targets' squared distances from
+    their mean; at most 1, null while the targets do not differ."""
 
 
 class NumberBaseline(LogLine):
@@ -160,15 +180,16 @@ class PrequentialNumbersRecord(PrequentialRecord):
     """Errors of predictions of numbers; means over them if there are several."""
 
     unpredicted: Rows
-    """Labelled rows for which the model had no number."""
+    """Labelled rows for which the model had no number (before the first target, or a prediction
+    that is not finite in float32); they are left out of its scores."""
     mae: float | None
-    """Mean absolute error."""
+    """Mean absolute error, in the target's unit."""
     mae_window: float | None
     """The same over the last `window` labelled rows."""
     mae_fading: float | None
     """The same with weights that fade at each scored row."""
     mse: float | None
-    """Mean squared error."""
+    """Mean squared error, in the squared unit of the target."""
     mse_window: float | None
     """The same over the last `window` labelled rows."""
     mse_fading: float | None
@@ -180,21 +201,24 @@ class PrequentialNumbersRecord(PrequentialRecord):
     rmse_fading: float | None
     """The same with weights that fade at each scored row."""
     r2: float | None
-    """1 - squared error / squared deviation of the targets; null while targets do not differ."""
+    """1 minus the sum of squared errors divided by the sum of the targets' squared distances from
+    their mean; at most 1, null while the targets do not differ."""
     r2_window: float | None
     """The same over the last `window` labelled rows."""
     r2_fading: float | None
     """The same with weights that fade at each scored row."""
     no_change: NumberBaseline
-    """Repeating the last target."""
+    """Errors of repeating the last target, over the rows that have one before them."""
     mean: NumberBaseline
-    """The mean of all targets before."""
+    """Errors of predicting the mean of all targets before, over the same rows."""
     by_output: dict[str, NumberScoreFields] = absent()
     """Scores of each number, by its name; absent where there is one."""
     by_task: dict[str, NumberGroup] = absent()
-    """By task; absent while the only task is 0."""
+    """Errors by task; absent while the only task is 0. Only the 200 that had rows most recently
+    are listed."""
     by_experience: dict[str, NumberGroup] = absent()
-    """By experience; absent while the only experience is 0."""
+    """Errors by experience; absent while the only experience is 0. Only the 200 that had rows
+    most recently are listed."""
 
 
 class LabelScoreFields(LogLine):
@@ -262,28 +286,32 @@ class PrequentialLabelsRecord(PrequentialRecord):
     hamming_loss_fading: Share | None
     """The same with weights that fade at each labelled row."""
     f1_micro: Share | None
-    """2 hits / (2 hits + false alarms + missed), over all cells."""
+    """2 hits / (2 hits + false alarms + misses), over all cells; null where there is none of
+    these."""
     f1_micro_window: Share | None
     """The same over the last `window` labelled rows."""
     f1_micro_fading: Share | None
     """The same with weights that fade at each labelled row."""
     f1_macro: Share | None
-    """Mean of F1 over the labels that were there or predicted at least once."""
+    """Mean of F1 over the labels that occurred or were predicted at least once."""
     f1_macro_window: Share | None
     """The same over the last `window` labelled rows."""
     f1_macro_fading: Share | None
     """The same with weights that fade at each labelled row."""
     loss: Nats | None
-    """Mean negative log-likelihood of whether a label is there, over rows and labels."""
+    """Mean over rows and labels of the negative log-likelihood of whether the label is there, at
+    most 16.1 each."""
     loss_window: Nats | None
     """The same over the last `window` labelled rows."""
     no_change: LabelBaseline
-    """Repeating the last row's labels."""
+    """Scores of repeating the last row's labels; no labels before there is one."""
     majority: LabelBaseline
-    """The labels that more than half of the rows before had."""
+    """Scores of predicting the labels that more than half of the rows before had."""
     by_label: dict[str, LabelScoreFields] = absent()
     """Scores of each label, by its name."""
     by_task: dict[str, LabelGroup] = absent()
-    """By task; absent while the only task is 0."""
+    """Scores by task; absent while the only task is 0. Only the 200 that had rows most recently
+    are listed."""
     by_experience: dict[str, LabelGroup] = absent()
-    """By experience; absent while the only experience is 0."""
+    """Scores by experience; absent while the only experience is 0. Only the 200 that had rows
+    most recently are listed."""

@@ -35,11 +35,13 @@ class StabilityGap(LogLine):
     since: Rows
     """Position of the boundary."""
     before: float
-    """Accuracy on the older experiences' rows at the boundary."""
+    """Mean score on the older experiences' rows at the boundary."""
     depth: float
-    """`before` minus the lowest accuracy on them since; at least 0."""
+    """How far below `before` the score has fallen at most since the boundary (where numbers are
+    predicted: how far the error has risen above it); at least 0."""
     recovered_after: Rows | None
-    """Rows from the boundary to the first round as good as `before`; null while there is none."""
+    """Rows from the boundary to the first round at which the score was back at `before`; null if
+    it is not back yet, or never fell."""
 
 
 class RetentionRecord(Record):
@@ -47,48 +49,66 @@ class RetentionRecord(Record):
 
     kind: Literal["retention"]
     after_experience: Id | None
-    """Experience of the last row."""
+    """Experience of the last row that was learned; i in the definitions below."""
     experience_end: bool
-    """True if it, or the stream, had ended; false for a round in between."""
+    """True if that experience, or the stream, had ended; false for a round in between."""
     sample: Literal["test", "probe"]
-    """Whether the rows are those of a test set, or rows of the stream that a probe keeps back."""
+    """Whether the rows are those of a prepared test set or of a probe."""
     rows: Rows
-    """Rows kept out of training that were predicted in this round."""
+    """Rows of the sample, all of which are predicted in this round."""
     forgetting: float | None
-    """Mean over earlier experiences of how far the score is below its best."""
+    """Mean, over the experiences j learned before i, of the best R[l, j] at any earlier end minus
+    R[i, j] (Chaudhry et al. 2018); of errors, how much R[i, j] is above its least. null unless
+    `experience_end`, and after the first experience."""
     backward_transfer: float | None
-    """Mean over earlier experiences of how the score has changed since each ended."""
+    """Mean over the same j of R[i, j] - R[j, j] (Lopez-Paz, Ranzato 2017): below 0 where
+    something was lost; of errors with the opposite sign, so that it is below 0 where the error
+    has grown. null unless `experience_end`, and after the first experience."""
     forward_transfer: float | None
-    """Mean over experiences, but for the first, of the score just before each was learned."""
+    """Mean, over the experiences learned so far but for the first, of the score on each just
+    before it began (Lopez-Paz, Ranzato 2017; what they subtract, the accuracy of an untrained
+    model, is 0 here: it knows no class). A probe has no rows of an experience that is still to
+    come: there it is the accuracy on the experience's first batch, as it was predicted, which is
+    a rough figure where batches are small, and the only one in this log that depends on how the
+    stream is cut into batches. Of a probe of numbers or several labels there is none."""
     stability_gap: StabilityGap | None
-    """The drop of the score on older experiences since the last boundary."""
+    """What the older experiences went through since the last boundary; null before there is one."""
     area: float | None
-    """Mean of the score over the stream so far: the area under its curve, divided by its width."""
+    """Area under the curve of the score (`balanced_accuracy`, `mae` or `f1_micro`) over
+    `position` since the first round, by trapezoids, divided by its width: the score's mean over
+    the stream."""
     probed: Rows = absent()
-    """Probe rows predicted in all rounds so far; for a probe only."""
+    """Probe only: rows predicted in all rounds so far."""
     withheld: Rows = absent()
-    """Rows of the stream kept out of learning so far; for a probe only."""
+    """Probe only: rows of the stream that were kept from being learned so far."""
 
 
 class RetentionClassesRecord(RetentionRecord):
     """Scores of predictions of one of several classes."""
 
     accuracy: Share
-    """Share of all rows predicted right; those of a class not seen yet are wrong."""
+    """Share of all rows of the sample predicted right; rows of a class that the stream has not
+    shown are wrong."""
     balanced_accuracy: Share | None
-    """Mean of the accuracies of the classes seen."""
+    """Mean, over the classes that the stream has shown, of the share predicted right: the figure
+    by which to compare samples."""
     average_accuracy: Share | None
-    """Mean accuracy over the experiences learned so far."""
+    """Mean of R[i, j] over the experiences j learned so far, i included; null unless
+    `experience_end`."""
     class_forgetting: Signed | None
-    """Mean over classes of how far accuracy is below its best in any earlier round."""
+    """Mean over classes of the best accuracy in any earlier round since the class was seen, minus
+    the accuracy now: forgetting in a stream without experiences. Of a probe, only classes with at
+    least 20 rows in the sample. null in the first round."""
     min_accuracy: Share | None
-    """Mean over earlier experiences of the lowest accuracy since each ended."""
+    """Mean, over the experiences that ended before the current one, of the lowest accuracy on
+    each in any round since it ended (De Lange et al. 2023)."""
     accuracy_by_experience: dict[str, Share]
-    """Accuracy on the rows of each experience."""
+    """Accuracy on the rows of each experience: the row R[i, ·] if `experience_end`."""
     by_class: dict[str, RetainedFields]
     """Rows and accuracy of each class that the stream has shown."""
     by_age: dict[str, RetainedFields] = absent()
-    """Rows and accuracy by age, named by the greatest age in rows; for a probe only."""
+    """Probe only: rows and accuracy on the rows that came at most 1,000 rows ago, at most 10,000
+    (and more than 1,000), and so on by powers of ten."""
 
 
 class AgedNumbers(NumberScoreFields):
@@ -108,15 +128,17 @@ class RetentionNumbersRecord(RetentionRecord):
     rmse: float | None
     """Its square root."""
     r2: float | None
-    """1 - squared error / squared deviation of the targets, at most 1."""
+    """1 minus the sum of squared errors divided by the sum of the targets' squared distances from
+    their mean; at most 1."""
     average_mae: float | None
-    """Mean over the experiences learned so far."""
+    """Mean of R[i, j] over the experiences j learned so far; null unless `experience_end`."""
     max_mae: float | None
-    """Mean over earlier experiences of the highest error since each ended."""
+    """Mean, over the experiences that ended before the current one, of the highest error on each
+    since it ended."""
     by_experience: dict[str, NumberScoreFields]
-    """The four scores of each experience."""
+    """The four scores on the rows of each experience."""
     by_age: dict[str, AgedNumbers] = absent()
-    """Rows and the four scores by age; for a probe only."""
+    """Probe only: rows and the four scores by age."""
 
 
 class LabelTotals(LogLine):
@@ -151,10 +173,11 @@ class RetentionLabelsRecord(RetentionRecord):
     f1_macro: Share | None
     """Mean of F1 over labels."""
     average_f1_micro: Share | None
-    """Mean over the experiences learned so far."""
+    """Mean of R[i, j] over the experiences j learned so far; null unless `experience_end`."""
     min_f1_micro: Share | None
-    """Mean over earlier experiences of the lowest score since each ended."""
+    """Mean, over the experiences that ended before the current one, of the lowest score on each
+    since it ended."""
     by_experience: dict[str, LabelTotals]
-    """The four scores of each experience."""
+    """The four scores on the rows of each experience."""
     by_age: dict[str, AgedLabels] = absent()
-    """Rows and the four scores by age; for a probe only."""
+    """Probe only: rows and the four scores by age."""

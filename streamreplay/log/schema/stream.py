@@ -14,19 +14,22 @@ class DriftRecord(Record):
 
     kind: Literal["drift"]
     experience: Id
-    """Experience of the row that fired."""
+    """Experience of the row at which the detector fired; `position` is the number of rows up to
+    and including it."""
     level: Literal["warning", "drift"]
-    """How sure the detector is."""
+    """Whether it is a drift or a warning."""
     name: str
-    """Name of the monitor in the job."""
+    """Name of the monitor in the job; if it has none, the detector in lower case and `on`, as
+    `adwin-error`."""
     detector: str
-    """Kind of the detector, such as ADWIN."""
+    """River's name of the detector, such as ADWIN."""
     on: str
-    """The watched value: error, loss, feature:NAME or label:NAME."""
+    """What it watches: error, loss, feature:NAME or label:NAME, also where the monitor has a
+    detector for each feature or label."""
     value: float | None
-    """The last value given to the detector."""
+    """The last number that the detector was given: that of this row."""
     actions: list[str]
-    """The actions that were carried out, as written in the job."""
+    """The actions that were carried out before the next batch, as written in the job."""
 
 
 class Stored(LogLine):
@@ -35,13 +38,17 @@ class Stored(LogLine):
     rows: Rows
     """How many are stored."""
     median_age: float
-    """Median of their ages, in rows."""
+    """Median age of the stored rows, in rows of the stream."""
     replayed: int
-    """Total number of times they were rehearsed."""
+    """How often the stored rows were rehearsed, summed over all of them."""
 
 
 class Ages(LogLine):
-    """Ages of stored rows, in rows of the stream; 0 for the last row."""
+    """Ages of stored rows, in rows of the stream; 0 for the last row.
+
+    Of more than 16,384 rows, median ages and quartiles are counted in bins: 8,192 up to the oldest
+    age, shared by the groups, and at least 32 for each. All else is exact.
+    """
 
     newest: Rows
     """Age of the newest."""
@@ -63,21 +70,26 @@ class Replays(LogLine):
     """How often rows that are stored now were rehearsed."""
 
     total: int
-    """Total over all rows."""
+    """Times that all of them together were rehearsed."""
     mean: float
-    """Mean over rows."""
+    """Times that one of them was rehearsed, on average."""
     most: int
-    """Maximum over rows."""
+    """Times that the one rehearsed most often was rehearsed."""
     never: Rows
-    """How many were never rehearsed."""
+    """Stored rows that were never rehearsed."""
     at_least: list[int]
     """Lower bounds of the bins of a histogram; the last bin has no upper bound."""
     counts: list[int]
-    """Stored rows in each bin."""
+    """A histogram: `counts[i]` rows were rehearsed `at_least[i]` times or more, but less often
+    than the next bin says."""
 
 
 class BufferRecord(Record):
-    """The contents of the buffer, written after the prequential records of a report."""
+    """The contents of the buffer, written after the prequential records of a report.
+
+    The whole batch in which these fell due is stored by then, so `position` is up to a batch
+    further than theirs.
+    """
 
     kind: Literal["buffer"]
     rows: Rows
@@ -89,15 +101,16 @@ class BufferRecord(Record):
     acceptance: Share | None
     """Probability that the next row is stored; null if it is not known."""
     uniform_since: Rows
-    """The offered row from which on stored rows are a uniform sample."""
+    """From which row on, of those offered, stored rows are a fair sample; 0: from the first."""
     nbytes: Bytes
-    """Bytes allocated for rows and the values stored with them."""
+    """Bytes allocated for rows and for what is kept with them."""
     by_class: dict[str, Stored] = absent()
-    """Stored rows of each class, by its name; absent if no classes are predicted."""
+    """Stored rows of each class, by its name; absent where no classes are predicted."""
     by_task: dict[str, Stored] = absent()
-    """The same by task; absent while the only task is 0."""
+    """The same by task, of the 200 with the most rows; absent while the only task is 0."""
     by_experience: dict[str, Stored] = absent()
-    """The same by experience; absent while the only experience is 0."""
+    """The same by experience, of the 200 with the most rows; absent while the only experience is
+    0."""
     ages: Ages | None
     """Ages of stored rows; null if nothing is stored."""
     replays: Replays | None
