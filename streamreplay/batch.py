@@ -281,6 +281,19 @@ class Batch:
             return self
         return self.take(np.flatnonzero(~self.withheld)).withholding(None)
 
+    def labelled(self) -> Batch:
+        """Return the rows that have a label: those whose ``y`` is not -1.
+
+        Examples
+        --------
+        >>> Batch.from_arrays([[1.0], [2.0]], [-1, 3]).labelled().t.tolist()
+        [1]
+        """
+        y = self.y
+        if len(y) and (y.item(0) if len(y) == 1 else np.minimum.reduce(y)) < 0:
+            return self.take(y >= 0)
+        return self
+
     def withholding(self, mask: NDArray[np.bool_] | None) -> Batch:
         """Return the same rows, of which those in the mask, bool[n], are not to be learned."""
         return self._with(self.t, mask)

@@ -37,4 +37,4 @@ def test_every_module_and_public_object_is_described() -> None:
 
 
 def test_there_are_modules_to_look_at() -> None:
-    assert {"streamreplay.batch", "streamreplay.buffers.reservoir"} < set(MODULES)
+    assert {"streamreplay.batch", "streamreplay.buffers.sampling.keyed_reservoir"} < set(MODULES)

@@ -1,18 +1,21 @@
-"""Buffers: which rows of the stream are kept for rehearsal."""
+"""Buffers: which rows of the stream are kept for rehearsal.
 
-from streamreplay.buffers.base import ExemplarsBuffer, Policy
-from streamreplay.buffers.buffers import (
-    ClassBalancedBuffer,
-    DecayedReservoirBuffer,
-    ExperienceBalancedBuffer,
-    ParametricBuffer,
-    ReservoirSamplingBuffer,
-    SlidingWindowBuffer,
-    TaskBalancedBuffer,
-)
+To add one, write a file in `policies/`, and name it here and in ``streamreplay/__init__.pyi``.
+"""
+
+from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.description import describe_state
+from streamreplay.buffers.policies.class_balanced import ClassBalancedBuffer
+from streamreplay.buffers.policies.decayed_reservoir import DecayedReservoirBuffer
+from streamreplay.buffers.policies.experience_balanced import ExperienceBalancedBuffer
+from streamreplay.buffers.policies.parametric import ParametricBuffer
+from streamreplay.buffers.policies.reservoir_sampling import ReservoirSamplingBuffer
+from streamreplay.buffers.policies.sliding_window import SlidingWindowBuffer
+from streamreplay.buffers.policies.task_balanced import TaskBalancedBuffer
+from streamreplay.buffers.policy import Policy
 
 __all__ = [
+    "BUFFER_KINDS",
     "ClassBalancedBuffer",
     "DecayedReservoirBuffer",
     "ExemplarsBuffer",
@@ -24,3 +27,14 @@ __all__ = [
     "TaskBalancedBuffer",
     "describe_state",
 ]
+
+BUFFER_KINDS: dict[str, type[ExemplarsBuffer]] = {
+    "class_balanced": ClassBalancedBuffer,
+    "task_balanced": TaskBalancedBuffer,
+    "experience_balanced": ExperienceBalancedBuffer,
+    "reservoir": ReservoirSamplingBuffer,
+    "parametric": ParametricBuffer,
+    "window": SlidingWindowBuffer,
+    "decayed": DecayedReservoirBuffer,
+}
+"""The buffers by their ``buffer.kind`` in a job file."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, GroupBy
-from streamreplay.buffers.storage import ColumnStore
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.errors import ConfigError
 from streamreplay.groups import GroupIndex
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ExemplarsBuffer, ParametricBuffer
-from streamreplay.buffers import grouping as grouping_module
-from streamreplay.buffers import random_keys as keys_module
-from streamreplay.buffers import reservoir as reservoir_module
-from streamreplay.buffers import storage as storage_module
+from streamreplay.buffers.sampling import groups as grouping_module
+from streamreplay.buffers.sampling import key_stream as keys_module
+from streamreplay.buffers.sampling import keyed_reservoir as reservoir_module
+from streamreplay.buffers.storage import column_store as storage_module
 from streamreplay.randomness import spawn_seed
 
 
@@ -133,7 +133,7 @@ def stored(buffer: ExemplarsBuffer) -> list[int]:
     np.testing.assert_array_equal(memory.x[:, 0], memory.t)
     reservoir = buffer._reservoir
     numbers = [reservoir.groups.ids.index(y if buffer.by else 0) for y in memory.y.tolist()]
-    assert reservoir._group[: len(memory)].tolist() == numbers
+    assert reservoir.group[: len(memory)].tolist() == numbers
     assert reservoir.groups.count == np.bincount(numbers, minlength=len(reservoir.groups)).tolist()
     np.testing.assert_array_equal(np.floor(reservoir.groups._level), reservoir.groups.count)
     index = buffer._store.groups("class")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
-from streamreplay.buffers.storage import ColumnStore
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.errors import CheckpointError
 
 
@@ -196,7 +196,7 @@ def test_a_store_does_as_a_dict_of_rows(actions: list[tuple[str, int, int]]) -> 
         store.fit(batch)
         if action == "keep":
             kept = rng.permutation(len(oracle))[: len(oracle) // 2 + n]
-            store.keep(kept, 60)
+            store.keep(kept)
             oracle = {slot: oracle[old] for slot, old in enumerate(kept.tolist())}
         elif action == "append" and len(oracle) + n <= 60:
             store.append(batch)

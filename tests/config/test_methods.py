@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.buffers.ranked import RankedSlots
+from streamreplay.buffers.sampling.ranked_slots import RankedSlots
 from streamreplay.config import build, load_job
 from streamreplay.config.building.methods import make_method, method_parameters
 from streamreplay.config.job import LearnerSection

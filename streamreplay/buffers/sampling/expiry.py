@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.reservoir import KeyedReservoir
-from streamreplay.buffers.slots import GroupedSlots
-from streamreplay.state import State, expect
+from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
+from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
+from streamreplay.state import SETTING, Fields
 
 __all__ = ["Expiry", "parse_span"]
 
@@ -53,6 +53,8 @@ class Expiry:
     by_time : bool
     """
 
+    STATE = Fields(limit=SETTING, by_time=SETTING, _loosened=float)
+
     def __init__(self, limit: float, *, by_time: bool) -> None:
         self.limit = limit
         self.by_time = by_time
@@ -92,16 +94,6 @@ class Expiry:
     def catch_up(self, slots: GroupedSlots) -> None:
         """Delete what is too old by now: rows that another buffer had may be."""
         self._expire(slots, slots.clock.now(by_time=self.by_time))
-
-    def state_dict(self) -> State:
-        """Return the limit, and when rows were last let in more freely."""
-        return {"limit": self.limit, "by_time": self.by_time, "loosened": self._loosened}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        expect("limit", state["limit"], self.limit)
-        expect("by_time", state["by_time"], self.by_time)
-        self._loosened = float(state["loosened"])
 
     def _update_at_once(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
-from streamreplay.state import State
+from streamreplay.state import Fields
 
 __all__ = ["StreamClock"]
 
@@ -26,6 +26,8 @@ class StreamClock:
     latest : float
         The latest event time seen, in seconds; -inf before the first.
     """
+
+    STATE = Fields(rows=int, latest=float)
 
     def __init__(self) -> None:
         self.rows = 0
@@ -61,14 +63,6 @@ class StreamClock:
         self.rows += len(batch)
         if batch.time is not None:
             self.latest = max(self.latest, float(np.fmax.reduce(_times(batch), initial=-inf)))
-
-    def state_dict(self) -> State:
-        """Return the count and the latest time."""
-        return {"rows": self.rows, "latest": self.latest}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        self.rows, self.latest = int(state["rows"]), float(state["latest"])
 
 
 def _times(batch: Batch) -> NDArray[np.float64]:

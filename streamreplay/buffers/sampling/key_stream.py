@@ -7,6 +7,9 @@ from bisect import bisect_left
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.batch import Batch
+from streamreplay.buffers.sampling.key_rules import KeyLaw
+from streamreplay.buffers.sampling.stream_clock import StreamClock
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
 from streamreplay.state import State
 
@@ -16,7 +19,7 @@ _BLOCK = 4096  # keys drawn at a time
 
 
 class KeyStream:
-    """Uniform keys, drawn in blocks; saved as the state before the block and the place in it."""
+    """Uniform keys, drawn in blocks; the state is the generator before the block, and the place."""
 
     def __init__(self, seed: Seed) -> None:
         self._rng = make_rng(seed)
@@ -41,10 +44,25 @@ class KeyStream:
             missing -= self._next
         return np.concatenate(parts)
 
+    def make(self, law: KeyLaw, batch: Batch, clock: StreamClock) -> NDArray[np.float64]:
+        """Return a key for each row of the next batch, made by a rule: float64[n].
+
+        If the rule raises, as a user's strategy may, no number has been drawn.
+        """
+        stamps = clock.stamps(batch, by_time=law.by_time)
+        if not law.draws:
+            return law.make_keys(batch, stamps, stamps)
+        before = self.state_dict()
+        try:
+            return law.make_keys(batch, self.take(len(batch)), stamps)
+        except BaseException:
+            self.load_state_dict(before)
+            raise
+
     def below(self, n: int, limit: float) -> tuple[list[int], list[float]]:
         """Return which of the next n keys are below a limit, and those keys.
 
-        A block is searched once: as limits fall, what was found for one holds for the next.
+        A block is searched once: limits fall, so what was found for one holds for the next.
         """
         start, end = self._next, self._next + n
         if end > _BLOCK:
@@ -71,11 +89,11 @@ class KeyStream:
         self._limit = 0.0
 
     def state_dict(self) -> State:
-        """Return the generator's state before the present block, and the place in the block."""
+        """Return the generator's state before the current block, and the place in the block."""
         return {"before": self._before, "next": self._next}
 
     def load_state_dict(self, state: State) -> None:
-        """Draw the saved block again, and go on from the place in it."""
+        """Draw the saved block again, and continue from the place in it."""
         load_rng_state("before", self._rng, state["before"])
         self._draw_block()
         self._next = int(state["next"])

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.grouping import BufferGroups
+from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
+from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
-from streamreplay.buffers.slots import GroupedSlots
-from streamreplay.buffers.storage import ColumnStore
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.state import State, expect
@@ -67,7 +67,7 @@ class RankedSlots(GroupedSlots):
         numbers = self._number(len(batch), group_ids)
         counts = np.array(self.groups.count, np.int64)
         offered = np.bincount(numbers, minlength=len(counts))
-        quotas = self.groups.deal(counts + offered, self.store.max_size)
+        quotas = self.groups.deal(counts + offered)
         touched = np.flatnonzero((offered > 0) | (quotas < counts)).tolist()
         # all are asked before anything is written: a strategy may raise
         choices = [
@@ -79,7 +79,7 @@ class RankedSlots(GroupedSlots):
             slots, rows, ranks = choice.slots, choice.rows, np.arange(len(choice.stays))
             old = choice.stays < len(slots)
             kept = slots[choice.stays[old]]
-            self._key[kept] = ranks[old]
+            self.key[kept] = ranks[old]
             freed.append(np.setdiff1d(slots, kept, assume_unique=True))
             taken.append(rows[choice.stays[~old] - len(slots)])
             keys.append(ranks[~old])
@@ -87,7 +87,7 @@ class RankedSlots(GroupedSlots):
                 self.store.beside["notes"][kept] = choice.notes[choice.stays[old]]
                 notes.append(choice.notes[choice.stays[~old]])
             if not len(ranks):
-                self.groups.begin_anew(group, self.seen + len(batch))
+                self.groups.start_again(group, self.seen + len(batch))
             elif len(ranks) < len(slots) + len(rows):
                 self.groups.threshold[group] = float(len(ranks))
         self.groups.offer(offered)
@@ -116,7 +116,7 @@ class RankedSlots(GroupedSlots):
     def _ranked(self, group: int) -> NDArray[np.int64]:
         """Return a group's slots, best first."""
         slots = self.slots_of(group)
-        return slots[np.argsort(self._key[slots], kind="stable")]
+        return slots[np.argsort(self.key[slots], kind="stable")]
 
     def _candidates(
         self, batch: Batch, rows: NDArray[np.int64], group: int, slots: NDArray[np.int64]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.buffers.quotas import deal_slots
+from streamreplay.buffers.sampling.quotas import deal_slots
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.state import State, expect
+from streamreplay.state import GROWN, SETTING, Fields, Kind, State
 
 __all__ = ["BufferGroups"]
 
@@ -15,6 +18,8 @@ _TABLE = 4096  # group ids up to here are looked up in an array
 _NO_CAP = 1 << 62
 _REMEMBERED = 4096  # groups without rows that are remembered at most, beside those with rows
 _PRIORITY_BITS = 20  # so few that count + priority is exact in float64
+_INTEGERS = Kind(partial(np.array, dtype=np.int64), lambda _name, _live, saved: saved.tolist())
+_NUMBERS = Kind(partial(np.array, dtype=np.float64), lambda _name, _live, saved: saved.tolist())
 
 
 class BufferGroups:
@@ -22,6 +27,8 @@ class BufferGroups:
 
     Parameters
     ----------
+    store : ColumnStore
+        Its ``max_size`` slots are those to share.
     seed : int or numpy.random.SeedSequence
         Of the lottery that ranks groups of equal size.
     announced : int, optional
@@ -45,7 +52,22 @@ class BufferGroups:
         Once the threshold is not above this, the group is a sample of all its rows again.
     """
 
-    def __init__(self, seed: Seed, announced: int | None = None) -> None:
+    STATE = Fields(
+        _announced=SETTING,
+        lottery=int,
+        ids=_INTEGERS,
+        seen=_INTEGERS,
+        _level=GROWN,
+        threshold=_NUMBERS,
+        since=_INTEGERS,
+        sound=_NUMBERS,
+        _born=int,
+        _serial=_INTEGERS,
+        _draws=_INTEGERS,
+        _drawn_at=_INTEGERS,
+    )
+
+    def __init__(self, store: ColumnStore, seed: Seed, announced: int | None = None) -> None:
         self.ids: list[int] = []
         self.seen: list[int] = []
         self.count: list[int] = []
@@ -57,7 +79,7 @@ class BufferGroups:
         """Group id -> group number."""
         self.lottery = int(spawn_seed(seed, "lottery").generate_state(1, np.uint64)[0])
         self._announced = announced
-        self._max_size = 0
+        self._store = store
         self._table = np.empty(0, np.int64)  # the same for small ids, -1 where there is none
         self._level = np.empty(0)  # float64[groups], count + priority
         self._to_come: list[float] = []  # derived: first priorities of the announced groups
@@ -77,17 +99,12 @@ class BufferGroups:
     @property
     def room(self) -> int:
         """How many rows the groups may store in all."""
-        return min(self._max_size, sum(self.cap)) if self.capped else self._max_size
+        return min(self._store.max_size, sum(self.cap)) if self.capped else self._store.max_size
 
     @property
     def over_cap(self) -> bool:
         """Tell whether a group stores more than it may, since others have come."""
         return self.capped and any(map(int.__gt__, self.count, self.cap))
-
-    def set_max_size(self, max_size: int) -> None:
-        """Set how many slots there are to share."""
-        self._max_size = max_size
-        self._set_caps()
 
     def add(self, group_id: int, at: int) -> int:
         """Add a group that the row with number ``at`` is the first of; return its number."""
@@ -107,7 +124,7 @@ class BufferGroups:
         self._level = np.append(self._level, self._draw_priority(self._born, 0))
         self._born += 1
         if self._announced is not None:
-            self._set_caps()
+            self.set_caps()
         return number
 
     def number_all(self, ids: NDArray[np.int64], most: int, start: int) -> NDArray[np.int64] | None:
@@ -144,9 +161,9 @@ class BufferGroups:
         for group, count in enumerate(self.count):
             # one that never turned a row away has all that were not deleted: still a fair sample
             if before[group] and not count and self.threshold[group] < np.inf:
-                self.begin_anew(group, at)
+                self.start_again(group, at)
 
-    def begin_anew(self, group: int, at: int) -> None:
+    def start_again(self, group: int, at: int) -> None:
         """Let a group without rows, after ``at`` rows, take in what comes next."""
         self.threshold[group], self.sound[group] = np.inf, -np.inf
         self.since[group] = at
@@ -159,7 +176,7 @@ class BufferGroups:
             self.threshold[group] = threshold
             self.since[group] = at
 
-    def join(self, group: int, other: BufferGroups, number: int, at: int, shift: float) -> None:
+    def merge(self, group: int, other: BufferGroups, number: int, at: int, shift: float) -> None:
         """Let a group be the join of itself and one of another reservoir, over other rows.
 
         Those are counted as coming after ``at`` rows of this one, and their keys are shifted.
@@ -178,11 +195,11 @@ class BufferGroups:
         """Return how many rows had been offered when the group's sample began."""
         return 0 if self.is_sound(group) else self.since[group]
 
-    def deal(self, available: NDArray[np.int64], max_size: int) -> NDArray[np.int64]:
+    def deal(self, available: NDArray[np.int64]) -> NDArray[np.int64]:
         """Deal slots to groups that have so many rows to give; return quotas: int64[groups]."""
         if self._announced is not None:
             available = np.minimum(available, self.cap)
-        return deal_slots(available, self._level % 1.0, max_size)
+        return deal_slots(available, self._level % 1.0, self._store.max_size)
 
     def choose_victim(self, group: int) -> int:
         """Return the group that gives a row so that another can have one more."""
@@ -194,9 +211,21 @@ class BufferGroups:
         level[group] -= 1.0
         return victim
 
-    @property
-    def shut_out(self) -> NDArray[np.bool_]:
-        """Tell which groups have no row and would get no slot of a full buffer: bool[groups]."""
+    def mean_chance(self, chances: list[float | None], *, full: bool) -> float | None:
+        """Return the chance that a row is stored, given each group's; None if one is unknown.
+
+        In a full buffer it is 0 for groups that have no row and would get no slot.
+        """
+        if full:
+            for group in np.flatnonzero(self._shut_out()).tolist():
+                chances[group] = 0.0
+        known = [chance for chance in chances if chance is not None]
+        if len(known) < len(chances):
+            return None
+        return float(np.average(known, weights=self.seen)) if known else 0.0
+
+    def _shut_out(self) -> NDArray[np.bool_]:
+        """Return which groups have no row and would get no slot of a full buffer: bool[groups]."""
         level = self._level
         top = int(level.argmax())
         wins: NDArray[np.bool_] = level + 1.0 > level[top]
@@ -221,7 +250,7 @@ class BufferGroups:
     @property
     def too_many(self) -> bool:
         """Tell whether groups without rows are to be forgotten, so that memory stays bounded."""
-        return len(self.ids) > _REMEMBERED + 4 * self._max_size
+        return len(self.ids) > _REMEMBERED + 4 * self._store.max_size
 
     def forget_oldest(self) -> NDArray[np.int64]:
         """Forget most groups without rows, those first that drew first.
@@ -244,48 +273,29 @@ class BufferGroups:
 
     def state_dict(self) -> State:
         """Return everything but what follows from it."""
-        return {
-            "announced": self._announced,
-            "lottery": self.lottery,
-            "ids": np.array(self.ids, np.int64),
-            "seen": np.array(self.seen, np.int64),
-            "level": self._level,
-            "threshold": np.array(self.threshold),
-            "since": np.array(self.since, np.int64),
-            "sound": np.array(self.sound),
-            "born": self._born,
-            "serial": np.array(self._serial, np.int64),
-            "draws": np.array(self._draws, np.int64),
-            "drawn_at": np.array(self._drawn_at, np.int64),
-        }
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
-        expect("announced", state["announced"], self._announced)
-        self.lottery, self._to_come = int(state["lottery"]), []
-        self.ids = state["ids"].tolist()
+        """Load a state, and work out what follows from it."""
+        self.STATE.load(self, state)
+        self._to_come = []
         self.number = {group_id: number for number, group_id in enumerate(self.ids)}
         self._table = np.empty(0, np.int64)
         for group_id, number in self.number.items():
             self._tabulate(group_id, number)
-        self.seen = state["seen"].tolist()
-        self._level = state["level"].copy()
         self.count = self._level.astype(np.int64).tolist()
-        self.threshold = state["threshold"].tolist()
-        self.since, self.sound = state["since"].tolist(), state["sound"].tolist()
-        self._born, self._serial = int(state["born"]), state["serial"].tolist()
-        self._draws, self._drawn_at = state["draws"].tolist(), state["drawn_at"].tolist()
         self.cap = [_NO_CAP] * len(self.ids)
-        self._set_caps()
+        self.set_caps()
 
-    def _set_caps(self) -> None:
+    def set_caps(self) -> None:
+        """Work out `cap` for the groups there are and the store's ``max_size``."""
         if self._announced is None:
             return
-        groups = max(self._announced, len(self.ids))
+        groups, max_size = max(self._announced, len(self.ids)), self._store.max_size
         if not self._to_come:  # once: each draw is a hash, and this is done for each new group
             self._to_come = [self._draw_priority(number, 0) for number in range(self._announced)]
         priority = np.append(self._level % 1.0, self._to_come[len(self.ids) :])
-        shares = deal_slots(np.full(groups, self._max_size), priority, self._max_size)
+        shares = deal_slots(np.full(groups, max_size), priority, max_size)
         # with more groups than slots the lottery says who has one: a cap of 0 would fix it
         self.cap = np.maximum(shares, 1)[: len(self.ids)].tolist()
 

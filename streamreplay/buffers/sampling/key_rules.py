@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import exp, inf, log
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.selection import OnlineSelectionStrategy
 from streamreplay.errors import ConfigError
-from streamreplay.state import State, expect
+from streamreplay.state import SETTING, Fields, State, expect
 
 __all__ = ["DecayingKeys", "KeyLaw", "StrategyKeys", "UniformKeys", "WindowKeys"]
 
@@ -21,6 +21,9 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 class KeyLaw(ABC):
     """How keys are made from random numbers."""
+
+    STATE: ClassVar[Fields] = Fields()
+    """The settings that are compared when a state is loaded."""
 
     by_time: bool = False
     """Whether stamps are event times in seconds; else they count rows."""
@@ -47,13 +50,6 @@ class KeyLaw(ABC):
     def shift(self, rows: int) -> float:
         """Return by how much keys would be larger had their rows come ``rows`` rows later."""
         return 0.0
-
-    def state_dict(self) -> State:
-        """Return the law's settings and state."""
-        return {}
-
-    def load_state_dict(self, state: State) -> None:  # noqa: B027 - most have none to take over
-        """Take over a state of the same law."""
 
 
 @final
@@ -107,6 +103,8 @@ class DecayingKeys(KeyLaw):
     too long.
     """
 
+    STATE: ClassVar[Fields] = Fields(half_life=SETTING, by_time=SETTING)
+
     def __init__(self, half_life: float, *, by_time: bool) -> None:
         self.half_life = half_life
         self.by_time = by_time
@@ -128,15 +126,6 @@ class DecayingKeys(KeyLaw):
     def shift(self, rows: int) -> float:
         """Return what so many rows add to -log w; 0 where event times say when rows came."""
         return 0.0 if self.by_time else -rows * (log(2) / self.half_life)
-
-    def state_dict(self) -> State:
-        """Return the half-life and its unit."""
-        return {"half_life": self.half_life, "by_time": self.by_time}
-
-    def load_state_dict(self, state: State) -> None:
-        """Compare with the settings."""
-        expect("half_life", state["half_life"], self.half_life)
-        expect("by_time", state["by_time"], self.by_time)
 
 
 @final

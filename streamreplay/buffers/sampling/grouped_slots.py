@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.grouping import BufferGroups
-from streamreplay.buffers.storage import Beside, ColumnStore
-from streamreplay.buffers.stream_clock import StreamClock
+from streamreplay.buffers.sampling.groups import BufferGroups
+from streamreplay.buffers.sampling.stream_clock import StreamClock
+from streamreplay.buffers.storage.column_shapes import Extra
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.errors import CheckpointError
-from streamreplay.state import State
+from streamreplay.state import State, load_state, save_state
 
 __all__ = ["SLOT_COLUMNS", "GroupedSlots"]
 
-SLOT_COLUMNS: Beside = {"key": (np.float64, ()), "group": (np.int32, ())}
+SLOT_COLUMNS: Extra = {"key": (np.float64, ()), "group": (np.int32, ())}
 """What a policy keeps beside each row: its key, and the number of its group."""
 
 
@@ -43,9 +44,9 @@ class GroupedSlots(ABC):
         self.groups = groups
         self.clock = StreamClock()
         self.seen = 0  # labelled rows offered
-        self._size = 0  # as the store's, but ahead of it within an update
+        self.size = 0
+        """Rows stored: as the store's, but ahead of it within an update."""
         self._bind()
-        groups.set_max_size(store.max_size)
 
     @property
     @abstractmethod
@@ -61,8 +62,8 @@ class GroupedSlots(ABC):
     def slots_of(self, group: int) -> NDArray[np.int64]:
         """Return the slots of a group's rows by its number, ascending: int64[count]."""
         if len(self.groups) == 1:
-            return np.arange(self._size)
-        return np.flatnonzero(self._group[: self._size] == group)
+            return np.arange(self.size)
+        return np.flatnonzero(self.group[: self.size] == group)
 
     def update(
         self,
@@ -80,7 +81,7 @@ class GroupedSlots(ABC):
         beside : mapping, optional
             What the store keeps beside each row: [n, ...] by name.
         """
-        self._fit(batch, beside or {})
+        self.fit(batch, beside or {})
         self._offer(batch, group_ids)
         self.seen += len(batch)
         self.clock.advance(batch)
@@ -93,9 +94,9 @@ class GroupedSlots(ABC):
         """Delete rows by their slots."""
         if not len(slots):
             return
-        lost = np.bincount(self._group[slots], minlength=len(self.groups))
+        lost = np.bincount(self.group[slots], minlength=len(self.groups))
         self.store.remove(slots)
-        self._size -= len(slots)
+        self.size -= len(slots)
         self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.seen)
         self._forget_derived()
 
@@ -109,13 +110,14 @@ class GroupedSlots(ABC):
         ``refill`` has rows that would be turned away take the new room.
         """
         del refill  # where rows are ranked they do in any case
-        self.groups.set_max_size(max_size)
-        quotas = self.groups.deal(np.array(self.groups.count, np.int64), max_size)
+        self.store.max_size = max_size
+        self.groups.set_caps()
+        quotas = self.groups.deal(np.array(self.groups.count, np.int64))
         kept = [self._smallest(group, quota) for group, quota in enumerate(quotas.tolist())]
         keep = np.sort(np.concatenate([np.empty(0, np.int64), *kept]))
         self.groups.set_counts(quotas, self.seen)
-        self._size = len(keep)
-        self.store.keep(keep, max_size)
+        self.size = len(keep)
+        self.store.keep(keep)
         self._bind()
         self._forget_derived()
 
@@ -123,41 +125,64 @@ class GroupedSlots(ABC):
         """Return the groups and the counts; what is beside the rows is the store's."""
         return {
             "seen": self.seen,
-            "clock": self.clock.state_dict(),
+            "clock": save_state(self.clock),
             "groups": self.groups.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Take over a state; the store's rows must have been loaded before."""
-        self.seen, self._size = int(state["seen"]), self.store.size
-        self.clock.load_state_dict(state["clock"])
+        self.seen, self.size = int(state["seen"]), self.store.size
+        load_state(self.clock, state["clock"])
         self.groups.load_state_dict(state["groups"])
-        self.groups.set_max_size(self.store.max_size)
-        if sum(self.groups.count) != self._size:
+        if sum(self.groups.count) != self.size:
             raise CheckpointError(
-                f"groups: saved groups of {sum(self.groups.count)} rows in all for {self._size}"
+                f"groups: saved groups of {sum(self.groups.count)} rows in all for {self.size}"
             )
         self._bind()
         self._forget_derived()
 
-    def _fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> None:
+    def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> None:
+        """Check that rows of a batch can be stored, and allocate columns for the first ones."""
         allocated = bool(self.store.beside)
         self.store.fit(batch, beside)
         if not allocated:
             self._bind()
-            self.groups.set_max_size(self.store.max_size)
 
     def _bind(self) -> None:
-        """Hold on to the columns beside the rows, which the store may have allocated anew."""
-        self._key: NDArray[np.float64] = self.store.beside.get("key", np.empty(0))
-        self._group: NDArray[np.int32] = self.store.beside.get("group", np.empty(0, np.int32))
+        """Read what the store has allocated: its columns, and how many slots there are."""
+        self.key: NDArray[np.float64] = self.store.beside.get("key", np.empty(0))
+        self.group: NDArray[np.int32] = self.store.beside.get("group", np.empty(0, np.int32))
+        self.groups.set_caps()
 
     def _forget_groups(self) -> NDArray[np.int64]:
         """Forget groups without rows; return each group's new number, -1 for those forgotten."""
         renumbered = self.groups.forget_oldest()
-        self._group[: self._size] = renumbered[self._group[: self._size]]
+        self.group[: self.size] = renumbered[self.group[: self.size]]
         self._forget_derived()
         return renumbered
+
+    def _append(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> None:
+        """Store all rows, while there is room."""
+        end = self.size + n
+        self.key[self.size : end] = keys
+        self.group[self.size : end] = 0
+        self.groups.change(0, n)
+        self.size = end
+        self.store.append(batch)
+
+    def _make_room(self, group: int) -> int:
+        """Let groups give what a new one of the announced may have; forget groups of old.
+
+        Returns the new group's number, which may have changed.
+        """
+        groups = self.groups
+        for each, (count, cap) in enumerate(zip(groups.count, groups.cap, strict=True)):
+            if count > cap:
+                slots = self.slots_of(each)
+                self.remove(np.setdiff1d(slots, self._smallest(each, cap), assume_unique=True))
+        if groups.too_many:
+            return int(self._forget_groups()[group])  # it drew last, and stays
+        return group
 
     def _place(
         self,
@@ -173,10 +198,10 @@ class GroupedSlots(ABC):
         ones that are left over, which `_close` then closes up.
         """
         freed = np.sort(freed)
-        more = np.arange(self._size, self._size + max(0, len(rows) - len(freed)))
+        more = np.arange(self.size, self.size + max(0, len(rows) - len(freed)))
         slots = np.concatenate([freed[: len(rows)], more])
-        self._key[slots], self._group[slots] = keys, groups
-        self._size += len(more)
+        self.key[slots], self.group[slots] = keys, groups
+        self.size += len(more)
         self.store.write(slots, batch, rows)
         return slots, freed[len(rows) :]
 
@@ -184,7 +209,7 @@ class GroupedSlots(ABC):
         """Close up freed slots, and set how many rows each group has now."""
         if len(left):
             self.store.remove(left)
-            self._size -= len(left)
+            self.size -= len(left)
             self._forget_derived()
         self.groups.set_counts(counts, self.seen)
 
@@ -197,6 +222,6 @@ class GroupedSlots(ABC):
         slots = self.slots_of(group)
         if len(slots) <= quota:
             return slots
-        order = np.argpartition(self._key[slots], quota)
-        self.groups.threshold[group] = float(self._key[slots[order[quota]]])
+        order = np.argpartition(self.key[slots], quota)
+        self.groups.threshold[group] = float(self.key[slots[order[quota]]])
         return slots[order[:quota]]

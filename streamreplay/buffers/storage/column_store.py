@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
-from streamreplay.buffers.allocation import allocate
-from streamreplay.columns import describe_array, same_kind
+from streamreplay.batch import Batch, GroupBy
+from streamreplay.buffers.storage.allocation import allocate
+from streamreplay.buffers.storage.column_shapes import (
+    Extra,
+    check_extra,
+    check_fits,
+    common_id_type,
+    fits,
+    kind_of,
+    pad,
+    rows_within,
+)
+from streamreplay.buffers.storage.group_indexes import GroupIndexes
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
-from streamreplay.state import State, expect
+from streamreplay.state import State
 
-__all__ = ["Beside", "ColumnStore"]
-
-Beside: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
-"""Columns that are no part of a row as the stream had it: type and shape for one row, by name."""
+__all__ = ["ColumnStore"]
 
 _Columns: TypeAlias = dict[str, NDArray[Any]]
 
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache
 _FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
-_REPLAYED: Beside = {"replayed": (np.uint32, ())}
+_REPLAYED: Extra = {"replayed": (np.uint32, ())}
 _NOTHING: dict[str, NDArray[Any]] = {}
 _NOTE = "note."  # how columns of `Batch.notes` begin among those beside the rows
 
@@ -43,7 +50,7 @@ class ColumnStore:
         Instead of ``max_size``: bytes for all columns.
     folder : pathlib.Path, optional
         Columns are memory-mapped from files in it; by default they are in RAM.
-    beside : Beside
+    beside : Extra
         Columns that the owner keeps beside each row.
     """
 
@@ -53,20 +60,21 @@ class ColumnStore:
         *,
         max_bytes: int | None = None,
         folder: Path | None = None,
-        beside: Beside | None = None,
+        beside: Extra | None = None,
     ) -> None:
         self.max_size = max_size
+        """Slots. Columns have as many from the next call of `fit`, `keep` or `load_state_dict`."""
         self.max_bytes = max_bytes
         self.size = 0
         self.beside: dict[str, NDArray[Any]] = {}
         """Columns beside the rows, by name: [max_size, ...], none before the first row."""
         self._arriving: Mapping[str, NDArray[Any]] = _NOTHING
-        self._beside: Beside = {**_REPLAYED, **(beside or {})}
+        self._beside: Extra = {**_REPLAYED, **(beside or {})}
         self._folder = folder
         self._columns: dict[str, NDArray[Any]] = {}  # name -> [max_size, ...]
         self._view: Batch | None = None
         self._labels: Labels | None = None  # of the rows, as the last batch had them
-        self._index: dict[GroupBy, GroupIndex | None] = {}  # None: asked for before, now stale
+        self._indexes = GroupIndexes()
 
     @property
     def nbytes(self) -> int:
@@ -109,13 +117,7 @@ class ColumnStore:
 
     def groups(self, by: GroupBy) -> GroupIndex:
         """Return which slots belong to which group; rebuilt only when a slot changed its group."""
-        index = self._index.get(by)
-        if index is None:
-            if not self._columns:
-                return GroupIndex.of(np.empty(0, np.int64))
-            index = GroupIndex.of(self._columns[GROUP_COLUMNS[by]][: self.size])
-            self._index[by] = index
-        return index
+        return self._indexes.of(self._columns, self.size, by)
 
     def memory(self, like: Batch) -> Batch:
         """Return all stored rows, or no rows shaped like a batch if none was ever seen."""
@@ -158,7 +160,7 @@ class ColumnStore:
             live = self.beside[name]
             given = arriving.get(name)
             if given is None or given.shape[1:] != live.shape[1:]:
-                arriving[name] = _padded(given, (len(batch), *live.shape[1:]))
+                arriving[name] = pad(given, (len(batch), *live.shape[1:]))
         return arriving
 
     def _fit_note(self, name: str, values: NDArray[Any]) -> None:
@@ -173,7 +175,7 @@ class ColumnStore:
             )
         elif any(new > old for new, old in zip(values.shape[1:], mine.shape[1:], strict=True)):
             shape = tuple(map(max, values.shape[1:], mine.shape[1:]))
-            wider = _padded(mine[: self.size], (self.size, *shape))
+            wider = pad(mine[: self.size], (self.size, *shape))
             self.beside[name] = self._new((mine.dtype, shape), wider)
         else:
             return
@@ -190,46 +192,20 @@ class ColumnStore:
             One row needs more than ``max_bytes``.
         """
         mine = self._columns
-        if mine and self._fits(batch):
+        if mine and fits(mine, batch):
             return
         columns = batch.columns()
         if not mine:
             if self.max_bytes is not None:
                 self.max_size = self._rows_within(self.max_bytes, columns)
-            self._columns = {name: self._new(_kind(column)) for name, column in columns.items()}
+            self._columns = {name: self._new(kind_of(column)) for name, column in columns.items()}
             self.beside = {name: self._new(kind) for name, kind in self._beside.items()}
             return
-        x = mine["x"]
-        if batch.x.dtype != x.dtype or batch.x.shape[1:] != x.shape[1:]:
-            raise ValueError(
-                f"x: stored rows are {describe_array(x[0:0])}, got {describe_array(batch.x[0:0])}"
-            )
-        self._check_target(batch.target)
+        check_fits(mine, batch)
         if columns.keys() != mine.keys():
             self._add_missing(columns)
         if batch.id is not None and batch.id.dtype != mine["id"].dtype:
             self._fit_id(batch.id)
-
-    def _fits(self, batch: Batch) -> bool:
-        mine = self._columns
-        return (
-            batch.x.dtype == mine["x"].dtype
-            and batch.x.shape[1:] == mine["x"].shape[1:]
-            and (batch.time is None) == ("time" not in mine)
-            and same_kind(batch.target, mine.get("target"))
-            and (batch.weight is None) == ("weight" not in mine)
-            and (batch.id is None) == ("id" not in mine)
-            and (batch.id is None or batch.id.dtype == mine["id"].dtype)
-        )
-
-    def _check_target(self, target: NDArray[Any] | None) -> None:
-        mine = self._columns.get("target")
-        if (target is None) != (mine is None):
-            stored, got = ("classes", "targets") if mine is None else ("targets", "classes")
-            raise ValueError(f"target: stored rows have {stored}, got rows with {got}")
-        if target is not None and mine is not None and not same_kind(target, mine):
-            stored, got = describe_array(mine[0:0]), describe_array(target[0:0])
-            raise ValueError(f"target: stored rows are {stored}, got {got}")
 
     def write(self, slots: NDArray[np.int64], batch: Batch, rows: NDArray[np.int64]) -> None:
         """Copy rows of a batch into slots; slots at or past `size` must follow it without a gap.
@@ -239,7 +215,7 @@ class ColumnStore:
         if not len(slots):
             return
         self._grow(int(slots.max()) + 1)
-        self._outdate(slots, batch, rows)
+        self._indexes.overwrite(self._columns, slots, batch, rows)
         for name, column in self._columns.items():
             values = getattr(batch, name)
             if values is None:
@@ -258,8 +234,9 @@ class ColumnStore:
 
     def write_run(self, slot: int, batch: Batch, row: int, n: int) -> None:
         """Copy n rows that lie one behind the other into slots that do."""
-        if self._index:
-            self._outdate(np.arange(slot, slot + n), batch, np.arange(row, row + n))
+        if self._indexes:
+            slots, rows = np.arange(slot, slot + n), np.arange(row, row + n)
+            self._indexes.overwrite(self._columns, slots, batch, rows)
         self._copy(slot, batch, row, n)
 
     def _copy(self, slot: int, batch: Batch, row: int, n: int) -> None:
@@ -282,8 +259,8 @@ class ColumnStore:
         if not slots:
             return
         self._grow(max(slots) + 1)
-        if self._index:
-            self._outdate(np.array(slots), batch, np.array(rows))
+        if self._indexes:
+            self._indexes.overwrite(self._columns, np.array(slots), batch, np.array(rows))
         for name, column in self._columns.items():
             values = getattr(batch, name)
             if values is None:
@@ -297,17 +274,17 @@ class ColumnStore:
         for name, beside in self._arriving.items():
             self.beside[name][slots] = beside[rows]
 
-    def keep(self, slots: NDArray[np.int64], max_size: int) -> None:
-        """Keep only the rows in ``slots``, moved to the front in that order, and reallocate."""
-        self.max_size, self.size, self._view = max_size, len(slots), None
+    def keep(self, slots: NDArray[np.int64]) -> None:
+        """Keep only the rows in ``slots``, moved to the front in that order; reallocate columns."""
+        self.size, self._view = len(slots), None
         for columns in (self._columns, self.beside):
             for name, column in columns.items():
-                fresh = self._new(_kind(column))
+                fresh = self._new(kind_of(column))
                 for start in range(0, len(slots), _BLOCK):
                     part = slots[start : start + _BLOCK]
                     fresh[start : start + len(part)] = column[part]
                 columns[name] = fresh
-        self._index.clear()
+        self._indexes.clear()
 
     def remove(self, slots: NDArray[np.int64]) -> None:
         """Delete the rows in ``slots``, each named once; the last rows move into their places.
@@ -322,8 +299,7 @@ class ColumnStore:
                 column[holes] = column[tail]
                 column[size : self.size] = np.zeros((), column.dtype)
         self.size, self._view = size, None
-        for by in self._index:
-            self._index[by] = None
+        self._indexes.expire()
 
     def count_replays(self, slots: NDArray[np.int64]) -> None:
         """Note that rows are rehearsed, each as often as it is named."""
@@ -355,29 +331,19 @@ class ColumnStore:
             raise CheckpointError(f"rows: saved {size}, this pipeline holds {max_size}")
         for name, column in columns.items():
             mine = self._columns.get(name)
-            if mine is not None and name != "id" and _kind(mine) != _kind(column):
+            if mine is not None and name != "id" and kind_of(mine) != kind_of(column):
                 raise CheckpointError(
                     f"{name}: saved {describe_array(column)}, "
                     f"this pipeline has {describe_array(mine)}"
                 )
+        own = {name: c for name, c in beside.items() if not name.startswith(_NOTE)}
         if columns:
-            self._check_beside(beside)
+            check_extra(self._beside, own, self.max_size)
         self.max_size = max_size
-        self._columns = {name: self._new(_kind(c), c) for name, c in columns.items()}
-        self.beside = {name: self._new(_kind(c), c) for name, c in beside.items()}
+        self._columns = {name: self._new(kind_of(c), c) for name, c in columns.items()}
+        self.beside = {name: self._new(kind_of(c), c) for name, c in beside.items()}
         self.size, self._view = size, None
-        self._index.clear()
-
-    def _check_beside(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        own = [name for name in saved if not name.startswith(_NOTE)]
-        expect("beside", sorted(own), sorted(self._beside))
-        for name, (dtype, shape) in self._beside.items():
-            if _kind(saved[name]) != (np.dtype(dtype), shape):
-                live = np.empty((self.max_size, *shape), dtype)
-                raise CheckpointError(
-                    f"{name}: saved {describe_array(saved[name])}, "
-                    f"this pipeline has {describe_array(live)}"
-                )
+        self._indexes.clear()
 
     def _new(
         self, kind: tuple[DTypeLike, tuple[int, ...]], values: NDArray[Any] | None = None
@@ -390,13 +356,8 @@ class ColumnStore:
         return column
 
     def _rows_within(self, max_bytes: int, columns: Mapping[str, NDArray[Any]]) -> int:
-        row = sum(column.itemsize * prod(column.shape[1:]) for column in columns.values())
-        row += sum(np.dtype(dtype).itemsize * prod(s) for dtype, s in self._beside.values())
         notes = [column for name, column in self.beside.items() if name.startswith(_NOTE)]
-        row += sum(column.itemsize * prod(column.shape[1:]) for column in notes)
-        if row > max_bytes:
-            raise ConfigError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
-        return max_bytes // row
+        return rows_within(max_bytes, [*columns.values(), *notes], self._beside)
 
     def _write_beside(self, slots: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         self.beside["replayed"][slots] = 0
@@ -406,20 +367,11 @@ class ColumnStore:
     def _grow(self, size: int) -> None:
         if size > self.size:
             self.size, self._view = size, None
-            for by in self._index:
-                self._index[by] = None
-
-    def _outdate(self, slots: NDArray[np.int64], batch: Batch, rows: NDArray[np.int64]) -> None:
-        for by, index in self._index.items():
-            name = GROUP_COLUMNS[by]
-            if index is not None and (
-                not np.array_equal(self._columns[name][slots], getattr(batch, name)[rows])
-            ):
-                self._index[by] = None
+            self._indexes.expire()
 
     def _add_missing(self, columns: dict[str, NDArray[Any]]) -> None:
         for name in [name for name in columns if name not in self._columns]:
-            self._columns[name] = self._new(_kind(columns[name]))
+            self._columns[name] = self._new(kind_of(columns[name]))
             self._write_missing(name, np.arange(self.size))
             self._view = None
 
@@ -431,24 +383,7 @@ class ColumnStore:
     def _fit_id(self, incoming: NDArray[Any]) -> None:
         """Widen stored ids, or turn them into strings once the stream mixes both."""
         mine = self._columns["id"]
-        if incoming.dtype.kind == mine.dtype.kind == "U":
-            wanted = np.promote_types(incoming.dtype, mine.dtype)
-        else:
-            text = incoming.astype(str) if mine.dtype.kind == "U" else mine.astype(str)
-            other = mine if mine.dtype.kind == "U" else incoming.astype(str)
-            wanted = np.promote_types(text.dtype, other.dtype)
+        wanted = common_id_type(mine, incoming)
         if wanted != mine.dtype:
             self._columns["id"] = self._new((wanted, ()), mine[: self.size])
             self._view = None
-
-
-def _padded(values: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return values in the corner of an array of NaN."""
-    out = np.full(shape, np.nan, np.float32)
-    if values is not None:
-        out[tuple(slice(0, size) for size in values.shape)] = values
-    return out
-
-
-def _kind(column: NDArray[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    return column.dtype, column.shape[1:]

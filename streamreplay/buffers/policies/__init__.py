@@ -1,0 +1,3 @@
+"""The buffers that users pick by name, a file each."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Storage: where the columns of stored rows live."""
+
+__all__: list[str] = []

@@ -1,0 +1,110 @@
+"""Types and shapes of stored columns, and whether a batch's rows fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from streamreplay.batch import Batch
+from streamreplay.columns import describe_array, same_kind
+from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.state import expect
+
+__all__ = [
+    "Extra",
+    "check_extra",
+    "check_fits",
+    "common_id_type",
+    "fits",
+    "kind_of",
+    "pad",
+    "rows_within",
+]
+
+Extra: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
+"""Columns that are no part of a row as the stream had it: type and shape for one row, by name."""
+
+
+def kind_of(column: NDArray[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return a column's type, and the shape of one row."""
+    return column.dtype, column.shape[1:]
+
+
+def rows_within(max_bytes: int, columns: Iterable[NDArray[Any]], extra: Extra) -> int:
+    """Return how many rows of some columns, with the extra ones, fit into ``max_bytes``.
+
+    Raises
+    ------
+    ConfigError
+        Not one fits.
+    """
+    row = sum(column.itemsize * prod(column.shape[1:]) for column in columns)
+    row += sum(np.dtype(dtype).itemsize * prod(shape) for dtype, shape in extra.values())
+    if row > max_bytes:
+        raise ConfigError(f"max_bytes must hold a row of {row:,} bytes, got {max_bytes:,}")
+    return max_bytes // row
+
+
+def fits(columns: Mapping[str, NDArray[Any]], batch: Batch) -> bool:
+    """Return whether a batch's rows can be written into columns as they are."""
+    x = columns["x"]
+    return (
+        batch.x.dtype == x.dtype
+        and batch.x.shape[1:] == x.shape[1:]
+        and (batch.time is None) == ("time" not in columns)
+        and same_kind(batch.target, columns.get("target"))
+        and (batch.weight is None) == ("weight" not in columns)
+        and (batch.id is None) == ("id" not in columns)
+        and (batch.id is None or batch.id.dtype == columns["id"].dtype)
+    )
+
+
+def check_fits(columns: Mapping[str, NDArray[Any]], batch: Batch) -> None:
+    """Raise ValueError unless a batch's features and targets are of the type and shape stored."""
+    x, stored = columns["x"], columns.get("target")
+    if not same_kind(batch.x, x):
+        raise ValueError(
+            f"x: stored rows are {describe_array(x[0:0])}, got {describe_array(batch.x[0:0])}"
+        )
+    target = batch.target
+    if target is None and stored is None:
+        return
+    if target is None or stored is None:
+        have, got = ("classes", "targets") if stored is None else ("targets", "classes")
+        raise ValueError(f"target: stored rows have {have}, got rows with {got}")
+    if not same_kind(target, stored):
+        have, got = describe_array(stored[0:0]), describe_array(target[0:0])
+        raise ValueError(f"target: stored rows are {have}, got {got}")
+
+
+def check_extra(extra: Extra, saved: Mapping[str, NDArray[Any]], max_size: int) -> None:
+    """Raise CheckpointError unless saved columns have the names, types and shapes of extra ones."""
+    expect("beside", sorted(saved), sorted(extra))
+    for name, (dtype, shape) in extra.items():
+        if kind_of(saved[name]) != (np.dtype(dtype), shape):
+            live = np.empty((max_size, *shape), dtype)
+            raise CheckpointError(
+                f"{name}: saved {describe_array(saved[name])}, "
+                f"this pipeline has {describe_array(live)}"
+            )
+
+
+def common_id_type(stored: NDArray[Any], incoming: NDArray[Any]) -> np.dtype[Any]:
+    """Return the type that holds stored and incoming ids: strings where either are strings."""
+    if incoming.dtype.kind == "U" or stored.dtype.kind == "U":
+        stored, incoming = (
+            ids if ids.dtype.kind == "U" else ids.astype(str) for ids in (stored, incoming)
+        )
+    return np.promote_types(stored.dtype, incoming.dtype)
+
+
+def pad(values: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return values in the corner of an array of NaN."""
+    out = np.full(shape, np.nan, np.float32)
+    if values is not None:
+        out[tuple(slice(0, size) for size in values.shape)] = values
+    return out
