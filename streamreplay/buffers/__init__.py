@@ -1,7 +1,10 @@
 """Buffers: which rows of the stream are kept for rehearsal.
 
-To add one, write a file in `policies/`, and name it here and in ``streamreplay/__init__.pyi``.
+To add one: a file in `policies/`, its name here and in ``streamreplay/__init__.pyi``, and a line in
+``docs/buffers.md``. The contract tests and job files read `BUFFER_KINDS`.
 """
+
+from collections.abc import Callable
 
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.description import describe_state
@@ -28,7 +31,7 @@ __all__ = [
     "describe_state",
 ]
 
-BUFFER_KINDS: dict[str, type[ExemplarsBuffer]] = {
+BUFFER_KINDS: dict[str, Callable[..., ExemplarsBuffer]] = {
     "class_balanced": ClassBalancedBuffer,
     "task_balanced": TaskBalancedBuffer,
     "experience_balanced": ExperienceBalancedBuffer,
@@ -37,4 +40,4 @@ BUFFER_KINDS: dict[str, type[ExemplarsBuffer]] = {
     "window": SlidingWindowBuffer,
     "decayed": DecayedReservoirBuffer,
 }
-"""The buffers by their ``buffer.kind`` in a job file."""
+"""The buffers by their ``buffer.kind`` in a job file; a class's first line describes its kind."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from streamreplay.batch import Objective
+from streamreplay.buffers import BUFFER_KINDS
 
 __all__ = [
     "BackboneSection",
@@ -56,6 +58,20 @@ class _Section(BaseModel):
 def _unset(example: Any) -> Any:
     """Return the default None, and the value that the template of a job file shows instead."""
     return Field(default=None, examples=[example])
+
+
+def _check_buffer(kind: object) -> object:
+    *most, last = map(repr, (*BUFFER_KINDS, "none"))
+    if kind not in (*BUFFER_KINDS, "none"):
+        raise ValueError(f"must be {', '.join(most)} or {last}, got {kind!r}")
+    return kind
+
+
+def _describe_buffers() -> str:
+    """Return each kind of buffer with the first line of its class's docstring."""
+    first = {kind: (made.__doc__ or "").partition("\n")[0] for kind, made in BUFFER_KINDS.items()}
+    texts = [f"{kind}: {line[:1].lower()}{line[1:].rstrip('.')}" for kind, line in first.items()]
+    return "; ".join([*texts, "none: no replay."])
 
 
 class SplitSection(_Section):
@@ -151,19 +167,9 @@ class BackboneSection(_Section):
 class BufferSection(_Section):
     """Which rows are stored for replay."""
 
-    kind: Literal[
-        "class_balanced",
-        "task_balanced",
-        "experience_balanced",
-        "reservoir",
-        "parametric",
-        "window",
-        "decayed",
-        "none",
-    ] = "class_balanced"
-    """class_balanced, task_balanced, experience_balanced (equal shares for each class, task or
-    experience), reservoir (uniform over the whole stream), parametric (see `groupby` and
-    `selection`), window (the latest rows), decayed (the older, the rarer), or none (no replay)."""
+    kind: Annotated[str, BeforeValidator(_check_buffer), Field(description=_describe_buffers())] = (
+        "class_balanced"
+    )
     max_size: Count = 1000
     """Capacity in rows."""
     max_bytes: Positive | None = _unset(100_000_000)

@@ -23,14 +23,12 @@ from torch.optim import SGD, Adam
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.branches import Branches
 from streamreplay.buffers import (
+    BUFFER_KINDS,
     ClassBalancedBuffer,
     DecayedReservoirBuffer,
     ExemplarsBuffer,
-    ExperienceBalancedBuffer,
     ParametricBuffer,
     ReservoirSamplingBuffer,
-    SlidingWindowBuffer,
-    TaskBalancedBuffer,
 )
 from streamreplay.buffers.selection import (
     ClosestToCenterSelectionStrategy,
@@ -269,11 +267,13 @@ def _ranked(strategy: Callable[[int], Any], by: GroupBy | None, **flags: bool) -
     )
 
 
+def _kind(name: str) -> BufferCase:
+    make = BUFFER_KINDS[name]
+    return BufferCase(lambda size, seed: make(size, seed=seed), random=name != "window")
+
+
 BUFFERS: dict[str, BufferCase] = {
-    "reservoir": BufferCase(ReservoirSamplingBuffer),
-    "class-balanced": BufferCase(ClassBalancedBuffer),
-    "task-balanced": BufferCase(TaskBalancedBuffer),
-    "experience-balanced": BufferCase(ExperienceBalancedBuffer),
+    **{name.replace("_", "-"): _kind(name) for name in BUFFER_KINDS if name != "parametric"},
     "class-balanced(fixed)": BufferCase(
         lambda size, seed: ClassBalancedBuffer(
             size, seed, adaptive_size=False, total_num_classes=3
@@ -291,7 +291,6 @@ BUFFERS: dict[str, BufferCase] = {
     "gss": _ranked(
         lambda seed: GSSGreedySelectionStrategy(_gradients, 8, 3, seed), "task", ranks=True
     ),
-    "window": BufferCase(SlidingWindowBuffer, random=False),
     "decayed": BufferCase(lambda size, seed: DecayedReservoirBuffer(size, 9, seed)),
     "reservoir(ttl)": BufferCase(
         lambda size, seed: ReservoirSamplingBuffer(size, seed, ttl=12), uses_all=False

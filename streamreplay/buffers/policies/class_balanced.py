@@ -15,7 +15,7 @@ __all__ = ["ClassBalancedBuffer"]
 
 @final
 class ClassBalancedBuffer(ExemplarsBuffer):
-    """A uniform sample of each class, of equal sizes as far as classes have rows to give.
+    """Equal shares for each class, each a uniform sample of the rows of its class.
 
     Quotas of classes with rows to give differ by one at most and sum to ``max_size``; which classes
     get the odd rows is drawn, not read off their ids. Evicted rows are chosen uniformly within

@@ -17,7 +17,7 @@ __all__ = ["DecayedReservoirBuffer"]
 
 @final
 class DecayedReservoirBuffer(ExemplarsBuffer):
-    """A sample in which rows are the rarer the older they are, with a stated half-life.
+    """A sample in which older rows are rarer, with a given half-life.
 
     A row weighs half as much as one that came ``half_life`` later. While ``max_size`` is small
     against the half-life, that is the ratio of their chances to be stored; where the newest rows

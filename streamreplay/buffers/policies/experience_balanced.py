@@ -15,10 +15,10 @@ __all__ = ["ExperienceBalancedBuffer"]
 
 @final
 class ExperienceBalancedBuffer(ExemplarsBuffer):
-    """A uniform sample of each experience; shares as in `ClassBalancedBuffer`.
+    """Equal shares for each experience, each a uniform sample.
 
-    With more experiences than ``max_size``, each has the same chance to own a slot, the first as
-    well as the last.
+    Shares are those of `ClassBalancedBuffer`. With more experiences than ``max_size``, each has
+    the same chance of a slot, the first as well as the last.
 
     Parameters
     ----------

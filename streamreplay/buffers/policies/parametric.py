@@ -16,7 +16,7 @@ __all__ = ["ParametricBuffer"]
 
 @final
 class ParametricBuffer(ExemplarsBuffer):
-    """Groups of equal sizes, and in each the rows that a strategy selects.
+    """Equal shares for each group, filled by a selection strategy.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ __all__ = ["ReservoirSamplingBuffer"]
 
 @final
 class ReservoirSamplingBuffer(ExemplarsBuffer):
-    """A uniform sample of the whole stream (reservoir sampling).
+    """A uniform sample of the whole stream.
 
     Parameters
     ----------

@@ -16,7 +16,9 @@ __all__ = ["SlidingWindowBuffer"]
 
 @final
 class SlidingWindowBuffer(ExemplarsBuffer):
-    """The last ``max_size`` rows: what is older is forgotten, on purpose.
+    """The latest rows.
+
+    Older rows are deleted, on purpose.
 
     Parameters
     ----------

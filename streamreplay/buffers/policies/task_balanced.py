@@ -15,7 +15,9 @@ __all__ = ["TaskBalancedBuffer"]
 
 @final
 class TaskBalancedBuffer(ExemplarsBuffer):
-    """A uniform sample of each task; shares as in `ClassBalancedBuffer`.
+    """Equal shares for each task, each a uniform sample.
+
+    Shares are those of `ClassBalancedBuffer`.
 
     Parameters
     ----------

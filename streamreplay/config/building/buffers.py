@@ -6,16 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from streamreplay.buffers import (
-    ClassBalancedBuffer,
-    DecayedReservoirBuffer,
-    ExemplarsBuffer,
-    ExperienceBalancedBuffer,
-    ParametricBuffer,
-    ReservoirSamplingBuffer,
-    SlidingWindowBuffer,
-    TaskBalancedBuffer,
-)
+from streamreplay.buffers import BUFFER_KINDS, ExemplarsBuffer, ReservoirSamplingBuffer
 from streamreplay.buffers.selection import (
     ClosestToCenterSelectionStrategy,
     ExemplarsSelectionStrategy,
@@ -33,6 +24,11 @@ from streamreplay.randomness import Seed, spawn_seed
 
 __all__ = ["make_buffer"]
 
+_GROUPS = {
+    "class_balanced": "total_num_classes",
+    "task_balanced": "total_num_tasks",
+    "experience_balanced": "num_experiences",
+}
 _ASKS = {
     "herding": "features",
     "closest_to_center": "features",
@@ -67,30 +63,26 @@ def make_buffer(settings: BufferSection, seed: Seed, learner: Any) -> ExemplarsB
         "storage": settings.storage,
         "ttl": _span(settings.ttl, settings.ttl_seconds),
     }
-    if settings.groups is not None:
-        common["adaptive_size"] = False
-    groups = settings.groups
-    kinds: dict[str, Callable[[], ExemplarsBuffer]] = {
-        "reservoir": lambda: ReservoirSamplingBuffer(**common),
-        "class_balanced": lambda: ClassBalancedBuffer(**common, total_num_classes=groups),
-        "task_balanced": lambda: TaskBalancedBuffer(**common, total_num_tasks=groups),
-        "experience_balanced": lambda: ExperienceBalancedBuffer(**common, num_experiences=groups),
-        "window": lambda: SlidingWindowBuffer(**common),
-        "decayed": lambda: DecayedReservoirBuffer(
-            **common, half_life=_span(settings.half_life, settings.half_life_seconds) or 10_000
-        ),
-        "parametric": lambda: ParametricBuffer(
-            **common,
-            groupby=_groupby(settings),
-            selection_strategy=_strategy(settings.selection or "random", seed, learner),
-        ),
-    }
+    own = _own_settings(settings, seed, learner)
     try:
-        return kinds[settings.kind]()
+        return BUFFER_KINDS[settings.kind](**common, **own)
     except OSError as error:
         raise ConfigError(
             f"buffer.storage: {settings.storage!r} cannot be used: {error.strerror}"
         ) from None
+
+
+def _own_settings(settings: BufferSection, seed: Seed, learner: Any) -> dict[str, Any]:
+    """Return the settings that only this kind of buffer has."""
+    if settings.groups is not None:
+        return {"adaptive_size": False, _GROUPS[settings.kind]: settings.groups}
+    if settings.kind == "parametric":
+        return {
+            "groupby": _groupby(settings),
+            "selection_strategy": _strategy(settings.selection or "random", seed, learner),
+        }
+    half_life = _span(settings.half_life, settings.half_life_seconds)
+    return {} if half_life is None else {"half_life": half_life}
 
 
 def _check(settings: BufferSection) -> None:
