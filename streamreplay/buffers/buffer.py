@@ -379,16 +379,15 @@ class ExemplarsBuffer:
             load_state(self._expiry, state["expiry"])
         self._turn = int(state["turn"])
         self._built = dict(state["built"])
-        self._drop_offered()
+        if self._offered is not None:
+            self._offered.take_pending()
+            self._offered = None
 
     def _commit(self) -> None:
-        pending = self._drop_offered()
+        offered, self._offered = self._offered, None
+        pending = None if offered is None else offered.take_pending()
         if pending is not None:
             self.update(pending)
-
-    def _drop_offered(self) -> Batch | None:
-        offered, self._offered = self._offered, None
-        return None if offered is None else offered.take_pending()
 
     def _described(self) -> str:
         name = type(self).__name__

@@ -137,8 +137,10 @@ class ColumnStore:
         ``beside`` has what is to be written beside each of them, [n, ...] by name; how often a row
         was replayed is 0 if it is not named.
         """
-        self._share_labels(batch)
-        self._fit(batch)
+        if batch.labels is not self._labels:
+            self._share_labels(batch)
+        if not (self._columns and fits(self._columns, batch)):
+            self._fit(batch)
         self._arriving = self._fit_notes(batch, beside) if self._notes_with(batch) else beside
 
     def _notes_with(self, batch: Batch) -> bool:
@@ -191,10 +193,7 @@ class ColumnStore:
         ConfigError
             One row needs more than ``max_bytes``.
         """
-        mine = self._columns
-        if mine and fits(mine, batch):
-            return
-        columns = batch.columns()
+        mine, columns = self._columns, batch.columns()
         if not mine:
             if self.max_bytes is not None:
                 self.max_size = self._rows_within(self.max_bytes, columns)
@@ -234,7 +233,7 @@ class ColumnStore:
 
     def write_run(self, slot: int, batch: Batch, row: int, n: int) -> None:
         """Copy n rows that lie one behind the other into slots that do."""
-        if self._indexes:
+        if self._indexes.asked:
             slots, rows = np.arange(slot, slot + n), np.arange(row, row + n)
             self._indexes.overwrite(self._columns, slots, batch, rows)
         self._copy(slot, batch, row, n)
@@ -259,7 +258,7 @@ class ColumnStore:
         if not slots:
             return
         self._grow(max(slots) + 1)
-        if self._indexes:
+        if self._indexes.asked:
             self._indexes.overwrite(self._columns, np.array(slots), batch, np.array(rows))
         for name, column in self._columns.items():
             values = getattr(batch, name)

@@ -19,20 +19,17 @@ class GroupIndexes:
     """A `GroupIndex` for each way of grouping that was asked for."""
 
     def __init__(self) -> None:
-        self._indexes: dict[GroupBy, GroupIndex | None] = {}  # None: out of date
-
-    def __bool__(self) -> bool:
-        """Return whether an index was ever asked for since the last `clear`."""
-        return bool(self._indexes)
+        self.asked: dict[GroupBy, GroupIndex | None] = {}
+        """The indexes asked for since the last `clear`; None for one that is out of date."""
 
     def of(self, columns: Mapping[str, NDArray[Any]], size: int, by: GroupBy) -> GroupIndex:
         """Return which of the first ``size`` slots belong to which group."""
-        index = self._indexes.get(by)
+        index = self.asked.get(by)
         if index is None:
             if not columns:
                 return GroupIndex.of(np.empty(0, np.int64))
             index = GroupIndex.of(columns[GROUP_COLUMNS[by]][:size])
-            self._indexes[by] = index
+            self.asked[by] = index
         return index
 
     def overwrite(
@@ -43,18 +40,18 @@ class GroupIndexes:
         rows: NDArray[np.int64],
     ) -> None:
         """Drop indexes that do not hold once rows of a batch are written into slots."""
-        for by, index in self._indexes.items():
+        for by, index in self.asked.items():
             name = GROUP_COLUMNS[by]
             if index is not None and (
                 not np.array_equal(columns[name][slots], getattr(batch, name)[rows])
             ):
-                self._indexes[by] = None
+                self.asked[by] = None
 
     def expire(self) -> None:
         """Drop all indexes: there are more or fewer rows."""
-        for by in self._indexes:
-            self._indexes[by] = None
+        for by in self.asked:
+            self.asked[by] = None
 
     def clear(self) -> None:
         """Forget which indexes were asked for."""
-        self._indexes.clear()
+        self.asked.clear()
