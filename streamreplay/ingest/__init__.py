@@ -6,6 +6,7 @@ from streamreplay.ingest.connect.idx import open_idx
 from streamreplay.ingest.connect.jsonl import JsonlSource
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.connect.npz import open_npz
+from streamreplay.ingest.connect.torch_dataset import open_dataset
 from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.experiences import Experiences
@@ -23,6 +24,7 @@ __all__ = [
     "LineSource",
     "hold_out",
     "in_memory",
+    "open_dataset",
     "open_idx",
     "open_npz",
     "split_by_class",

@@ -19,6 +19,7 @@ from river import drift as river_drift
 from river import forest, linear_model, multioutput, preprocessing
 from torch import nn
 from torch.optim import SGD, Adam
+from torch.utils.data import IterableDataset
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.branches import Branches
@@ -44,6 +45,7 @@ from streamreplay.ingest import (
     JsonlSource,
     LateLabels,
     hold_out,
+    open_dataset,
     open_idx,
     open_npz,
     split_by_class,
@@ -209,6 +211,39 @@ def _empty_file(folder: Path, batch_size: int) -> JsonlSource:
     return JsonlSource(folder / "empty.jsonl", batch_size=batch_size)
 
 
+class _Counted(IterableDataset[Any]):
+    """An iterable dataset that knows where it is."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self.rows, self.next = rows, 0
+
+    def __iter__(self) -> Iterator[Any]:
+        while self.next < len(self.rows):
+            self.next += 1
+            yield self.rows[self.next - 1]
+
+    def state_dict(self) -> State:
+        return {"next": self.next}
+
+    def load_state_dict(self, state: State) -> None:
+        self.next = state["next"]
+
+
+class _Plain(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        yield from _items()
+
+
+def _items() -> list[Any]:
+    x, y, _experience = _columns()
+    return [(torch.from_numpy(a), b) for a, b in zip(x, y, strict=True)]
+
+
+def _dataset(_: Path, batch_size: int, *, kind: str) -> Source:
+    made: dict[str, Any] = {"map": _items(), "iterable": _Plain(), "stateful": _Counted(_items())}
+    return open_dataset(made[kind], batch_size=batch_size)
+
+
 SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "arrays": _arrays,
     "limited": _limited,
@@ -219,6 +254,9 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "idx.gz": _idx,
     "jsonl": _jsonl,
     "csv.gz": _csv,
+    "dataset": partial(_dataset, kind="map"),
+    "dataset(iterable)": partial(_dataset, kind="iterable"),
+    "dataset(stateful)": partial(_dataset, kind="stateful"),
     "goals": _goals,
     "goals.jsonl": _jsonl_goals,
     "goals.csv": _csv_goals,
