@@ -1,4 +1,4 @@
-"""Bringing features to a scale that a network learns from."""
+"""Scale features to a range that a network learns from."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Scaler:
     """Write raw features into a float32 array, scaled.
 
     ``"standard"`` subtracts the running mean and divides by the running standard deviation of all
-    rows seen so far, each feature on its own, and cuts at 10 standard deviations. uint8 features
-    are divided by 255 in any mode. ``"auto"`` is standard for float32 and none for uint8.
+    rows seen so far, for each feature separately, and clips at 10 standard deviations. uint8
+    features are divided by 255 in any mode. ``"auto"`` is standard for float32 and none for uint8.
 
     References
     ----------
@@ -53,9 +53,9 @@ class Scaler:
             np.clip(out, -_LIMIT, _LIMIT, out=out)
 
     def update(self, x: NDArray[Any]) -> None:
-        """Take rows [n, *feature] into the running mean and variance.
+        """Update the running mean and variance by rows [n, *feature].
 
-        Rows that are not finite are left out: they would spoil the scale of all that follow.
+        Rows that are not finite are left out: they would spoil the scale of all later rows.
         """
         if self.normalize == "none" or (self.normalize == "auto" and x.dtype == np.uint8):
             return
@@ -64,7 +64,7 @@ class Scaler:
             rows /= 255
         with np.errstate(invalid="ignore"):
             mean = rows.mean(0)
-        if not math.isfinite(np.vdot(mean, mean)):  # that of finite float32 values is
+        if not math.isfinite(np.vdot(mean, mean)):  # it is finite for finite float32 values
             rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
             if not len(rows):
                 return
@@ -84,7 +84,7 @@ class Scaler:
 
     def _prepare(self) -> None:
         deviation = np.sqrt(self._squares / max(self.count, 1))
-        # a feature that was constant so far is left at its own scale
+        # a feature that was constant so far keeps its own scale
         deviation[deviation < 1e-12] = 1.0
         self._shift = self._mean.astype(np.float32)
         self._factor = (1 / deviation).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Rows on their way into a module."""
+"""Scale rows into memory that a module reads them from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Staging", "stage"]
 
 
 def stage(scaler: Scaler, x: NDArray[Any]) -> torch.Tensor:
-    """Scale rows into memory of their own, aligned alike in every process: float32[n, *feature]."""
+    """Return scaled rows, in memory aligned the same way in every process: float32[n, *feature]."""
     staged = torch.empty(x.shape)
     scaler.write(x, staged.numpy())
     return staged
 
 
 class Staging:
-    """A tensor that rows are scaled into: its memory is aligned alike in every process."""
+    """A tensor that rows are scaled into, in memory aligned the same way in every process."""
 
     def __init__(self, scaler: Scaler) -> None:
         self._scaler = scaler
@@ -31,14 +31,14 @@ class Staging:
         self._y_array = self.y.numpy()
 
     def make_room(self, rows: int, feature_shape: tuple[int, ...]) -> None:
-        """Have room for so many rows; what was staged is lost where there was not enough."""
+        """Make the tensor long enough for some rows; if it was not, what was staged is lost."""
         if len(self.x) < rows or self.x.shape[1:] != feature_shape:
             self.x = torch.zeros(rows, *feature_shape)
             self.y = torch.zeros(rows, dtype=torch.int64)
             self._x_array, self._y_array = self.x.numpy(), self.y.numpy()
 
     def put(self, start: int, x: NDArray[Any], y: NDArray[np.int64] | None = None) -> None:
-        """Scale rows into the places from ``start`` on."""
+        """Scale rows into the tensor from place ``start`` on."""
         end = start + len(x)
         self._scaler.write(x, self._x_array[start:end])
         if y is not None:

@@ -1,4 +1,4 @@
-"""Rows of the stream that are predicted like all others, and never learned."""
+"""Handle rows of the stream that are predicted like all others, but never learned."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def step_around(
     Parameters
     ----------
     rehearsal : Rehearsal
-        Its incoming batch says which rows are withheld.
+        The mask of its incoming batch marks the rows that are withheld.
     step : callable
         Predicts a batch and then learns from it.
     predict : callable
@@ -55,7 +55,7 @@ def step_around(
 
 
 def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
-    """Put rows back in order: those where the mask is true, and the others.
+    """Merge the rows where a mask is true with the others, in the order of the mask.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tenso
 
 
 def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any]) -> NDArray[Any]:
-    """Put rows back in order: those where the mask is true, and the others."""
+    """Merge the rows where a mask is true with the others, in the order of the mask."""
     merged = np.empty((len(mask), *outside.shape[1:]), outside.dtype)
     merged[mask], merged[~mask] = inside, outside
     return merged

@@ -1,4 +1,4 @@
-"""The replay methods by name, each made of pieces that can be put together in other ways."""
+"""The replay methods by name, each made of parts that can be combined in other ways."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ __all__ = [
     "er",
     "er_ace",
     "er_slda",
+    "find_method",
     "gdumb",
     "hardest",
     "logits",
@@ -102,6 +103,23 @@ class Method:
         return replace(self, classifiers=(*others, settings))
 
 
+def find_method(method: Method | str | None) -> Method:
+    """Return a method by its name; by default `er`.
+
+    Raises
+    ------
+    ValueError
+        There is no method of that name.
+    """
+    if isinstance(method, Method):
+        return method
+    if method is None:
+        return er()
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    return METHODS[method]()
+
+
 def make_classifiers(method: Method) -> dict[str, Classifier]:
     """Make a method's classifiers, by name.
 
@@ -150,19 +168,19 @@ def er_ace(look_back: int = 0) -> Method:
     Parameters
     ----------
     look_back : int
-        Rows before the batch whose classes an incoming row also competes with. 0 is as published;
-        batches of one row, which then have nothing to learn from their own row, need more.
+        Rows before the batch whose classes an incoming row also competes with. 0 is the published
+        method. Batches of one row need more, or their own row has no class to compete with.
     """
     return Method(losses.asymmetric, look_back=look_back)
 
 
 def der(alpha: float = 0.3) -> Method:
-    """Return dark experience replay: stored logits are held on to (Buzzega et al., 2020)."""
+    """Return dark experience replay: logits stay close to stored ones (Buzzega et al., 2020)."""
     return Method(losses.dark(losses.on_incoming, alpha), notes=logits)
 
 
 def derpp(alpha: float = 0.3, beta: float = 1.0) -> Method:
-    """Return DER++: stored logits and labels (Buzzega et al., 2020)."""
+    """Return DER++: dark experience replay with stored labels as well (Buzzega et al., 2020)."""
     return Method(losses.dark(losses.on_incoming, alpha, beta), notes=logits)
 
 
@@ -220,14 +238,14 @@ def er_slda(
 
 
 def gdumb(retrain_passes: int = 30, retrain_every: int = 10_000) -> Method:
-    """Return GDumb: a fresh module, trained on memory alone when asked (Prabhu et al., 2020).
+    """Return GDumb: a fresh module is trained on memory alone when needed (Prabhu et al., 2020).
 
     Parameters
     ----------
     retrain_passes : int
-        Over the rows of memory.
+        Passes over the rows of memory.
     retrain_every : int
-        Rows of the stream after which that is done, also if no held-out rows ask for it.
+        Rows of the stream after which a fresh module is trained, even without held-out rows.
     """
     return Method(retrain=retrain_passes, retrain_every=retrain_every)
 
@@ -249,9 +267,9 @@ METHODS: Mapping[str, Callable[..., Method]] = {
 
 
 def logits(step: Step) -> dict[str, torch.Tensor]:
-    """Note the logits of the incoming rows, NaN for classes that no label has named.
+    """Return the logits of the incoming rows, to be stored with them.
 
-    One that is not finite is none to hold on to, and is NaN as well.
+    They are NaN for classes that no label has named, and where they are not finite.
     """
     found = step.logits[: step.n]
     return {"logits": found.masked_fill(~(step.known & found.isfinite()), torch.nan)}

@@ -1,4 +1,4 @@
-"""Gradients that may not do harm elsewhere, nor be too long."""
+"""Project gradients so that a step does not raise another loss."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["project"]
 def project(
     gradients: Sequence[torch.Tensor], references: Sequence[torch.Tensor]
 ) -> list[torch.Tensor]:
-    """Return the gradient nearest to one that has no negative inner product with another.
+    """Return the gradient closest to the given one with no negative inner product with another.
 
     Parameters
     ----------
     gradients, references : sequence of torch.Tensor
-        One for each parameter, taken together as one vector.
+        One tensor for each parameter; together they are one vector.
 
     References
     ----------

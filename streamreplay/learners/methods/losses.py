@@ -39,7 +39,7 @@ def on_memory(step: Step) -> torch.Tensor:
 
 
 def asymmetric(step: Step) -> torch.Tensor:
-    """Return the asymmetric cross-entropy, ER-ACE.
+    """Return the asymmetric cross-entropy of ER-ACE.
 
     Incoming rows compete only with the classes that are `Step.recent`, so that new classes do not
     push old ones away; rows of memory compete with all classes. The two means are summed.
@@ -57,11 +57,11 @@ def asymmetric(step: Step) -> torch.Tensor:
 
 
 def dark(base: Loss, alpha: float, beta: float = 0.0) -> Loss:
-    """Return a loss that also holds on to logits stored beside the rows: DER, and DER++.
+    """Return a loss that also keeps logits close to those stored with the rows: DER and DER++.
 
     To ``base`` it adds ``alpha`` times the mean squared distance between the logits of memory rows
-    and those noted when the rows came in, and ``beta`` times their cross-entropy. Classes that had
-    no output or no label then have no stored logit, and are not compared.
+    and those stored when the rows came in, and ``beta`` times their cross-entropy. Classes that had
+    no output or no label then have no stored logit, and are left out.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def dark(base: Loss, alpha: float, beta: float = 0.0) -> Loss:
     References
     ----------
     P. Buzzega et al., "Dark experience for general continual learning", 2020, equations 5 and 6;
-    there the two terms are of two draws, here of one.
+    there each of the two terms has a draw of its own, here they share one.
     """
 
     def loss(step: Step) -> torch.Tensor:
@@ -84,7 +84,7 @@ def dark(base: Loss, alpha: float, beta: float = 0.0) -> Loss:
 
 
 def distilled(base: Loss, weight: float, temperature: float) -> Loss:
-    """Return a loss that also follows the method's teacher: LwF, momentum distillation.
+    """Return a loss that also follows the method's teacher: LwF and momentum distillation.
 
     To ``base`` it adds ``weight`` x T^2 times the mean Kullback-Leibler divergence from the
     teacher's to the module's distribution, both softened by T, over the classes that the teacher
@@ -128,7 +128,7 @@ def _distance_to_stored(step: Step) -> torch.Tensor:
     logits = step.logits[step.n :]
     if stored is None or not len(logits):
         return step.logits.new_zeros(())
-    # a head that grew is wider than what was stored; a fresh one before an old buffer is narrower
+    # a head that has grown is wider than the stored logits, a fresh head may be narrower
     width = min(logits.shape[1], stored.shape[1])
     logits, stored = logits[:, :width], stored[:, :width]
     there = ~stored.isnan()

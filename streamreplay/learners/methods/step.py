@@ -1,4 +1,4 @@
-"""One training pass, as losses and notes see it."""
+"""`Step`: what a training pass has computed, for losses and notes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ __all__ = ["Loss", "NoteMaker", "RowLosses", "Step"]
 
 
 class Step:
-    """What a training pass has computed: incoming rows first, then the rows of memory.
+    """The results of a training pass: incoming rows first, then the rows of memory.
 
     Attributes
     ----------
     logits : float32[n + k, width]
-        The module's outputs, to be differentiated through; of a plain perceptron on the CPU they
-        are a leaf, from which the learner goes on by itself.
+        The module's outputs, which can be differentiated. For a plain perceptron on the CPU they
+        are a leaf, and the learner computes the rest of the backward pass itself.
     y : int64[n + k]
         Label index, -1 where there is none.
     n : int
-        Incoming rows.
+        The number of incoming rows.
     known : bool[width]
         Classes that a label has named.
     weight : float32[n + k] or None
-        What each row's loss counts; None: all the same.
+        The weight of each row's loss; None: all are 1.
     smoothing : float
-        Label smoothing asked for.
+        The share of label smoothing.
     target : float32[n + k, d] or None
-        Numbers, standardised, or 0 and 1 for labels, where rows have such in place of classes.
+        Standardised numbers, or labels as 0 and 1; None for classes.
     notes : mapping of str to float32[k, ...]
-        What was stored beside the rows of memory; NaN where nothing was.
+        What was stored with the rows of memory; NaN where nothing was stored.
     """
 
     __slots__ = (
@@ -83,28 +83,28 @@ class Step:
 
     @property
     def recent(self) -> torch.Tensor:
-        """Which classes are among the latest incoming rows: bool[width].
+        """Which classes are recent: bool[width].
 
-        Those of this batch, and of as many rows before it as the method looks back.
+        Those of the incoming rows, and of as many rows before them as the method looks back.
         """
         return self._find_recent()
 
     @property
     def teacher_logits(self) -> torch.Tensor | None:
-        """What the method's teacher says of the same rows: float32[n + k, width], no gradient.
+        """The outputs of the method's teacher for the rows: float32[n + k, width], no gradient.
 
-        None while there is no teacher yet. `teacher_known` has the classes that it knows.
+        None while there is no teacher yet. `teacher_known` marks the classes that it knows.
         """
         if self._teacher_logits is None and self._teach is not None:
             self._teacher_logits = self._teach()
         return self._teacher_logits
 
     def taught_by(self, teach: Callable[[], torch.Tensor], known: torch.Tensor) -> None:
-        """Have a teacher asked when somebody wants to know."""
+        """Set the function that computes `teacher_logits` when they are first read."""
         self._teach, self.teacher_known = teach, known
 
     def aim(self, target: torch.Tensor, losses: RowLosses) -> None:
-        """Set targets in place of classes, and what an output is off by."""
+        """Set targets in place of classes, and the function that returns their losses."""
         self.target, self._losses = target, losses
 
     def cross_entropy(
@@ -112,8 +112,8 @@ class Step:
     ) -> torch.Tensor:
         """Return the mean cross-entropy of some rows: weighted, smoothed, without unlabelled ones.
 
-        Of rows with targets, the mean of the loss that these have: squared error or Huber's, or the
-        cross-entropy of each label.
+        For rows with numbers or labels, return the mean of their own loss: the squared error,
+        Huber's loss, or the cross-entropy of each label.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Step:
         rows : slice
             Which rows of the step they are.
         classes : bool[width], optional
-            The classes that take part, among which labels are smoothed; those known by default.
+            The classes that take part, among which labels are smoothed; by default all known ones.
         """
         y = self.y[rows]
         if not len(y):
@@ -130,7 +130,7 @@ class Step:
         if self.target is not None and self._losses is not None:
             return self._mean(self._losses(logits, self.target[rows]), y >= 0, rows)
         labelled = y >= 0
-        whole = rows == slice(None)  # of which a row has a label, or nothing would be learned
+        whole = rows == slice(None)  # at least one row has a label, or there would be no step
         if self.weight is None and not self.smoothing and (whole or bool(labelled.any())):
             return cross_entropy(logits, y, ignore_index=-1)
         log_p = torch.log_softmax(logits, 1)
@@ -154,4 +154,4 @@ Loss: TypeAlias = Callable[[Step], torch.Tensor]
 """Given a step, return a scalar to descend on."""
 
 NoteMaker: TypeAlias = Callable[[Step], Mapping[str, torch.Tensor]]
-"""Given a step, return what to store beside its incoming rows: float32[n, ...] by name."""
+"""Given a step, return what to store with its incoming rows: float32[n, ...] by name."""

@@ -1,4 +1,4 @@
-"""Copies of a module that lag behind it: its moving average, and what it was at a boundary."""
+"""Copies of a module that lag behind it: its moving average, and a snapshot at a boundary."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Average", "Copied", "Snapshot"]
 
 
 class Copied:
-    """A copy of a module that keeps its own weights and grows along."""
+    """A copy of a module that keeps its own weights and grows with the module."""
 
     def __init__(self) -> None:
         self._module: nn.Module | None = None
 
     @property
     def module(self) -> nn.Module | None:
-        """The copy, None before there is one; in evaluation mode."""
+        """The copy, in evaluation mode; None before there is one."""
         return self._module
 
     def copy_from(self, live: nn.Module) -> None:
-        """Become a copy of a module as it is.
+        """Copy a module with its present weights.
 
         Raises
         ------
@@ -42,11 +42,11 @@ class Copied:
             ) from error
 
     def drop(self) -> None:
-        """Begin anew: what was copied is no part of the past of the module there is now."""
+        """Drop the copy, because another module takes the place of the one that was copied."""
         self._module = None
 
     def grow_along(self, live: nn.Module) -> None:
-        """Take over new outputs from a module that has grown since."""
+        """Copy the new outputs of a module that has grown since."""
         mine = self._module
         if mine is None:
             return
@@ -63,12 +63,12 @@ class Copied:
         return None if self._module is None else dict(self._module.state_dict())
 
     def load_weights(self, saved: State | None, live: nn.Module | None) -> None:
-        """Become a copy of the live module with other weights.
+        """Copy the live module, and load saved weights into the copy.
 
         Raises
         ------
         CheckpointError
-            The weights are not of such a module.
+            The weights do not fit the module.
         """
         self._module = None
         if saved is None or live is None:
@@ -86,8 +86,9 @@ class Average(Copied):
     Parameters
     ----------
     decay : float
-        In [0, 1): how much of the average stays at each step. It begins lower, at (1 + t) / (10 +
-        t) for step t, as an average of few steps would hang on to the first weights.
+        In [0, 1): the share of the average that stays at each step. It starts lower, at
+        (1 + t) / (10 + t) for step t, because an average of few steps would stay close to the first
+        weights.
 
     References
     ----------
@@ -102,12 +103,12 @@ class Average(Copied):
         self.steps = 0
 
     def drop(self) -> None:
-        """Begin anew."""
+        """Drop the average, and count steps from 0."""
         super().drop()
         self.steps = 0
 
     def update(self, live: nn.Module) -> None:
-        """Move towards the weights of a module after a step."""
+        """Move the average towards the weights of a module after a step."""
         if self._module is None:
             self.copy_from(live)
             return
@@ -121,11 +122,11 @@ class Average(Copied):
                 mine.copy_(theirs)
 
     def state_dict(self) -> State:
-        """Return the weights and how many steps they are averaged over."""
+        """Return the weights and the number of steps in their average."""
         return {"decay": self.decay, "steps": self.steps, "weights": self.weights()}
 
     def load_state_dict(self, state: State, live: nn.Module | None) -> None:
-        """Take over a state of the same decay."""
+        """Load a state of the same decay."""
         expect("decay", state["decay"], self.decay)
         self.steps = int(state["steps"])
         self.load_weights(state["weights"], live)
@@ -137,22 +138,22 @@ class Snapshot(Copied):
     def __init__(self) -> None:
         super().__init__()
         self.experience: int | None = None
-        """Of which experience the latest batch was."""
+        """The experience of the latest batch."""
         self.known = np.empty(0, np.bool_)
         """bool[width at that time], the classes that a label had named."""
 
     def note_experience(self, experience: int, live: nn.Module, known: np.ndarray) -> None:
-        """Take the snapshot where a batch is of another experience than the one before."""
+        """Take a snapshot if a batch belongs to another experience than the batch before."""
         if self.experience is not None and experience != self.experience:
             self.copy_from(live)
             self.known = known.copy()
         self.experience = experience
 
     def state_dict(self) -> State:
-        """Return the weights, of which experience a batch was last, and the classes known."""
+        """Return the weights, the experience of the latest batch, and the classes known."""
         return {"weights": self.weights(), "experience": self.experience, "known": self.known}
 
     def load_state_dict(self, state: State, live: nn.Module | None) -> None:
-        """Take over a state."""
+        """Load a state."""
         self.experience, self.known = state["experience"], state["known"].copy()
         self.load_weights(state["weights"], live)

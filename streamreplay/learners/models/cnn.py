@@ -1,4 +1,4 @@
-"""A small convolutional network, fast enough to be trained online on one thread."""
+"""A small convolutional network that is fast enough to train online on one thread."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ def cnn(
 ) -> ModuleFactory:
     """Return a factory of a small network of strided convolutions.
 
-    Each convolution (5x5, then 3x3) halves the image, which is then flattened. Nothing in it draws
-    or behaves otherwise in training, so that a learner's training pass doubles as its prediction.
+    Each convolution (5x5, then 3x3) halves the image; the result is flattened. No layer draws
+    random numbers or behaves differently in training, so a learner's training pass doubles as its
+    prediction.
 
     Parameters
     ----------
     channels : sequence of int
-        Of each convolution, of which there is at least one; from 2 up.
+        The channels of each convolution, at least 2; at least one convolution.
     hidden : sequence of int
         Units of linear layers between the convolutions and the head.
     norm : {"group", "none"}
-        Whether a group norm of up to 8 groups is behind each convolution. Without it a step is
-        faster by a third, and classes are forgotten faster.
+        Whether a group norm of up to 8 groups follows each convolution. Without it a step is a
+        third faster, and classes are forgotten faster.
     head : {"linear", "cosine", "weight_norm"}
     layout : {"auto", "chw", "hwc"}
         See `streamreplay.learners.models.images.channels_first`.
@@ -45,7 +46,7 @@ def cnn(
     ValueError
         A parameter is out of range.
     ConfigError
-        Later: rows are no images.
+        Later: rows are not images.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Parts of a module that are not trained."""
+"""Find the parts of a module that are not trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["frozen_parts", "trained_parameters"]
 
 
 def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that ask for a gradient.
+    """Return the parameters that require a gradient.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 
 def frozen_parts(module: nn.Module) -> list[nn.Module]:
-    """Return the largest submodules that have parameters, none of which asks for a gradient.
+    """Return the largest submodules with parameters of which none requires a gradient.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Rows that are images: which axis holds the channels."""
+"""Bring rows that are images to one layout: channels first."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Layout: TypeAlias = Literal["auto", "chw", "hwc"]
 def channels_first(
     feature_shape: tuple[int, ...], layout: Layout, name: str
 ) -> tuple[list[nn.Module], tuple[int, int, int]]:
-    """Return the layers that bring rows to [n, c, h, w], and c, h and w.
+    """Return the layers that turn rows into [n, c, h, w], and c, h and w.
 
     Parameters
     ----------
     feature_shape : tuple of int
         [h, w], which is one channel, or three axes.
     layout : {"auto", "chw", "hwc"}
-        Which of three axes holds the channels; auto takes the shorter one of the first and the
-        last, and the first where they are as long.
+        Which of three axes holds the channels; auto takes the shorter of the first and the last,
+        and the first if both have the same length.
     name : str
-        Who asks, for messages.
+        The name of the model, for messages.
 
     Raises
     ------
     ValueError
         There is no such layout.
     ConfigError
-        Rows are no images.
+        Rows are not images.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Layers of the reference models that torch has not: heads, and bringing images to one layout."""
+"""Layers of the reference models that torch lacks: heads, and one that moves channels first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 HeadKind: TypeAlias = Literal["linear", "cosine", "weight_norm"]
 
-_EPS = 1e-6  # vectors shorter than this are not brought to length 1
+_EPS = 1e-6  # shorter vectors are not normalised to length 1
 
 
 def make_head(kind: HeadKind, in_features: int, n_classes: int) -> nn.Linear:
@@ -56,16 +56,16 @@ def check_head(kind: HeadKind) -> None:
 class CosineLinear(nn.Linear):
     """A head whose logits are ``scale * cos(input, weight)``.
 
-    No class can win by the length of its weights, which under replay is largest for the classes
-    that came last.
+    No class can win by the length of its weights, which replay makes largest for the latest
+    classes.
 
     Parameters
     ----------
     in_features, out_features : int
     scale : float
-        What cosines are multiplied with; above 0.
+        The factor of the cosines; above 0.
     learned : bool
-        Whether the scale is trained, from that value on.
+        Whether the scale is trained, starting from that value.
 
     References
     ----------
@@ -93,14 +93,14 @@ class CosineLinear(nn.Linear):
         return self.scale * linear(normalize(x, dim=-1, eps=_EPS), normalize(self.weight, eps=_EPS))
 
     def fresh(self, rows: int) -> CosineLinear:
-        """Return a layer of this kind for so many classes."""
+        """Return a new layer of this kind with ``rows`` outputs."""
         return CosineLinear(self.in_features, rows)
 
     def slopes(self, x: torch.Tensor, width: int) -> torch.Tensor:
-        """Return how each logit moves with its class's weights: float32[n, width, in_features].
+        """Return the gradient of each logit at its class's weights: float32[n, width, in_features].
 
-        Classes beyond those there are count as having weights of length 1 at right angles to the
-        row. The scale belongs to all classes, and is not among the weights.
+        Classes that the layer does not have count as if their weights had length 1 and were
+        orthogonal to the row. The scale belongs to all classes, and is not among the weights.
         """
         unit_x, unit_w = normalize(x, eps=_EPS)[:, None], normalize(self.weight, eps=_EPS)
         cosine = (unit_x * unit_w).sum(-1, keepdim=True)
@@ -111,10 +111,10 @@ class CosineLinear(nn.Linear):
 
 @final
 class WeightNormLinear(nn.Linear):
-    """A head whose weights are a direction and a length for each class, learned apart.
+    """A head that learns the direction and the length of each class's weights separately.
 
-    Logits are ``gain * (input · weight / |weight|) + bias``; a new layer is the linear one that its
-    weights would make. Torch's own weight normalisation cannot grow.
+    Logits are ``gain * (input · weight / |weight|) + bias``. A new layer gives the outputs of a
+    linear layer with the same weights. Torch's own weight normalisation cannot grow.
 
     Parameters
     ----------
@@ -142,14 +142,14 @@ class WeightNormLinear(nn.Linear):
         return linear(x, normalize(self.weight, eps=_EPS) * self.gain[:, None], self.bias)
 
     def fresh(self, rows: int) -> WeightNormLinear:
-        """Return a layer of this kind for so many classes."""
+        """Return a new layer of this kind with ``rows`` outputs."""
         return WeightNormLinear(self.in_features, rows)
 
     def slopes(self, x: torch.Tensor, width: int) -> torch.Tensor:
-        """Return how each logit moves with its class's weights, bias and gain.
+        """Return the gradient of each logit at its class's weights, bias and gain.
 
-        float32[n, width, in_features + 2]. Classes beyond those there are count as having a gain of
-        1 and weights of length 1 at right angles to the row.
+        float32[n, width, in_features + 2]. Classes that the layer does not have count as if they
+        had a gain of 1, and weights of length 1 that are orthogonal to the row.
         """
         unit_w, n, more = normalize(self.weight, eps=_EPS), len(x), width - self.out_features
         along = (x[:, None] * unit_w).sum(-1, keepdim=True)
@@ -172,7 +172,7 @@ class ChannelsFirst(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Return a group norm of at most 8 groups, of at least 4 channels each where there are so many.
+    """Return a group norm of at most 8 groups, each of at least 4 channels if there are enough.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Reference models, as factories: a module is built when the first row shows its shape."""
+"""Factories of linear models and perceptrons: built when the first row shows its shape."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def mlp(hidden: Sequence[int] = (256, 256), *, head: HeadKind = "linear") -> Mod
     Parameters
     ----------
     hidden : sequence of int
-        Units of each hidden layer; none makes it linear.
+        Units of each hidden layer; without any, the model is linear.
     head : {"linear", "cosine", "weight_norm"}
         The last layer: `torch.nn.Linear`, `CosineLinear` or `WeightNormLinear`.
 

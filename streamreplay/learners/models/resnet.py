@@ -1,4 +1,4 @@
-"""The residual network that continual learning is compared on."""
+"""The residual network that continual learning methods are usually compared on."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ def slim_resnet18(
 ) -> ModuleFactory:
     """Return a factory of a ResNet-18 with a third of the channels, for small images.
 
-    As in the literature: a 3x3 convolution without stride and without pooling in front, four stages
-    of two blocks with 1, 2, 4 and 8 times ``channels``, the mean over the image, the head.
+    As in the literature: a 3x3 convolution without stride or pooling, then four stages of two
+    blocks with 1, 2, 4 and 8 times ``channels``, then the mean over the image, then the head.
 
     Parameters
     ----------
     channels : int
-        Of the first stage, from 2 up.
+        Channels of the first stage, at least 2.
     norm : {"batch", "group"}
-        Batch norm is the literature's. Its running statistics follow the latest rows, the training
-        pass cannot double as the prediction, and images must be larger than 8x8, as a step on one
-        row with one pixel left has no variance. Group norm (of up to 8 groups) has none of this.
+        Batch norm is used in the literature. Its running statistics follow the latest rows, the
+        training pass cannot double as the prediction, and images must be larger than 8x8, because a
+        step on one row with one pixel left has no variance. Group norm (of up to 8 groups) has none
+        of these limits.
     head : {"linear", "cosine", "weight_norm"}
     layout : {"auto", "chw", "hwc"}
         See `streamreplay.learners.models.images.channels_first`.
@@ -51,7 +52,7 @@ def slim_resnet18(
     ValueError
         A parameter is out of range.
     ConfigError
-        Later: rows are no images, or too small for batch norm.
+        Later: rows are not images, or too small for batch norm.
 
     References
     ----------
@@ -93,16 +94,16 @@ def slim_resnet18(
 
 @final
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut.
+    """Two 3x3 convolutions and a shortcut.
 
     Parameters
     ----------
     before, after : int
         Channels.
     stride : int
-        Of the first convolution.
+        The stride of the first convolution.
     normalize : callable
-        Given a number of channels, makes the layer behind a convolution.
+        Given a number of channels, makes the layer after a convolution.
     """
 
     def __init__(self, before: int, after: int, stride: int, normalize: _Norm) -> None:

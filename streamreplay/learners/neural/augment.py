@@ -1,12 +1,12 @@
-"""Augmentations: rows as they are learned from, changed a little, each row by a draw of its own.
+"""Augmentations: change rows a little before they are learned from, each by a draw of its own.
 
 An augmentation is a callable ``(x, y) -> x`` over staged, scaled rows. It returns a new tensor of
-the same shape and leaves its input alone. Draws are from torch's current global generators, which a
-learner sets to its own. The labels y are there to be looked at: none of these changes a label, so
-every loss goes with each of them.
+the same shape and does not change its input. It draws from torch's current global generators, which
+a learner sets to its own. None of these augmentations changes a label y, so each can be combined
+with every loss.
 
-Images are rows float32[..., height, width]. Where something is blanked the value is 0, which is
-black for uint8 features and the mean for standardised ones.
+Images are rows float32[..., height, width]. Blanked pixels are 0, which is black for uint8 features
+and the mean for standardised ones.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = [
 
 Augmentation: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Given rows float32[n, *feature] and labels int64[n], -1 where there is none, return rows of the
-same shape in a new tensor. Of rows with targets in place of classes these are the labels, with 0 or
--1 beside them: float32[n, d + 1]."""
+same shape in a new tensor. For rows with numbers or several labels, the second argument holds their
+targets, followed by 0 or -1: float32[n, d + 1]."""
 
 
 def compose(*augmentations: Augmentation) -> Augmentation:
@@ -67,7 +67,7 @@ def compose(*augmentations: Augmentation) -> Augmentation:
 def crop(padding: int, *, edge: bool = False) -> Augmentation:
     """Return an augmentation that shifts each image by up to ``padding`` pixels in each direction.
 
-    The same as padding it and cropping it at random. All shifts are equally likely.
+    This equals padding the image and cropping it at random. All shifts are equally likely.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def flip(p: float = 0.5) -> Augmentation:
 def jitter(brightness: float = 0.0, contrast: float = 0.0) -> Augmentation:
     """Return an augmentation that changes each image's brightness and contrast.
 
-    Pixels become b (m + c (x - m)), with m the mean of the image, b uniform in 1 ± ``brightness``
-    and c uniform in 1 ± ``contrast``. Nothing is cut off at white.
+    Pixels become b (m + c (x - m)), where m is the mean of the image, b is uniform in
+    1 ± ``brightness`` and c is uniform in 1 ± ``contrast``. Values are not clipped at white.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def jitter(brightness: float = 0.0, contrast: float = 0.0) -> Augmentation:
 def cutout(size: int) -> Augmentation:
     """Return an augmentation that blanks a square of each image.
 
-    Its centre is any pixel; what would lie outside the image is cut off.
+    Its centre can be any pixel; the part outside of the image is cut off.
 
     Parameters
     ----------
@@ -217,8 +217,8 @@ def noise(std: float) -> Augmentation:
 def feature_dropout(p: float) -> Augmentation:
     """Return an augmentation that sets each feature of each row to 0 with probability ``p``.
 
-    The other features stay as they are: this is the masking noise of denoising autoencoders, and
-    not dropout, which would scale them up.
+    The other features do not change: this is the masking noise of denoising autoencoders, not
+    dropout, which would scale them up.
 
     Raises
     ------
@@ -241,17 +241,17 @@ def feature_dropout(p: float) -> Augmentation:
 def mixup(alpha: float = 0.2) -> Augmentation:
     """Return an augmentation that mixes each row with a row of the same label.
 
-    Rows become w x + (1 - w) x', with x' any row of the batch that has the label of x, be it x
-    itself, and w the larger of v and 1 - v for v from Beta(``alpha``, ``alpha``). As both rows have
-    one label, the label stays true, and any loss can be taken; as w is at least a half, a row stays
-    closest to itself, and so to what was stored beside it. This is the same-class variant of mixup,
-    without its mixed labels. Rows whose label no other row has stay as they are; those without a
-    label mix among themselves.
+    Rows become w x + (1 - w) x', where x' is any row of the batch with the label of x (it can be x
+    itself), and w is the larger of v and 1 - v for v from Beta(``alpha``, ``alpha``). Both rows
+    have the same label, so the label stays true and any loss can be used. w is at least a half, so
+    a row stays closest to itself, and to what was stored with it. This is the same-class variant of
+    mixup, without its mixed labels. A row with a unique label does not change; rows without a label
+    are mixed with each other.
 
     Parameters
     ----------
     alpha : float
-        Above 0. The larger, the more is mixed.
+        Above 0. The larger it is, the more is mixed.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def mixup(alpha: float = 0.2) -> Augmentation:
 
 
 def _partners(y: torch.Tensor) -> torch.Tensor:
-    """Draw for each row one of the rows with its label: int64[n]."""
+    """Draw for each row a row with the same label: int64[n]."""
     _, label, count = torch.unique(
         y, return_inverse=True, return_counts=True, dim=0 if y.ndim > 1 else None
     )
@@ -289,7 +289,7 @@ def _partners(y: torch.Tensor) -> torch.Tensor:
 
 
 def _within(n: int, side: int, size: int, device: torch.device) -> torch.Tensor:
-    """Tell which places of a side a square around a random centre covers: bool[n, side]."""
+    """Return which places of a side a square around a random centre covers: bool[n, side]."""
     start = torch.randint(0, side, (n, 1), device=device) - size // 2
     place = torch.arange(side, device=device)
     return (place >= start) & (place < start + size)

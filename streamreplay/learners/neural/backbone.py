@@ -1,4 +1,4 @@
-"""A frozen module in front of the buffer: latent replay."""
+"""`Backbone`: a frozen module before the buffer, for latent replay."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ BackboneFactory: TypeAlias = Callable[[tuple[int, ...]], nn.Module]
 
 @final
 class Backbone:
-    """Replace the features of each batch by what a frozen module makes of them.
+    """Replace the features of each batch by the outputs of a frozen module.
 
     A stage `Batch` -> `Batch` between the source (or `Holdout`) and the buffer. Buffer and learner
-    see float32[n, d] and nothing else: the buffer stores features, which are mostly smaller than
-    the rows, and a rehearsed row costs no second pass through the backbone. Held-out batches are
-    mapped as all others.
+    get only float32[n, d]. So the buffer stores features, which are usually smaller than the rows,
+    and a rehearsed row needs no second pass through the backbone. Held-out batches are mapped like
+    all others.
 
-    The module runs in evaluation mode, so that batch norm uses the statistics it came with, and is
-    never trained: what is stored would no longer be what it says of a row. uint8 rows are divided
-    by 255, float32 rows are given as they are; anything else is the module's own affair. Features
-    can differ in the last digit between cuts of a stream into batches.
+    The module runs in evaluation mode, so that batch norm uses the statistics it came with. It is
+    never trained, because stored features would no longer match those of new rows. uint8 rows are
+    divided by 255; float32 rows are not scaled. Features can differ in the last digit between cuts
+    of a stream into batches.
 
     Parameters
     ----------
     module : torch.nn.Module or callable
-        A module, which is frozen in place, or a function of a row's feature shape that makes one
-        when the first row shows it.
+        A module, which is frozen in place, or a function that is given the feature shape of the
+        first row and makes one.
     chunk : int
-        Most rows that go through the module at once.
+        The largest number of rows that go through the module at once.
     device : str or torch.device
     threads : int, optional
         CPU threads for this stage's work; None takes torch's setting.
     seed : int or numpy.random.SeedSequence
-        For what the factory draws, and the module, should it draw. torch's global generator is left
-        as it was found.
+        For the random numbers of the factory and the module. The state of torch's global generator
+        is restored afterwards.
 
     Raises
     ------
     ValueError
         A parameter is out of range. Later: rows have another shape than the first ones.
     ConfigError
-        Later: the factory makes no module, or the module does not return a tensor with an entry for
-        each row.
+        Later: the factory does not make a module, or the module does not return a tensor with an
+        entry for each row.
 
     References
     ----------
@@ -117,10 +117,10 @@ class Backbone:
         return self._module
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield each batch with its features in place of its rows."""
+        """Yield each batch with the module's features in place of its own."""
         for batch in stream:
             tested = batch.held_out and self._module is not None
-            with self._random.kept() if tested else nullcontext():  # it leaves no trace
+            with self._random.kept() if tested else nullcontext():  # held-out rows leave no trace
                 features = self.features(batch.x)
             yield replace(batch, x=features, feature_names=None)
 
@@ -153,7 +153,7 @@ class Backbone:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same weights.
+        """Load a state of the same weights.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class Backbone:
                 "weights: the stored features were made with other weights (sha256 "
                 f"{state['weights'][:12]}) than this backbone's ({self._checksum[:12]})"
             )
-        self._random.load_state_dict(state["random"])  # last: building moves it
+        self._random.load_state_dict(state["random"])  # last: building draws from it
 
     def _build(self, shape: tuple[int, ...]) -> None:
         given = self._given

@@ -1,4 +1,4 @@
-"""How much of a learner's time may go into rehearsal."""
+"""Limit the share of a learner's time that goes into rehearsal."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ from dataclasses import replace
 from typing import final
 
 from streamreplay.records import Rehearsal
-from streamreplay.state import State, expect
+from streamreplay.state import PART, Kind, State, expect, within
 
-__all__ = ["NoBudget", "ReplayBudget"]
+__all__ = ["BUDGET", "NoBudget", "ReplayBudget"]
 
-_NEWEST = 0.1  # weight of the newest pass in the mean time of a row
+_NEWEST = 0.1  # weight of the latest pass in the mean time of a row
 
 
 @final
 class ReplayBudget:
-    """Decides how much of what was drawn for a batch is rehearsed, so that a budget is kept.
+    """Limit how many of the rows drawn for a batch are rehearsed, to keep to a budget.
 
-    Rehearsal earns credit by the clock, waiting included, and spends it by what it takes. So a slow
-    stream gets all its rehearsal: while it waits, credit comes in. A fast one gets as many rows of
-    memory as fit, first fewer passes and then fewer rows in the pass that is left; that batch by
-    batch, as the load changes. Incoming rows are always learned from.
+    Rehearsal earns credit as time passes, while the learner waits too, and spends it by the time
+    that it takes. So a slow stream gets all of its rehearsal, because credit comes in while it
+    waits. A fast stream gets as many rows of memory as there is time for: first passes are left
+    out, then rows of the last pass. This is decided for each batch, as the load changes. Incoming
+    rows are always learned from.
 
-    The time of a training pass is shared out evenly over its rows: that of its memory rows is
-    rehearsal. Passes beyond the first would not be without replay: they are rehearsal as a whole.
-    This rather charges rehearsal too much, as a pass has costs that do not depend on its rows.
+    The time of a training pass is divided evenly among its rows; the part of its memory rows is
+    rehearsal. Passes after the first are rehearsal as a whole, because they would not take place
+    without replay. This overestimates rehearsal a little, because some costs of a pass do not
+    depend on its rows.
 
-    Over any stretch of time T the rehearsal is at most ``share`` (T + ``horizon``), and what one
-    batch took longer than expected: credit is kept up to ``horizon`` seconds' worth, and debts are
-    paid off before anything is rehearsed again. Likewise with ``rows_per_second``, to the row.
+    Within any time T, rehearsal takes at most ``share`` (T + ``horizon``), plus the time by which
+    one batch took longer than expected. Credit is limited to that of ``horizon`` seconds, and debts
+    are paid off before anything is rehearsed again. The same holds for ``rows_per_second``, exactly
+    to the row.
 
-    As decisions depend on the clock, no two runs with a budget are the same. A state carries over
-    the credit and the measured cost; time that passes between saving and loading earns nothing.
+    Decisions depend on the clock, so no two runs with a budget are the same. A state holds the
+    credit and the measured cost; time that passes between saving and loading earns nothing.
 
     Parameters
     ----------
     share : float, optional
         Share of wall time, in (0, 1).
     rows_per_second : float, optional
-        Instead of it: memory rows learned from, over all passes, per second of wall time.
+        In place of ``share``: memory rows learned from, over all passes, per second of wall time.
     horizon : float
-        Seconds; how far back unused time is made use of.
+        Seconds for which unused time is kept as credit.
     clock : callable
-        Returns seconds that only go up.
+        Returns seconds that never decrease.
 
     Raises
     ------
@@ -88,19 +91,19 @@ class ReplayBudget:
                 raise ValueError(f"{name} must be above 0 and finite, got {value}")
         self.horizon = horizon
         self.credit = 0.0
-        """Seconds, or rows, that may be spent; below 0 while there are debts."""
+        """Seconds, or rows, that may be spent; negative while there are debts."""
         self._timed = share is not None
         self._rate = share or rows_per_second or 0.0  # of credit per second
         self._clock = clock
-        self._seen: float | None = None  # the clock, when credit last came in
-        self._began = 0.0  # the clock, when the present batch began
+        self._seen: float | None = None  # the clock when credit was last added
+        self._began = 0.0  # the clock when the present batch began
         self._planned = (1, 1, 0)  # incoming rows, passes and memory rows in each
         self._row_seconds: float | None = None  # mean time of a row in a pass
 
     def allow(self, rehearsal: Rehearsal) -> tuple[Rehearsal, int]:
         """Begin a batch: leave out passes and rows of memory for which there is no credit.
 
-        Of candidates, among which a learner chooses, as many are left as rows in proportion.
+        Candidates that a learner chooses from are reduced in the same proportion as rows.
 
         Returns
         -------
@@ -152,11 +155,11 @@ class ReplayBudget:
         return passes, rows
 
     def begin(self) -> None:
-        """Measure from here: what was done for the batch before was no training."""
+        """Start the clock of the batch here: what was done for it before was not training."""
         self._began = self._clock()
 
     def done(self) -> None:
-        """End the batch, for which all that was planned has been done."""
+        """End the batch, after all of its planned passes, and charge their time."""
         n, passes, k = self._planned
         of_pass = (self._clock() - self._began) / passes
         of_row = of_pass / (n + k)
@@ -170,12 +173,12 @@ class ReplayBudget:
         return {"timed": self._timed, "credit": self.credit, "row_seconds": self._row_seconds}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over credit and costs.
+        """Load credit and costs.
 
         Raises
         ------
         CheckpointError
-            It is of the other kind of budget.
+            The state is of the other kind of budget.
         """
         expect("timed", state["timed"], self._timed)
         self.credit = min(float(state["credit"]), self._rate * self.horizon)
@@ -185,7 +188,7 @@ class ReplayBudget:
     def _afford(self, n: int, steps: int, k: int) -> tuple[int, int]:
         row = self._row_seconds if self._timed else 1.0
         if not (k or self._timed):
-            return steps, 0  # passes without memory rows cost none of them
+            return steps, 0  # passes without memory rows are free
         if self.credit <= 0 or row is None:
             return 1, 0
         rows = k if row * k <= self.credit else int(self.credit / row)
@@ -213,3 +216,14 @@ class NoBudget:
 
     def done(self) -> None:
         """Do nothing."""
+
+
+def _load(name: str, live: ReplayBudget | None, saved: State | None) -> ReplayBudget | None:
+    if live is not None and saved is not None:
+        with within(name):
+            live.load_state_dict(saved)
+    return live
+
+
+BUDGET = Kind(PART.save, _load)
+"""A budget or None in a state; a run may be resumed with another one, which starts afresh."""

@@ -1,4 +1,4 @@
-"""Training steps of a multi-layer perceptron, written out."""
+"""Training steps of a multi-layer perceptron, written out without autograd."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ __all__ = ["FastPath", "find_layers"]
 
 @final
 class FastPath:
-    """The steps of a plain multi-layer perceptron, without autograd's way through its layers.
+    """Forward and backward passes of a plain multi-layer perceptron, without autograd.
 
-    For modules as `streamreplay.learners.mlp` and `linear` make them: linear layers with ReLU in
-    between. Any loss of the logits will do: its gradient at the logits is autograd's. From there on
-    the backward pass is written out, and plain SGD adds the gradients to the weights right where
-    they arise, so that they are never stored; other optimizers find them in ``.grad``.
+    It is for modules as `streamreplay.learners.mlp` and `linear` make them: linear layers with ReLU
+    in between. Any loss of the logits can be used: autograd computes its gradient at the logits.
+    From there on the backward pass is written out. Plain SGD adds each gradient to the weights as
+    soon as it is computed, so that gradients are never stored; other optimizers find them in
+    ``.grad``.
 
-    Weights are those that autograd and the optimizer would have made, but for the last digits.
-    The same calls give the same bits, in every process.
+    The weights equal those that autograd and the optimizer would give, except for the last digits.
+    The same calls give the same bits in every process.
 
     Parameters
     ----------
     module : torch.nn.Module
     optimizer : torch.optim.Optimizer
-        Of the module's parameters.
+        The optimizer of the module's parameters.
 
     Examples
     --------
@@ -56,7 +57,7 @@ class FastPath:
         self._logits: torch.Tensor | None = None
 
     def ready(self, x: torch.Tensor) -> bool:
-        """Tell whether rows can be learned from this way: nothing watches, nothing is frozen.
+        """Return whether rows can be learned from this way: no hooks, no frozen parameters.
 
         Parameters
         ----------
@@ -72,19 +73,19 @@ class FastPath:
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits that a loss can be taken of, a leaf: float32[n, width].
+        """Return logits that a loss can be computed from, as a leaf: float32[n, width].
 
         Parameters
         ----------
         x : float32[n, *feature]
-            Not to be written to before the step.
+            It must not be changed before the step.
         """
         with torch.no_grad():
             self._inputs, self._logits = self._run(x)
         return self._logits.requires_grad_()
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits to look at, float32[n, width]; the latest forward pass stays the latest.
+        """Return logits, float32[n, width], without becoming the latest forward pass.
 
         Parameters
         ----------
@@ -94,7 +95,7 @@ class FastPath:
             return self._run(x)[1]
 
     def owns(self, logits: torch.Tensor) -> bool:
-        """Tell whether these are the logits of the latest forward pass."""
+        """Return whether these are the logits of the latest forward pass."""
         return logits is self._logits
 
     def gradients(self, d: torch.Tensor) -> list[torch.Tensor]:
@@ -116,12 +117,12 @@ class FastPath:
         return found
 
     def backward(self, logits: torch.Tensor) -> None:
-        """Go on with a backward pass that has come to the logits: add to each ``.grad``.
+        """Continue a backward pass from the logits on: add to each ``.grad``.
 
         Parameters
         ----------
         logits : float32[n, width]
-            Those of the latest forward pass; nothing happens where no loss depends on them.
+            Those of the latest forward pass; nothing happens if no loss depends on them.
         """
         if logits.grad is None:
             return
@@ -135,7 +136,7 @@ class FastPath:
         Parameters
         ----------
         logits : float32[n, width]
-            As for `backward`. Gradients that lie in ``.grad`` already are stepped on as well.
+            As for `backward`. Gradients that are already in ``.grad`` count as well.
         """
         group = self._plain_descent()
         if group is None or logits.grad is None:
@@ -160,7 +161,7 @@ class FastPath:
         return inputs, affine(inputs[-1], head.weight, head.bias)
 
     def _plain_descent(self) -> dict[str, Any] | None:
-        """Return the optimizer's settings if it only adds gradients, and nobody looks on."""
+        """Return the optimizer's settings if it only adds gradients, and has no hooks."""
         optimizer = self._optimizer
         if type(optimizer) is not SGD or len(optimizer.param_groups) != 1:
             return None
@@ -175,10 +176,10 @@ class FastPath:
 
 
 def find_layers(module: nn.Module) -> list[nn.Linear] | None:
-    """Return the linear layers of a plain multi-layer perceptron, None if a module is none.
+    """Return the linear layers of a plain multi-layer perceptron, None for other modules.
 
     Plain is a `torch.nn.Linear`, or a `torch.nn.Sequential` of ``[Flatten,] Linear, ReLU, ...,
-    Linear``: these classes themselves, as nobody knows what a subclass does.
+    Linear``. Subclasses do not count, because they can do anything.
 
     >>> find_layers(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
     [Linear(in_features=4, out_features=2, bias=True)]
@@ -223,13 +224,13 @@ def _descend(layer: nn.Linear, d: torch.Tensor, x: torch.Tensor, lr: float, deca
 
 
 def _before_relu(d: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Return the gradient in front of a ReLU whose outputs are known: autograd's own operator."""
+    """Return the gradient at the inputs of a ReLU, given its outputs, as autograd does."""
     found: torch.Tensor = torch.ops.aten.threshold_backward.default(d, after, 0)
     return found
 
 
 def _is_watched(module: nn.Module) -> bool:
-    """Tell whether somebody has put something of their own around a module's forward or backward.
+    """Return whether a module's forward or backward pass has hooks, or was replaced.
 
     Old-style weight norm and pruning are such hooks.
     """

@@ -35,13 +35,13 @@ def is_plain(module: nn.Module) -> bool:
 
 @final
 class OwnRandomness:
-    """A state for torch's global generators that belongs to one stage.
+    """A state of torch's global generators that belongs to one stage.
 
     Parameters
     ----------
     seed : int
     device : torch.device
-        Its generator is kept as well, if it has one of its own.
+        If it has a generator of its own, that one is included.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -135,7 +135,7 @@ class Surroundings:
 
 @contextmanager
 def own_threads(threads: int | None) -> Iterator[None]:
-    """Let torch use so many threads inside the block; None leaves its setting alone."""
+    """Set the number of torch's threads inside the block; None changes nothing."""
     outer = torch.get_num_threads()
     if threads is None or threads == outer:
         yield

@@ -1,4 +1,4 @@
-"""A classification head that grows as labels appear."""
+"""Grow the head of a classifier for new labels."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
 
 
 def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:
-    """Give a linear layer more outputs, in place.
+    """Grow a linear layer to more outputs, in place.
 
-    Old weights and what the optimizer remembers of them stay. New rows are initialised as the layer
-    itself is, from torch's global generator; the optimizer's memory of them is zero. What belongs
-    to all classes, as the scale of a cosine head, stays what it is.
+    Old weights and their optimizer state stay. New rows are initialised as in a new layer of that
+    kind, from torch's global generator; their optimizer state is zero. Parameters that belong to
+    all classes, such as the scale of a cosine head, stay unchanged.
 
     Parameters
     ----------
     head : torch.nn.Linear
     width : int
-        Outputs from now on, more than there are.
+        The new number of outputs, larger than before.
     optimizer : torch.optim.Optimizer
 
     Raises
     ------
     ConfigError
-        The layer is a kind of its own, and what its other parameters mean is not known.
+        The layer is of an unknown kind, with parameters of unknown meaning.
     """
     fresh = _fresh(head, width - head.out_features).to(head.weight.device, head.weight.dtype)
     mine, new = dict(head.named_parameters()), dict(fresh.named_parameters())
@@ -53,13 +53,13 @@ def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:
             if isinstance(value, torch.Tensor) and value.shape == old:
                 optimizer.state[parameter][key] = torch.cat([value, torch.zeros_like(rows)])
         parameter.grad = None
-        # the parameter object stays the one that optimizer and module know
+        # optimizer and module refer to the parameter object, so it must stay the same
         parameter.data = torch.cat([parameter.data, rows])
     head.out_features = width
 
 
 def _fresh(head: nn.Linear, rows: int) -> nn.Linear:
-    """Return a layer of the same kind for so many classes."""
+    """Return a new layer of the same kind with ``rows`` outputs."""
     if isinstance(head, CosineLinear | WeightNormLinear):
         return head.fresh(rows)
     return nn.Linear(head.in_features, rows, bias=head.bias is not None)

@@ -1,4 +1,4 @@
-"""What selection strategies ask a learner for: what its head is given, and how it would move."""
+"""Observe a head: its inputs, and the gradient of the loss at its weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["HeadView", "gradients_at_outputs", "watching"]
 
 
 class HeadView:
-    """What went into a head and came out of it, the last time it ran."""
+    """The inputs and outputs of a head when it last ran."""
 
     def __init__(self, head: nn.Linear | None) -> None:
         self.head = head
@@ -28,7 +28,7 @@ class HeadView:
         """Return the head's inputs, or the logits of a module without a head: float32[n, d]."""
         found = logits if self.inputs is None else self.inputs
         flat = found.detach().reshape(len(logits), -1)
-        # copied, as a head alone is given the learner's own staged rows
+        # copied, as a head without layers before it reads the staged rows themselves
         return flat.to("cpu", torch.float32, copy=True).numpy()
 
     def gradients(
@@ -36,11 +36,11 @@ class HeadView:
     ) -> NDArray[np.float32]:
         """Return each row's gradient of the loss with respect to the head: float32[n, d].
 
-        The product of the gradient at each output and the slope of that output in its class's
-        weights: ``[inputs, 1]`` for a linear head (without the 1 if it has no bias), the layer's
-        ``slopes`` for a cosine or a weight-normalised one. One class after the other, so that a
-        head that grows appends entries. Where the head's outputs are not the module's, or it is of
-        another kind, the gradient at the outputs is returned.
+        It is the gradient at each output times the gradient of that output at its class's weights:
+        ``[inputs, 1]`` for a linear head (without the 1 if it has no bias), the layer's ``slopes``
+        for a cosine or a weight-normalised one. Entries are ordered by class, so that a head that
+        grows appends entries. If the head's outputs are not the module's, or it is of another kind,
+        the gradient at the outputs is returned.
 
         Parameters
         ----------
@@ -66,7 +66,7 @@ class HeadView:
 
 @contextmanager
 def watching(head: nn.Linear | None) -> Iterator[HeadView]:
-    """Look at a head while a module runs inside the block."""
+    """Record inputs and outputs of a head while a module runs inside the block."""
     view = HeadView(head)
     if head is None:
         yield view
@@ -87,8 +87,8 @@ def gradients_at_outputs(
 ) -> NDArray[np.float32]:
     """Return the gradient of each row's cross-entropy with respect to its logits.
 
-    A label beyond the probabilities is of a class that has none yet. Rows without a label have a
-    gradient of 0.
+    A class without a probability counts as if it were 0. Rows without a label have a gradient
+    of 0.
 
     Parameters
     ----------

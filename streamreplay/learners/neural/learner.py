@@ -12,10 +12,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from streamreplay.batch import Batch
-from streamreplay.learners.methods.catalogue import METHODS, Method, er, made_here, make_classifiers
+from streamreplay.learners.methods.catalogue import Method, find_method, made_here, make_classifiers
 from streamreplay.learners.models.factory_checks import check_factory, check_optimizer
 from streamreplay.learners.models.mlp import ModuleFactory
-from streamreplay.learners.neural.budget import ReplayBudget
+from streamreplay.learners.neural.budget import BUDGET, ReplayBudget
 from streamreplay.learners.neural.builder import Builder
 from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, own_threads
 from streamreplay.learners.neural.network import Network, OptimizerFactory
@@ -33,64 +33,53 @@ from streamreplay.learners.withheld import step_around
 from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
 from streamreplay.records import Rehearsal, Scored
-from streamreplay.state import PART, Fields, Kind, State, within
+from streamreplay.state import PART, Fields, State, within
 
 __all__ = ["TorchLearner"]
-
-
-def _load_budget(name: str, live: ReplayBudget | None, saved: State | None) -> ReplayBudget | None:
-    if live is not None and saved is not None:  # one that is new to the run begins here
-        with within(name):
-            live.load_state_dict(saved)
-    return live
-
-
-_BUDGET = Kind(PART.save, _load_budget)
 
 
 @final
 class TorchLearner:
     """Predict each incoming batch, then take training steps on it together with memory.
 
-    How it learns from the two is the method's: plain experience replay, the default, descends on
-    the mean cross-entropy over the incoming rows and those of memory that were drawn for them. A
+    The method decides how it learns from the two. Plain experience replay, the default, descends on
+    the mean cross-entropy over the incoming rows and the rows of memory that were drawn for them. A
     batch is one averaged step, not one step for each of its rows. Rows without a label are
     predicted only.
 
     The last linear layer is the head: it grows when a label beyond its width appears, and classes
     that no label has named yet are masked out of predictions and losses.
 
-    Rows with a ``target`` in place of a class, as the first rows learned from have or have not,
-    make the outputs numbers (learned by their squared error, in units of their running standard
-    deviation) or labels (each by its own cross-entropy). A row's ``weight`` is what it counts in
-    the mean of a step's loss.
+    If the first rows have a ``target``, the outputs are numbers (learned by their squared error, in
+    units of their running standard deviation) or labels (each learned by its cross-entropy). A
+    row's ``weight`` is its weight in the mean of a step's loss.
 
     Parameters
     ----------
     module : torch.nn.Module or ModuleFactory
-        A module, trained in place, or a factory that is called when the first row shows its shape.
+        A module, trained in place, or a factory that is called when the first row arrives.
     optimizer : callable or torch.optim.Optimizer
-        Given the parameters, returns the optimizer: ``partial(torch.optim.SGD, lr=0.05)``. An
-        optimizer that was already built over ``module.parameters()`` will do.
+        Given the parameters, returns the optimizer: ``partial(torch.optim.SGD, lr=0.05)``. It can
+        also be an optimizer over ``module.parameters()``.
     method : Method or str
-        What is stored, retrieved and descended on; or a name of
+        What is stored, retrieved and descended on; or a name from
         `streamreplay.learners.methods.catalogue.METHODS`.
     training : Training
-        How steps are taken: averaged weights, clipping, smoothing, augmentation, schedules.
+        Averaged weights, clipping, smoothing, augmentation, schedules.
     replay_budget : ReplayBudget, optional
-        How much of the time may go into rehearsal; without it all that was drawn is rehearsed. It
-        is this learner's own from then on.
+        Limits the time of rehearsal; without it all rows that were drawn are rehearsed. Each
+        learner needs one of its own.
     normalize : {"auto", "standard", "none"}
         How features are scaled; see `streamreplay.learners.scaling.Scaler`.
     on_divergence : {"raise", "skip"}
-        What to do when a loss is not finite: stop, or leave out the step.
+        What to do if a loss is not finite: stop, or leave out the step.
     device : str or torch.device
     threads : int, optional
         CPU threads for this learner's work; None takes torch's setting. Results can differ in the
         last digits between numbers of threads.
     seed : int or numpy.random.SeedSequence
-        For the module's own random numbers: initial weights, dropout. torch's global generator is
-        left as it was found.
+        For the module's own random numbers: initial weights, dropout. The state of torch's global
+        generator is restored afterwards.
 
     Examples
     --------
@@ -110,7 +99,7 @@ class TorchLearner:
         _trainer=PART,
         _predictor=PART,
         _retraining=PART,
-        _budget=_BUDGET,
+        _budget=BUDGET,
         _random=PART,  # last: building the network draws from it
     )
 
@@ -137,7 +126,7 @@ class TorchLearner:
         self.device = torch.device(device)
         self.threads = threads
         self.on_divergence = on_divergence
-        self.method = _named(method)
+        self.method = find_method(method)
         self.training = training or Training()
         self.batches = 0
         """Batches learned from."""
@@ -202,8 +191,8 @@ class TorchLearner:
     def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return class probabilities without learning: float32[n, classes].
 
-        Classes that no label has named yet have probability 0. Of rows that may have several
-        labels, the probability of each.
+        Classes that no label has named yet have probability 0. For rows with several labels, return
+        the probability of each label.
 
         Raises
         ------
@@ -234,8 +223,9 @@ class TorchLearner:
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.
 
-        Nats, as `Scored.loss`; a class that was not met yet has the largest loss there is. Like
-        `features` and `gradients`, this runs in evaluation mode and leaves no trace in the learner.
+        Losses are in nats, as `Scored.loss`; a class that no label has named yet has the largest
+        possible loss. Like `features` and `gradients`, this runs in evaluation mode and leaves no
+        trace in the learner.
 
         Raises
         ------
@@ -247,28 +237,28 @@ class TorchLearner:
     def losses_after(self, lesson: Batch, batch: Batch) -> NDArray[np.float32]:
         """Return what each row's loss would be after a step of gradient descent on other rows.
 
-        The step is on the mean cross-entropy of ``lesson``, at the optimizer's learning rate; no
+        The step descends on the mean loss of ``lesson``, at the optimizer's learning rate; no
         weight is changed.
 
         Parameters
         ----------
         lesson : Batch
-            Rows whose labels the model has not met yet are left out.
+            Rows with labels that are new to the model are left out.
         batch : Batch
-            The rows to be scored: float32[n] is returned for them, as by `losses`.
+            The rows whose losses are returned, float32[n], as by `losses`.
 
         Raises
         ------
         ValueError
-            Rows have another shape than those learned from.
+            Rows have another shape or kind of target than those learned from.
         """
         return self._questions.losses_after(lesson, batch)
 
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the head is given for each row: float32[n, d].
 
-        Of a module that does not end in a linear layer, its outputs; before the first row was
-        learned, the rows themselves, flattened, uint8 divided by 255.
+        For a module that does not end in a linear layer, return its outputs. Before the first row
+        was learned, return the flattened rows, uint8 divided by 255.
 
         Raises
         ------
@@ -280,10 +270,10 @@ class TorchLearner:
     def gradients(self, batch: Batch) -> NDArray[np.float32]:
         """Return each row's gradient of the loss at the head's weights and bias: float32[n, d].
 
-        Class after class, so that d grows by entries at the end. A row of a class that was not met
-        yet has a gradient as if it had probability 0; one without a label, 0. Of a module that does
-        not end in a linear layer, the gradient at its outputs. Before the first row was learned
-        there are no weights, and d is 0.
+        Entries are ordered by class, so that d grows at the end. A class that is new to the model
+        counts as if it had probability 0; rows without a label have a gradient of 0. For a module
+        that does not end in a linear layer, return the gradient at its outputs. Before the first
+        row was learned there are no weights, and d is 0.
 
         Raises
         ------
@@ -293,22 +283,22 @@ class TorchLearner:
         return self._questions.gradients(batch)
 
     def retrain(self, memory: Batch, passes: int = 30, batch_size: int = 32) -> None:
-        """Replace the module by a fresh one that has learned from these rows alone, as GDumb does.
+        """Replace the module by a fresh one that has learned only from these rows, as GDumb does.
 
         Parameters
         ----------
         memory : Batch
             Such as ``buffer.buffer``; rows without a label are left out.
         passes : int
-            How often each is learned from, in an order drawn anew.
+            Passes over the rows, each in a new random order.
         batch_size : int
             Rows in a step.
 
         Raises
         ------
         ValueError
-            A module was given instead of a factory, so there is no way to a fresh one; no row has a
-            label; or rows have another shape than those learned from.
+            A module was given instead of a factory, so there is no fresh one; no row has a label;
+            or rows have another shape than those learned from.
 
         References
         ----------
@@ -324,18 +314,18 @@ class TorchLearner:
 
     @property
     def scheduled(self) -> bool:
-        """Tell whether there is a schedule of the learning rate."""
+        """Whether there is a schedule of the learning rate."""
         return self._trainer.scheduler is not None
 
     def scale_lr(self, factor: float, rows: int | None = None) -> None:
-        """Multiply the learning rate from the next batch on, beside what a schedule does.
+        """Multiply the learning rate from the next batch on, in addition to a schedule.
 
         Parameters
         ----------
         factor : float
         rows : int, optional
-            For so many rows of the stream, to the end of the batch in which they are used up; a
-            later call replaces what is left of them. None: for good, times what was there before.
+            The number of rows of the stream that this holds for, up to the end of a batch; a later
+            call replaces it. None: it holds from now on, times the factor before.
 
         Raises
         ------
@@ -345,7 +335,7 @@ class TorchLearner:
         self._trainer.boost.set(factor, rows)
 
     def state_dict(self) -> State:
-        """Return weights, optimizer, scaler, the classes known and the random state.
+        """Return everything that the next step depends on.
 
         Raises
         ------
@@ -355,7 +345,7 @@ class TorchLearner:
         return {"outputs": self._network.targets.state_dict(), **self._STATE.save(self)}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same module, optimizer and scaling."""
+        """Load a state of the same module, optimizer, method and scaling."""
         with within("outputs"):
             self._network.targets = load_targets(state["outputs"], self.training.huber)
         self._STATE.load(self, state)
@@ -400,13 +390,3 @@ class TorchLearner:
 def _torch_seed(seed: Seed) -> int:
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     return int(root.generate_state(1)[0])
-
-
-def _named(method: Method | str | None) -> Method:
-    if isinstance(method, Method):
-        return method
-    if method is None:
-        return er()
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    return METHODS[method]()

@@ -1,4 +1,4 @@
-"""A module with its optimizer and growing head, built when the first row shows its shape."""
+"""`Network`: a module with its optimizer and growing head, built when the first row arrives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 class Network:
-    """A classifier over an open set of classes.
+    """A module and its optimizer, whose head grows with the classes.
 
     Parameters
     ----------
@@ -58,27 +58,27 @@ class Network:
         self._fast: FastPath | None = None
         self.parameters: list[nn.Parameter] = []
         self.statistics: list[torch.Tensor] = []
-        """Tensors that a forward pass in training moves, as batch norm's running mean."""
+        """Tensors that a forward pass in training changes, such as a batch norm's mean."""
         self._frozen: list[nn.Module] = []
         self.targets: Targets = Classes()
         """What the outputs stand for; classes, until the first row shows what it asks for."""
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
-        """Outputs of the module."""
+        """The number of the module's outputs."""
         self.plain = False
-        """True if the module does the same in training and evaluation and draws nothing."""
+        """True if the module does the same in training and evaluation, and draws nothing."""
         self.known = np.empty(0, np.bool_)
         """bool[width], classes that a label has named."""
         self.mask: torch.Tensor | None = None
         """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
         self.known_tensor = torch.empty(0, dtype=torch.bool)
-        """`known`, where the module is."""
+        """`known`, on the module's device."""
         self.trainable: list[nn.Parameter] = []
-        """Those of `parameters` that are learned: that asked for a gradient when it was built."""
+        """The `parameters` that are learned: they required a gradient when the module was built."""
 
     @property
     def built(self) -> bool:
-        """Tell whether there is a module yet."""
+        """Whether there is a module yet."""
         return self._module is not None
 
     @property
@@ -109,16 +109,16 @@ class Network:
 
     @property
     def renewable(self) -> bool:
-        """Tell whether `build` makes another module each time, having been given a factory."""
+        """Whether `build` makes a new module each time, because a factory was given."""
         return not isinstance(self._given, nn.Module)
 
     def fast(self, x: torch.Tensor) -> FastPath | None:
-        """Return the way around autograd, if there is one for such rows: float32[n, *feature]."""
+        """Return the fast path, if it can be used for such rows: float32[n, *feature]."""
         fast = self._fast
         return fast if fast is not None and fast.ready(x) else None
 
     def descended(self, logits: torch.Tensor) -> FastPath | None:
-        """Return the way around autograd if these logits came by it."""
+        """Return the fast path if it has computed these logits."""
         fast = self._fast
         return fast if fast is not None and fast.owns(logits) else None
 
@@ -151,13 +151,13 @@ class Network:
         ----------
         feature_shape : tuple of int
         n_classes : int
-            Outputs that a factory is asked for; a given module keeps its own.
+            The number of outputs passed to a factory; a given module keeps its own.
 
         Raises
         ------
         ValueError
-            The module has no parameter that can be trained, or an optimizer was given that holds
-            none of those that can.
+            The module has no parameter that can be trained, or the given optimizer holds none of
+            those that can.
         """
         given = self._given
         if isinstance(given, nn.Module):
@@ -175,20 +175,20 @@ class Network:
         made = self._make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
         self._check_optimizer(self._optimizer)
-        # what was frozen when it was built stays so, also if somebody lets it learn later
+        # parameters that are frozen when the module is built stay frozen
         whole = len(self.trainable) == len(self.parameters)
         self._fast = FastPath(module, self._optimizer) if whole else None
         self.width = self._count_outputs()
         head = last_linear(module)
-        # a layer of another width is somewhere inside, and what comes after it cannot grow
+        # a layer of another width is not the last one, and what follows it cannot grow
         self._head = head[1] if head and head[1].out_features == self.width else None
         self._know(np.zeros(self.width, np.bool_))
 
     def train(self) -> None:
-        """Put the module into training mode, all but its frozen parts.
+        """Put the module into training mode, except for its frozen parts.
 
-        Those stay in evaluation mode: batch norm in them uses the statistics it came with and keeps
-        them, dropout in them is off.
+        Those stay in evaluation mode: their batch norm uses and keeps the statistics it came with,
+        and their dropout is off.
         """
         self.module.train()
         for part in self._frozen:
@@ -212,12 +212,12 @@ class Network:
         self._know(known)
 
     def know_all(self, outputs: int) -> None:
-        """Take all outputs for ones that are there from the start, as numbers and labels are.
+        """Unmask all outputs, because each number and label has one from the start.
 
         Raises
         ------
         ConfigError
-            There are more or fewer of them.
+            The module has more or fewer outputs.
         """
         if self.width != outputs:
             raise ConfigError(
@@ -226,13 +226,13 @@ class Network:
         self._know(np.ones(self.width, np.bool_))
 
     def restore(self, statistics: list[torch.Tensor]) -> None:
-        """Put back what a forward pass has moved; nothing where nothing was copied."""
+        """Restore the tensors that a forward pass has changed, from the copies that there are."""
         if statistics:
             for live, before in zip(self.statistics, statistics, strict=True):
                 live.copy_(before)
 
     def state_dict(self) -> State:
-        """Return weights, the optimizer's memory and the classes known.
+        """Return the weights, the optimizer's state and the classes known.
 
         Raises
         ------
@@ -255,9 +255,9 @@ class Network:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same module and kind of optimizer."""
+        """Load a state of the same module and kind of optimizer."""
         if not state["built"]:
-            expect("built", state["built"], self.built)  # there is no way back to no weights
+            expect("built", state["built"], self.built)  # a built module cannot be dropped
             return
         shape = tuple(state["feature_shape"])
         if self.built:
@@ -270,7 +270,7 @@ class Network:
         self._load_weights(state["module"])
         expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
         try:
-            # torch's optimizers take over the tensors themselves, and write to them later
+            # torch's optimizers keep the given tensors, and write to them later
             self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         except ValueError as error:
             raise CheckpointError(f"optimizer: {error}") from None

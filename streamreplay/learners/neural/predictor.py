@@ -1,4 +1,4 @@
-"""Predict rows: by the module, and by what a method predicts with in addition to its head."""
+"""Predict rows: by the module, and by the classifiers that a method has in addition."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Predictor:
             each.observe(memory, self._features)
 
     def outputs(self, x: NDArray[Any]) -> Outputs:
-        """Return what the module says of rows."""
+        """Return the outputs of the module for rows."""
         if any(each.needs_features for each in self.classifiers.values()):
             with watching(self._network.head_of(self._module)) as view:
                 logits = self.run(x, module=self._module)
@@ -112,7 +112,7 @@ class Predictor:
     def learn(
         self, incoming: Batch, opinions: Sequence[Opinion | None], recent: RecentClasses
     ) -> None:
-        """Let the classifiers learn from a batch, given their opinions on its rows."""
+        """Teach the classifiers a batch, given their opinions on its rows."""
         for each, opinion in zip(self.classifiers.values(), opinions, strict=True):
             each.learn(incoming, opinion, recent)
 

@@ -1,9 +1,9 @@
-"""The matrix products of a linear layer, by the faster of the libraries that torch brings along.
+"""The matrix products of a linear layer, computed by the faster of torch's libraries.
 
-torch multiplies float32 matrices on the CPU with MKL. On AMD's processors MKL uses half their
-vector width; oneDNN, which torch has as well, uses all of it, and is about twice as fast from a
-million multiplications on (`benchmarks/steps.py`). Which one is taken depends on the machine and on
-the sizes of the matrices, never on a clock, so that a run can be repeated.
+torch multiplies float32 matrices on the CPU with MKL. On AMD processors MKL uses half of their
+vector width; oneDNN, which torch includes as well, uses all of it, and is about twice as fast from
+a million multiplications on (`benchmarks/steps.py`). The choice depends on the machine and on the
+sizes of the matrices, never on a clock, so that a run can be repeated.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 __all__ = ["add_outer", "affine", "onednn", "outer", "through"]
 
 _MANY = 1 << 20
-"""Multiplications from which a call to oneDNN is worth what it costs."""
+"""Multiplications from which on a call to oneDNN is worth its overhead."""
 
 _Linear: TypeAlias = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 
 def affine(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Return what a linear layer gives: ``x @ weight.T + bias``, float32[n, out].
+    """Return the outputs of a linear layer: ``x @ weight.T + bias``, float32[n, out].
 
     Parameters
     ----------
@@ -86,16 +86,16 @@ def add_outer(
 
 
 def _linear_for(multiplications: int) -> _Linear | None:
-    """Return oneDNN's linear layer if it is the one to use for so many, None for torch's."""
+    """Return oneDNN's linear layer if it pays off for so many, None to use torch's."""
     return onednn() if multiplications >= _MANY else None
 
 
 @cache
 def onednn() -> _Linear | None:
-    """Return oneDNN's linear layer, where it is there, is worth it, and computes what it should.
+    """Return oneDNN's linear layer if it is available, pays off, and computes the right result.
 
-    The operator is torch's own, made for compiled modules, and no promise of its interface: so it
-    is tried once, and where it is not as expected all products are `torch.mm`.
+    The operator is torch's own, made for compiled modules, and not part of torch's public
+    interface. So it is tried once; if it does not work as expected, all products use `torch.mm`.
     """
     wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
     if not (wide and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
-"""Schedules of the learning rate that fit streams without an end.
+"""Schedules of the learning rate for streams without an end.
 
-A schedule is a callable ``step -> factor``: given how many training steps were taken since the
-start, or since the last restart, what the learning rate is multiplied with in the next one. It is a
-closed form of that number, so that nothing has to be saved but the number.
+A schedule is a callable ``step -> factor``: given the number of training steps since the start, or
+since the last restart, it returns the factor of the learning rate in the next step. It is a closed
+form of that number, so only the number has to be saved.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 def constant() -> Schedule:
-    """Return the schedule that is 1 throughout.
+    """Return the schedule that is always 1.
 
     Examples
     --------
@@ -44,17 +44,17 @@ def constant() -> Schedule:
 
 
 def warmup(steps: int, then: Schedule | None = None) -> Schedule:
-    """Return a schedule that rises in ``steps`` equal steps to what follows, and is that from then.
+    """Return a schedule that rises to another one in ``steps`` equal steps, and then follows it.
 
-    Step i has the factor min(1, (i + 1) / ``steps``) times that of ``then``, which counts from the
-    start as well.
+    Step i has the factor min(1, (i + 1) / ``steps``) times that of ``then``, which counts steps
+    from the start as well.
 
     Parameters
     ----------
     steps : int
         At least 0.
     then : Schedule, optional
-        By default 1 throughout.
+        By default always 1.
 
     Raises
     ------
@@ -81,8 +81,9 @@ def warmup(steps: int, then: Schedule | None = None) -> Schedule:
 def inverse_sqrt(scale: float) -> Schedule:
     """Return a decay without an end: (1 + step / ``scale``) ** -0.5.
 
-    It is 0.71 after ``scale`` steps, and a tenth after 99 times as many: slow enough that steps add
-    up without bound, as convergence on a stream that does not change needs (Robbins, Monro 1951).
+    It is 0.71 after ``scale`` steps, and 0.1 after 99 times as many. That is slow enough for steps
+    to add up without bound, which convergence on a stationary stream requires (Robbins, Monro
+    1951).
 
     Parameters
     ----------
@@ -106,8 +107,8 @@ def inverse_sqrt(scale: float) -> Schedule:
 def inverse_time(scale: float) -> Schedule:
     """Return a faster decay without an end: 1 / (1 + step / ``scale``).
 
-    With it the weights of a linear model come to rest on a stream that does not change; on one that
-    does, a learner can no longer follow, unless the schedule is restarted.
+    With it the weights of a linear model converge on a stationary stream. On a stream that drifts,
+    a learner can no longer follow unless the schedule is restarted.
 
     Parameters
     ----------
@@ -141,9 +142,9 @@ def cosine(period: int, *, floor: float = 0.0, growth: int = 1) -> Schedule:
     period : int
         Steps of the first period, at least 1.
     floor : float
-        The factor towards the end of a period, from 0 to 1.
+        The factor at the end of a period, from 0 to 1.
     growth : int
-        By what each period is longer than the one before, at least 1.
+        How many times longer each period is than the one before, at least 1.
 
     Raises
     ------
@@ -171,7 +172,7 @@ def cosine(period: int, *, floor: float = 0.0, growth: int = 1) -> Schedule:
         length = period
         if growth == 1:
             step %= length
-        while step >= length:  # as often as there were restarts: the logarithm of the step
+        while step >= length:  # once for each restart: the logarithm of the step
             step -= length
             length *= growth
         return floor + (1 - floor) * (1 + math.cos(math.pi * step / length)) / 2
@@ -181,12 +182,12 @@ def cosine(period: int, *, floor: float = 0.0, growth: int = 1) -> Schedule:
 
 @final
 class Scheduler:
-    """Sets an optimizer's learning rate before each training step, by a schedule.
+    """Set an optimizer's learning rate before each training step, by a schedule.
 
-    What a rate is multiplied with is the ``initial_lr`` of the optimizer's group of parameters, as
-    torch's own schedulers have it: its rate as it was built. AdamW and SGD multiply their weight
-    decay with the learning rate as it is, so both shrink together; ``weight_decay`` is for having
-    the decay itself follow the schedule too.
+    The rate is the factor times the ``initial_lr`` of the optimizer's group of parameters: the rate
+    it was built with, as for torch's own schedulers. AdamW and SGD multiply their weight decay with
+    the learning rate anyway, so both shrink together; with ``weight_decay`` the decay itself
+    follows the schedule too.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ class Scheduler:
     weight_decay : bool
         Multiply the weight decay with the factor as well.
     restart : bool
-        Count steps anew from each new experience.
+        Count steps again from each new experience on.
 
     Examples
     --------
@@ -218,28 +219,28 @@ class Scheduler:
         """Training steps since the start or the last restart."""
 
     def arrive(self, experience: int) -> None:
-        """Note of which experience the next rows are."""
+        """Note the experience of the next rows, and restart if it is a new one."""
         if self._restarts and experience != self._experience:
             self._experience = experience
             self.restart()
 
     def restart(self) -> None:
-        """Count steps from here."""
+        """Count steps from here on."""
         self.steps = 0
 
     def set(self, optimizer: Optimizer, boost: float = 1.0) -> None:
-        """Set what the next training step takes.
+        """Set the rates of the next training step.
 
         Parameters
         ----------
         optimizer : Optimizer
         boost : float
-            What the learning rate is multiplied with beside the schedule.
+            Another factor of the learning rate, in addition to the schedule.
 
         Raises
         ------
         ConfigError
-            The schedule gives no factor.
+            The schedule does not return a factor.
         """
         factor = self._ask_schedule()
         if not 0 <= factor < math.inf:
@@ -252,11 +253,11 @@ class Scheduler:
                 _set(group, name, factor * boost if name == "lr" else factor)
 
     def stepped(self) -> None:
-        """Count a training step that was taken."""
+        """Count a training step."""
         self.steps += 1
 
     def state_dict(self) -> State:
-        """Return the step, the experience, and what is scheduled."""
+        """Return the step, the experience, and the names of what is scheduled."""
         return {
             "steps": self.steps,
             "experience": self._experience,
@@ -264,12 +265,12 @@ class Scheduler:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state.
+        """Load a state.
 
         Raises
         ------
         CheckpointError
-            In it another set of hyper-parameters is scheduled.
+            It schedules another set of hyper-parameters.
         """
         expect("scheduled", list(state["scheduled"]), list(self._names))
         self.steps = int(state["steps"])
@@ -280,7 +281,7 @@ class Scheduler:
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:
-    """Multiply the learning rate that an optimizer was built with, where there is no schedule.
+    """Multiply the learning rate that an optimizer was built with; for use without a schedule.
 
     Examples
     --------
@@ -298,7 +299,7 @@ def set_rate(optimizer: Optimizer, factor: float) -> None:
 def _set(group: dict[str, Any], name: str, factor: float) -> None:
     live = group[name]
     base = group.setdefault(f"initial_{name}", float(live))
-    if isinstance(live, Tensor):  # as a compiled step has it
+    if isinstance(live, Tensor):  # for a compiled step
         live.fill_(base * factor)
     else:
         group[name] = base * factor

@@ -119,9 +119,12 @@ class Stepper:
     ) -> tuple[torch.Tensor | None, Outputs]:
         """Stage the rows to learn, with labels up to ``top``, and run the module.
 
-        Returns the logits of the first training pass if that pass predicts as well, as it does as
-        long as it is the same function of the old weights; and what the module says of the whole
-        batch.
+        Returns
+        -------
+        logits : float32[n + k, width] or None
+            Those of the first training pass, if it doubles as the prediction.
+        outputs : Outputs
+            The module's outputs for the whole batch.
         """
         incoming, net, mask = rehearsal.incoming, self._network, whole.withheld
         if not net.plain or not 0 <= top < net.width or self._predicts_apart:

@@ -40,7 +40,7 @@ class Targets(ABC):
         if asks and got != str(self):
             raise ValueError(
                 f"target: this learner has learned {self} from the first row on, got rows with "
-                f"{got}: give a row whose target is not known one of NaN, or y = -1 beside it"
+                f"{got}: the target of a row may be unknown if it is NaN, or if y is -1"
             )
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Targets(ABC):
 
     @abstractmethod
     def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Give a training pass the targets of its rows, [n + k, d], and their loss."""
+        """Set the targets of a training pass, [n + k, d], and their loss."""
 
     @abstractmethod
     def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:

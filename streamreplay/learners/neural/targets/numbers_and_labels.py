@@ -78,7 +78,7 @@ class Numbers(Targets):
         self._prepare()
 
     def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Give a training pass its standardised numbers."""
+        """Set the standardised numbers of a training pass."""
         _aim(self, step, target)
 
     def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
@@ -143,7 +143,7 @@ class Numbers(Targets):
 
     def _prepare(self) -> None:
         deviation = np.sqrt(self._squares / max(self._rows, 1))
-        # a number that was constant so far keeps its scale: what is left is the mean's rounding
+        # a number that was constant so far keeps its scale: its deviation is the mean's rounding
         constant = deviation <= 1e-12 * np.abs(self._mean)
         self._deviation = np.where(constant, 1.0, deviation)
 
@@ -165,7 +165,7 @@ class Labels(Targets):
         """Do nothing: labels have no scale."""
 
     def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Give a training pass its labels."""
+        """Set the labels of a training pass."""
         _aim(self, step, target)
 
     def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
