@@ -1,3 +1,3 @@
-"""Our parts inside other libraries. Each module needs its library, and says so when it is used."""
+"""Our parts for use inside other libraries. Importing a module requires its library."""
 
 __all__: list[str] = []

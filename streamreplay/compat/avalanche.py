@@ -1,4 +1,4 @@
-"""Our buffers as a storage policy of Avalanche (https://avalanche.continualai.org)."""
+"""Use our buffers as a storage policy of Avalanche (https://avalanche.continualai.org)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["StoragePolicy", "StoredGroup"]
 @final
 @dataclass(frozen=True, slots=True)
 class StoredGroup:
-    """The rows of one group, where Avalanche's plugins expect a buffer a group.
+    """The rows of one group; Avalanche's plugins expect a buffer for each group.
 
     Attributes
     ----------
@@ -35,16 +35,16 @@ class StoredGroup:
 
     @property
     def max_size(self) -> int:
-        """How many rows the group has."""
+        """The number of rows in the group."""
         return len(self.buffer)
 
 
 @final
 class StoragePolicy:
-    """One of our buffers, as what Avalanche's ``ReplayPlugin`` takes for ``storage_policy``.
+    """One of our buffers as the ``storage_policy`` of Avalanche's ``ReplayPlugin``.
 
-    Rows are copied into the buffer's own memory when an experience ends, so that nothing else of an
-    experience stays alive. They are stored as they come out of one transform group, as uint8 or
+    When an experience ends, its rows are copied into the buffer's own memory, so that nothing else
+    of the experience stays alive. They are stored as one transform group returns them, as uint8 or
     float32; a transform given here is applied to them each time they are replayed.
 
     Parameters
@@ -52,14 +52,14 @@ class StoragePolicy:
     exemplars : ExemplarsBuffer
         The buffer to fill.
     transform_group : str
-        The transform group that rows are read through. ``"eval"`` has no random augmentation.
+        The transform group to read rows through. ``"eval"`` has no random augmentation.
     transform : callable, optional
-        From a stored row's features to what is trained on, such as augmentation; under the group
-        ``"train"`` only.
+        Applied to the features of a stored row before training, such as augmentation; only in the
+        group ``"train"``.
     experience_of : callable, optional
-        From Avalanche's experience to its number, an int, where a buffer balances by experience. By
-        default calls are counted. For ``split_online_stream``, ``lambda e:
-        e.origin_experience.current_experience`` tells which experience a part is of.
+        Returns the number of an Avalanche experience, for buffers that balance by experience. By
+        default calls are counted. For ``split_online_stream``, use ``lambda e:
+        e.origin_experience.current_experience``.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class StoragePolicy:
     def update(self, strategy: Any, **_: Any) -> None:
         """Offer the rows of the experience that a strategy has trained on.
 
-        Avalanche deprecates this name in favour of `post_adapt`, and still calls it.
+        Avalanche has deprecated this name in favour of `post_adapt`, but still calls it.
         """
         self.post_adapt(strategy, strategy.experience)
 
@@ -136,7 +136,7 @@ class StoragePolicy:
         Raises
         ------
         TypeError, ValueError
-            Rows that cannot be stored, or of another shape or type than those stored.
+            Rows cannot be stored, or have another shape or type than those stored.
         """
         if self._experience_of is None:
             self._offer(exp.dataset, self._calls)
@@ -162,7 +162,7 @@ class StoragePolicy:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state; raises `CheckpointError` where the buffer does not fit."""
+        """Load a state; raise `CheckpointError` if it does not fit the buffer."""
         self._outdate()
         self.exemplars.load_state_dict(state["exemplars"])
         self._position, self._calls = int(state["position"]), int(state["calls"])
@@ -194,7 +194,7 @@ class StoragePolicy:
 
 
 def _register() -> None:
-    """Let ``isinstance`` take a `StoragePolicy` for one of Avalanche's buffers."""
+    """Register `StoragePolicy` as one of Avalanche's buffers, for ``isinstance``."""
     try:
         policies = importlib.import_module("avalanche.training.storage_policy")
     except ModuleNotFoundError as error:

@@ -1,8 +1,8 @@
-"""Between Avalanche's datasets and our batches: rows read in bulk, stored rows handed out.
+"""Read rows of Avalanche's datasets in bulk, and give stored rows back as such a dataset.
 
-An Avalanche dataset is a tree of concatenations and subsets over other datasets, with transforms at
-any node, and gives one row at a time. Where a tree ends in plain tensors and nothing transforms
-them, rows are taken from the tensors at once; anything else is asked for row by row.
+An Avalanche dataset is a tree of concatenations and subsets of other datasets, with transforms at
+any node, and gives one row at a time. If a tree ends in plain tensors and nothing transforms them,
+rows are taken from the tensors at once; otherwise they are read one by one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["RowForm", "StoredRows", "make_dataset", "make_empty_dataset", "read_
 _BYTES = 1 << 25  # of features gathered at a time
 
 Pieces: TypeAlias = list[tuple[torch.Tensor, torch.Tensor, NDArray[np.int64]]]
-"""Features, labels and the rows of both that are meant, in order."""
+"""Features, labels, and the indices of the rows to read from both, in order."""
 
 
 @final
@@ -35,7 +35,7 @@ class StoredRows(Dataset[tuple[torch.Tensor, torch.Tensor | int]]):
     ----------
     batch : Batch
     tensor_labels : bool
-        Whether a label comes as a tensor, or as an int.
+        Whether a label is returned as a tensor, or as an int.
     """
 
     def __init__(self, batch: Batch, *, tensor_labels: bool) -> None:
@@ -53,14 +53,14 @@ class StoredRows(Dataset[tuple[torch.Tensor, torch.Tensor | int]]):
 @final
 @dataclass(frozen=True, slots=True)
 class RowForm:
-    """How a dataset gives a row. Rows can be collated only with rows of the same form.
+    """The parts of a dataset's rows. Only rows of the same form can be collated.
 
     Attributes
     ----------
     tasks : bool
-        With its task label, as the third part.
+        Whether the third part is a task label.
     tensor_labels : bool
-        With the label as a tensor, not an int.
+        Whether the label is a tensor, not an int.
     """
 
     tasks: bool = True
@@ -68,13 +68,13 @@ class RowForm:
 
     @classmethod
     def of(cls, dataset: Any) -> RowForm:
-        """Look at a dataset's first row, as the group ``"eval"`` gives it."""
+        """Return the form of a dataset's first row in the group ``"eval"``."""
         labels = getattr(dataset, "targets_task_labels", None)
         return cls(labels is not None, isinstance(dataset.eval()[0][1], torch.Tensor))
 
 
 def make_dataset(batch: Batch, transform: Callable[[Any], Any] | None, form: RowForm) -> Any:
-    """Return rows as Avalanche's dataset: views of the batch, its labels and its tasks copied.
+    """Return rows as Avalanche's dataset: features are views of the batch, labels are copied.
 
     Parameters
     ----------
@@ -97,12 +97,12 @@ def make_dataset(batch: Batch, transform: Callable[[Any], Any] | None, form: Row
 
 
 def make_empty_dataset() -> Any:
-    """Return Avalanche's dataset of no rows."""
+    """Return Avalanche's dataset without rows."""
     return importlib.import_module("avalanche.benchmarks.utils").AvalancheDataset([])
 
 
 def read_tasks(dataset: Any) -> NDArray[np.int64] | None:
-    """Return each row's task label, int64[n]; None where the dataset has none."""
+    """Return the task label of each row, int64[n]; None if the dataset has no such labels."""
     labels = getattr(dataset, "targets_task_labels", None)
     if labels is None:
         return None
@@ -113,7 +113,7 @@ def read_tasks(dataset: Any) -> NDArray[np.int64] | None:
 
 
 def read_rows(dataset: Any, group: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Yield all rows in order, some at a time: features [n, *feature] and labels [n].
+    """Yield all rows in order, in blocks: features [n, *feature] and labels [n].
 
     Parameters
     ----------
@@ -144,23 +144,21 @@ def read_rows(dataset: Any, group: str) -> Iterator[tuple[NDArray[Any], NDArray[
 
 
 def _locate(node: Any, rows: NDArray[np.int64], group: str) -> Pieces | None:
-    """Follow rows down to the tensors they are in; None where only the dataset itself can tell."""
+    """Find the tensors that hold the given rows; None if only the dataset can read them."""
     if type(node) in (TensorDataset, StoredRows, _their_tensor_dataset()):
         columns = node.tensors
         plain = len(columns) == 2 and columns[1].ndim == 1
         return [(columns[0], columns[1], rows)] if plain else None
-    if not (hasattr(node, "_indices") and hasattr(node, "_datasets")) or _transforms(node, group):
+    if not _is_plain_node(node, group):
         return None
-    indices = node._indices  # noqa: SLF001 - they have no other way to ask for many rows
+    indices = node._indices  # noqa: SLF001 - the only way to read many rows at once
     if indices is not None:
         rows = np.fromiter(indices, np.int64, len(indices))[rows]
     parts = node._datasets  # noqa: SLF001
     ends = np.cumsum([len(part) for part in parts])
     which = np.searchsorted(ends, rows, side="right")
     pieces: Pieces = []
-    for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(which)) + 1):
-        if not len(run):
-            continue
+    for run in _runs(which):
         number = int(which[run[0]])
         start = int(ends[number]) - len(parts[number])
         found = _locate(parts[number], rows[run] - start, group)
@@ -170,6 +168,18 @@ def _locate(node: Any, rows: NDArray[np.int64], group: str) -> Pieces | None:
     return pieces
 
 
+def _runs(values: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the positions of each run of equal values."""
+    if not len(values):
+        return []
+    return np.split(np.arange(len(values)), np.flatnonzero(np.diff(values)) + 1)
+
+
+def _is_plain_node(node: Any, group: str) -> bool:
+    known = hasattr(node, "_indices") and hasattr(node, "_datasets")
+    return known and not _transforms(node, group)
+
+
 def _their_tensor_dataset() -> type | None:
     module = importlib.import_module("avalanche.benchmarks.utils.classification_dataset")
     found: type | None = getattr(module, "_TensorClassificationDataset", None)
@@ -177,7 +187,7 @@ def _their_tensor_dataset() -> type | None:
 
 
 def _transforms(node: Any, group: str) -> bool:
-    """Tell whether a node changes rows read through a group, or does not know the group."""
+    """Return whether a node transforms rows read through a group, or lacks the group."""
     for name in ("_transform_groups", "_frozen_transform_groups"):
         groups = getattr(node, name, None)
         try:
@@ -189,7 +199,7 @@ def _transforms(node: Any, group: str) -> bool:
 
 
 def _select(column: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
-    """Return rows of a column: a view where they follow each other, a copy otherwise."""
+    """Return rows of a column: a view of consecutive rows, otherwise a copy."""
     first, n = int(rows[0]), len(rows)
     if rows[-1] - first == n - 1 and np.all(np.diff(rows) == 1):
         return column[first : first + n].detach().cpu()

@@ -1,4 +1,4 @@
-"""A River classifier around our learner and buffer: deep models and replay in River's loops."""
+"""Use our learner and buffer as a River classifier: neural networks and replay in River's loops."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["ReplayClassifier"]
 
 
 class ReplayClassifier(base.MiniBatchClassifier):
-    """A neural network that rehearses what it has learned, as a River classifier.
+    """A neural network with replay, as a River classifier.
 
-    Each `learn_one` is one training step on the row together with rows drawn from a buffer, then
-    the row is offered to the buffer; `learn_many` is one step on all its rows.
+    Each `learn_one` takes one training step on the row together with rows drawn from a buffer, and
+    then offers the row to the buffer; `learn_many` takes one step on all its rows.
 
-    Classes may appear at any time, under any hashable label. The **features** are those of the
-    first row (or frame) learned: features that are missing later are 0, others are ignored, unless
-    ``max_features`` keeps room for them. They must be numbers.
+    New classes may appear at any time, with any hashable label. The **features** are those of the
+    first learned row (or frame), and must be numbers. Later, missing features are 0, and new ones
+    are ignored, unless ``max_features`` reserves room for them.
 
     Parameters
     ----------
@@ -44,17 +44,17 @@ class ReplayClassifier(base.MiniBatchClassifier):
     max_size : int
         Rows in the buffer.
     batch_size_mem : int
-        Rows of the buffer that are rehearsed in each step.
+        Stored rows in each training step.
     by : {"class"}, optional
-        Draw the same number of each class; by default uniformly from the buffer.
+        Draw the same number of rows of each class; by default, draw uniformly.
     buffer : callable, optional
-        Given ``max_size`` and a seed, returns another buffer than a `ClassBalancedBuffer`.
+        Given ``max_size`` and a seed, returns a buffer; by default a `ClassBalancedBuffer`.
     max_features : int, optional
         Inputs of the module; by default as many as the first row has features.
     normalize : {"auto", "standard", "none"}
-        How features are scaled; see `TorchLearner`.
+        Scaling of features; see `TorchLearner`.
     seed : int
-        Of everything random.
+        Seed of everything random.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class ReplayClassifier(base.MiniBatchClassifier):
     def predict_proba_one(
         self, x: dict[base.typing.FeatureName, Any], **_: Any
     ) -> dict[base.typing.ClfTarget, float]:
-        """Return the probability of each class that was learned; empty before the first."""
+        """Return the probability of each known class; empty before the first label."""
         labels = self._work.labels
         if not labels:
             return {}
@@ -116,7 +116,7 @@ class ReplayClassifier(base.MiniBatchClassifier):
         self._work.learn(X.to_dict("records"), y.tolist())
 
     def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - River's name
-        """Return the probability of each class, one row for each row of a frame."""
+        """Return the probability of each known class for each row of a frame."""
         frame = importlib.import_module("pandas").DataFrame
         labels = self._work.labels
         if not labels:
@@ -137,11 +137,11 @@ class ReplayClassifier(base.MiniBatchClassifier):
 
 
 Plan = tuple[int, int, GroupBy | None]
-"""Rows in the buffer, how many to rehearse in a step, and what draws are balanced by."""
+"""Rows in the buffer, stored rows in a step, and the groups that draws are balanced by."""
 
 
 class _Work:
-    """Stages, and what River's dicts and labels are to them. Copied and pickled by its state."""
+    """The stages, and the indices of River's features and labels. Copied and pickled by state."""
 
     def __init__(
         self,
@@ -165,17 +165,17 @@ class _Work:
             seed=spawn_seed(seed, "learner"),
         )
         self.labels: list[Any] = []
-        """In the order they came."""
+        """All labels, in order of arrival."""
         self._index: dict[Any, int] = {}
         self._columns: dict[Hashable, int] = {}
         self._width = 0
         self._position = 0
 
     def learn(self, rows: Sequence[dict[Any, Any]], labels: Sequence[Any]) -> None:
-        """Take one step on all rows; the buffer gets them afterwards."""
+        """Take one step on all rows, and then offer them to the buffer."""
         if not rows:
             return
-        self._notice(rows)
+        self._add_columns(rows)
         x = self._table(rows)
         for label in labels:
             if label not in self._index:
@@ -193,8 +193,8 @@ class _Work:
         wide /= wide.sum(1, keepdims=True)
         return wide
 
-    def _notice(self, rows: Sequence[dict[Any, Any]]) -> None:
-        """Give columns to features that are new, as long as there are any."""
+    def _add_columns(self, rows: Sequence[dict[Any, Any]]) -> None:
+        """Assign columns to new features, as long as columns are left."""
         max_features = self._settings[5]
         if not self._width:
             self._width = max_features or len(dict.fromkeys(name for row in rows for name in row))

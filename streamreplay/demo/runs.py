@@ -1,4 +1,4 @@
-"""The four runs of the demonstration, and what their logs say."""
+"""Run the four jobs of the demonstration, and read their logs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Stream:
     Attributes
     ----------
     name : str
-        Of its job file beside this module.
+        Name of its job file, next to this module.
     data : str
         The bundled file.
     title : str
     first : tuple of str
-        Classes that are shown early and not again.
+        Classes that occur only early in the stream.
     gone_after : int
-        Rows of the stream up to the last one of these classes.
+        Position after the last row of these classes.
     """
 
     name: str
@@ -71,7 +71,7 @@ class DemoRun:
     rounds: list[dict[str, Any]]
 
     def retained(self) -> list[tuple[int, float]]:
-        """Return position and held-out accuracy on the classes shown first, round by round."""
+        """Return position and held-out accuracy on the first classes, for each round."""
         return [
             (record["position"], accuracy)
             for record in self.rounds
@@ -80,7 +80,7 @@ class DemoRun:
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
-    """A signal ended a run; carries the exit code."""
+    """A signal ended a run; ``code`` is the exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -95,7 +95,7 @@ def run_demo(out: Path) -> Iterator[DemoRun]:
     Raises
     ------
     RunFolderError
-        A folder is in the way that is not a run's.
+        A folder with that name exists and is no run folder.
     Interrupted
         A signal ended a run.
     """
@@ -111,7 +111,7 @@ def _run(stream: Stream, folder: Path, replay: bool) -> DemoRun:  # noqa: FBT001
         shutil.rmtree(folder)
     settings = [f"source.path={data_path(stream.data)}", "run.emit=none"]
     if not replay:
-        settings.append("buffer.kind=none")  # all else is the same, the number of steps too
+        settings.append("buffer.kind=none")  # everything else stays, also the number of steps
     job = load_job(Path(__file__).with_name(f"{stream.name}.toml"), settings)
     code = run_job(job, RunOptions(out=folder, quiet=True))
     if code:

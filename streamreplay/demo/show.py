@@ -1,4 +1,4 @@
-"""The demonstration's table and picture."""
+"""Print the table of the demonstration, and draw its picture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from streamreplay.demo.runs import STREAMS, DemoRun
 
 __all__ = ["draw", "print_table"]
 
-# dark enough on white, and told apart by readers who are colour-blind (Okabe and Ito 2008)
+# dark enough on white, and distinguishable by colour-blind readers (Okabe and Ito 2008)
 _COLOURS = {False: "#d55e00", True: "#0072b2"}
 _NAMES = {False: "without replay", True: "with replay"}
 
 
 def print_table(runs: Sequence[DemoRun], console: Console) -> None:
-    """Print what each run scored."""
+    """Print the scores of each run."""
     table = Table(box=SIMPLE_HEAD, title="One pass over each stream", title_justify="left")
     table.add_column("stream", no_wrap=True)
     table.add_column("replay", no_wrap=True)
@@ -52,7 +52,7 @@ def print_table(runs: Sequence[DemoRun], console: Console) -> None:
 
 
 def draw(runs: Sequence[DemoRun], path: Path) -> None:
-    """Draw accuracy on rows never learned, as each stream goes by, and save it.
+    """Draw the accuracy on held-out rows over each stream, and save the picture.
 
     Raises
     ------

@@ -1,3 +1,3 @@
-"""The learner around a River model."""
+"""The learner that trains a River model."""
 
 __all__: list[str] = []

@@ -1,13 +1,18 @@
-"""What `RiverLearner` needs of a River classifier: answers and lessons, in rows or many at once."""
+"""Predict and teach classes with a River classifier, by the indices of labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.batch import Batch, Objective
+from streamreplay.errors import ConfigError
+from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_classes
 from streamreplay.learners.river.parts import (
     LabelName,
     Row,
@@ -20,100 +25,185 @@ from streamreplay.learners.river.parts import (
     uses_many,
 )
 
-__all__ = ["Answer", "RiverModel"]
+__all__ = ["RiverClasses"]
 
 Answer: TypeAlias = tuple[dict[int, float], int]
-"""What a model says of each class, and which one it predicts; -1 if none."""
+"""The probability of each class, and the predicted class; -1 if there is none."""
 
 
-class RiverModel:
-    """A River classifier that is asked and taught by the indices of labels.
+class RiverClasses:
+    """A River classifier.
 
-    The model itself gets their names, or False and True if it knows only these.
+    The model is given the names of the labels, or False and True if it distinguishes only two
+    classes. A class that no label has named yet is never predicted, and has the largest loss.
 
     Parameters
     ----------
     model : river.base.Classifier
+    context : context manager
+        Entered around calls of the model.
     many : bool, optional
-        Use its mini-batch methods for more than one row; by default where that is possible.
+        Call the model's mini-batch methods for more than one row; by default if it has them and
+        pandas is installed.
 
     Raises
     ------
     ImportError
         River is not installed, or pandas is not and ``many`` is true.
     TypeError
-        It is no classifier, or has no mini-batch methods and ``many`` is true.
+        The model is no classifier, or has no mini-batch methods and ``many`` is true.
     """
 
-    def __init__(self, model: Any, *, many: bool | None = None) -> None:
+    objective: Objective = "classes"
+
+    def __init__(
+        self, model: Any, context: AbstractContextManager[None], *, many: bool | None = None
+    ) -> None:
         base = import_base()
         _check_classifier(model, base)
-        able = learns_many(model, base.MiniBatchClassifier, base)
         self.model = model
-        self.many = uses_many(model, able=able, many=many)
+        self.many = uses_many(
+            model, able=learns_many(model, base.MiniBatchClassifier, base), many=many
+        )
         self.kind = kind_of(model)
-        """The model's classes, without their parameters."""
-        self.binary = not getattr(model, "_multiclass", True)
-        self.labels: list[LabelName] = [False, True] if self.binary else []
-        """What the model gets for each index."""
-        self._index: dict[Any, int] = {name: i for i, name in enumerate(self.labels)}
+        """The classes of the model's parts, without their parameters."""
+        self.known: set[int] = set()
+        """The indices of the classes that a label has named."""
+        self._binary = not getattr(model, "_multiclass", True)
+        self._names: list[LabelName] = [False, True] if self._binary else []
+        self._index: dict[Any, int] = {name: i for i, name in enumerate(self._names)}
+        self._context = context
         last = steps_of(model)[-1]
-        # what River's own predict_one would make of the probabilities is made here at half the cost
-        self._derived = type(last).predict_one is base.Classifier.predict_one
+        # River's own predict_one would compute the probabilities a second time
+        self._derives_prediction = type(last).predict_one is base.Classifier.predict_one
         self._has_probabilities = True
 
-    def name(self, names: Sequence[LabelName]) -> None:
-        """Take over the names of labels from the first one on; a name never changes."""
-        if not self.binary:
-            self.labels = list(names)
+    @property
+    def names(self) -> list[LabelName]:
+        """The names that the model is given, by label index."""
+        return self._names
+
+    @names.setter
+    def names(self, names: Sequence[LabelName]) -> None:
+        if not self._binary:
+            self._names = list(names)
             self._index = {name: i for i, name in enumerate(names)}
 
-    def ask(self, rows: Sequence[Row]) -> Iterator[Answer]:
-        """Predict rows, one after the other, without learning anything."""
-        if self.many and len(rows) > 1:
-            frame = self.model.predict_proba_many(frame_of(rows))
-            if not frame.empty:
-                for says in frame.to_dict("records"):
-                    yield self._indexed(says), self._best(says)
-                return
-        for row in rows:
-            yield self._ask_one(row)
+    def prepare(self, batch: Batch) -> None:
+        """Accept every batch; names are added when labels are learned."""
 
-    def teach(
-        self,
-        rows: Sequence[Row],
-        labels: Sequence[int],
-        weight: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Learn rows, in order: their labels, and what they count, [n].
+    def unknown(self, batch: Batch) -> Predictions:
+        """Return the predictions of rows before anything was learned."""
+        return unknown_classes(batch.y)
+
+    def learn(self, rows: Sequence[Row], batch: Batch) -> None:
+        """Learn the labelled rows of a batch, in order.
 
         Raises
         ------
         ConfigError
-            Rows have weights, and the model takes none.
+            Rows have weights and the model accepts none, or a third class has come to a model of
+            two classes.
+        ValueError
+            A label has no name.
         """
-        targets = [self.labels[label] for label in labels]
-        teach_rows(self.model, rows, targets, weight, many=self.many)
+        self._add_names(batch)
+        targets = [self._names[label] for label in batch.y.tolist()]
+        with self._context:
+            teach_rows(self.model, rows, targets, batch.weight, many=self.many)
 
-    def _ask_one(self, row: Row) -> Answer:
+    def score(self, batch: Batch, rows: Sequence[Row]) -> Predictions:
+        """Predict rows, one after the other; the loss of a row is cut to [0, `LOSS_LIMIT`]."""
+        scores = unknown_classes(batch.y)
+        if not self.known:
+            return scores
+        square_sum = np.zeros(len(batch), np.float32)
+        for i, (label, answer) in enumerate(zip(batch.y.tolist(), self._ask(rows), strict=True)):
+            probabilities, best = answer[0], self._best_known(*answer)
+            if best >= 0:
+                scores.prediction[i], scores.probability[i] = best, probabilities.get(best, 0.0)
+            if label in self.known:
+                scores.loss[i] = _loss(probabilities.get(label, 0.0))
+            square_sum[i] = sum(p * p for p in probabilities.values())
+        np.minimum(scores.loss, np.float32(LOSS_LIMIT), out=scores.loss)
+        return replace(scores, square_sum=square_sum)
+
+    def probabilities(self, rows: Sequence[Row]) -> NDArray[np.float32]:
+        """Return the probability of each class: float32[n, classes], 0 for unknown classes.
+
+        Raises
+        ------
+        ValueError
+            No class is known.
+        """
+        if not self.known:
+            raise ValueError("there are no classes to predict before the first label has arrived")
+        found = np.zeros((len(rows), max(self.known) + 1), np.float32)
+        for i, (probabilities, _) in enumerate(self._ask(rows)):
+            for label in self.known & probabilities.keys():
+                found[i, label] = probabilities[label]
+        return found
+
+    def _add_names(self, batch: Batch) -> None:
+        top = int(batch.y.max())
+        if top > 1 and self._binary:
+            raise ConfigError(
+                f"learner: {self.kind} tells two classes apart, and the stream has named "
+                "a third; wrap the classifier: multiclass.OneVsRestClassifier(...)"
+            )
+        if top >= len(self._names):
+            names = range(top + 1) if batch.labels is None else batch.labels.names
+            if top >= len(names):
+                raise ValueError(f"labels: has {len(names)} names, label {top} has arrived")
+            self.names = list(names[: top + 1])
+        self.known.update(batch.y.tolist())
+
+    def _best_known(self, probabilities: dict[int, float], predicted: int) -> int:
+        """Return the predicted class, or the likeliest of the known ones; -1 if there is none."""
+        if predicted in self.known:
+            return predicted
+        known = self.known & probabilities.keys()
+        return min(known, key=lambda label: (-probabilities[label], label), default=-1)
+
+    def _ask(self, rows: Sequence[Row]) -> list[Answer]:
+        with self._context:
+            return list(self._answers(rows))
+
+    def _answers(self, rows: Sequence[Row]) -> Iterator[Answer]:
+        if self.many and len(rows) > 1:
+            frame = self.model.predict_proba_many(frame_of(rows))
+            if not frame.empty:
+                for named in frame.to_dict("records"):
+                    yield self._indexed(named), self._best(named)
+                return
+        for row in rows:
+            yield self._answer(row)
+
+    def _answer(self, row: Row) -> Answer:
         if self._has_probabilities:
             try:
-                says = self.model.predict_proba_one(row)
+                named = self.model.predict_proba_one(row)
             except NotImplementedError:
                 self._has_probabilities = False
             else:
-                if self._derived:
-                    return self._indexed(says), self._best(says)
-                return self._indexed(says), self._index.get(self.model.predict_one(row), -1)
+                if self._derives_prediction:
+                    return self._indexed(named), self._best(named)
+                return self._indexed(named), self._index.get(self.model.predict_one(row), -1)
         best = self._index.get(self.model.predict_one(row), -1)
         return ({best: 1.0} if best >= 0 else {}), best
 
-    def _best(self, says: dict[Any, float]) -> int:
-        return self._index.get(max(says, key=says.__getitem__), -1) if says else -1
+    def _best(self, named: dict[Any, float]) -> int:
+        return self._index.get(max(named, key=named.__getitem__), -1) if named else -1
 
-    def _indexed(self, says: dict[Any, float]) -> dict[int, float]:
+    def _indexed(self, named: dict[Any, float]) -> dict[int, float]:
         index = self._index
-        return {index[name]: float(p) for name, p in says.items() if name in index}
+        return {index[name]: float(p) for name, p in named.items() if name in index}
+
+
+def _loss(probability: float) -> float:
+    if probability >= 1:
+        return 0.0
+    return float(-np.log(probability)) if probability > 0 else LOSS_LIMIT
 
 
 def _check_classifier(model: Any, base: Any) -> None:

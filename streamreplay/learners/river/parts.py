@@ -1,4 +1,4 @@
-"""What is shared by all that talk to models of River: rows as dicts, parts of a pipeline."""
+"""Convert rows to the dicts that River takes, and examine the parts of a River pipeline."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Row: TypeAlias = dict[FeatureName, float]
 
 
 def as_rows(x: NDArray[Any], names: Sequence[FeatureName]) -> list[Row]:
-    """Write rows [n, *feature] as the dicts that River takes.
+    """Return rows [n, *feature] as the dicts that River takes.
 
     A float32 becomes the float64 with the same shortest decimal, not the one with the same bits:
-    0.1 in a file is 0.1 to River, as if River had read the file, as long as the file has no more
-    than the six digits that float32 keeps of any number.
+    0.1 in a file is 0.1 for River, as if River had read the file, if the file has no more than the
+    six digits that float32 keeps of every number.
 
     Examples
     --------
@@ -75,19 +75,19 @@ def steps_of(model: Any) -> list[Any]:
 
 
 def learns_many(model: Any, kind: Any, base: Any) -> bool:
-    """Tell whether all parts of a model have mini-batch methods, the last one being of a kind."""
+    """Return whether all parts of a model have mini-batch methods, and the last is of a kind."""
     return all(isinstance(step, kind | base.MiniBatchTransformer) for step in steps_of(model))
 
 
 def uses_many(model: Any, *, able: bool, many: bool | None) -> bool:
-    """Tell whether mini-batch methods are to be used: if asked for, or where that is possible.
+    """Return whether to call mini-batch methods: as ``many`` says, by default if possible.
 
     Raises
     ------
     ImportError
-        They are asked for, and pandas is not installed.
+        ``many`` is true, and pandas is not installed.
     TypeError
-        They are asked for, and the model has none.
+        ``many`` is true, and the model has no such methods.
     """
     pandas = importlib.util.find_spec("pandas") is not None
     if many and not able:
@@ -105,17 +105,17 @@ def kind_of(model: Any) -> str:
 def teach_rows(
     model: Any,
     rows: Sequence[Row],
-    goals: Sequence[Any],
+    targets: Sequence[Any],
     weight: NDArray[np.float32] | None,
     *,
     many: bool,
 ) -> None:
-    """Have a model learn rows, in order, and what each counts, [n]; several at once if ``many``.
+    """Let a model learn rows in order, with weights [n]; all at once if ``many``.
 
     Raises
     ------
     ConfigError
-        Rows have weights, and what predicts takes none as ``w``.
+        Rows have weights, and the last part of the model takes no ``w``.
     """
     many = many and len(rows) > 1
     method = "learn_many" if many else "learn_one"
@@ -128,11 +128,11 @@ def teach_rows(
             )
     if many:
         extra = {} if weight is None else {"w": _pandas().Series(weight.astype(np.float64))}
-        model.learn_many(frame_of(rows), _pandas().Series(goals), **extra)
+        model.learn_many(frame_of(rows), _pandas().Series(targets), **extra)
         return
     each = [{}] * len(rows) if weight is None else [{"w": w} for w in weight.tolist()]
-    for row, goal, extra in zip(rows, goals, each, strict=True):
-        model.learn_one(row, goal, **extra)
+    for row, target, extra in zip(rows, targets, each, strict=True):
+        model.learn_one(row, target, **extra)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A River model as bytes, and back. Loading a pickle runs what is in it: ask first whose it is."""
+"""Pickle a River model and load it again. Loading a pickle can run any code of its author."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["dump", "load"]
 
 
 def dump(model: object) -> NDArray[np.uint8]:
-    """Pickle a model: uint8[bytes].
+    """Return a model as a pickle: uint8[bytes].
 
-    Two models that differ in nothing but which equal strings are one object give the same bytes,
-    so that a model that was resumed is saved like one that was not. (Where a model holds random
-    numbers that nobody seeded or sets of strings, its bytes are never twice the same.)
+    Two models give the same bytes if they differ only in which equal strings are one object, so
+    that a resumed model is saved like one that was never interrupted. (A model with unseeded random
+    numbers or sets of strings has other bytes each time.)
 
     Raises
     ------
     CheckpointError
-        Something in it cannot be pickled, such as a lambda.
+        A part of the model cannot be pickled, such as a lambda.
     """
     file = io.BytesIO()
     try:
@@ -37,12 +37,12 @@ def dump(model: object) -> NDArray[np.uint8]:
 
 
 def load(pickled: NDArray[np.uint8]) -> Any:
-    """Unpickle a model: runs whatever code whoever wrote it has put there.
+    """Return the model of a pickle; this can run any code of the pickle's author.
 
     Raises
     ------
     CheckpointError
-        It cannot be read.
+        The pickle cannot be read.
     """
     try:
         return SharingUnpickler(io.BytesIO(pickled.tobytes())).load()
