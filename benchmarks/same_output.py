@@ -47,6 +47,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import zstandard
 from filelock import FileLock
+from plain_words import PAGE_WORDS, PRINTED_WORDS
 
 HERE = Path(__file__).resolve().parents[1]
 INPUTS, OLD = "{inputs}", "{old}"  # in arguments, job files and copies: folders known when they run
@@ -131,6 +132,24 @@ ON_BOTH = (
     ),
     Rule("*river*-inspect*", r'"bytes": \{[^}]*\}', "BYTES", "sizes, with that of the pickle"),
     Rule("*pipe*-inspect*", r'"bytes": \{[^}]*\}', "BYTES", "the same"),
+    Rule(
+        "*-compare.stdout",
+        r'(?m)^rows/s .*$|"rows_per_s": [\d.]+',
+        "rows/s",
+        "follows from the time elapsed, as on pages, no longer from each line's own rate",
+    ),
+    Rule(
+        "*.html",
+        r'(?s)<table aria-label="(Settings that differ|What differs between the jobs)\..*?</table>',
+        "SETTINGS",
+        "pages list the settings that compare lists, with defaults, in the order of the job's keys",
+    ),
+    Rule(
+        "*.html",
+        r"<figcaption>(Each row is an experience|One line for each experience)\.[^<]*",
+        "EXPERIENCES",
+        "the caption names the score, which the old one did not",
+    ),
     Rule("texts/*", r"streamreplay \d+\.\d+\.\w+", "streamreplay V", "the version itself"),
 )
 
@@ -138,10 +157,15 @@ _ONE_WORD = "the default method's classifier has one name, in code and in jobs"
 
 NOT_COMPARED = (
     LeftOut("*/.lock", "an empty file"),
+    LeftOut("texts/*.stdout", "help, comments and descriptions are in plainer words"),
     LeftOut("kill-*/out/events.log", "which checkpoint a run goes on from depends on the moment"),
 )
 
+_PLAIN = "the same in plainer words"
+
 INTENDED: tuple[Rule, ...] = (
+    *(Rule("*.html", pattern, put, _PLAIN) for pattern, put in PAGE_WORDS),
+    *(Rule("*.stdout", pattern, put, _PLAIN) for pattern, put in PRINTED_WORDS),
     Rule("*", "random_features", "slda_features", _ONE_WORD),
     Rule("*", "discriminant_(weight|margin)", r"slda_\1", _ONE_WORD),
 )
