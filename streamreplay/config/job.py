@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
 
 from streamreplay.batch import Objective
 from streamreplay.buffers import BUFFER_KINDS
+from streamreplay.ingest import FORMATS
 
 __all__ = [
     "BackboneSection",
@@ -46,7 +47,10 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
 Channels: TypeAlias = Annotated[int, Field(ge=2, le=_MOST)]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
-Format: TypeAlias = Literal["auto", "jsonl", "csv", "npz", "idx"]
+if TYPE_CHECKING:
+    Format: TypeAlias = str
+else:
+    Format = Literal["auto", *FORMATS]
 
 
 class _Section(BaseModel):
@@ -74,6 +78,14 @@ def _describe_buffers() -> str:
     return "; ".join([*texts, "none: no replay."])
 
 
+def _describe_formats() -> str:
+    *most, last = ("auto", *FORMATS)
+    return (
+        f"{', '.join(most)} or {last}; auto chooses by the file's name. .gz and .zst are "
+        "decompressed."
+    )
+
+
 class SplitSection(_Section):
     """Reorder the rows into experiences of disjoint classes; all rows are read first."""
 
@@ -94,9 +106,7 @@ class SourceSection(_Section):
 
     path: str = "-"
     """File to read; "-" is standard input. In a job file, relative to the folder of that file."""
-    format: Format = "auto"
-    """auto, jsonl, csv, npz or idx; auto chooses by the file's name. .gz and .zst are decompressed.
-    """
+    format: Annotated[Format, Field(description=_describe_formats())] = "auto"
     label: str | int | None = _unset("class")
     """Field or column with the label; by default y, in a CSV without a header the last column. ""
     means no labels."""

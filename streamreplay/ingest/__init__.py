@@ -1,7 +1,12 @@
-"""Sources: from files, pipes and arrays to batches, with a position that can be saved."""
+"""Sources: from files, pipes and arrays to batches, with a position that can be saved.
+
+A new file format is a function or a class in a file of ``connect/``, a line of `FORMATS`, its page
+in ``docs/``, and a line of ``SOURCES`` in the contract tests. Job files read `FORMATS`.
+"""
 
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.csv import CsvSource
+from streamreplay.ingest.connect.file_format import FileFormat
 from streamreplay.ingest.connect.idx import open_idx
 from streamreplay.ingest.connect.jsonl import JsonlSource
 from streamreplay.ingest.connect.line_source import LineSource
@@ -14,11 +19,13 @@ from streamreplay.ingest.late_labels import LateLabels
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 
 __all__ = [
+    "FORMATS",
     "ArraySource",
     "Coded",
     "CsvSource",
     "DeadLetters",
     "Experiences",
+    "FileFormat",
     "JsonlSource",
     "LateLabels",
     "LineSource",
@@ -29,3 +36,11 @@ __all__ = [
     "open_npz",
     "split_by_class",
 ]
+
+FORMATS: dict[str, FileFormat] = {
+    "jsonl": FileFormat(JsonlSource, (".jsonl", ".ndjson", ".json")),
+    "csv": FileFormat(CsvSource, (".csv", ".tsv")),
+    "npz": FileFormat(open_npz, (".npz",)),
+    "idx": FileFormat(open_idx, (".idx", "-ubyte")),
+}
+"""What opens the files of each format that a job may name, and how their names end."""

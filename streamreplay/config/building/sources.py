@@ -13,9 +13,8 @@ from streamreplay.errors import ConfigError
 from streamreplay.evaluation import Holdout
 from streamreplay.evaluation.retention.holdout import compare_features
 from streamreplay.ingest import (
+    FORMATS,
     ArraySource,
-    CsvSource,
-    JsonlSource,
     LineSource,
     hold_out,
     in_memory,
@@ -23,21 +22,12 @@ from streamreplay.ingest import (
     open_npz,
     split_by_class,
 )
+from streamreplay.ingest.connect.file_format import bare_name
 from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
 __all__ = ["make_holdout", "open_inputs"]
 
-_SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".npz": "npz",
-    ".idx": "idx",
-    "-ubyte": "idx",
-}
 _TARGETS = ("target", "multilabel", "weight")
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
@@ -57,10 +47,9 @@ def format_of(path: str, given: str) -> str:
     """
     if given != "auto":
         return given
-    name = _bare(path)
-    for suffix, found in _SUFFIXES.items():
-        if name.endswith(suffix):
-            return found
+    for name, file_format in FORMATS.items():
+        if file_format.matches(path):
+            return name
     what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
     raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
 
@@ -102,8 +91,8 @@ def open_inputs(
         raise ConfigError("test: give either path (a file) or share (of the source's rows)")
     kind = format_of(settings.path, settings.format)
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
-    if kind in ("jsonl", "csv") and settings.split is None and share is None:
-        source = _lines(settings, kind, settings.path, limit=limit, **options)
+    if FORMATS[kind].streams and settings.split is None and share is None:
+        source = _open(settings, kind, settings.path, limit=limit, **options)
         return source, _read_test(test, settings)
     rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     rows, test_rows = _rearrange(rows, settings, test)
@@ -216,7 +205,8 @@ def _arrays(
         return _idx(settings, path, labels_path)
     if kind == "npz":
         return _npz(settings, path)
-    return in_memory(_lines(settings, kind, path, **options))
+    source = _open(settings, kind, path, **options)
+    return source if isinstance(source, ArraySource) else in_memory(source)
 
 
 def _idx(settings: SourceSection, path: str, labels_path: str | None) -> ArraySource:
@@ -240,33 +230,37 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
     return open_npz(path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **arrays)
 
 
-def _lines(
+def _open(
     settings: SourceSection, kind: str, path: str, **options: Any
-) -> CsvSource | JsonlSource:
-    fields = _given(settings)
+) -> ArraySource | LineSource:
+    file_format, fields = FORMATS[kind], _given(settings)
     options |= {
         "batch_size": settings.batch_size,
         "max_wait": settings.max_wait,
         "allow_nan": settings.allow_nan,
         "max_line_bytes": settings.max_line_bytes,
+        "header": settings.header,
+        "delimiter": settings.delimiter or ("\t" if bare_name(path).endswith(".tsv") else ","),
     }
+    if kind == "jsonl":
+        _check_names(settings, fields)
+    taken = file_format.taken(fields)
+    for key, value in fields.items():
+        if key not in taken:
+            raise ConfigError(f"source.{key}: does not go with format {kind}, got {value!r}")
     try:
-        if kind == "csv":
-            delimiter = settings.delimiter or ("\t" if _bare(path).endswith(".tsv") else ",")
-            return CsvSource(path, header=settings.header, delimiter=delimiter, **fields, **options)
-        given = [*fields.values(), *(settings.target if isinstance(settings.target, list) else ())]
-        numbers = [value for value in given if isinstance(value, int)]
-        if numbers:
-            raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
-        return JsonlSource(path, **fields, **options)
+        return file_format.open(path, **fields, **file_format.taken(options))
     except ValueError as error:
         raise ConfigError(f"source: {error}") from None
+
+
+def _check_names(settings: SourceSection, fields: dict[str, Any]) -> None:
+    given = [*fields.values(), *(settings.target if isinstance(settings.target, list) else ())]
+    numbers = [value for value in given if isinstance(value, int)]
+    if numbers:
+        raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
 
 
 def _given(settings: SourceSection) -> dict[str, Any]:
     values = {name: getattr(settings, name) for name in _FIELDS}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _bare(path: str) -> str:
-    return Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")

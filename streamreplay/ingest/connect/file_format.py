@@ -1,0 +1,57 @@
+"""A file format that a job may name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.line_source import LineSource
+
+__all__ = ["FileFormat", "bare_name"]
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How files of a format are opened, and known by their names.
+
+    Attributes
+    ----------
+    open : callable
+        Given a path, and as keywords those that it takes of the keys of a job's ``[source]`` and
+        of ``on_dead``, ``stop``, ``strict`` and ``limit``. Returns a source.
+    suffixes : tuple of str
+        Ends of the names of such files, before ``.gz`` or ``.zst``.
+    """
+
+    open: Callable[..., ArraySource | LineSource]
+    suffixes: tuple[str, ...]
+
+    def matches(self, path: str) -> bool:
+        """Return whether a file has one of the suffixes."""
+        return bare_name(path).endswith(self.suffixes)
+
+    @property
+    def streams(self) -> bool:
+        """Whether rows are read as they are needed; otherwise all are read when it is opened."""
+        return isinstance(self.open, type) and issubclass(self.open, LineSource)
+
+    def taken(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of some keywords that ``open`` takes.
+
+        Examples
+        --------
+        >>> def open_rows(path: str, *, limit: int | None = None) -> ArraySource: ...
+        >>> FileFormat(open_rows, (".rows",)).taken({"limit": 5, "strict": True})
+        {'limit': 5}
+        """
+        parameters = inspect.signature(self.open).parameters
+        return {key: value for key, value in options.items() if key in parameters}
+
+
+def bare_name(path: str) -> str:
+    """Return the name of a file in lower case, without what says that it is compressed."""
+    return Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")
