@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.errors import CheckpointError
-from streamreplay.state import State
+from streamreplay.state import GROWN, SETTING, Fields, State
 
 __all__ = ["Normalize", "Scaler"]
 
@@ -18,6 +17,7 @@ Normalize: TypeAlias = Literal["auto", "standard", "none"]
 _LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
 
 
+@final
 class Scaler:
     """Write raw features into a float32 array, scaled.
 
@@ -30,6 +30,8 @@ class Scaler:
     T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", 1983:
     the update for a batch of rows.
     """
+
+    _STATE: ClassVar = Fields(normalize=SETTING, count=int, _mean=GROWN, _squares=GROWN)
 
     def __init__(self, normalize: Normalize) -> None:
         if normalize not in ("auto", "standard", "none"):
@@ -91,20 +93,10 @@ class Scaler:
 
     def state_dict(self) -> State:
         """Return count, mean and sum of squares."""
-        return {
-            "normalize": self.normalize,
-            "count": self.count,
-            "mean": self._mean,
-            "squares": self._squares,
-        }
+        return self._STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same mode."""
-        if state["normalize"] != self.normalize:
-            raise CheckpointError(
-                f"normalize: saved {state['normalize']}, this pipeline has {self.normalize}"
-            )
-        self.count = int(state["count"])
-        self._mean, self._squares = state["mean"].copy(), state["squares"].copy()
+        """Load a state of the same mode."""
+        self._STATE.load(self, state)
         if self.count:
             self._prepare()

@@ -25,6 +25,7 @@ from streamreplay.learners.neural.schedules import (
     inverse_time,
     warmup,
 )
+from streamreplay.state import load_state, save_state
 
 ALL: dict[str, Schedule] = {
     "constant": constant(),
@@ -144,17 +145,17 @@ def test_goes_on_from_a_state(cut: int) -> None:
     whole = run(Scheduler(cosine(3), restart=True), optimizer(), experiences)
     scheduler, module = Scheduler(cosine(3), restart=True), optimizer()
     first = run(scheduler, module, experiences[:cut])
-    state, of_module = scheduler.state_dict(), copy.deepcopy(module.state_dict())
+    state, of_module = save_state(scheduler), copy.deepcopy(module.state_dict())
     scheduler, module = Scheduler(cosine(3), restart=True), optimizer()
-    scheduler.load_state_dict(state)
+    load_state(scheduler, state)
     module.load_state_dict(of_module)
     assert first + run(scheduler, module, experiences[cut:]) == whole
 
 
 def test_a_state_in_which_another_is_scheduled_is_refused() -> None:
-    state = Scheduler(cosine(3), weight_decay=True).state_dict()
+    state = save_state(Scheduler(cosine(3), weight_decay=True))
     with pytest.raises(CheckpointError, match=r"scheduled: saved \['lr', 'weight_decay'\]"):
-        Scheduler(cosine(3)).load_state_dict(state)
+        load_state(Scheduler(cosine(3)), state)
 
 
 def test_rates_that_are_tensors_are_set_in_place() -> None:

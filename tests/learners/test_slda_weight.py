@@ -18,6 +18,7 @@ from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.methods.slda_weight import AdaptiveWeight
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.memory import FixedMemory
+from streamreplay.state import load_state, save_state
 from tests.contract.digest import plain
 from tests.learners.reference import choosing, learn, sgd, stream
 
@@ -107,8 +108,8 @@ def test_it_does_as_the_loop(size: int) -> None:
     assert len(shares) > 1
     assert len(temperatures) > 1
     again = AdaptiveWeight(WEIGHT, MARGIN)
-    again.load_state_dict(weight.state_dict())
-    assert plain(again.state_dict()) == plain(weight.state_dict())
+    load_state(again, save_state(weight))
+    assert plain(save_state(again)) == plain(save_state(weight))
     assert (again.share, again.temperature) == (weight.share, weight.temperature)
 
 

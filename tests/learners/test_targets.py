@@ -33,6 +33,7 @@ from streamreplay.learners.neural.targets import (
 from streamreplay.learners.predictions import label_losses, squared_errors
 from streamreplay.memory import FixedMemory
 from streamreplay.records import Rehearsal, Scored
+from streamreplay.state import load_state, save_state
 from tests.contract.digest import plain
 
 SGD_: Any = partial(SGD, lr=0.1)
@@ -261,9 +262,9 @@ def test_a_kind_is_found_in_rows_and_in_a_state(kind: Targets) -> None:
     found = targets_of(rows, 1.0)
     found.update(rows)
     found.check(rows)
-    loaded = load_targets(found.state_dict(), 1.0)
+    loaded = load_targets(save_state(found), 1.0)
     assert str(found) == str(loaded) == str(kind)
-    assert plain(loaded.state_dict()) == plain(found.state_dict())
+    assert plain(save_state(loaded)) == plain(save_state(found))
     outputs = torch.zeros(4, found.count_outputs(rows))
     assert found.predict(outputs, rows).prediction.shape == found.unknown(rows).prediction.shape
 
@@ -272,7 +273,7 @@ def test_a_kind_is_found_in_rows_and_in_a_state(kind: Targets) -> None:
 def test_a_kind_refuses_the_rows_and_the_state_of_another(kind: Targets) -> None:
     for other in {each.objective: each for each in KINDS if each is not kind}.values():
         with pytest.raises(CheckpointError, match=f"objective: saved {other.objective}, this pi"):
-            kind.load_state_dict(other.state_dict())
+            load_state(kind, save_state(other))
     rows = batch(2, labels=not isinstance(kind, Labels))
     with pytest.raises(ValueError, match=f"has learned {re.escape(str(kind))} .*, got rows with"):
         kind.check(rows)

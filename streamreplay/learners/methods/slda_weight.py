@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.learners.predictions import LOSS_LIMIT
-from streamreplay.state import ARRAY, Fields, State
+from streamreplay.state import ARRAY, Fields
 
 __all__ = ["RECENT", "AdaptiveWeight"]
 
@@ -103,11 +103,3 @@ class AdaptiveWeight:
         if met.any():  # limited as scores are, so that no row outweighs all others
             losses = np.minimum(losses[:, met], LOSS_LIMIT)
             self._loss = fade * self._loss + (1 - fade) * losses.mean(1)
-
-    def state_dict(self) -> State:
-        """Return the accuracies and losses."""
-        return self.STATE.save(self)
-
-    def load_state_dict(self, state: State) -> None:
-        """Load accuracies and losses."""
-        self.STATE.load(self, state)

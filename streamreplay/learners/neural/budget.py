@@ -6,10 +6,10 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import final
+from typing import ClassVar, final
 
 from streamreplay.records import Rehearsal
-from streamreplay.state import PART, Kind, State, expect, within
+from streamreplay.state import PART, SETTING, Fields, Kind, State, within
 
 __all__ = ["BUDGET", "NoBudget", "ReplayBudget"]
 
@@ -70,6 +70,8 @@ class ReplayBudget:
     >>> rows
     [0, 2, 3, 3, 3, 4]
     """
+
+    _STATE: ClassVar = Fields(_timed=SETTING, credit=float, _row_seconds=float | None)
 
     def __init__(
         self,
@@ -170,7 +172,7 @@ class ReplayBudget:
 
     def state_dict(self) -> State:
         """Return the credit and the mean time of a row."""
-        return {"timed": self._timed, "credit": self.credit, "row_seconds": self._row_seconds}
+        return self._STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
         """Load credit and costs.
@@ -180,9 +182,8 @@ class ReplayBudget:
         CheckpointError
             The state is of the other kind of budget.
         """
-        expect("timed", state["timed"], self._timed)
-        self.credit = min(float(state["credit"]), self._rate * self.horizon)
-        self._row_seconds = state["row_seconds"]
+        self._STATE.load(self, state)
+        self.credit = min(self.credit, self._rate * self.horizon)
         self._seen = None
 
     def _afford(self, n: int, steps: int, k: int) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from streamreplay.learners.withheld import step_around
 from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
 from streamreplay.records import Rehearsal, Scored
-from streamreplay.state import PART, Fields, State, within
+from streamreplay.state import PART, Fields, State, save_state, within
 
 __all__ = ["TorchLearner"]
 
@@ -342,7 +342,7 @@ class TorchLearner:
         DivergenceError
             A weight is not finite.
         """
-        return {"outputs": self._network.targets.state_dict(), **self._STATE.save(self)}
+        return {"outputs": save_state(self._network.targets), **self._STATE.save(self)}
 
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same module, optimizer, method and scaling."""

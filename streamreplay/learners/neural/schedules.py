@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from streamreplay.errors import ConfigError
-from streamreplay.state import State, expect
+from streamreplay.state import SETTING, Fields
 
 __all__ = [
     "Schedule",
@@ -208,11 +208,13 @@ class Scheduler:
     0.25
     """
 
+    STATE: ClassVar = Fields(steps=int, _experience=int | None, _scheduled=SETTING)
+
     def __init__(
         self, schedule: Schedule, *, weight_decay: bool = False, restart: bool = False
     ) -> None:
         self._schedule = schedule
-        self._names = ("lr", "weight_decay") if weight_decay else ("lr",)
+        self._scheduled = ["lr", "weight_decay"] if weight_decay else ["lr"]
         self._restarts = restart
         self._experience: int | None = None
         self.steps = 0
@@ -242,42 +244,19 @@ class Scheduler:
         ConfigError
             The schedule does not return a factor.
         """
-        factor = self._ask_schedule()
+        factor = float(self._schedule(self.steps))
         if not 0 <= factor < math.inf:
             raise ConfigError(
                 f"learner.schedule: a factor is at least 0 and finite, got {factor} at step "
                 f"{self.steps}"
             )
         for group in optimizer.param_groups:
-            for name in self._names:
+            for name in self._scheduled:
                 _set(group, name, factor * boost if name == "lr" else factor)
 
     def stepped(self) -> None:
         """Count a training step."""
         self.steps += 1
-
-    def state_dict(self) -> State:
-        """Return the step, the experience, and the names of what is scheduled."""
-        return {
-            "steps": self.steps,
-            "experience": self._experience,
-            "scheduled": list(self._names),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Load a state.
-
-        Raises
-        ------
-        CheckpointError
-            It schedules another set of hyper-parameters.
-        """
-        expect("scheduled", list(state["scheduled"]), list(self._names))
-        self.steps = int(state["steps"])
-        self._experience = None if state["experience"] is None else int(state["experience"])
-
-    def _ask_schedule(self) -> float:
-        return float(self._schedule(self.steps))
 
 
 def set_rate(optimizer: Optimizer, factor: float) -> None:

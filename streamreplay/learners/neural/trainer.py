@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.boost import Boost
-from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.errors import ConfigError
 from streamreplay.learners.askable import AskableLearner
 from streamreplay.learners.methods.catalogue import Method
 from streamreplay.learners.methods.step import Step
@@ -25,7 +25,7 @@ from streamreplay.learners.neural.user_functions import augmented, notes_of, ret
 from streamreplay.learners.staging import Staging
 from streamreplay.memory import empty_memory
 from streamreplay.records import Rehearsal
-from streamreplay.state import State
+from streamreplay.state import PART, State, expect
 
 __all__ = ["Trainer"]
 
@@ -194,9 +194,9 @@ class Trainer:
         return {
             "rows": self.recent.rows,
             "latest": self.recent.latest,
-            "average": None if self.average is None else self.average.state_dict(),
-            "snapshot": None if self.snapshot is None else self.snapshot.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "average": PART.save(self.average),
+            "snapshot": PART.save(self.snapshot),
+            "scheduler": PART.save(self.scheduler),
             "boost": self.boost.state_dict(),
         }
 
@@ -204,11 +204,13 @@ class Trainer:
         """Load a state of the same method and training settings."""
         live = self._network.module if self._network.built else None
         self.recent.rows, self.recent.latest = int(state["rows"]), state["latest"].copy()
-        for name, part in (("average", self.average), ("snapshot", self.snapshot)):
-            if _given(name, state[name], part):
-                part.load_state_dict(state[name], live)  # type: ignore[union-attr]
-        if _given("scheduler", state["scheduler"], self.scheduler):
-            self.scheduler.load_state_dict(state["scheduler"])  # type: ignore[union-attr]
+        parts: dict[str, Average | Snapshot | None]
+        parts = {"average": self.average, "snapshot": self.snapshot}
+        for name, part in parts.items():
+            expect(name, *("none" if each is None else "one" for each in (state[name], part)))
+            if part is not None:
+                part.load_state_dict(state[name], live)
+        PART.load("scheduler", self.scheduler, state["scheduler"])
         self.boost.load_state_dict(state.get("boost"))
 
     def _align(self, incoming: Batch) -> None:
@@ -300,13 +302,3 @@ def _targets(rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[Any] | No
         parts.append(rehearsal.memory.stored.target[rows])
     given = [part for part in parts if part is not None]
     return np.concatenate(given) if given else None
-
-
-def _given(name: str, saved: object, live: object) -> bool:
-    """Return whether a part is there, which it must be in both or in neither."""
-    if (saved is None) != (live is None):
-        raise CheckpointError(
-            f"{name}: saved {'none' if saved is None else 'one'}, this pipeline has "
-            f"{'none' if live is None else 'one'}"
-        )
-    return live is not None

@@ -6,7 +6,7 @@ from streamreplay.batch import Batch, objective_of
 from streamreplay.learners.neural.targets.base import Targets
 from streamreplay.learners.neural.targets.classes import Classes
 from streamreplay.learners.neural.targets.numbers_and_labels import Labels, Numbers
-from streamreplay.state import State
+from streamreplay.state import State, load_state
 
 __all__ = ["Classes", "Labels", "Numbers", "Targets", "load_targets", "targets_of"]
 
@@ -44,5 +44,5 @@ def load_targets(state: State, huber: float | None) -> Targets:
         targets = Numbers(int(state["width"]), huber)
     elif state["objective"] == "labels":
         targets = Labels(int(state["width"]))
-    targets.load_state_dict(state)
+    load_state(targets, state)
     return targets

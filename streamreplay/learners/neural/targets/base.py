@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, Objective, objective_of
 from streamreplay.learners.methods.step import Step
 from streamreplay.learners.predictions import Predictions
-from streamreplay.state import State
+from streamreplay.state import Fields
 
 __all__ = ["Targets"]
 
@@ -24,6 +24,7 @@ class Targets(ABC):
     yet are -inf.
     """
 
+    STATE: ClassVar[Fields]
     objective: ClassVar[Objective]
     width: int | None = None
     """How many outputs there are; None for classes, which grow in number."""
@@ -91,11 +92,3 @@ class Targets(ABC):
         ValueError
             The outputs are numbers.
         """
-
-    @abstractmethod
-    def state_dict(self) -> State:
-        """Return the kind of targets, and their scale."""
-
-    @abstractmethod
-    def load_state_dict(self, state: State) -> None:
-        """Restore the scale of targets of the same kind."""

@@ -14,7 +14,7 @@ from streamreplay.learners.methods.step import Step
 from streamreplay.learners.neural.head_view import gradients_at_outputs
 from streamreplay.learners.neural.targets.base import Targets
 from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_classes
-from streamreplay.state import State, expect
+from streamreplay.state import SETTING, Fields
 
 __all__ = ["Classes"]
 
@@ -32,6 +32,7 @@ class Classes(Targets):
     Predictions(prediction=array([0]), probability=array([0.5], dtype=float32), ...)
     """
 
+    STATE = Fields(objective=SETTING)
     objective = "classes"
 
     def count_outputs(self, rows: Batch) -> int:
@@ -82,11 +83,3 @@ class Classes(Targets):
         """Return the probability of each class, 0 for those that no label has named."""
         p: NDArray[np.float32] = torch.softmax(outputs, 1).cpu().numpy()
         return p
-
-    def state_dict(self) -> State:
-        """Return the kind of targets."""
-        return {"objective": self.objective}
-
-    def load_state_dict(self, state: State) -> None:
-        """Raise CheckpointError if the state is not of classes."""
-        expect("objective", state["objective"], self.objective)

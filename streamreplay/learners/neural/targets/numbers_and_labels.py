@@ -19,7 +19,7 @@ from streamreplay.learners.predictions import (
     unknown_labels,
     unknown_numbers,
 )
-from streamreplay.state import State, expect
+from streamreplay.state import ARRAY, SETTING, Fields, State
 
 __all__ = ["Labels", "Numbers"]
 
@@ -47,6 +47,9 @@ class Numbers(Targets):
     the update for a batch of rows.
     """
 
+    STATE = Fields(
+        objective=SETTING, width=SETTING, _huber=SETTING, _rows=int, _mean=ARRAY, _squares=ARRAY
+    )
     objective = "numbers"
 
     def __init__(self, width: int, huber: float | None = None) -> None:
@@ -123,22 +126,11 @@ class Numbers(Targets):
 
     def state_dict(self) -> State:
         """Return the running scale of the numbers."""
-        return {
-            "objective": self.objective,
-            "width": self.width,
-            "huber": self._huber,
-            "rows": self._rows,
-            "mean": self._mean.copy(),
-            "squares": self._squares.copy(),
-        }
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Restore the running scale of as many numbers."""
-        expect("objective", state["objective"], self.objective)
-        expect("width", state["width"], self.width)
-        expect("huber", state["huber"], self._huber)
-        self._rows = int(state["rows"])
-        self._mean, self._squares = state["mean"].copy(), state["squares"].copy()
+        """Load the running scale of as many numbers."""
+        self.STATE.load(self, state)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -152,6 +144,7 @@ class Numbers(Targets):
 class Labels(Targets):
     """Which of d labels a row has: outputs are a logit for each, learned by its cross-entropy."""
 
+    STATE = Fields(objective=SETTING, width=SETTING)
     objective = "labels"
 
     def __init__(self, width: int) -> None:
@@ -201,15 +194,6 @@ class Labels(Targets):
         """Return the probability of each label: float32[n, d]."""
         p: NDArray[np.float32] = torch.sigmoid(outputs.detach()).cpu().numpy()
         return p
-
-    def state_dict(self) -> State:
-        """Return the kind and number of labels."""
-        return {"objective": self.objective, "width": self.width}
-
-    def load_state_dict(self, state: State) -> None:
-        """Raise CheckpointError if the state is not of as many labels."""
-        expect("objective", state["objective"], self.objective)
-        expect("width", state["width"], self.width)
 
 
 def _aim(targets: Numbers | Labels, step: Step, target: NDArray[Any] | None) -> None:
