@@ -106,3 +106,28 @@ def test_links_lead_somewhere(page: str) -> None:
             continue
         assert other.exists(), target
         assert not anchor or anchor in anchors(other), f"{target}#{anchor}"
+
+
+def table_of_files(page: str) -> str:
+    (found,) = re.findall(
+        r"^\| to add .*?(?=\n\n|\Z)", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL
+    )
+    return str(found).strip()
+
+
+def test_both_pages_say_the_same_of_what_to_add_where() -> None:
+    assert table_of_files("CONTRIBUTING.md") == table_of_files("ARCHITECTURE.md")
+
+
+@pytest.mark.parametrize(
+    "page", ["ARCHITECTURE.md", "CONTRIBUTING.md", *(d for d in DOCS if "/background/" in d)]
+)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(r"`([\w./]+(?:/|\.py|\.pyi|\.toml))`", (ROOT / page).read_text())
+    for name in named:
+        places = [
+            ROOT / name,
+            ROOT / "streamreplay" / name,
+            *ROOT.glob(f"streamreplay/*/**/{name}"),
+        ]
+        assert "NAME" in name or any(place.exists() for place in places), name

@@ -167,8 +167,8 @@ def log() -> Iterator[str]:
     yield "# Log\n"
     yield (
         "Every field of the four logs. [Read the logs](../guides/log.md) says when lines are "
-        "written and how to read them; `streamreplay schema --log` prints this page as a JSON "
-        "schema.\n"
+        "written, how to read them, and what R[i, j] is; `streamreplay schema --log` prints this "
+        "page as a JSON schema.\n"
     )
     for name, forms in LOGS.items():
         yield f"## `{name}.jsonl`\n"
@@ -216,13 +216,12 @@ def api(page: str) -> Iterator[str]:
         *((module, _public(module)) for module in MORE[page]),
     ]
     for place, public in places:
-        found = [(name, home(place, name)) for name in public]
-        for name, path in sorted(found, key=lambda pair: pair[0].lower()):
-            if path in done or not _belongs(path, place, modules):
-                continue
-            done.add(path)
-            yield f"::: {path}\n"
-            yield f"`from {place} import {name}`\n"
+        paths = [home(place, name) for name in sorted(public, key=str.lower)]
+        new = [path for path in paths if path not in done and _belongs(path, place, modules)]
+        if new:
+            yield f"## `from {place} import ...`\n"
+        yield from (f"::: {path}\n" for path in new)
+        done.update(new)
 
 
 def _belongs(path: str, place: str, modules: list[str]) -> bool:

@@ -1,7 +1,7 @@
 """Buffers: which rows of the stream are kept for rehearsal.
 
 To add one: a file in `policies/`, its name here and in ``streamreplay/__init__.pyi``, and a line in
-``docs/buffers.md``. The contract tests and job files read `BUFFER_KINDS`.
+``docs/guides/buffers.md``. The contract tests and job files read `BUFFER_KINDS`.
 """
 
 from collections.abc import Callable
