@@ -1,6 +1,6 @@
 """Where pages of `report`, and what `compare` and `tail` print, say the same in plainer words.
 
-Each entry is a pattern for the old text and what stands in its place now, for `same_output.py`.
+Each entry is a pattern for the old text and what stands in its place now, for `intended.py`.
 """
 # ruff: noqa: E501 - a text a line
 
