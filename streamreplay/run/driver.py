@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from streamreplay.branches import Branches
 from streamreplay.buffers import ExemplarsBuffer
 from streamreplay.checkpoint import Checkpoint
 from streamreplay.config import Job, build
 from streamreplay.errors import ConfigError
-from streamreplay.log.lines import dump_line
-from streamreplay.log.records import headline, named_record, report_lines
 from streamreplay.log.rotation import Mark
-from streamreplay.log.score_table import compare, keep_last
-from streamreplay.plain_text import aligned, listed
+from streamreplay.log.score_table import compare
+from streamreplay.plain_text import aligned
 from streamreplay.records import Report
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.messages import how_to_resume
-from streamreplay.run.output import OutputClosed, StandardOutput
+from streamreplay.run.messages import describe_features, how_to_resume, nothing_learned
+from streamreplay.run.output import OutputClosed
 from streamreplay.run.progress import make_progress
+from streamreplay.run.rejected import RejectedRecords
+from streamreplay.run.report_writer import ReportWriter
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks import Sinks, open_sinks
 from streamreplay.stage import Pipeline, Source
@@ -64,14 +63,7 @@ def run_job(job: Job, options: RunOptions) -> int:
         The job, the stream or the run folder does not allow it. What was learned up to the last
         checkpoint is kept.
     """
-    if options.resume and options.out is None:
-        raise ConfigError("--resume needs --out: the folder of the run to go on with")
-    if options.go_on and not (options.resume and job.source.path == "-"):
-        raise ConfigError("--continue goes with --resume and standard input (--source -)")
-    if options.trust and not options.resume:
-        raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
-    if options.out is not None:
-        _check_pickles(job)
+    _check_options(job, options)
     with StopSignals() as signals:
         run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
         try:
@@ -83,6 +75,17 @@ def run_job(job: Job, options: RunOptions) -> int:
             return run.run()
         finally:
             run.close()
+
+
+def _check_options(job: Job, options: RunOptions) -> None:
+    if options.resume and options.out is None:
+        raise ConfigError("--resume needs --out: the folder of the run to go on with")
+    if options.go_on and not (options.resume and job.source.path == "-"):
+        raise ConfigError("--continue goes with --resume and standard input (--source -)")
+    if options.trust and not options.resume:
+        raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
+    if options.out is not None:
+        _check_pickles(job)
 
 
 def _check_pickles(job: Job) -> None:
@@ -105,17 +108,13 @@ class _Run:
     def __init__(self, job: Job, options: RunOptions, signals: StopSignals) -> None:
         self.job, self.options, self.signals = job, options, signals
         self.folder: RunFolder | None = None
-        self.output = StandardOutput()
-        self.dead = 0
-        self.first_dead: dict[str, Any] | None = None
-        self.early_dead: list[bytes] = []  # of a source that is read whole before the run begins
-        self.last: dict[str, dict[str, dict[str, Any]]] = {}  # records, by learner and kind
+        self.rejected = RejectedRecords(keep=options.out is not None)
         self.was_finished = False
         self.resumed_at: int | None = None  # -1: from the start, by lack of a checkpoint
         self.sinks = Sinks((), self._tell)
         self.ends_before: dict[str, Mark] = {}
         self.pipeline = build(
-            job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
+            job, on_dead=self.rejected.add, stop=signals.requested, trusted=options.trust
         )
         self.source = _source_of(self.pipeline)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
@@ -157,7 +156,7 @@ class _Run:
         self.resumed_at = -1 if self.options.resume else None
         if checkpoint is None:
             self.folder.cut_logs({})
-            self.folder.dead_letters.write(b"".join(self.early_dead))
+            self.rejected.write_to(self.folder, early=True)
             self._note("start")
             return
         for reason in checkpoint.skipped:
@@ -171,6 +170,7 @@ class _Run:
             self.source.continue_from_here = True
         self.pipeline.load_state_dict(checkpoint.state["pipeline"])
         self.folder.cut_logs(checkpoint.state["logs"])
+        self.rejected.write_to(self.folder, early=False)
         self.resumed_at = self.pipeline.position
         self.was_finished = bool(checkpoint.state["finished"])
         self.ends_before = self.folder.ends()
@@ -182,6 +182,9 @@ class _Run:
             self.pipeline.measure(self.clock.stages)
         out = None if self.folder is None else self.folder.path
         self.sinks = open_sinks(self.job, out, self.resumed_at, self._tell)
+        self.writer = ReportWriter(
+            self.job.run.emit, self.folder, self.sinks, self.clock, self.source.labels
+        )
 
     def _learn(self) -> bool:
         """Take in the stream; tell whether it has ended, rather than been stopped."""
@@ -207,63 +210,19 @@ class _Run:
         return True
 
     def _write(self, report: Report) -> None:
-        emit, folder, labels = self.job.run.emit, self.folder, self.source.labels
-        wanted = emit == "predictions" or (folder is not None and folder.predictions is not None)
-        lines = b""
-        if wanted and report.scored is not None:
-            lines = report_lines(report)
-            if folder is not None and folder.predictions is not None:
-                folder.predictions.write(lines)
-        self._tell_drifts(report)
-        named = [named_record(record, labels) for record in report.metrics]
-        metrics = b"".join(map(dump_line, named))
-        if named:
-            self._log_metrics(report, metrics)
-            self.sinks.write(named)
-        out = {"predictions": lines, "metrics": metrics}.get(emit)
-        if out:
-            self.output.write(out)
-        buffered = None if self.buffer is None else len(self.buffer)
-        self.progress.show(self.pipeline.position, self._headlines(), buffered)
-
-    def _tell_drifts(self, report: Report) -> None:
         for record in report.metrics:
             if record["kind"] == "drift" and not self.options.quiet:
                 self.progress.say(drift_message(record))
-
-    def _log_metrics(self, report: Report, lines: bytes) -> None:
-        for record in report.metrics:
-            keep_last(self.last, record)
-        if self.folder is not None:
-            self.folder.metrics.write(lines)
-            if not self.clock.idle:  # as at the end, if nothing came behind the last records
-                self.folder.timings.write(dump_line(self.clock.lap(self.pipeline.position)))
-            self.folder.flush()
-
-    def _headlines(self) -> dict[str, float]:
-        """Return the score of each learner so far; of a single one by the score's name."""
-        found = {name: headline(kinds.get("prequential", {})) for name, kinds in self.last.items()}
-        return {name or score[0]: score[1] for name, score in found.items() if score is not None}
+        self.writer.write(report, self.pipeline.position)
+        buffered = None if self.buffer is None else len(self.buffer)
+        self.progress.show(self.pipeline.position, self.writer.headlines(), buffered)
 
     def _note_features(self) -> None:
-        found, left_out = self.source.feature_names, self.source.left_out
-        if found is None:
-            return
-        message = f"features: {listed(found)}"
-        if left_out:
-            message += f"; left out: {listed(left_out)}"
-        self._note(message)
-        if left_out and not self.options.quiet:
+        message = describe_features(self.source)
+        if message:
+            self._note(message)
+        if message and self.source.left_out and not self.options.quiet:
             self.progress.say(message)
-
-    def _put_aside(self, letter: dict[str, Any]) -> None:
-        self.dead += 1
-        self.first_dead = self.first_dead or letter
-        if self.folder is None:
-            if self.options.out is not None:
-                self.early_dead.append(dump_line(letter))
-        else:
-            self.folder.dead_letters.write(dump_line(letter))
 
     def _save(self, *, finished: bool) -> None:
         if self.folder is not None:
@@ -272,10 +231,7 @@ class _Run:
             )
 
     def _end(self) -> None:
-        nothing_new = self.pipeline.position == self.clock.first and (
-            self.folder is None or self.folder.ends() == self.ends_before
-        )
-        if self.was_finished and nothing_new:
+        if self.was_finished and self._is_unchanged():
             message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
             self._note(message)
             if not self.options.quiet:
@@ -283,16 +239,18 @@ class _Run:
             return
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
-        source = self.job.source
-        if self.pipeline.position and not self._headlines() and source.label != "":
-            key = "label" if source.target is None else "target"
-            asked = getattr(source, key)
-            where = "" if asked is None else f" in {asked!r}"
-            self._tell(f"warning: no row had a {key}{where}: nothing was learned; see source.{key}")
+        headlines = self.writer.headlines()
+        if self.pipeline.position and not headlines and self.job.source.label != "":
+            self._tell(nothing_learned(self.job))
         for message in watched_in_vain(self.pipeline, self.source.labels):
             self._tell(message)
         if not self.options.quiet:
-            self.progress.say("\n  ".join([self._summary(), *self._table()]))
+            self.progress.say("\n  ".join([self._summary(headlines), *self._table()]))
+
+    def _is_unchanged(self) -> bool:
+        """Return whether neither the stream nor a log has gone on since the run was resumed."""
+        ends = self.ends_before if self.folder is None else self.folder.ends()
+        return self.pipeline.position == self.clock.first and ends == self.ends_before
 
     def _stop(self) -> None:
         self._save(finished=False)
@@ -300,7 +258,7 @@ class _Run:
         how = how_to_resume(self.job, self.options.out)
         self._tell(f"stopped by {name} at row {self.pipeline.position:,}; {how}")
 
-    def _summary(self) -> str:
+    def _summary(self, headlines: dict[str, float]) -> str:
         rows = self.pipeline.position - self.clock.first
         seconds = max(self.clock.elapsed, 1e-9)
         parts = [f"{self.pipeline.position:,} rows"]
@@ -308,20 +266,18 @@ class _Run:
             n = len(self.job.learners)
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
         else:
-            parts += [f"{name} {value:.4f}" for name, value in self._headlines().items()]
+            parts += [f"{name} {value:.4f}" for name, value in headlines.items()]
         if self.job.drift:
             parts.append(f"{count_drifts(self.pipeline)} drifts")
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
-        if self.first_dead is not None:
-            where, reason = self.first_dead.get("line"), self.first_dead.get("reason")
-            parts.append(f"{self.dead:,} put aside (the first, line {where}: {reason})")
-        return ", ".join(parts)
+        return ", ".join(filter(None, [*parts, self.rejected.message()]))
 
     def _table(self) -> list[str]:
         """Return lines with the scores of several learners, if there are several."""
-        return aligned(*compare(self.last)) if self.learners is not None and self.last else []
+        last = self.writer.last
+        return aligned(*compare(last)) if self.learners is not None and last else []
 
     def _tell(self, message: str) -> None:
         self.progress.say(message)

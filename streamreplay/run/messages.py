@@ -6,8 +6,10 @@ import shlex
 from pathlib import Path
 
 from streamreplay.config import Job
+from streamreplay.plain_text import listed
+from streamreplay.stage import Source
 
-__all__ = ["how_to_resume"]
+__all__ = ["describe_features", "how_to_resume", "nothing_learned"]
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
@@ -25,3 +27,20 @@ def how_to_resume(job: Job, out: Path | None) -> str:
     if job.source.path != "-":
         return f"resume with: {command}"
     return f"resume with: {command} (same input again, or --continue and what comes next)"
+
+
+def describe_features(source: Source) -> str:
+    """Return what the features of a source are called, and what it leaves out; "" without names."""
+    if source.feature_names is None:
+        return ""
+    message = f"features: {listed(source.feature_names)}"
+    return f"{message}; left out: {listed(source.left_out)}" if source.left_out else message
+
+
+def nothing_learned(job: Job) -> str:
+    """Return the warning that no row had what is to be predicted."""
+    source = job.source
+    key = "label" if source.target is None else "target"
+    asked = source.label if source.target is None else source.target
+    where = "" if asked is None else f" in {asked!r}"
+    return f"warning: no row had a {key}{where}: nothing was learned; see source.{key}"

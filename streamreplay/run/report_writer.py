@@ -1,0 +1,89 @@
+"""Writes the reports of a run: to the folder's logs, to sinks and to standard output."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from streamreplay.labels import Labels
+from streamreplay.log.lines import dump_line
+from streamreplay.log.records import headline, named_record, report_lines
+from streamreplay.log.score_table import keep_last
+from streamreplay.records import Report
+from streamreplay.run.clock import Clock
+from streamreplay.run.folder import RunFolder
+from streamreplay.run.output import StandardOutput
+from streamreplay.run.sinks import Sinks
+
+__all__ = ["ReportWriter"]
+
+
+@final
+class ReportWriter:
+    """Write each report of a run where the job wants it.
+
+    Parameters
+    ----------
+    emit : str
+        What goes to standard output: predictions, metrics or nothing.
+    folder : RunFolder or None
+    sinks : Sinks
+    clock : Clock
+    labels : Labels
+        Names of the stream's classes.
+
+    Attributes
+    ----------
+    last : dict
+        The last records, by learner and kind.
+    """
+
+    def __init__(
+        self, emit: str, folder: RunFolder | None, sinks: Sinks, clock: Clock, labels: Labels
+    ) -> None:
+        self._emit, self._folder, self._sinks = emit, folder, sinks
+        self._clock, self._labels = clock, labels
+        self._output = StandardOutput()
+        self.last: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def write(self, report: Report, position: int) -> None:
+        """Write a report.
+
+        Parameters
+        ----------
+        report : Report
+        position : int
+            Rows of the stream so far.
+        """
+        lines = self._write_predictions(report)
+        named = [named_record(record, self._labels) for record in report.metrics]
+        metrics = b"".join(map(dump_line, named))
+        if named:
+            self._log_metrics(report, metrics, position)
+            self._sinks.write(named)
+        out = {"predictions": lines, "metrics": metrics}.get(self._emit)
+        if out:
+            self._output.write(out)
+
+    def headlines(self) -> dict[str, float]:
+        """Return the score of each learner so far; of a single one by the score's name."""
+        found = {name: headline(kinds.get("prequential", {})) for name, kinds in self.last.items()}
+        return {name or score[0]: score[1] for name, score in found.items() if score is not None}
+
+    def _write_predictions(self, report: Report) -> bytes:
+        log = None if self._folder is None else self._folder.predictions
+        if log is None and self._emit != "predictions":
+            return b""
+        lines = report_lines(report)
+        if log is not None and report.scored is not None:
+            log.write(lines)
+        return lines
+
+    def _log_metrics(self, report: Report, lines: bytes, position: int) -> None:
+        for record in report.metrics:
+            keep_last(self.last, record)
+        if self._folder is None:
+            return
+        self._folder.metrics.write(lines)
+        if not self._clock.idle:  # as at the end, if nothing came behind the last records
+            self._folder.timings.write(dump_line(self._clock.lap(position)))
+        self._folder.flush()
