@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Row", "aligned", "listed", "printable"]
+__all__ = ["Row", "aligned", "listed", "printable", "score_text"]
 
 Row: TypeAlias = tuple[str, ...]
 
 
 def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
-    """Return lines of text with the columns below one another.
+    """Return lines of text with aligned columns.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Write the first names; a stream can have thousands.
+    """Write the first ten names, and how many more there are.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def printable(name: Any) -> str:
-    r"""Write a name as text; quoted where it would break the line or talk to the terminal.
+    r"""Write a name as text, quoted if it has control characters.
 
     Examples
     --------
@@ -48,3 +48,18 @@ def printable(name: Any) -> str:
     """
     text = str(name)
     return text if text.isprintable() else json.dumps(text)
+
+
+def score_text(value: float | None) -> str:
+    """Write a score with four decimals, a count without; "-" if there is none.
+
+    Examples
+    --------
+    >>> score_text(0.5), score_text(1200), score_text(True), score_text(None)
+    ('0.5000', '1,200', 'true', '-')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

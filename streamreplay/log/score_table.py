@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from streamreplay.plain_text import Row
+from streamreplay.plain_text import Row, score_text
 
 __all__ = [
     "COLUMNS",
@@ -82,11 +82,5 @@ def compare(last: LastRecords) -> tuple[Row, list[Row]]:
         if any(value is not None for value in values):
             probed = any(_is_probe(records.get(kind, {})) for records in last.values())
             header.append(f"{heading} (probe)" if probed else heading)
-            columns.append([_written(value) for value in values])
+            columns.append([score_text(value) for value in values])
     return tuple(header), list(zip(*columns, strict=True))
-
-
-def _written(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

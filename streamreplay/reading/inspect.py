@@ -18,7 +18,7 @@ from streamreplay.errors import RunFolderError
 from streamreplay.log.reader import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.score_table import compare
-from streamreplay.plain_text import Row, aligned, printable
+from streamreplay.plain_text import Row, aligned, printable, score_text
 from streamreplay.reading.run import Run
 from streamreplay.state import State
 
@@ -132,7 +132,9 @@ def _learner_tables(report: dict[str, Any]) -> Iterator[_Table]:
         yield _parameter_table(report["parameters"])
     for kind, record in report["scores"].items():
         scores: list[Row] = [
-            (key, _number(value)) for key, value in record.items() if isinstance(value, int | float)
+            (key, score_text(value))
+            for key, value in record.items()
+            if isinstance(value, int | float)
         ]
         if "sample" in record:
             scores.append(("sample", str(record["sample"])))
@@ -248,9 +250,3 @@ def _replay_rows(buffer: dict[str, Any]) -> list[Row]:
         (name, f"{count:,}", f"{count / buffer['rows']:.1%}")
         for name, count in zip(names[: highest + 1], counts, strict=False)
     ]
-
-
-def _number(value: float) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

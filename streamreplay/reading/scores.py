@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamreplay.batch import Objective
-from streamreplay.reading.number_text import number, percent, points
+from streamreplay.reading.number_text import number, percent
 
-__all__ = ["SCORES", "Score", "find_objective"]
+__all__ = ["SCORES", "Score", "find_objective", "sample_name"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,6 @@ class Score:
             return "-"
         return percent(value) if self.share else number(value)
 
-    def write_difference(self, value: float) -> str:
-        """Write the difference of two values with its sign."""
-        return points(value) if self.share else number(value, sign=True)
-
     def better(self, one: float, other: float) -> bool:
         """Return whether one value is better than another."""
         return one > other if self.share else one < other
@@ -79,3 +75,14 @@ def find_objective(record: Mapping[str, Any]) -> Objective | None:
     'numbers'
     """
     return next((kind for kind, score in SCORES.items() if score.name in record), None)
+
+
+def sample_name(sample: str) -> str:
+    """Return what a sample of rows kept out of learning is called on pages and in the terminal.
+
+    Examples
+    --------
+    >>> sample_name("test"), sample_name("probe")
+    ('test set', 'probe')
+    """
+    return "test set" if sample == "test" else sample

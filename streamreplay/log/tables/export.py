@@ -11,7 +11,7 @@ from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import open_log, open_segment, parse_line, parse_metric, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
-from streamreplay.log.tables.flatten import Shapes, declared_types, flatten
+from streamreplay.log.tables.flatten import Shapes, declared_types, flatten_line
 from streamreplay.log.tables.group_rows import GROUP_COLUMNS, GroupRows
 
 __all__ = ["export_logs"]
@@ -68,7 +68,7 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
         grouped = any(shape.grouped for shape in shapes.values())
         groups_of = GroupRows(tables.open("groups", GROUP_COLUMNS)) if grouped else None
         for line in log:
-            flat, groups = flatten(line)
+            flat, groups = flatten_line(line)
             writers[_table_of(line, name)].add(flat)
             if groups_of is not None and groups:
                 groups_of.add(line, groups)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-__all__ = ["Grouped", "Shapes", "declared_types", "flatten", "group_values"]
+__all__ = ["Grouped", "Shapes", "declared_types", "flatten_line", "group_values"]
 
 _SCALARS = {bool: "bool", int: "int", float: "float", str: "string"}
 _NAMES = ("prediction", "label")  # columns that hold class names
@@ -35,12 +35,12 @@ class Grouped(NamedTuple):
     entries: Mapping[str, Any]
 
 
-def flatten(line: Mapping[str, Any]) -> tuple[dict[str, Any], list[Grouped]]:
+def flatten_line(line: Mapping[str, Any]) -> tuple[dict[str, Any], list[Grouped]]:
     """Return the fields of a line by dotted names, and its groups.
 
     Examples
     --------
-    >>> flat, groups = flatten(
+    >>> flat, groups = flatten_line(
     ...     {"rows": 3, "mean": {"mae": 1.5}, "by_class": {"cat": {"rows": 2}}}
     ... )
     >>> flat
@@ -88,7 +88,7 @@ def group_values(entry: Any, field: str) -> Mapping[str, Any]:
     if type(entry) is not dict:
         return {field: entry}
     if dict in map(type, entry.values()):
-        flat, _ = flatten(entry)
+        flat, _ = flatten_line(entry)
         return flat
     return entry
 
@@ -150,7 +150,7 @@ class Shapes:
         shape = _shape(line)
         if shape not in self._shapes:
             self._shapes.add(shape)
-            flat, groups = flatten(line)
+            flat, groups = flatten_line(line)
             self.grouped = self.grouped or bool(groups)
             self._rows[(*flat, *map(_type, flat.values()))] = None
         if self._named:

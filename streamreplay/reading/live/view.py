@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from streamreplay.plain_text import printable
+from streamreplay.plain_text import printable, score_text
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
-from streamreplay.reading.scores import Score
+from streamreplay.reading.scores import Score, sample_name
 from streamreplay.reading.status import RunPhase
 
 __all__ = ["View"]
@@ -24,7 +24,6 @@ _STYLES: dict[RunPhase, str] = {
     "killed": "red",
 }
 _PLAIN_BLOCKS = "_.-=*#"  # for terminals that show ASCII only
-_SAMPLES = {"test": "test set", "probe": "probe"}
 _MARGIN = 13  # columns for a label
 _WIDE = 60  # a narrower terminal has no margin
 _TOP = 5  # classes named in a line
@@ -107,9 +106,9 @@ class View:
     def _scores(self, name: str, learner: LearnerState) -> Iterator[Text]:
         score, main = learner.score, learner.main_score
         parts: list[str | Text] = [
-            Text.assemble((_number(score.get(f"{main.name}_window")), "bold"), " in window"),
+            Text.assemble((score_text(score.get(f"{main.name}_window")), "bold"), " in window"),
             self._spark(learner.curve.values, is_share=main.share),
-            f"{_number(score.get(main.name))} so far",
+            f"{score_text(score.get(main.name))} so far",
         ]
         if name:
             parts += [part for each in learner.retained.values() for part in _retained(each)]
@@ -122,7 +121,7 @@ class View:
             first, *others = _retained(each)
             spark = self._spark(each.curve.values, is_share="mae" not in each.last)
             where = f"at row {each.last['position']:,}"
-            yield from self._line(_SAMPLES.get(sample, sample), [first, spark, *others, where])
+            yield from self._line(sample_name(sample), [first, spark, *others, where])
 
     def _classes(self, learner: LearnerState) -> Iterator[Text]:
         kept = learner.by_class
@@ -180,7 +179,7 @@ class View:
 
 def _retained(each: RetentionState) -> Iterator[Text]:
     record = each.last
-    yield Text.assemble((_number(each.score), "bold"), " retained")
+    yield Text.assemble((score_text(each.score), "bold"), " retained")
     for name in ("forgetting", "class_forgetting"):
         if record.get(name) is not None:
             yield Text(f"{name.replace('_', ' ')} {record[name]:.4f}")
@@ -206,7 +205,3 @@ def _slowest(shares: dict[str, Any]) -> Iterator[str]:
     for name in sorted(found, key=lambda name: -found[name])[:3]:
         if found[name] >= 0.005:
             yield f"{name} {found[name]:.0%}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

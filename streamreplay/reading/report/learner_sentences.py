@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from streamreplay.reading.number_text import and_list, number, percent, points, size
 from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.report.data.summary import LearnerSummary, RetentionSummary, summarize
+from streamreplay.reading.scores import sample_name
 
 __all__ = ["Sentence", "learner_sentences"]
 
@@ -109,8 +110,8 @@ def _retention(summary: LearnerSummary) -> Iterator[Sentence]:
     first, score = summary.retained[0], summary.score
     if first.score is not None:
         text = (
-            f"On {first.rows:,} rows that it never learned ({first.sample_name}), the model's "
-            f"{score.retained_title} is {score.write(first.score)} at the end"
+            f"On {first.rows:,} rows that it never learned ({sample_name(first.sample)}), the "
+            f"model's {score.retained_title} is {score.write(first.score)} at the end"
         )
         if score.name == "accuracy" and first.known is not None:
             text += f"; the mean over the classes seen is {percent(first.known)}"
@@ -151,9 +152,9 @@ def _forgotten(retained: RetentionSummary) -> Iterator[Sentence]:
 def _agreement(one: RetentionSummary, other: RetentionSummary) -> Iterator[Sentence]:
     if one.score is not None and other.score is not None:
         yield Sentence(
-            f"On the {other.sample_name} ({other.rows:,} rows) its accuracy is "
+            f"On the {sample_name(other.sample)} ({other.rows:,} rows) its accuracy is "
             f"{percent(other.score)}, {points(abs(other.score - one.score))[1:]} points from that "
-            f"on the {one.sample_name}."
+            f"on the {sample_name(one.sample)}."
         )
 
 

@@ -60,11 +60,6 @@ class RetentionSummary:
     forgotten: list[ForgottenClass]
     last: dict[str, Any]
 
-    @property
-    def sample_name(self) -> str:
-        """The sample as it is called on the page."""
-        return "test set" if self.sample == "test" else self.sample
-
 
 @dataclass(frozen=True)
 class LearnerSummary:

@@ -32,7 +32,7 @@ from streamreplay.reading.report.sections.retention_maps import (
     experience_map,
     matrix_chart,
 )
-from streamreplay.reading.scores import Score
+from streamreplay.reading.scores import Score, sample_name
 
 __all__ = ["retention_section"]
 
@@ -40,7 +40,6 @@ _MISSING = (
     "Forgetting was not measured: the job has no probe and no test set. Run with `--probe 0.02` "
     "to keep 2 % of the rows out of learning, or add a `[test]` section to the job."
 )
-_SAMPLES = {"test": "test set", "probe": "probe"}
 # figures of the last round: field, title
 _FIGURES = (
     ("average", "average over the experiences learned"),
@@ -142,7 +141,7 @@ def _single_lines(group: CurveGroup, score: Score) -> list[PlotLine]:
         for dash, (field, title) in enumerate(fields[: 2 - place]):
             line = mean_curve(group, _read(curves.sample, field))
             if line is not None:
-                label = f"{_SAMPLES.get(curves.sample, curves.sample)}: {title}"
+                label = f"{sample_name(curves.sample)}: {title}"
                 marker = place if len(line.x) <= 60 else None
                 lines.append(PlotLine(label, line, colour, dash, 1.8 - 0.5 * dash, marker))
     prequential = mean_curve(group, read_score(f"{score.name}_window"))
@@ -167,7 +166,7 @@ def _figures(groups: Sequence[CurveGroup]) -> Table | None:
 
 def _heading(group: CurveGroup, *, alone: bool) -> str:
     curves = group.first.main_retention
-    sample = "" if curves is None else _SAMPLES.get(curves.sample, curves.sample)
+    sample = "" if curves is None else sample_name(curves.sample)
     return f"{sample}, at the end" if alone else f"{group.title}, {sample}".removesuffix(", ")
 
 

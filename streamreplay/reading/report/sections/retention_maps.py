@@ -27,7 +27,7 @@ from streamreplay.reading.report.charts.maps import (
 from streamreplay.reading.report.data.curves import RetentionCurves
 from streamreplay.reading.report.data.seed_means import MeanCurve
 from streamreplay.reading.report.sections.drawn_group import DrawnGroup
-from streamreplay.reading.scores import SCORES, Score
+from streamreplay.reading.scores import SCORES, Score, sample_name
 
 __all__ = ["age_chart", "class_map", "experience_map", "matrix_chart"]
 
@@ -95,8 +95,7 @@ def _map_chart(
 
 
 def _rows_of(curves: RetentionCurves) -> str:
-    sample = "test set" if curves.sample == "test" else curves.sample
-    return f"The rows are those of the {sample}."
+    return f"The rows are those of the {sample_name(curves.sample)}."
 
 
 def _best(values: Floats, *, share: bool) -> Floats:
