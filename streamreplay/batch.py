@@ -43,7 +43,7 @@ GROUP_COLUMNS: dict[GroupBy, Literal["y", "task", "experience"]] = {
     "task": "task",
     "experience": "experience",
 }
-"""Which column of a `Batch` names a row's group."""
+"""The column of a `Batch` that has a row's group."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,24 +59,25 @@ class Batch:
     t : int64[n]
         Position in the stream, 0 for its first row.
     task, experience : int64[n]
-        What the stream says of each row; 0 where it says nothing.
+        As the stream gives it for each row; 0 where it gives none.
     id : int64[n] or str[n] or None
         The stream's own name of each row.
     time : float64[n] or None
         Event time in seconds since 1970; NaN where a row has none.
     target : float64[n, d] or bool[n, d] or None
-        Numbers to predict (regression), or which of d labels a row has (multi-label). Where it is
-        there, `y` only says which rows it counts for: 0, or -1 where it is not known (yet).
+        Numbers to predict (regression), or which of d labels a row has (multi-label). With a target,
+        `y` is 0 for rows whose target is known, and -1 for others.
     weight : float32[n] or None
-        How much a row's loss counts beside that of others, at least 0; None: all alike.
+        Weight of a row's loss relative to other rows, at least 0; None: all the same.
     held_out : {"test", "probe"} or None
-        Of which sample these rows are, if the model is only asked about them: they are no part of
-        the stream. None: rows of the stream.
+        The test sample of rows that are only predicted and are no part of the stream. None: rows of
+        the stream.
     notes : mapping of str to float32[n, ...] or None
-        What a learner had a buffer keep beside its rows, as their logits; NaN where a row has none.
+        Values that a learner had a buffer store with its rows, as their logits; NaN for rows that
+        have none.
     withheld : bool[n] or None
-        Rows of the stream that are predicted and scored as all others, but never learned and never
-        stored (see `Probe`); None: none of them.
+        Rows of the stream that are predicted and scored like all others, but never learned and never
+        stored (see `Probe`); None: no row is.
     labels : Labels or None
         What the stream calls its classes, by their index in `y`; with a `target`, what its columns
         are called. All batches of a stream share one object, to which the source adds new names.
@@ -141,7 +142,7 @@ class Batch:
         ------
         ValueError
             A column has another length than x, rows differ in shape, or a label is below -1, or not
-            0 beside a target; the target of a labelled row, or a weight, is not finite (in
+            0 in a row with a target; the target of a labelled row, or a weight, is not finite (in
             float32); a weight is below 0.
         TypeError
             A column's type cannot be used; rows are dicts.
@@ -221,7 +222,7 @@ class Batch:
 
     @staticmethod
     def concat(batches: Sequence[Batch]) -> Batch:
-        """Join batches of one shape, in order; their notes are left behind.
+        """Join batches of one shape, in order, without their notes.
 
         Raises
         ------
@@ -295,7 +296,7 @@ class Batch:
         return self
 
     def withholding(self, mask: NDArray[np.bool_] | None) -> Batch:
-        """Return the same rows, of which those in the mask, bool[n], are not to be learned."""
+        """Return the same rows, with those in the mask, bool[n], withheld."""
         return self._with(self.t, mask)
 
     def _with(self, t: NDArray[np.int64], withheld: NDArray[np.bool_] | None) -> Batch:
@@ -323,7 +324,7 @@ _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in _SHARED)
 
 
 def objective_of(target: NDArray[Any] | None) -> Objective:
-    """Tell what a target [n, d] asks to be predicted; without one, or of labels [n], a class.
+    """Return what a target [n, d] asks to be predicted; a class for None, or for labels [n].
 
     Examples
     --------

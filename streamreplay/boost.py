@@ -1,21 +1,21 @@
-"""What a number of a stage is multiplied with for some rows, saved and brought back exactly."""
+"""A factor that scales a number of a stage for some rows, or for good."""
 
 from __future__ import annotations
 
 import math
 from typing import final
 
-from streamreplay.state import State
+from streamreplay.state import Fields
 
 __all__ = ["Boost", "check_boost"]
 
 
 @final
 class Boost:
-    """A factor for so many rows, or for good.
+    """A factor that holds for a number of rows, or for good.
 
-    It holds from the next batch on, to the end of the batch in which its rows are used up. A factor
-    for some rows replaces one for some rows that came before; factors for good are multiplied with
+    It holds from the next batch on, until the end of the batch in which its rows are used up. A
+    factor for some rows replaces an earlier one for some rows; factors for good are multiplied with
     each other, and with that one.
 
     Examples
@@ -33,26 +33,28 @@ class Boost:
     0.5
     """
 
+    STATE = Fields(_lasting=float, _passing=float, _left=int, used=bool)
+
     def __init__(self) -> None:
         self._lasting = 1.0
         self._passing = 1.0
-        self._left = 0  # rows for which the passing one still holds
+        self._left = 0  # rows for which the passing factor still holds
         self.used = False
-        """Whether the factor ever was another than 1."""
+        """True if the factor was ever another than 1."""
 
     @property
     def factor(self) -> float:
-        """What the next batch is learned with."""
+        """The factor for the next batch."""
         return self._lasting * self._passing if self._left > 0 else self._lasting
 
     def set(self, factor: float, rows: int | None = None) -> None:
-        """Multiply from the next batch on.
+        """Set a factor from the next batch on.
 
         Parameters
         ----------
         factor : float
         rows : int, optional
-            For so many; None: for good.
+            The number of rows for which it holds; None: for good.
 
         Raises
         ------
@@ -67,27 +69,12 @@ class Boost:
         self.used = self.used or self.factor != 1.0
 
     def passed(self, rows: int) -> None:
-        """Count the rows of a batch that was learned with it."""
+        """Count the rows of a batch for which the factor held."""
         self._left = max(0, self._left - rows)
-
-    def state_dict(self) -> State:
-        """Return both factors, and the rows that are left."""
-        return {
-            "lasting": self._lasting,
-            "passing": self._passing,
-            "left": self._left,
-            "used": self.used,
-        }
-
-    def load_state_dict(self, state: State | None) -> None:
-        """Take over a state; None is that of a stage saved before there were factors."""
-        state = state or Boost().state_dict()
-        self._lasting, self._passing = float(state["lasting"]), float(state["passing"])
-        self._left, self.used = int(state["left"]), bool(state.get("used", True))
 
 
 def check_boost(factor: float, rows: int | None) -> None:
-    """Refuse what cannot be a `Boost`.
+    """Check the arguments of a `Boost`.
 
     Raises
     ------

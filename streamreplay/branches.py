@@ -17,11 +17,11 @@ __all__ = ["Branches"]
 
 @final
 class Branches:
-    """Put every record of a stream through several chains of named stages, one after the other.
+    """Pass every record of a stream through several chains of named stages, one after the other.
 
     A stage from whatever the chains take to `Report`: `Batch` where each has a buffer of its own,
     `Rehearsal` behind a buffer that all share. Each chain does what it would do alone, bit for bit,
-    as no stage knows of another. (A buffer that is shared counts the replays of all.) The last
+    since no stage knows of another. (A buffer that is shared counts the replays of all.) The last
     stage of each must yield `Report`.
 
     Each incoming batch gives one report. Its `by_learner` has the predictions of each branch, its
@@ -41,8 +41,8 @@ class Branches:
 
     Notes
     -----
-    Where a stage raises, the other branches take the record in nevertheless, so that iterating
-    again goes on with all of them as each would have gone on alone; the record's report is lost.
+    If a stage raises, the other branches still process the record, so that iterating again
+    continues all of them as each would have continued alone; the record's report is lost.
     The error names the branch: the message of one of ours begins with it, others get it as a note.
 
     Examples
@@ -75,7 +75,7 @@ class Branches:
             check_order(named, None)
         self.branches = {branch: dict(stages) for branch, stages in branches.items()}
         self.failed: str | None = None
-        """The branch that raised last."""
+        """The branch whose stage raised last."""
         self._meter: Meter | None = None
 
     def __getitem__(self, name: str) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Branches:
         yield _join(self._each(chains, lambda chain: list(chain(iter(())))))
 
     def measure(self, meter: Meter | None) -> None:
-        """Have each stage measured from the next iteration on, as BRANCH.STAGE; None: no longer."""
+        """Measure each stage as BRANCH.STAGE from the next iteration on; None stops measuring."""
         self._meter = meter
 
     def state_dict(self) -> State:
@@ -101,12 +101,12 @@ class Branches:
         return {"branches": states}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same branches.
+        """Load a state of the same branches.
 
         Raises
         ------
         CheckpointError
-            It is of others; the message names the first stage that does not fit.
+            The state does not fit; the message names the first stage that does not.
         """
         states = state["branches"]
         expect("branches", list(states), list(self.branches))
@@ -122,7 +122,7 @@ class Branches:
         return Chain(named, self._meter)
 
     def _each(self, chains: Mapping[str, Chain], run: Callable[[Chain], Any]) -> dict[str, Any]:
-        """Run every chain, and return what each gave, if it gave anything."""
+        """Run every chain, and return the result of each that has one."""
         given: dict[str, Any] = {}
         error: Exception | None = None
         for branch, chain in chains.items():
@@ -140,7 +140,7 @@ class Branches:
 
 
 def _join(reports: Mapping[str, list[Report]]) -> Report:
-    """Make one report of those of all branches."""
+    """Join the reports of all branches."""
     scored = {
         branch: report.scored
         for branch, some in reports.items()

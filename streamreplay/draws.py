@@ -34,7 +34,7 @@ def draw_balanced(
     group : int64[k]
         The id of each row's group.
     odd : int
-        What ``turn`` moves on by.
+        The number by which ``turn`` advances.
     """
     shares, odd = share_out(index.counts, k, turn, replacement=replacement)
     which = np.repeat(np.arange(len(index)), shares)
@@ -54,11 +54,11 @@ def share_out(
 ) -> tuple[NDArray[np.int64], int]:
     """Deal k draws to groups in equal shares, and the odd ones to groups in turn.
 
-    Returns each group's share, int64[groups], and how many odd ones there were: moved on by that, a
-    turn comes to every group equally often.
+    Returns each group's share, int64[groups], and the number of odd draws: if ``turn`` advances by
+    that, odd draws come to every group equally often.
 
-    Without replacement a group gets at most as many as it has rows, and the others take over the
-    rest, again in equal shares; they sum to less than k only where all groups together have fewer
+    Without replacement a group gets at most as many as it has rows, and the others get the rest,
+    again in equal shares; they sum to less than k only where all groups together have fewer
     rows.
 
     >>> share_out(np.array([10, 4, 2]), 8, 0, replacement=True)

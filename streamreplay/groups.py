@@ -1,4 +1,4 @@
-"""Which stored rows belong to which group, for draws in constant time a row."""
+"""An index of rows by group, for draws in constant time a row."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def make_rng(seed: Seed) -> np.random.Generator:
 def spawn_seed(seed: Seed, name: str) -> np.random.SeedSequence:
     """Derive a part's seed from its owner's seed and its name.
 
-    A part keeps its random numbers when others are added beside it or taken away.
+    A part keeps its random numbers when other parts are added or removed.
     """
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     return np.random.SeedSequence(

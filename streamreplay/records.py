@@ -80,7 +80,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """An incoming batch with what the model said before it learned from it.
+    """An incoming batch with the predictions that the model made before it learned from it.
 
     Attributes
     ----------
@@ -99,10 +99,10 @@ class Scored:
     skipped : int
         Training passes left out because the loss was not finite.
     throttled : int
-        Memory rows that were drawn and left out to keep to a replay budget, over all passes.
+        Memory rows that were drawn but left out to keep to a replay budget, over all passes.
     square_sum : float32[n] or None
-        Of classes: the squares of all classes' probabilities, summed, which is what a row's Brier
-        score takes beside ``loss``; NaN in rows, and None in batches, where that is not known.
+        For classes: the sum of the squares of all classes' probabilities, from which a row's Brier
+        score follows with ``loss``; NaN for rows, and None for batches, where it is not known.
     """
 
     incoming: Batch
@@ -116,19 +116,19 @@ class Scored:
 
     @property
     def objective(self) -> Objective:
-        """What was predicted: one of several classes, numbers, or which labels a row has."""
+        """Kind of target predicted: one of several classes, numbers, or a set of labels."""
         return objective_of(self.prediction)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """What a pipeline yields for each incoming batch.
+    """The record that a pipeline yields for each incoming batch.
 
     Attributes
     ----------
     scored : Scored or None
-        The predictions of this batch; None in the last report of a stream, which has no rows. Of
-        several learners, those of the first.
+        The predictions of this batch, by the first of several learners; None in the last report of a
+        stream, which has no rows.
     metrics : tuple of dict
         The log records that fell due within this batch, in order of position; most reports have
         none. Keys are documented in ``streamreplay schema --log``.

@@ -90,7 +90,7 @@ class ExemplarsBuffer:
             max_size or 0,
             max_bytes=max_bytes,
             folder=open_folder(storage),
-            beside=extra_columns(policy, self._expiry),
+            extra=extra_columns(policy, self._expiry),
         )
         self._reservoir = make_slots(policy, self._store, spawn_seed(seed, "reservoir"))
         self._rng = make_rng(spawn_seed(seed, "sample"))

@@ -1,4 +1,4 @@
-"""What a buffer holds, in numbers, read off its state: a checkpoint can be described as well."""
+"""Statistics of a buffer, computed from its state, so that checkpoints can be described as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stored rows are to be forgotten: those with given ids, or those a function names."""
+"""Finding the rows to forget: those with given ids, or those that a function selects."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ __all__ = ["OfferedMemory"]
 
 @final
 class OfferedMemory:
-    """The rows of a store, and the incoming rows that the buffer has still to store.
+    """The stored rows, and the incoming rows that the buffer has not stored yet.
 
     Parameters
     ----------
     store : ColumnStore
     incoming : Batch
-        Says what rows look like if none was ever stored.
+        Gives the shape of rows if none was ever stored.
     pending : Batch or None
         The incoming rows that may be stored; None for held-out rows.
     """

@@ -1,4 +1,4 @@
-"""What a buffer keeps: its policy, and the slots of rows that carry it out."""
+"""The policy of a buffer, and the slots of rows that carry it out."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 Selection: TypeAlias = ExemplarsSelectionStrategy | OnlineSelectionStrategy
-"""What chooses among the rows of a group."""
+"""A strategy that chooses among the rows of a group."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What a buffer keeps.
+    """The rule by which a buffer keeps rows.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The mixer: draws the rows to rehearse."""
+"""The mixer, which draws the rows to rehearse."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from streamreplay.batch import GROUP_COLUMNS, GroupBy
 from streamreplay.boost import Boost
 from streamreplay.draws import draw_balanced
 from streamreplay.memory import Memory
-from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
+from streamreplay.randomness import Seed, make_rng
 from streamreplay.records import Rehearsal
-from streamreplay.state import State, expect
+from streamreplay.state import GENERATOR, PART, SETTING, Fields, State
 
 __all__ = ["Mixer"]
 
 
 @final
 class Mixer:
-    """Draw rows of memory to learn from beside each incoming batch.
+    """Draw rows of memory to learn from together with each incoming batch.
 
-    Balanced draws give every group of memory the same number of rows, to within one; the odd ones
-    go round, so that over time no group is favoured, and with more groups than rows each is served
-    in its turn.
+    Balanced draws take the same number of rows from every group of memory, to within one. Which
+    groups give one more goes round, so that over time no group is favoured, and with more groups
+    than rows each has its turn.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Mixer:
     steps : int
         Training passes over each incoming batch, each with a draw of its own.
     candidates : int, optional
-        Draw so many rows for each pass, for a learner to choose ``batch_size_mem`` of them.
+        Draw this many rows for each pass, from which a learner chooses ``batch_size_mem``.
     seed : int or numpy.random.SeedSequence
 
     Raises
@@ -57,6 +57,17 @@ class Mixer:
     >>> list(rehearsals)[-1].group.tolist()
     [[0, 0, 1, 1]]
     """
+
+    STATE = Fields(
+        batch_size_mem=SETTING,
+        by=SETTING,
+        replacement=SETTING,
+        steps=SETTING,
+        candidates=SETTING,
+        _rng=GENERATOR,
+        _turn=int,
+        _boost=PART,
+    )
 
     def __init__(
         self,
@@ -84,21 +95,22 @@ class Mixer:
         self.steps = steps
         self.candidates = candidates
         self._rng = make_rng(seed)
-        self._turn = 0  # odd rows dealt so far: whose turn the next one is
+        self._turn = 0  # odd rows dealt so far: the next one is the turn of this group
         self._boost = Boost()
 
     def boost(self, factor: float, rows: int | None = None) -> None:
-        """Draw so many times ``batch_size_mem`` rows for a pass, from the next batch on.
+        """Multiply the number of rows drawn for a pass, from the next batch on.
 
-        Rounded to whole rows, and never more than there are without replacement. Candidates are
-        multiplied as well.
+        It is rounded to whole rows; without replacement it is never more than there are. Candidates
+        are multiplied as well.
 
         Parameters
         ----------
         factor : float
         rows : int, optional
-            For so many rows of the stream, to the end of the batch in which they are used up; a
-            later call replaces what is left of them. None: for good, times what was there before.
+            The number of rows of the stream for which it holds, up to the end of the batch in which
+            they are used up; a later call replaces what is left. None: for good, multiplied with
+            earlier factors for good.
 
         Raises
         ------
@@ -116,14 +128,14 @@ class Mixer:
 
     @property
     def drawn(self) -> int:
-        """Rows for each pass of the next batch: ``batch_size_mem``, unless it is boosted."""
+        """Rows drawn for each pass of the next batch: ``batch_size_mem``, unless it is boosted."""
         return self._times(self.batch_size_mem)
 
     def _times(self, rows: int) -> int:
         return round(rows * self._boost.factor)
 
     def __call__(self, stream: Iterable[Rehearsal]) -> Iterator[Rehearsal]:
-        """Add to each rehearsal which rows of memory to learn from."""
+        """Add to each rehearsal the rows of memory to learn from."""
         for rehearsal in stream:
             incoming = rehearsal.incoming
             if incoming.held_out or (incoming.withheld is not None and incoming.withheld.all()):
@@ -162,23 +174,9 @@ class Mixer:
         return rows, group
 
     def state_dict(self) -> State:
-        """Return the generator and whose turn it is."""
-        return {
-            "batch_size_mem": self.batch_size_mem,
-            "by": self.by,
-            "replacement": self.replacement,
-            "steps": self.steps,
-            "candidates": self.candidates,
-            "rng": rng_state(self._rng),
-            "turn": self._turn,
-            "boost": self._boost.state_dict(),
-        }
+        """Return the settings, the generator, whose turn it is and the boost."""
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state saved from a mixer with the same settings."""
-        for name in ("batch_size_mem", "by", "replacement", "steps"):
-            expect(name, state[name], getattr(self, name))
-        expect("candidates", state.get("candidates"), self.candidates)
-        load_rng_state("rng", self._rng, state["rng"])
-        self._turn = int(state["turn"])
-        self._boost.load_state_dict(state.get("boost"))
+        """Load a state saved from a mixer with the same settings."""
+        self.STATE.load(self, state)

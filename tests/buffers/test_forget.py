@@ -82,7 +82,7 @@ def test_bytes_of_what_is_forgotten_are_overwritten() -> None:
         Batch.from_arrays(np.full((10, 2), 7.0), [3] * 10, id=["secret"] * 10, time=[9] * 10)
     )
     buffer.forget(where=lambda rows: np.ones(len(rows), bool))
-    for column in (*buffer._store._columns.values(), *buffer._store.beside.values()):
+    for column in (*buffer._store._columns.values(), *buffer._store.extra.values()):
         assert not column.tobytes().strip(b"\0")
 
 

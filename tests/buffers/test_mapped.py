@@ -74,7 +74,7 @@ def test_it_is_in_a_file_there_that_nobody_can_see(tmp_path: Path) -> None:
     with mock.patch.object(np, "memmap", wraps=np.memmap) as made:
         buffer = ReservoirSamplingBuffer(20, storage=folder)
         buffer.update(images(50))
-    assert made.call_count == len(buffer._store._columns) + len(buffer._store.beside)
+    assert made.call_count == len(buffer._store._columns) + len(buffer._store.extra)
     assert list(folder.iterdir()) == []
     assert type(buffer.buffer.x) is np.ndarray
 

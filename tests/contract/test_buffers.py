@@ -136,7 +136,7 @@ def check_what_is_evicted_is_gone(make: Make) -> None:
         for name, column in buffer.buffer.columns().items():
             assert not np.shares_memory(column, getattr(batch, name)), name
     whole = filled(make, 5)
-    beside = sum(column.nbytes for column in buffer._store.beside.values())
+    beside = sum(column.nbytes for column in buffer._store.extra.values())
     assert beside >= 5 * (8 + 4 + 4)  # key, group, count of replays
     assert whole.nbytes == buffer.nbytes == 5 * WHOLE.take(slice(0, 1)).nbytes + beside
 

@@ -21,7 +21,7 @@ class DecayedReservoirBuffer(ExemplarsBuffer):
 
     A row weighs half as much as one that came ``half_life`` later. While ``max_size`` is small
     against the half-life, that is the ratio of their chances to be stored; where the newest rows
-    alone would fill the buffer, nearly all of them are stored, and older ones beside them.
+    alone would fill the buffer, nearly all of them are stored, in addition to some older ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows that are deleted when they have become too old."""
+"""Deletion of rows that have become too old."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ def parse_span(name: str, span: float | timedelta) -> tuple[float, bool]:
 
 @final
 class Expiry:
-    """Deletes stored rows when they are ``limit`` old, at the very row that makes them so.
+    """Deletes stored rows when they are ``limit`` old, at the very row that makes them so old.
 
-    What is left is a sample of the rows that are not too old yet, fair to within about
-    2 / ``max_size``: by so much the newest fifth of them is likelier to be stored than the average,
-    and the oldest less likely, as each row that was evicted had been there for longer than rows
-    that came since. Where those that are left come to fill
-    less than half of their room although rows are being turned away, twice as many are let in from
-    there on: the sample is uniform again as soon as the older rows have expired as well.
+    What is left is a sample of the rows that are not too old, fair to within 2 / ``max_size`` or so:
+    the newest fifth is likelier to be stored by that much, and the oldest less likely, since each
+    evicted row had been stored for longer than the rows that came later. If the rows that are left
+    fill less than half of their room although rows are turned away, twice as many are accepted
+    from then on: the sample is uniform again once the older rows have expired as well.
 
     Parameters
     ----------
@@ -58,16 +57,16 @@ class Expiry:
     def __init__(self, limit: float, *, by_time: bool) -> None:
         self.limit = limit
         self.by_time = by_time
-        self._loosened = -inf  # when more rows were last let in
+        self._loosened = -inf  # when the thresholds were last raised
 
     def update(
         self, slots: GroupedSlots, batch: Batch, group_ids: NDArray[np.int64] | None
     ) -> None:
-        """Offer labelled rows, deleting each stored row when its time has come."""
+        """Offer labelled rows, and delete each stored row when it expires."""
         stamps = slots.clock.stamps(batch, by_time=self.by_time)
         now = slots.clock.running(batch) if self.by_time else stamps
         alive = stamps > now - self.limit
-        if not alive.all():  # they come too late
+        if not alive.all():  # they are too old already
             batch, stamps, now = batch.take(alive), stamps[alive], now[alive]
             group_ids = None if group_ids is None else group_ids[alive]
         if not isinstance(slots, KeyedReservoir):
@@ -85,14 +84,14 @@ class Expiry:
             self._expire(slots, float(now[-1]))
 
     def before(self, slots: GroupedSlots, batch: Batch) -> None:
-        """Delete what is too old when the first of these labelled rows has come."""
+        """Delete rows that are too old when the first of these labelled rows arrives."""
         if len(batch) and slots.seen:
             clock = slots.clock
             now = clock.running(batch)[0] if self.by_time else clock.rows + 1
             self._expire(slots, float(now))
 
     def catch_up(self, slots: GroupedSlots) -> None:
-        """Delete what is too old by now: rows that another buffer had may be."""
+        """Delete rows that are too old by now, as rows of a merged buffer may be."""
         self._expire(slots, slots.clock.now(by_time=self.by_time))
 
     def _update_at_once(
@@ -103,7 +102,7 @@ class Expiry:
         stamps: NDArray[Any],
         now: NDArray[Any],
     ) -> None:
-        """Offer rows to a strategy, which is asked once: only those not too old by their end."""
+        """Offer rows to a strategy, which is called once, without those too old by the last row."""
         if not len(batch):
             return
         self._expire(slots, float(now[-1]))
@@ -117,11 +116,11 @@ class Expiry:
     def _next_stop(
         self, slots: KeyedReservoir, stamps: NDArray[Any], now: NDArray[Any], start: int
     ) -> int:
-        """Return up to which row nothing expires, so that they can be offered together."""
+        """Return the first row at which a stored row expires: those before it go together."""
         n = len(now)
         if slots.takes_all(n - start):
             return n
-        stored = slots.store.beside.get("stamp", np.empty(0))[: slots.store.size]
+        stored = slots.store.extra.get("stamp", np.empty(0))[: slots.store.size]
         oldest = min(float(stored.min(initial=inf)), float(stamps[start:].min()))
         # as `_expire` compares them: rounding could let another row be the first
         return max(start + 1, int(np.searchsorted(now - self.limit, oldest)))
@@ -130,7 +129,7 @@ class Expiry:
         store = slots.store
         if not store.size:
             return
-        stamps = store.beside["stamp"][: store.size]
+        stamps = store.extra["stamp"][: store.size]
         old = np.flatnonzero(stamps <= now - self.limit)
         if not len(old):
             return

@@ -20,23 +20,23 @@ from streamreplay.state import State, load_state, save_state
 __all__ = ["SLOT_COLUMNS", "GroupedSlots"]
 
 SLOT_COLUMNS: Extra = {"key": (np.float64, ()), "group": (np.int32, ())}
-"""What a policy keeps beside each row: its key, and the number of its group."""
+"""The columns that a policy stores with each row: its key, and the number of its group."""
 
 
 class GroupedSlots(ABC):
     """Groups of rows in a `ColumnStore`; each keeps the rows with its smallest keys.
 
-    Room is dealt in rounds. In round k every group that has seen k rows gets its k-th slot, groups
-    in the order of a random priority, until the slots are gone: quotas differ by one at most where
-    groups have rows to give, and what a small group leaves over goes to the others
-    (water-filling). A group's quota only ever shrinks while `max_size` stays, so nothing is needed
-    that was thrown away.
+    Slots are dealt in rounds. In round k every group that has seen k rows gets its k-th slot, in
+    the order of a random priority, until all slots are dealt: quotas differ by one at most where
+    groups have rows to give, and what a small group leaves goes to the others (water-filling).
+    While ``max_size`` stays the same a group's quota only shrinks, so no deleted row is needed
+    again.
 
     Parameters
     ----------
     store : ColumnStore
-        Made with `SLOT_COLUMNS` beside its rows.
-    groups : Groups
+        Made with `SLOT_COLUMNS` among its extra columns.
+    groups : BufferGroups
     """
 
     def __init__(self, store: ColumnStore, groups: BufferGroups) -> None:
@@ -51,11 +51,11 @@ class GroupedSlots(ABC):
     @property
     @abstractmethod
     def acceptance(self) -> float | None:
-        """Chance that a row is stored whose group is as likely as so far; None where unknown."""
+        """Chance that the next row is stored, if groups go on as so far; None if unknown."""
 
     @property
     def uniform_since(self) -> int:
-        """Rows that had been offered when the latest beginning of a group's sample was."""
+        """Rows that had been offered when the sample of the latest group began."""
         counts = enumerate(self.groups.count)
         return max((self.groups.begun(group) for group, count in counts if count), default=0)
 
@@ -69,7 +69,7 @@ class GroupedSlots(ABC):
         self,
         batch: Batch,
         group_ids: NDArray[np.int64] | None,
-        beside: Mapping[str, NDArray[Any]] | None = None,
+        extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Offer labelled rows.
 
@@ -78,17 +78,17 @@ class GroupedSlots(ABC):
         batch : Batch
         group_ids : int64[n] or None
             The group of each row; None puts all of them into one.
-        beside : mapping, optional
-            What the store keeps beside each row: [n, ...] by name.
+        extra : mapping, optional
+            The values of extra columns for these rows: [n, ...] by name.
         """
-        self.fit(batch, beside or {})
+        self.fit(batch, extra or {})
         self._offer(batch, group_ids)
         self.seen += len(batch)
         self.clock.advance(batch)
 
     @abstractmethod
     def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
-        """Take in what belongs into the buffer."""
+        """Store the rows that belong in the buffer."""
 
     def remove(self, slots: NDArray[np.int64]) -> None:
         """Delete rows by their slots."""
@@ -101,15 +101,15 @@ class GroupedSlots(ABC):
         self._forget_derived()
 
     def delete(self, slots: NDArray[np.int64]) -> None:
-        """Delete rows that somebody asks to be forgotten."""
+        """Delete rows that are to be forgotten."""
         self.remove(slots)
 
     def resize(self, max_size: int, *, refill: bool = False) -> None:
         """Change the number of slots; shrinking evicts the largest keys of each group.
 
-        ``refill`` has rows that would be turned away take the new room.
+        With ``refill``, rows that would be turned away fill the new room.
         """
-        del refill  # where rows are ranked they do in any case
+        del refill  # ranked rows fill it in any case
         self.store.max_size = max_size
         self.groups.set_caps()
         quotas = self.groups.deal(np.array(self.groups.count, np.int64))
@@ -122,7 +122,7 @@ class GroupedSlots(ABC):
         self._forget_derived()
 
     def state_dict(self) -> State:
-        """Return the groups and the counts; what is beside the rows is the store's."""
+        """Return the groups and the counts; keys and group numbers are the store's."""
         return {
             "seen": self.seen,
             "clock": save_state(self.clock),
@@ -130,7 +130,7 @@ class GroupedSlots(ABC):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state; the store's rows must have been loaded before."""
+        """Load a state; the store's rows must have been loaded before."""
         self.seen, self.size = int(state["seen"]), self.store.size
         load_state(self.clock, state["clock"])
         self.groups.load_state_dict(state["groups"])
@@ -141,17 +141,17 @@ class GroupedSlots(ABC):
         self._bind()
         self._forget_derived()
 
-    def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> None:
+    def fit(self, batch: Batch, extra: Mapping[str, NDArray[Any]]) -> None:
         """Check that rows of a batch can be stored, and allocate columns for the first ones."""
-        allocated = bool(self.store.beside)
-        self.store.fit(batch, beside)
+        allocated = bool(self.store.extra)
+        self.store.fit(batch, extra)
         if not allocated:
             self._bind()
 
     def _bind(self) -> None:
         """Read what the store has allocated: its columns, and how many slots there are."""
-        self.key: NDArray[np.float64] = self.store.beside.get("key", np.empty(0))
-        self.group: NDArray[np.int32] = self.store.beside.get("group", np.empty(0, np.int32))
+        self.key: NDArray[np.float64] = self.store.extra.get("key", np.empty(0))
+        self.group: NDArray[np.int32] = self.store.extra.get("group", np.empty(0, np.int32))
         self.groups.set_caps()
 
     def _forget_groups(self) -> NDArray[np.int64]:
@@ -171,7 +171,7 @@ class GroupedSlots(ABC):
         self.store.append(batch)
 
     def _make_room(self, group: int) -> int:
-        """Let groups give what a new one of the announced may have; forget groups of old.
+        """Make room for a new group: shrink those above their cap, and forget old empty groups.
 
         Returns the new group's number, which may have changed.
         """
@@ -192,7 +192,7 @@ class GroupedSlots(ABC):
         groups: NDArray[np.int64],
         freed: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Write rows of a batch into freed slots, lowest first, and behind the stored rows.
+        """Write rows of a batch into freed slots, lowest first, and after the stored rows.
 
         ``keys`` and ``groups`` are those of ``rows``. Returns the slots written to and those freed
         ones that are left over, which `_close` then closes up.
@@ -215,10 +215,10 @@ class GroupedSlots(ABC):
 
     @abstractmethod
     def _forget_derived(self) -> None:
-        """Drop what was derived from slots that have changed."""
+        """Drop what was worked out from slots that have changed."""
 
     def _smallest(self, group: int, quota: int) -> NDArray[np.int64]:
-        """Return the slots of a group's ``quota`` smallest keys; the threshold moves down there."""
+        """Return the slots of a group's ``quota`` smallest keys; the next key is its threshold."""
         slots = self.slots_of(group)
         if len(slots) <= quota:
             return slots

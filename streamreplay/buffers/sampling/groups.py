@@ -1,4 +1,4 @@
-"""The groups of a reservoir: who they are, how many rows each has, and who gives way."""
+"""The groups of a buffer: their ids, how many rows each has, and which one gives up a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["BufferGroups"]
 
 _TABLE = 4096  # group ids up to here are looked up in an array
 _NO_CAP = 1 << 62
-_REMEMBERED = 4096  # groups without rows that are remembered at most, beside those with rows
+_REMEMBERED = 4096  # groups without rows that are remembered at most
 _PRIORITY_BITS = 20  # so few that count + priority is exact in float64
 _INTEGERS = Kind(partial(np.array, dtype=np.int64), lambda _name, _live, saved: saved.tolist())
 _NUMBERS = Kind(partial(np.array, dtype=np.float64), lambda _name, _live, saved: saved.tolist())
@@ -30,10 +30,10 @@ class BufferGroups:
     store : ColumnStore
         Its ``max_size`` slots are those to share.
     seed : int or numpy.random.SeedSequence
-        Of the lottery that ranks groups of equal size.
+        For the lottery that ranks groups of equal size.
     announced : int, optional
-        How many groups will come: each gets an equal share at most from the beginning, and what it
-        leaves is kept for it. If more come, all get equal shares of what there is.
+        How many groups will come: from the beginning each gets at most an equal share, which is
+        reserved for it. If more come, all get equal shares of the slots.
 
     Attributes
     ----------
@@ -46,8 +46,8 @@ class BufferGroups:
     cap : list of int [groups]
         Rows that a group may store at most.
     since : list of int [groups]
-        Rows that had been offered to all groups when this one's sample began; 0 if it is one of
-        all the group's rows.
+        Rows that had been offered to all groups when this one's sample began; 0 if it is a sample
+        of all the group's rows.
     sound : list of float [groups]
         Once the threshold is not above this, the group is a sample of all its rows again.
     """
@@ -85,7 +85,7 @@ class BufferGroups:
         self._to_come: list[float] = []  # derived: first priorities of the announced groups
         self._born = 0  # groups ever added
         self._serial: list[int] = []  # how many had been added before each group
-        self._draws: list[int] = []  # how often each group drew its priority anew
+        self._draws: list[int] = []  # how often each group drew its priority again
         self._drawn_at: list[int] = []  # rows that had been offered when it last did
 
     def __len__(self) -> int:
@@ -93,17 +93,17 @@ class BufferGroups:
 
     @property
     def capped(self) -> bool:
-        """Tell whether a group may have to turn rows away while there is room."""
+        """Return whether a group may have to turn rows away while there is room."""
         return self._announced is not None
 
     @property
     def room(self) -> int:
-        """How many rows the groups may store in all."""
+        """The number of rows that all groups together may store."""
         return min(self._store.max_size, sum(self.cap)) if self.capped else self._store.max_size
 
     @property
     def over_cap(self) -> bool:
-        """Tell whether a group stores more than it may, since others have come."""
+        """Return whether a group stores more than it may, since others have come."""
         return self.capped and any(map(int.__gt__, self.count, self.cap))
 
     def add(self, group_id: int, at: int) -> int:
@@ -164,12 +164,12 @@ class BufferGroups:
                 self.start_again(group, at)
 
     def start_again(self, group: int, at: int) -> None:
-        """Let a group without rows, after ``at`` rows, take in what comes next."""
+        """Reset a group that has no rows left after ``at`` rows: it accepts every new row."""
         self.threshold[group], self.sound[group] = np.inf, -np.inf
         self.since[group] = at
 
     def loosen(self, group: int, threshold: float, at: int) -> None:
-        """Raise a group's threshold after ``at`` rows: more of what comes next is stored."""
+        """Raise a group's threshold after ``at`` rows, so that more of the next rows are stored."""
         if self.threshold[group] < threshold:
             if self.is_sound(group):
                 self.sound[group] = self.threshold[group]
@@ -177,9 +177,9 @@ class BufferGroups:
             self.since[group] = at
 
     def merge(self, group: int, other: BufferGroups, number: int, at: int, shift: float) -> None:
-        """Let a group be the join of itself and one of another reservoir, over other rows.
+        """Merge the statistics of the same group in another reservoir, over other rows.
 
-        Those are counted as coming after ``at`` rows of this one, and their keys are shifted.
+        Those rows count as coming after ``at`` rows of this one, and their keys are shifted.
         """
         self.seen[group] += other.seen[number]
         if other.begun(number):
@@ -188,7 +188,7 @@ class BufferGroups:
         self.threshold[group] = min(self.threshold[group], other.threshold[number] + shift)
 
     def is_sound(self, group: int) -> bool:
-        """Tell whether rows from before and after the threshold was raised are stored alike."""
+        """Return whether rows from before and after the threshold was raised are stored alike."""
         return self.threshold[group] <= self.sound[group]
 
     def begun(self, group: int) -> int:
@@ -234,12 +234,12 @@ class BufferGroups:
         return wins
 
     def draw_lots(self, group: int, at: int) -> None:
-        """Share slots among more groups than slots; called for each row, with its number.
+        """Draw again which groups own a slot, if groups are more than slots; called for each row.
 
         The groups with the lowest priorities own the slots: a fair lottery, whatever their ids and
         whenever they came. A group that still gets rows when the stream is twice as long as at its
-        last draw draws anew, so that none goes without a slot for ever; one that came and went
-        draws once.
+        last draw draws again, so that no group goes without a slot for ever; a group that came and
+        went draws once.
         """
         if at >= 2 * self._drawn_at[group]:
             self._drawn_at[group] = at
@@ -249,11 +249,11 @@ class BufferGroups:
 
     @property
     def too_many(self) -> bool:
-        """Tell whether groups without rows are to be forgotten, so that memory stays bounded."""
+        """Return whether groups without rows must be forgotten, so that memory stays bounded."""
         return len(self.ids) > _REMEMBERED + 4 * self._store.max_size
 
     def forget_oldest(self) -> NDArray[np.int64]:
-        """Forget most groups without rows, those first that drew first.
+        """Forget most groups without rows, in the order in which they last drew.
 
         One that comes again draws as if it came for the first time. Returns each group's new
         number, int64[groups], -1 for those forgotten.
@@ -272,11 +272,11 @@ class BufferGroups:
         return new
 
     def state_dict(self) -> State:
-        """Return everything but what follows from it."""
+        """Return everything that cannot be worked out from the rest."""
         return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
-        """Load a state, and work out what follows from it."""
+        """Load a state, and work out the rest."""
         self.STATE.load(self, state)
         self._to_come = []
         self.number = {group_id: number for number, group_id in enumerate(self.ids)}
@@ -296,7 +296,7 @@ class BufferGroups:
             self._to_come = [self._draw_priority(number, 0) for number in range(self._announced)]
         priority = np.append(self._level % 1.0, self._to_come[len(self.ids) :])
         shares = deal_slots(np.full(groups, max_size), priority, max_size)
-        # with more groups than slots the lottery says who has one: a cap of 0 would fix it
+        # with more groups than slots the lottery gives out slots: a cap of 0 would override it
         self.cap = np.maximum(shares, 1)[: len(self.ids)].tolist()
 
     def _tabulate(self, group_id: int, number: int) -> None:
@@ -307,6 +307,6 @@ class BufferGroups:
             self._table[group_id] = number
 
     def _draw_priority(self, serial: int, draw: int) -> float:
-        """Return a priority: a function of which group it is, and how often it has drawn before."""
+        """Return the priority that a group has after a number of draws."""
         bits = np.random.SeedSequence((self.lottery, serial, draw)).generate_state(1)[0]
         return float(bits >> (32 - _PRIORITY_BITS)) / (1 << _PRIORITY_BITS)

@@ -1,4 +1,4 @@
-"""Which keys rows get: what a group keeps are the rows with its smallest keys."""
+"""Rules for the keys of rows; a group keeps the rows with its smallest keys."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 
 class KeyLaw(ABC):
-    """How keys are made from random numbers."""
+    """A rule that makes keys from random numbers."""
 
     STATE: ClassVar[Fields] = Fields()
     """The settings that are compared when a state is loaded."""
 
     by_time: bool = False
-    """Whether stamps are event times in seconds; else they count rows."""
+    """True if stamps are event times in seconds; False if they count rows."""
     draws: bool = True
-    """Whether chance plays a part."""
+    """True if keys depend on random numbers."""
 
     @abstractmethod
     def make_keys(
@@ -41,20 +41,20 @@ class KeyLaw(ABC):
         """Return the chance that a row coming now has a key below a threshold, if it is known."""
 
     def loosen(self, threshold: float) -> float:
-        """Return the threshold that lets in about twice as many rows.
+        """Return the threshold that accepts about twice as many rows.
 
-        The same where more come in by themselves as time goes on.
+        It is the same one if more rows are accepted by themselves as time goes on.
         """
         return threshold
 
     def shift(self, rows: int) -> float:
-        """Return by how much keys would be larger had their rows come ``rows`` rows later."""
+        """Return how much larger keys would be if their rows had come ``rows`` rows later."""
         return 0.0
 
 
 @final
 class UniformKeys(KeyLaw):
-    """All rows alike: a uniform sample. The reservoir has a faster way to find these keys."""
+    """Uniform keys: a uniform sample. The reservoir has a faster way to find small ones."""
 
     def make_keys(
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
@@ -67,13 +67,13 @@ class UniformKeys(KeyLaw):
         return min(threshold, 1.0)
 
     def loosen(self, threshold: float) -> float:
-        """Return twice the threshold, inf where that lets in all."""
+        """Return twice the threshold, inf if that accepts every row."""
         return 2 * threshold if threshold < 0.5 else inf
 
 
 @final
 class WindowKeys(KeyLaw):
-    """The latest rows: each key is below all before it."""
+    """Keys for the latest rows: each key is below all before it."""
 
     draws = False
 
@@ -84,7 +84,7 @@ class WindowKeys(KeyLaw):
         return -stamps
 
     def acceptance(self, threshold: float, now: float) -> float:
-        """Return 1: every new row comes in."""
+        """Return 1: every new row is stored."""
         return 1.0
 
     def shift(self, rows: int) -> float:
@@ -94,13 +94,13 @@ class WindowKeys(KeyLaw):
 
 @final
 class DecayingKeys(KeyLaw):
-    """A sample in which a row weighs half as much as one that came ``half_life`` later.
+    """Keys for a sample in which a row weighs half as much as one that came ``half_life`` later.
 
-    Weights grow instead of falling, w = 2^(stamp / half_life), which is the same and never needs a
-    second look at a stored row (forward decay: Cormode, Shkapenyuk, Srivastava, Xu 2009). Keys are
-    log(E / w), E exponential: the smallest keys are a sample without replacement with chances in
-    proportion to w (Efraimidis and Spirakis 2006, Algorithm A), in logarithms so that no stream is
-    too long.
+    Weights grow instead of falling, w = 2^(stamp / half_life), which is the same and never has to
+    update a stored row (forward decay: Cormode, Shkapenyuk, Srivastava, Xu 2009). Keys are
+    log(E / w), E exponential: the smallest keys are a sample without replacement with probabilities
+    proportional to w (Efraimidis and Spirakis 2006, Algorithm A), in logarithms so that no stream
+    is too long.
     """
 
     STATE: ClassVar[Fields] = Fields(half_life=SETTING, by_time=SETTING)
@@ -124,13 +124,13 @@ class DecayingKeys(KeyLaw):
         return 1.0 - exp(-exp(min(threshold + now * log(2) / self.half_life, 700.0)))
 
     def shift(self, rows: int) -> float:
-        """Return what so many rows add to -log w; 0 where event times say when rows came."""
+        """Return what so many rows add to -log w; 0 if stamps are event times."""
         return 0.0 if self.by_time else -rows * (log(2) / self.half_life)
 
 
 @final
 class StrategyKeys(KeyLaw):
-    """Keys that a user's strategy makes."""
+    """Keys that a user's strategy returns."""
 
     def __init__(self, strategy: OnlineSelectionStrategy) -> None:
         self.strategy = strategy
@@ -138,7 +138,7 @@ class StrategyKeys(KeyLaw):
     def make_keys(
         self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Ask the strategy, and check what it says."""
+        """Call the strategy, and check what it returns."""
         made = np.asarray(self.strategy.make_keys(rows, uniform))
         name = type(self.strategy).__name__
         if made.dtype.kind not in "buif":
@@ -155,11 +155,11 @@ class StrategyKeys(KeyLaw):
         return keys
 
     def acceptance(self, threshold: float, now: float) -> float | None:
-        """Return None: only the strategy knows. 1 while nothing is turned away."""
+        """Return 1 while no row is turned away, then None: only the strategy knows."""
         return 1.0 if threshold == inf else None
 
     def loosen(self, threshold: float) -> float:
-        """Return inf, as nothing is known of how keys are spread."""
+        """Return inf, since the distribution of keys is unknown."""
         return inf
 
     def state_dict(self) -> State:
@@ -167,6 +167,6 @@ class StrategyKeys(KeyLaw):
         return {"strategy": type(self.strategy).__name__, "state": self.strategy.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
-        """Take over the strategy's state."""
+        """Load the strategy's state."""
         expect("strategy", state["strategy"], type(self.strategy).__name__)
         self.strategy.load_state_dict(state["state"])

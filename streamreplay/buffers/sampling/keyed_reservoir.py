@@ -191,7 +191,7 @@ class KeyedReservoir(GroupedSlots):
             self._insert_each(batch, rows, small, [0] * len(rows))
 
     def _replace_each(self, batch: Batch, rows: list[int], keys: list[float]) -> None:
-        """Do as `_insert_each`, for one group and a full buffer, in less than half the time."""
+        """Insert rows as `_insert_each` does; twice as fast, for one group and a full buffer."""
         threshold, largest, column = self.groups.threshold[0], self._largest[0], self.key
         slots, placed = [], []
         for row, key in zip(rows, keys):  # noqa: B905 - strict= costs a third here

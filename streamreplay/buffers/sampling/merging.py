@@ -20,10 +20,10 @@ def merge_reservoirs(mine: KeyedReservoir, other: KeyedReservoir) -> None:
     reservoir would have kept of both streams. If keys depend on row numbers, both streams end at
     the same number.
     """
-    if not other.store.beside:  # it has not seen a row
+    if not other.store.extra:  # it has not seen a row
         return
-    beside = {name: column[: other.size] for name, column in other.store.beside.items()}
-    rest = {name: beside[name] for name in beside.keys() - SLOT_COLUMNS.keys()}
+    extra = {name: column[: other.size] for name, column in other.store.extra.items()}
+    rest = {name: extra[name] for name in extra.keys() - SLOT_COLUMNS.keys()}
     mine.fit(other.store.batch, rest)  # first of all, as it is what can fail
     shift = mine.law.shift(mine.clock.rows - other.clock.rows)
     numbers = _join_groups(mine, other, shift)

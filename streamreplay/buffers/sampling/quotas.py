@@ -1,4 +1,4 @@
-"""How many slots each group gets."""
+"""Quotas: the number of slots of each group."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def deal_slots(
 ) -> NDArray[np.int64]:
     """Deal slots to groups in rounds; return each group's quota: int64[groups].
 
-    In each round the lowest priority is served first; of equal ones the later group, as it is the
-    first one that gives way where rows are taken one at a time.
+    In each round the group with the lowest priority comes first; of equal ones the later group,
+    since it is the first to give up a row when rows are stored one at a time.
 
     >>> deal_slots(np.array([1000, 3]), np.array([0.5, 0.1]), 100).tolist()
     [97, 3]

@@ -22,16 +22,16 @@ __all__ = ["RankedSlots"]
 
 @final
 class RankedSlots(GroupedSlots):
-    """Each group keeps what a strategy ranks first; a row's key is its rank.
+    """Each group keeps the rows that a strategy ranks first; a row's key is its rank.
 
-    The strategy is asked once for each group that new rows came to in an update, and not where the
-    group has no slot.
+    In an update the strategy is called once for each group with new rows, unless the group has no
+    slot.
 
     Parameters
     ----------
     store : ColumnStore
         With a column ``notes`` of the strategy's width, if that is not 0.
-    groups : Groups
+    groups : BufferGroups
     strategy : ExemplarsSelectionStrategy
     """
 
@@ -55,7 +55,7 @@ class RankedSlots(GroupedSlots):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state; the store's rows must have been loaded before."""
+        """Load a state; the store's rows must have been loaded before."""
         expect("strategy", state["strategy"], type(self.strategy).__name__)
         super().load_state_dict(state)
         self.strategy.load_state_dict(state["state"])
@@ -69,7 +69,7 @@ class RankedSlots(GroupedSlots):
         offered = np.bincount(numbers, minlength=len(counts))
         quotas = self.groups.deal(counts + offered)
         touched = np.flatnonzero((offered > 0) | (quotas < counts)).tolist()
-        # all are asked before anything is written: a strategy may raise
+        # the strategy is called for all groups before anything is written: it may raise
         choices = [
             self._choose(batch, np.flatnonzero(numbers == group), group, int(quotas[group]))
             for group in touched
@@ -84,7 +84,7 @@ class RankedSlots(GroupedSlots):
             taken.append(rows[choice.stays[~old] - len(slots)])
             keys.append(ranks[~old])
             if self.strategy.width:
-                self.store.beside["notes"][kept] = choice.notes[choice.stays[old]]
+                self.store.extra["notes"][kept] = choice.notes[choice.stays[old]]
                 notes.append(choice.notes[choice.stays[~old]])
             if not len(ranks):
                 self.groups.start_again(group, self.seen + len(batch))
@@ -96,7 +96,7 @@ class RankedSlots(GroupedSlots):
             batch, new, np.concatenate(keys), numbers[new], np.concatenate(freed)
         )
         if notes[1:]:
-            self.store.beside["notes"][slots] = np.concatenate(notes[1:])
+            self.store.extra["notes"][slots] = np.concatenate(notes[1:])
         self._close(left, quotas)
 
     def _number(self, n: int, group_ids: NDArray[np.int64] | None) -> NDArray[np.int64]:
@@ -128,7 +128,7 @@ class RankedSlots(GroupedSlots):
             return Candidates(new, 0, weight, notes)
         weight[: len(slots)] = max(1.0, self.groups.seen[group] / len(slots))
         if self.strategy.width:
-            notes[: len(slots)] = self.store.beside["notes"][slots]
+            notes[: len(slots)] = self.store.extra["notes"][slots]
         both = Batch.concat(_alike(self.store.batch.take(slots), new))
         return Candidates(both, len(slots), weight, notes)
 
@@ -137,13 +137,13 @@ class RankedSlots(GroupedSlots):
         slots = self._ranked(group)
         if not (quota and len(rows)):
             none = np.empty((len(slots), 0), np.float32)
-            notes = self.store.beside["notes"][slots] if self.strategy.width else none
+            notes = self.store.extra["notes"][slots] if self.strategy.width else none
             return _Choice(slots, rows, np.arange(min(quota, len(slots))), notes)
         candidates = self._candidates(batch, rows, group, slots)
         return _Choice(slots, rows, self._ask(candidates, quota), candidates.notes)
 
     def _ask(self, candidates: Candidates, quota: int) -> NDArray[np.int64]:
-        """Ask the strategy, and check what it says."""
+        """Call the strategy, and check what it returns."""
         stays = np.asarray(self.strategy.make_sorted_indices(candidates, quota))
         n, name = len(candidates), f"{type(self.strategy).__name__}.make_sorted_indices"
         if stays.dtype.kind not in "iu" or stays.shape != (min(quota, n),):
@@ -157,7 +157,7 @@ class RankedSlots(GroupedSlots):
 
 @dataclass(frozen=True)
 class _Choice:
-    """Which of a group's rows stay.
+    """The rows of a group that stay.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ def _lists(n: int) -> list[list[NDArray[Any]]]:
 
 
 def _alike(stored: Batch, new: Batch) -> list[Batch]:
-    """Give two batches the same columns: ids, times and weights are not compared."""
+    """Return two batches with the same columns: without ids, times and weights if they differ."""
     names_alike = stored.id is None or new.id is None or stored.id.dtype.kind == new.id.dtype.kind
     if names_alike and list(stored.columns()) == list(new.columns()):
         return [stored, new]

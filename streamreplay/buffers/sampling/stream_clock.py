@@ -1,4 +1,4 @@
-"""When rows came: counted in rows, or by the event times that they carry."""
+"""The time of the stream: in rows, or in the event times that rows carry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["StreamClock"]
 
 @final
 class StreamClock:
-    """The stream's own time. The clock on the wall plays no part.
+    """The time of the stream, which does not depend on the clock of the machine.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class StreamClock:
         self.latest = -inf
 
     def now(self, *, by_time: bool) -> float:
-        """Return the present time, in rows or seconds."""
+        """Return the current time, in rows or seconds."""
         return self.latest if by_time else float(self.rows)
 
     def stamps(self, batch: Batch, *, by_time: bool) -> NDArray[np.float64]:
@@ -45,7 +45,7 @@ class StreamClock:
         Raises
         ------
         ConfigError
-            Event times are asked for, and the rows have none.
+            Event times are needed, and the rows have none.
         """
         if not by_time:
             return np.arange(self.rows + 1.0, self.rows + len(batch) + 1.0)
@@ -59,7 +59,7 @@ class StreamClock:
         return latest
 
     def advance(self, batch: Batch) -> None:
-        """Let the rows of a batch have come."""
+        """Advance the clock by a batch."""
         self.rows += len(batch)
         if batch.time is not None:
             self.latest = max(self.latest, float(np.fmax.reduce(_times(batch), initial=-inf)))
@@ -71,5 +71,5 @@ def _times(batch: Batch) -> NDArray[np.float64]:
             "rows have no event time for ttl or half_life: name its field (source.time), "
             "or count in rows"
         )
-    # an infinite time would be the latest for ever: it is none
+    # an infinite time would stay the latest for ever, so it counts as missing
     return np.where(np.isfinite(batch.time), batch.time, np.nan)

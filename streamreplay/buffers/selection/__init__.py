@@ -1,4 +1,4 @@
-"""Which rows of a group are kept."""
+"""Selection strategies: which rows of a group are kept."""
 
 from streamreplay.buffers.selection.base import (
     Candidates,

@@ -1,4 +1,4 @@
-"""What a selection strategy is: the two small interfaces that a user may implement."""
+"""The two small interfaces of a selection strategy, which users may implement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Candidates:
         How many rows of the stream each one stands for: a new row for itself, a stored one for
         an equal part of all the group's rows offered before.
     notes : float32[n, width]
-        The strategy's own numbers beside each row, 0 for new ones. What it writes here stays with
+        The strategy's own numbers for each row, 0 for new ones. What it writes here stays with
         the row.
     """
 
@@ -52,7 +52,7 @@ class ExemplarsSelectionStrategy(ABC):
     Attributes
     ----------
     width : int
-        Numbers it keeps beside each row.
+        Numbers that are stored with each row.
     """
 
     width: int = 0
@@ -65,11 +65,11 @@ class ExemplarsSelectionStrategy(ABC):
         """
 
     def state_dict(self) -> State:
-        """Return what the next choice depends on beside the candidates."""
+        """Return what the next choice depends on, apart from the candidates."""
         return {}
 
     def load_state_dict(self, state: State) -> None:  # noqa: B027 - most have none to take over
-        """Take over a state."""
+        """Load a state."""
 
 
 class OnlineSelectionStrategy(ABC):
@@ -94,8 +94,8 @@ class OnlineSelectionStrategy(ABC):
         """
 
     def state_dict(self) -> State:
-        """Return what the next key depends on beside the row."""
+        """Return what the next key depends on, apart from the row."""
         return {}
 
     def load_state_dict(self, state: State) -> None:  # noqa: B027 - most have none to take over
-        """Take over a state."""
+        """Load a state."""

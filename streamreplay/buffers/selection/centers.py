@@ -23,8 +23,8 @@ class HerdingSelectionStrategy(ExemplarsSelectionStrategy):
 
     The centre is the mean of the candidates' features with weights ``candidates.weight``: that of
     all rows the group was offered, as well as the stored ones can tell, where a plain mean over
-    stored and new rows would drift to the newest. Features of stored rows are computed anew at each
-    update, as the model has changed.
+    stored and new rows would drift to the newest. Features of stored rows are computed again at
+    each update, as the model has changed.
 
     Costs one pass of the model over stored and new rows of a group, and O(k n d).
 

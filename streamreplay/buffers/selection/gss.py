@@ -52,7 +52,7 @@ class GSSGreedySelectionStrategy(ExemplarsSelectionStrategy):
         Given a `Batch` of n rows, returns float[n, d], as `TorchLearner.gradients` does. d may grow
         from one call to the next, by entries at the end.
     n_components : int
-        Floats kept beside each stored row, less one for its score.
+        Floats stored with each row, less one for its score.
     n_compared : int
         Stored rows that a new one is compared with.
     seed : int or numpy.random.SeedSequence
@@ -124,7 +124,7 @@ class GSSGreedySelectionStrategy(ExemplarsSelectionStrategy):
         return kept
 
     def _offer(self, pool: _Pool, row: int, k: int) -> None:
-        """Take in a row with a gradient, or not."""
+        """Store a row with a gradient, or drop it."""
         c = self._score(pool, row)
         if len(pool) < k:
             pool.insert(row, c)
@@ -172,7 +172,7 @@ class GSSGreedySelectionStrategy(ExemplarsSelectionStrategy):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same settings, with its projection, whatever the seed."""
+        """Load a state of the same settings, with its projection, whatever the seed."""
         expect("n_components", state["n_components"], self.n_components)
         expect("n_compared", state["n_compared"], self.n_compared)
         load_rng_state("draws", self._rng, state["draws"])

@@ -95,7 +95,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _fixed_randomness(device: torch.device) -> Iterator[None]:
-    """Let a module that draws in evaluation mode draw the same each time, and move nobody's state.
+    """Make a module that draws in evaluation mode draw the same each time, and change no state.
 
     The global generators must be neither read nor moved: what is kept would depend on the process.
     """

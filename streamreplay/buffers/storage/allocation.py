@@ -1,4 +1,4 @@
-"""Where columns are allocated: in RAM, or in a file that the system pages in and out."""
+"""Allocation of columns: in RAM, or in a file that the system pages in and out."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ __all__ = ["allocate", "open_folder"]
 
 
 def open_folder(storage: str | os.PathLike[str] | None) -> Path | None:
-    """Return the folder that columns are to live in, made if it is not there; None for RAM.
+    """Return the folder for the files of columns, created if necessary; None for RAM.
 
     Raises
     ------
     OSError
-        It cannot be made or written to.
+        It cannot be created or written to.
     """
     if storage is None:
         return None
     folder = Path(storage)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):  # said now, not at the first row
+    with tempfile.TemporaryFile(dir=folder):  # fail now, not at the first row
         return folder
 
 
 def allocate(folder: Path | None, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Return an array of zeros; with a folder, in a file there that nobody else can see.
+    """Return an array of zeros; with a folder, in a file that no other process can see.
 
-    The file has no name, so that it is gone when the array or the process is, whatever ended it.
-    Its blocks are reserved first: a disk that fills up later would end the process.
+    The file has no name, so it is deleted with the array or the process, however that ends. Its
+    blocks are reserved first, since a disk that fills up later would end the process.
 
     Raises
     ------
     OSError
-        The disk has not as much room.
+        The disk does not have enough room.
     """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize

@@ -36,22 +36,22 @@ _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cach
 _FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
 _REPLAYED: Extra = {"replayed": (np.uint32, ())}
 _NOTHING: dict[str, NDArray[Any]] = {}
-_NOTE = "note."  # how columns of `Batch.notes` begin among those beside the rows
+_NOTE = "note."  # how the names of columns for `Batch.notes` begin
 
 
 class ColumnStore:
-    """Rows of one shape in slots 0 to `size` - 1, allocated once at the first sight of a row.
+    """Rows of one shape in slots 0 to `size` - 1, allocated once, when the first row is seen.
 
     Parameters
     ----------
     max_size : int
-        Slots; with ``max_bytes`` found at the first row.
+        Slots; with ``max_bytes`` they are worked out at the first row.
     max_bytes : int, optional
         Instead of ``max_size``: bytes for all columns.
     folder : pathlib.Path, optional
         Columns are memory-mapped from files in it; by default they are in RAM.
-    beside : Extra
-        Columns that the owner keeps beside each row.
+    extra : Extra
+        Columns that the owner stores with the rows.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class ColumnStore:
         *,
         max_bytes: int | None = None,
         folder: Path | None = None,
-        beside: Extra | None = None,
+        extra: Extra | None = None,
     ) -> None:
         self.max_size = max_size
         """Slots. Columns have as many from the next call of `fit`, `keep` or `load_state_dict`."""
         self.max_bytes = max_bytes
         self.size = 0
-        self.beside: dict[str, NDArray[Any]] = {}
-        """Columns beside the rows, by name: [max_size, ...], none before the first row."""
+        self.extra: dict[str, NDArray[Any]] = {}
+        """Extra columns by name: [max_size, ...]; none before the first row."""
         self._arriving: Mapping[str, NDArray[Any]] = _NOTHING
-        self._beside: Extra = {**_REPLAYED, **(beside or {})}
+        self._extra: Extra = {**_REPLAYED, **(extra or {})}
         self._folder = folder
         self._columns: dict[str, NDArray[Any]] = {}  # name -> [max_size, ...]
         self._view: Batch | None = None
@@ -78,16 +78,16 @@ class ColumnStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes allocated, with what is kept beside the rows."""
-        return sum(column.nbytes for column in (*self._columns.values(), *self.beside.values()))
+        """Bytes allocated, extra columns included."""
+        return sum(column.nbytes for column in (*self._columns.values(), *self.extra.values()))
 
     def keeps(self, name: str) -> bool:
-        """Tell whether there is a column of this name beside the rows."""
-        return name in self._beside
+        """Return whether there is an extra column of this name."""
+        return name in self._extra
 
     @property
     def over_budget(self) -> bool:
-        """Tell whether more is allocated than ``max_bytes``: rows have become larger."""
+        """Return whether more is allocated than ``max_bytes``: rows have become larger."""
         return self.max_bytes is not None and self.nbytes > self.max_bytes
 
     @property
@@ -112,8 +112,8 @@ class ColumnStore:
         return self._view
 
     def _noted(self) -> dict[str, NDArray[np.float32]] | None:
-        names = [name for name in self.beside if name.startswith(_NOTE)]
-        return {n.removeprefix(_NOTE): self.beside[n][: self.size] for n in names} or None
+        names = [name for name in self.extra if name.startswith(_NOTE)]
+        return {n.removeprefix(_NOTE): self.extra[n][: self.size] for n in names} or None
 
     def groups(self, by: GroupBy) -> GroupIndex:
         """Return which slots belong to which group; rebuilt only when a slot changed its group."""
@@ -131,45 +131,45 @@ class ColumnStore:
         if batch.labels is not self._labels:
             self._labels, self._view = common_labels(self._labels, batch.labels), None
 
-    def fit(self, batch: Batch, beside: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
+    def fit(self, batch: Batch, extra: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
         """Allocate at the first call; later ones check that a batch's rows still fit.
 
-        ``beside`` has what is to be written beside each of them, [n, ...] by name; how often a row
+        ``extra`` has the values of extra columns for these rows, [n, ...] by name; how often a row
         was replayed is 0 if it is not named.
         """
         if batch.labels is not self._labels:
             self._share_labels(batch)
         if not (self._columns and fits(self._columns, batch)):
             self._fit(batch)
-        self._arriving = self._fit_notes(batch, beside) if self._notes_with(batch) else beside
+        self._arriving = self._fit_notes(batch, extra) if self._notes_with(batch) else extra
 
     def _notes_with(self, batch: Batch) -> bool:
-        return bool(batch.notes) or len(self.beside) > len(self._beside)
+        return bool(batch.notes) or len(self.extra) > len(self._extra)
 
-    def _fit_notes(self, batch: Batch, beside: Mapping[str, NDArray[Any]]) -> _Columns:
-        """Make or widen the columns for notes; return what is to be written beside the rows.
+    def _fit_notes(self, batch: Batch, extra: Mapping[str, NDArray[Any]]) -> _Columns:
+        """Make or widen the columns for notes; return the values of all extra columns.
 
         Raises
         ------
         ConfigError
             A note has another number of dimensions than before.
         """
-        arriving = dict(beside)
+        arriving = dict(extra)
         for name, values in (batch.notes or {}).items():
             self._fit_note(_NOTE + name, values)
             arriving[_NOTE + name] = values
-        for name in self.beside.keys() - self._beside.keys():
-            live = self.beside[name]
+        for name in self.extra.keys() - self._extra.keys():
+            live = self.extra[name]
             given = arriving.get(name)
             if given is None or given.shape[1:] != live.shape[1:]:
                 arriving[name] = pad(given, (len(batch), *live.shape[1:]))
         return arriving
 
     def _fit_note(self, name: str, values: NDArray[Any]) -> None:
-        mine = self.beside.get(name)
+        mine = self.extra.get(name)
         if mine is None:
-            self.beside[name] = self._new((np.dtype(np.float32), values.shape[1:]))
-            self.beside[name][: self.size] = np.nan
+            self.extra[name] = self._new((np.dtype(np.float32), values.shape[1:]))
+            self.extra[name][: self.size] = np.nan
         elif mine.ndim != values.ndim:
             raise ConfigError(
                 f"note {name.removeprefix(_NOTE)!r}: stored ones are {describe_array(mine[0:0])}, "
@@ -178,7 +178,7 @@ class ColumnStore:
         elif any(new > old for new, old in zip(values.shape[1:], mine.shape[1:], strict=True)):
             shape = tuple(map(max, values.shape[1:], mine.shape[1:]))
             wider = pad(mine[: self.size], (self.size, *shape))
-            self.beside[name] = self._new((mine.dtype, shape), wider)
+            self.extra[name] = self._new((mine.dtype, shape), wider)
         else:
             return
         self._view = None
@@ -189,7 +189,7 @@ class ColumnStore:
         Raises
         ------
         ValueError
-            Rows of another shape or type, or with targets beside rows that have none.
+            The rows have another shape or type, or only they or only the stored ones have targets.
         ConfigError
             One row needs more than ``max_bytes``.
         """
@@ -198,7 +198,7 @@ class ColumnStore:
             if self.max_bytes is not None:
                 self.max_size = self._rows_within(self.max_bytes, columns)
             self._columns = {name: self._new(kind_of(column)) for name, column in columns.items()}
-            self.beside = {name: self._new(kind) for name, kind in self._beside.items()}
+            self.extra = {name: self._new(kind) for name, kind in self._extra.items()}
             return
         check_fits(mine, batch)
         if columns.keys() != mine.keys():
@@ -223,16 +223,16 @@ class ColumnStore:
             for start in range(0, len(slots), _BLOCK):
                 part = slice(start, start + _BLOCK)
                 column[slots[part]] = values.take(rows[part], axis=0)
-        self._write_beside(slots, rows)
+        self._write_extra(slots, rows)
 
     def append(self, batch: Batch) -> None:
-        """Write all rows of a batch behind the stored ones."""
+        """Write all rows of a batch after the stored ones."""
         start = self.size
         self._grow(start + len(batch))
         self._copy(start, batch, 0, len(batch))
 
     def write_run(self, slot: int, batch: Batch, row: int, n: int) -> None:
-        """Copy n rows that lie one behind the other into slots that do."""
+        """Copy n consecutive rows into consecutive slots."""
         if self._indexes.asked:
             slots, rows = np.arange(slot, slot + n), np.arange(row, row + n)
             self._indexes.overwrite(self._columns, slots, batch, rows)
@@ -246,12 +246,12 @@ class ColumnStore:
                 self._write_missing(name, np.arange(slot, end))
             else:
                 column[slot:end] = values[row:stop]
-        self.beside["replayed"][slot:end] = 0
+        self.extra["replayed"][slot:end] = 0
         for name, values in self._arriving.items():
-            self.beside[name][slot:end] = values[row:stop]
+            self.extra[name][slot:end] = values[row:stop]
 
     def write_each(self, slots: list[int], batch: Batch, rows: list[int]) -> None:
-        """Do as `write` does, for few rows."""
+        """Copy rows into slots as `write` does; faster for few rows."""
         if len(slots) > _FEW:
             self.write(np.array(slots), batch, np.array(rows))
             return
@@ -267,16 +267,16 @@ class ColumnStore:
             else:
                 for slot, row in zip(slots, rows):  # noqa: B905 - strict= costs a third here
                     column[slot] = values[row]
-        replayed = self.beside["replayed"]
+        replayed = self.extra["replayed"]
         for slot in slots:
             replayed[slot] = 0
-        for name, beside in self._arriving.items():
-            self.beside[name][slots] = beside[rows]
+        for name, extra in self._arriving.items():
+            self.extra[name][slots] = extra[rows]
 
     def keep(self, slots: NDArray[np.int64]) -> None:
         """Keep only the rows in ``slots``, moved to the front in that order; reallocate columns."""
         self.size, self._view = len(slots), None
-        for columns in (self._columns, self.beside):
+        for columns in (self._columns, self.extra):
             for name, column in columns.items():
                 fresh = self._new(kind_of(column))
                 for start in range(0, len(slots), _BLOCK):
@@ -293,7 +293,7 @@ class ColumnStore:
         size = self.size - len(slots)
         tail = np.setdiff1d(np.arange(size, self.size), slots, assume_unique=True)
         holes = slots[slots < size]
-        for columns in (self._columns, self.beside):
+        for columns in (self._columns, self.extra):
             for column in columns.values():
                 column[holes] = column[tail]
                 column[size : self.size] = np.zeros((), column.dtype)
@@ -301,27 +301,27 @@ class ColumnStore:
         self._indexes.expire()
 
     def count_replays(self, slots: NDArray[np.int64]) -> None:
-        """Note that rows are rehearsed, each as often as it is named."""
+        """Count rows as rehearsed, each as often as it is named."""
         if not slots.size:
             return
-        slots, counts = slots.ravel(), self.beside["replayed"]
+        slots, counts = slots.ravel(), self.extra["replayed"]
         if len(set(slots.tolist())) == len(slots):
             counts[slots] += np.uint32(1)
         else:
             np.add.at(counts, slots, 1)  # several times slower
 
     def state_dict(self) -> State:
-        """Return the stored rows and what is beside them; free slots are not saved."""
+        """Return the stored rows with their extra columns; free slots are not saved."""
         return {
             "columns": {name: column[: self.size] for name, column in self._columns.items()},
-            "beside": {name: column[: self.size] for name, column in self.beside.items()},
+            "beside": {name: column[: self.size] for name, column in self.extra.items()},
             "max_size": self.max_size,
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over stored rows, where they fit what this store has seen and can hold."""
-        columns, beside = state["columns"], state["beside"]
-        sizes = {name: len(column) for name, column in {**columns, **beside}.items()}
+        """Load stored rows, if they fit what this store has seen and can hold."""
+        columns, extra = state["columns"], state["beside"]
+        sizes = {name: len(column) for name, column in {**columns, **extra}.items()}
         if len(set(sizes.values())) > 1:
             raise CheckpointError(f"rows: columns differ in length: {sizes}")
         size = max(sizes.values(), default=0)
@@ -335,19 +335,19 @@ class ColumnStore:
                     f"{name}: saved {describe_array(column)}, "
                     f"this pipeline has {describe_array(mine)}"
                 )
-        own = {name: c for name, c in beside.items() if not name.startswith(_NOTE)}
+        own = {name: c for name, c in extra.items() if not name.startswith(_NOTE)}
         if columns:
-            check_extra(self._beside, own, self.max_size)
+            check_extra(self._extra, own, self.max_size)
         self.max_size = max_size
         self._columns = {name: self._new(kind_of(c), c) for name, c in columns.items()}
-        self.beside = {name: self._new(kind_of(c), c) for name, c in beside.items()}
+        self.extra = {name: self._new(kind_of(c), c) for name, c in extra.items()}
         self.size, self._view = size, None
         self._indexes.clear()
 
     def _new(
         self, kind: tuple[DTypeLike, tuple[int, ...]], values: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """Allocate a column, and put values into its first slots."""
+        """Allocate a column, and write values into its first slots."""
         dtype, shape = kind
         column = allocate(self._folder, (self.max_size, *shape), dtype)
         if values is not None:
@@ -355,13 +355,13 @@ class ColumnStore:
         return column
 
     def _rows_within(self, max_bytes: int, columns: Mapping[str, NDArray[Any]]) -> int:
-        notes = [column for name, column in self.beside.items() if name.startswith(_NOTE)]
-        return rows_within(max_bytes, [*columns.values(), *notes], self._beside)
+        notes = [column for name, column in self.extra.items() if name.startswith(_NOTE)]
+        return rows_within(max_bytes, [*columns.values(), *notes], self._extra)
 
-    def _write_beside(self, slots: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        self.beside["replayed"][slots] = 0
+    def _write_extra(self, slots: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        self.extra["replayed"][slots] = 0
         for name, values in self._arriving.items():
-            self.beside[name][slots] = values[rows]
+            self.extra[name][slots] = values[rows]
 
     def _grow(self, size: int) -> None:
         if size > self.size:
@@ -380,7 +380,7 @@ class ColumnStore:
         column[slots] = "" if column.dtype.kind == "U" else absent
 
     def _fit_id(self, incoming: NDArray[Any]) -> None:
-        """Widen stored ids, or turn them into strings once the stream mixes both."""
+        """Widen stored ids, or convert them to strings once the stream has both."""
         mine = self._columns["id"]
         wanted = common_id_type(mine, incoming)
         if wanted != mine.dtype:
