@@ -65,8 +65,8 @@ class Batch:
     time : float64[n] or None
         Event time in seconds since 1970; NaN where a row has none.
     target : float64[n, d] or bool[n, d] or None
-        Numbers to predict (regression), or which of d labels a row has (multi-label). With a target,
-        `y` is 0 for rows whose target is known, and -1 for others.
+        Numbers to predict (regression), or which of d labels a row has (multi-label). With a
+        target, `y` is 0 for rows whose target is known, and -1 for others.
     weight : float32[n] or None
         Weight of a row's loss relative to other rows, at least 0; None: all the same.
     held_out : {"test", "probe"} or None
@@ -76,7 +76,7 @@ class Batch:
         Values that a learner had a buffer store with its rows, as their logits; NaN for rows that
         have none.
     withheld : bool[n] or None
-        Rows of the stream that are predicted and scored like all others, but never learned and never
+        Rows of the stream that are predicted and scored like all others, but neither learned nor
         stored (see `Probe`); None: no row is.
     labels : Labels or None
         What the stream calls its classes, by their index in `y`; with a `target`, what its columns

@@ -127,8 +127,8 @@ class Report:
     Attributes
     ----------
     scored : Scored or None
-        The predictions of this batch, by the first of several learners; None in the last report of a
-        stream, which has no rows.
+        The predictions of this batch, by the first of several learners; None in the last report of
+        a stream, which has no rows.
     metrics : tuple of dict
         The log records that fell due within this batch, in order of position; most reports have
         none. Keys are documented in ``streamreplay schema --log``.

@@ -20,7 +20,7 @@ class ClassBalancedBuffer(ExemplarsBuffer):
     Quotas of classes with rows to give differ by one at most and sum to ``max_size``; which classes
     get the odd rows is drawn, not read off their ids. Evicted rows are chosen uniformly within
     their class. With more classes than ``max_size``, a lottery decides which have a slot: equal
-    chances for all, drawn again for classes that still get rows when the stream has doubled in length.
+    chances for all, drawn again for classes that still get rows when the stream has doubled.
 
     Parameters
     ----------

@@ -39,11 +39,12 @@ def parse_span(name: str, span: float | timedelta) -> tuple[float, bool]:
 class Expiry:
     """Deletes stored rows when they are ``limit`` old, at the very row that makes them so old.
 
-    What is left is a sample of the rows that are not too old, fair to within 2 / ``max_size`` or so:
-    the newest fifth is likelier to be stored by that much, and the oldest less likely, since each
-    evicted row had been stored for longer than the rows that came later. If the rows that are left
-    fill less than half of their room although rows are turned away, twice as many are accepted
-    from then on: the sample is uniform again once the older rows have expired as well.
+    What is left is a sample of the rows that are not too old, fair to within about
+    2 / ``max_size``: the newest fifth is likelier to be stored by that much, and the oldest less
+    likely, since each evicted row had been stored for longer than the rows that came later. If the
+    rows that are left fill less than half of their room although rows are turned away, twice as
+    many are accepted from then on: the sample is uniform again once the older rows have expired as
+    well.
 
     Parameters
     ----------

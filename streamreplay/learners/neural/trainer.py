@@ -197,7 +197,7 @@ class Trainer:
             "average": PART.save(self.average),
             "snapshot": PART.save(self.snapshot),
             "scheduler": PART.save(self.scheduler),
-            "boost": self.boost.state_dict(),
+            "boost": PART.save(self.boost),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -211,7 +211,7 @@ class Trainer:
             if part is not None:
                 part.load_state_dict(state[name], live)
         PART.load("scheduler", self.scheduler, state["scheduler"])
-        self.boost.load_state_dict(state.get("boost"))
+        PART.load("boost", self.boost, state["boost"])
 
     def _align(self, incoming: Batch) -> None:
         """Grow copies of the module with it."""
