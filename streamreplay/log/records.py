@@ -1,4 +1,4 @@
-"""Predictions and metrics as lines, with the stream's own names for its classes."""
+"""Predictions and metrics as lines, with the names that the stream gives to its classes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def named_record(record: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
 
 
 def headline(record: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the score of a prequential record that sums it up, and its name.
+    """Return the name and the value of the main score of a prequential record.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def headline(record: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str, Any]:
-    """Replace class indices by names, as JSON's keys; where 1 and "1" meet, the latter is quoted.
+    """Replace class indices by names as JSON keys; with classes 1 and "1", the latter is quoted.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str,
 
 
 def report_lines(report: Report) -> bytes:
-    """Write the predictions of a batch: for each row one line, or one of each learner in turn."""
+    """Return the predictions of a batch as lines: one for each row, or for each row and learner."""
     if report.by_learner:
         lines = [
             prediction_lines(scored, learner=name) for name, scored in report.by_learner.items()
@@ -85,7 +85,7 @@ def report_lines(report: Report) -> bytes:
 
 
 def prediction_lines(scored: Scored, *, learner: str | None = None) -> list[bytes]:
-    """Write one line for each row of a batch, with the learner's name if it has one.
+    """Return one line for each row of a batch, with the learner's name if it has one.
 
     Classes, or the columns of a target, have the names that the batch gives them; without names
     they go by index.
@@ -93,7 +93,7 @@ def prediction_lines(scored: Scored, *, learner: str | None = None) -> list[byte
     by = {} if learner is None else {"learner": learner}
     lines = _class_lines(scored) if scored.objective == "classes" else _output_lines(scored)
     withheld = scored.incoming.withheld
-    if withheld is not None:  # what is not said of a row is that it was learned as usual
+    if withheld is not None:  # the field is absent for rows that are learned
         lines = (
             {**line, "withheld": True} if apart else line
             for line, apart in zip(lines, withheld.tolist(), strict=True)
@@ -166,7 +166,7 @@ def _labels(names: Sequence[str], said: Any, probability: Any, target: Any) -> d
 
 
 def _ids(batch: Batch) -> list[int | str | None]:
-    # "" is what stands in a column of strings for a row without an id
+    # in a column of strings, "" means that the row has no id
     if batch.id is None:
         return [None] * len(batch)
     return [i if i != "" else None for i in batch.id.tolist()]

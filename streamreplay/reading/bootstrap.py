@@ -1,8 +1,8 @@
-"""Intervals for means of dependent data: the stationary bootstrap and its block length.
+"""The stationary bootstrap for means of dependent data, and the choice of its block length.
 
-Whether a model is right at one row tells something about whether it is right at the next. A test
-that takes rows for independent finds differences where there are none; resampling whole blocks of
-the stream does not.
+A model that is right at one row is more likely to be right at the next. A test that treats rows as
+independent therefore finds differences that do not exist. Resampling whole blocks of the stream
+keeps the dependence between rows.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 __all__ = ["Blocks", "Units", "block_length", "choose_blocks", "resampled_means"]
 
-_MOST_UNITS = 20_000  # longer series are put together to at most so many
+_MOST_UNITS = 20_000  # units of longer series are merged until there are at most so many
 _AT_ONCE = 1 << 20  # steps resampled at once
-_FEWEST = 16  # units that are left when dependence is looked for over longer and longer stretches
+_FEWEST = 16  # least number of merged units in which dependence is measured
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a series is resampled.
+    """The blocks in which a series is resampled.
 
     Attributes
     ----------
     length : float
-        Mean length of a block, in the series' own steps.
+        Mean length of a block, in units.
     number : float
-        How many blocks of that length the series has: about as many independent pieces.
+        Number of such blocks in the series, which is about the number of independent parts.
     far : bool
-        Whether dependence reaches so far that no end of it could be seen.
+        Whether units depend on each other over longer distances than could be measured.
     """
 
     length: float
@@ -42,13 +42,13 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Units:
-    """A series of sums, and of how many rows each is the sum.
+    """A series of sums, each over a number of rows.
 
     Attributes
     ----------
     sums : ndarray of float64[n]
     rows : ndarray of float64[n]
-        Not all of them are 0.
+        At least one is not 0.
     """
 
     sums: NDArray[np.float64]
@@ -59,11 +59,11 @@ class Units:
 
     @property
     def mean(self) -> float:
-        """The sum of all, a row."""
+        """The mean over all rows."""
         return float(self.sums.sum() / self.rows.sum())
 
     def joined(self, size: int) -> Units:
-        """Put each `size` neighbours together; the last ones may be fewer.
+        """Merge each `size` neighbours; the last group may be smaller.
 
         Examples
         --------
@@ -76,17 +76,17 @@ class Units:
         return Units(np.add.reduceat(self.sums, starts), np.add.reduceat(self.rows, starts))
 
     def influence(self) -> NDArray[np.float64]:
-        """Return by how much each unit's rows lie above the mean; the sum of all is 0."""
+        """Return how far the rows of each unit are above the mean; the values add up to 0."""
         influence: NDArray[np.float64] = (self.sums - self.mean * self.rows) / self.rows.mean()
         return influence
 
 
 def choose_blocks(units: Units) -> Blocks:
-    """Choose blocks for a series: by `block_length`, at ever coarser steps where it sees no end.
+    """Choose the blocks for a series by `block_length`.
 
-    The rule looks for the end of dependence within about sqrt(n) steps. Where it finds none, as
-    after a drift, neighbours are put together, which multiplies how far it sees, until it does or
-    until too little is left to see anything.
+    The rule measures dependence over about sqrt(n) units. If dependence reaches further, as after a
+    drift, neighbours are merged, so that the rule covers longer distances. This is repeated until
+    the rule finds an end of the dependence, or too few units are left.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def choose_blocks(units: Units) -> Blocks:
 
 
 def _step(units: Units) -> int:
-    """Return how many units are resampled as one."""
+    """Return the number of units that are merged before resampling."""
     return math.ceil(len(units) / _MOST_UNITS)
 
 
@@ -114,8 +114,8 @@ def block_length(series: NDArray[np.float64]) -> tuple[float, bool]:
     """Return the best mean block length of the stationary bootstrap, and whether it is too short.
 
     Politis and White (2004), section 3.2, with the correction of Patton, Politis and White (2009).
-    The length makes the mean squared error of the variance of the mean least. It is too short if
-    autocorrelations were still there at the longest lag looked at.
+    The length minimizes the mean squared error of the variance of the mean. It is too short if
+    autocorrelations are not negligible at the longest lag.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def block_length(series: NDArray[np.float64]) -> tuple[float, bool]:
     longest = min(math.ceil(math.sqrt(n)) + k_n, n - 1)
     r = _autocovariances(series, longest)
     small = np.abs(r[1:]) < 2 * math.sqrt(math.log10(n) / n) * r[0]
-    # m: the lag behind which k_n autocorrelations in a row are negligible (footnote c)
+    # m: the lag after which k_n consecutive autocorrelations are negligible (footnote c)
     runs = np.convolve(small, np.ones(k_n), "valid") == k_n
     far = not runs.any()
     m = longest if far else int(runs.argmax())
@@ -144,7 +144,7 @@ def block_length(series: NDArray[np.float64]) -> tuple[float, bool]:
     g = 2 * float(np.sum(window * lags * r[lags]))
     spectrum = r[0] + 2 * float(np.sum(window * r[lags]))  # at frequency 0
     most = math.ceil(min(3 * math.sqrt(n), n / 3))
-    if spectrum <= 0:  # neighbours make up for one another: any length is long enough
+    if spectrum <= 0:  # neighbours cancel out: any length is long enough
         return 1.0, far
     # (2 G^2 / D)^(1/3) n^(1/3), D being 2 g(0)^2 since the correction
     length = (g / spectrum) ** 2 * n
@@ -152,9 +152,9 @@ def block_length(series: NDArray[np.float64]) -> tuple[float, bool]:
 
 
 def _autocovariances(series: NDArray[np.float64], longest: int) -> NDArray[np.float64]:
-    """Return those of lags 0 to `longest`, by the Wiener-Khinchin theorem."""
+    """Return the autocovariances of lags 0 to `longest`, by the Wiener-Khinchin theorem."""
     centred = series - series.mean()
-    size = 1 << (len(series) + longest).bit_length()  # zeros keep the ends apart
+    size = 1 << (len(series) + longest).bit_length()  # padding: the ends do not overlap
     power = np.abs(np.fft.rfft(centred, size)) ** 2
     found: NDArray[np.float64] = np.fft.irfft(power, size)[: longest + 1] / len(series)
     return found
@@ -163,17 +163,17 @@ def _autocovariances(series: NDArray[np.float64], longest: int) -> NDArray[np.fl
 def resampled_means(
     units: Units, length: float, resamples: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw the mean of a series anew, by the stationary bootstrap of Politis and Romano (1994).
+    """Resample the mean of a series by the stationary bootstrap of Politis and Romano (1994).
 
-    A resample has as many steps as the series. It is made of blocks that begin anywhere and have a
-    geometric length; behind the last step comes the first. Series of more than 20,000 steps are put
-    together first: blocks are then not shorter than these pieces.
+    A resample has as many units as the series. It consists of blocks with a random start and a
+    geometric length; the first unit follows the last. In series of more than 20,000 units,
+    neighbours are merged first, and no block is shorter than a merged unit.
 
     Parameters
     ----------
     units : Units
     length : float
-        Mean length of a block, in steps, at least 1.
+        Mean length of a block, in units, at least 1.
     resamples : int
     rng : numpy.random.Generator
 
@@ -205,17 +205,17 @@ def resampled_means(
 
 
 def _circular(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return sums of the first 0, 1, ... 2n of the values, which begin again after n."""
+    """Return the sums of the first 0, 1, ... 2n values; after n values the series repeats."""
     return np.concatenate([[0.0], np.cumsum(np.concatenate([values, values]))])
 
 
 def _draws(
     n: int, p: float, resamples: int, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Yield starts and lengths of blocks, and where each resample's first one is.
+    """Yield the starts and lengths of blocks, and the index of each resample's first block.
 
-    All resamples of a lot are one long walk: a geometric length has no memory, so that a block
-    which is cut at a resample's end is one more that begins there.
+    Several resamples are drawn as one long series of blocks. A geometric length has no memory, so a
+    block that crosses the end of a resample can be cut there and starts a new block.
     """
     at_once = max(1, _AT_ONCE // n)
     for done in range(0, resamples, at_once):
@@ -229,7 +229,7 @@ def _draws(
 def _walk(
     steps: int, borders: NDArray[np.int64], p: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the steps at which a block begins: the borders, and others with probability `p`."""
+    """Return the units at which a block begins: the borders, and others with probability `p`."""
     if p >= 1:
         return np.arange(steps)
     begins = np.zeros(steps, np.bool_)

@@ -27,7 +27,7 @@ __all__ = ["Run", "RunLearner", "check_same_objective"]
 
 
 class Run:
-    """A run folder. Its job, its timings and its last scores are read when they are asked for.
+    """A run folder. The job, timings and last scores are read on first use.
 
     Parameters
     ----------

@@ -97,7 +97,7 @@ def _mark_level(axes: Any, positions: Any, height: float, style: dict[str, Any])
 
 
 def legend(canvas: Canvas, axes: Any) -> None:
-    """Put the legend above the axes, in as many columns as fit."""
+    """Draw the legend above the axes, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda place: labels[place] in _EVENTS)  # these last
     for columns in range(len(labels), 0, -1):
