@@ -138,7 +138,7 @@ def load(pickled: NDArray[np.uint8], allowed: Collection[str]) -> Any:
     ----------
     pickled : uint8[bytes]
     allowed : collection of str
-        Which classes may be made beside those: names of modules (``"river.stats"``, and all in it)
+        Which other classes may be built: names of modules (``"river.stats"``, and all in it)
         or of classes (``"river.stats.mean.Mean"``). Their constructors, and what they do with a
         state, must do no harm whatever they are given; allow nothing that opens files, starts
         programs or calls what it is given.

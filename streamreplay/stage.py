@@ -1,4 +1,4 @@
-"""What a stage is, and what composes stages: a chain, a pipeline."""
+"""Define sources and stages, and compose them: a chain, a pipeline."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ class Measured(Protocol):
     """A stage made of stages, each of which can be measured."""
 
     def measure(self, meter: Meter | None) -> None:
-        """Have each stage measured from the next iteration on; None: no longer."""
+        """Measure each stage from the next iteration on; stop if the meter is None."""
 
 
 class Chain:
-    """Stages one behind the other, run over a stream or given one record at a time.
+    """Run stages one after the other, over a stream or on one record at a time.
 
     It has no state: that is on the stages.
 
@@ -127,7 +127,7 @@ class Chain:
         self._running: Iterator[Any] | None = None
 
     def __call__(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Run the stages over a stream, and let go of what `push` had running."""
+        """Run the stages over a stream, and drop the generators of `push`."""
         self._running = None
         return self._over(stream)
 
@@ -229,10 +229,10 @@ class Pipeline:
         yield from self._chain(self._counted(self.source))
 
     def step(self, batch: Batch) -> Report:
-        """Put one batch through all stages, as iterating would have.
+        """Pass one batch through all stages, as iterating would.
 
-        Its rows are numbered on from the last: ``t`` is overwritten. A stage that keeps the batch
-        back gives an empty report.
+        Its rows are numbered after the last one: ``t`` is overwritten. The report is empty if a
+        stage keeps the batch back.
 
         Examples
         --------
@@ -262,7 +262,7 @@ class Pipeline:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state.
+        """Load a state.
 
         A source without state of its own (a list of batches, None) is left alone: what it yields
         next must be what comes after ``position`` rows.
@@ -281,9 +281,9 @@ class Pipeline:
         self._chain = Chain(self.stages, self._meter)
 
     def measure(self, meter: Meter | None) -> None:
-        """Have every stage measured from the next batch on, those inside `Branches` too.
+        """Measure every stage from the next batch on, those inside `Branches` too.
 
-        What comes out does not change. None: no longer.
+        The reports do not change. None stops measuring.
         """
         self._meter = meter
         for stage in self.stages.values():

@@ -1,4 +1,4 @@
-"""A state tree as JSON beside named arrays, and back, without losing a bit."""
+"""Convert a state tree to JSON and named arrays, and back, without losing a bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a line that cannot be read."""
+"""Describe lines that cannot be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Fault:
 
 
 def dead_letter(source: str, fault: Fault, line: bytes, start: int, length: int) -> dict[str, Any]:
-    """Write down a line that cannot be read.
+    """Return the description of a line that cannot be read.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where one experience ends and the next begins, for streams that do not say so."""
+"""Number experiences by rows, by time or on request, for streams without experiences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Experiences:
     """Number the experiences of a stream 0, 1, 2, ... in place of what the stream says.
 
     A stage `Batch` -> `Batch`, the first behind the source. An experience ends after so many rows,
-    after so many seconds of event time, or when somebody says so with `begin`, as a drift does.
+    after so many seconds of event time, or when `begin` is called, as a drift does.
 
     A batch is never split, since each gives one report: an experience begins with the first batch
     that begins at or after its boundary. Boundaries themselves lie at multiples of ``rows``, or of
@@ -33,8 +33,8 @@ class Experiences:
     rows : int, optional
         Rows of the stream between two boundaries.
     seconds : float, optional
-        Instead of it: seconds of event time. A batch begins at the time of its first row that has
-        one; rows that come late never bring an old experience back.
+        Seconds of event time, in place of rows. A batch begins at the time of its first row that
+        has one; rows that come late never bring an old experience back.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Experiences:
         self.experience = 0
         """Number of the present experience."""
         self._position = 0  # rows so far
-        self._told = False  # the next batch begins an experience, as somebody said so
+        self._told = False  # `begin` was called: the next batch begins an experience
         self._passed = 0  # boundaries behind the rows so far
         self._first: float | None = None  # the stream's first time
 
@@ -81,7 +81,7 @@ class Experiences:
             yield replace(batch, experience=np.full(len(batch), self.experience, np.int64))
 
     def begin(self) -> None:
-        """Have an experience begin with the next batch; nothing before the first row has come."""
+        """Begin an experience with the next batch. Does nothing before the first row."""
         self._told = self._position > 0
 
     def state_dict(self) -> State:
@@ -97,7 +97,7 @@ class Experiences:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state of the same boundaries.
+        """Load a state of the same boundaries.
 
         Raises
         ------

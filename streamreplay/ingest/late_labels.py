@@ -1,4 +1,4 @@
-"""Labels that come later than the rows they belong to."""
+"""Join labels to rows when they arrive later than the rows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class LateLabels:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state saved with the same ``max_size``."""
+        """Load a state saved with the same ``max_size``."""
         expect("max_size", state["max_size"], self.max_size)
         ids, x = state["id"], state["x"]
         if len(ids) != len(x):

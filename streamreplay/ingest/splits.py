@@ -1,4 +1,4 @@
-"""Other streams from a labelled source in memory, and files read into memory."""
+"""Split a source in memory by class or by chance, and read files into memory."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def split_by_class(
 def hold_out(
     source: ArraySource, share: float, *, seed: Seed = 0, first: int | None = None
 ) -> tuple[ArraySource, ArraySource]:
-    """Split a random share of the rows off, to test with.
+    """Split off a random share of the rows, to test with.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def in_memory(source: LineSource) -> ArraySource:
         weight=_goals([batch.weight for batch in batches]),
         target_names=source.target_names,
         batch_size=source.options.batch_size,
-        allow_nan=True,  # the source has looked at it
+        allow_nan=True,  # the source has checked it
     )
     rows.feature_names = source.feature_names
     return rows

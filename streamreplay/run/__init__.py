@@ -1,6 +1,6 @@
 """Running a job: the run folder, its logs, signals, progress, resume.
 
-The names below are loaded when they are first used: who only reads logs needs no learner.
+The names below are loaded when they are first used: reading logs needs no learner.
 """
 
 import lazy_loader

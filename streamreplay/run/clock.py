@@ -1,4 +1,4 @@
-"""All that depends on the clock and on the machine, kept apart from what the stream determines."""
+"""Measure a run: everything that depends on the clock and the machine, not on the stream."""
 
 from __future__ import annotations
 

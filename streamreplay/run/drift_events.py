@@ -1,4 +1,4 @@
-"""What the command does and says where the stream drifted."""
+"""Find drifts in reports, and describe them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["asks_to_save", "count_drifts", "drift_message", "watched_in_vain"]
 
 
 def asks_to_save(report: Report) -> bool:
-    """Tell whether a drift of this batch is to be followed by a checkpoint."""
+    """Return whether a drift in this batch asks for a checkpoint."""
     asked = (action for record in report.metrics for action in record.get("actions", ()))
     return any(action.partition("(")[0].strip() == "checkpoint" for action in asked)
 

@@ -31,7 +31,7 @@ __all__ = ["RunOptions", "run_job"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says beside the job.
+    """Options of the command line that are not part of the job.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class _Run:
         )
 
     def _learn(self) -> bool:
-        """Take in the stream; tell whether it has ended, rather than been stopped."""
+        """Learn from the stream; return True if it has ended, False if it was stopped."""
         every = self.job.run.checkpoint_every
         batches = iter(self.source)
         while not self.signals.requested():

@@ -1,4 +1,4 @@
-"""A run's folder: who may write to it, what is in it, and how it is taken up again."""
+"""A run's folder: its lock, its logs and checkpoints, and how a run resumes in it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOB_FILE = "job.toml"
 _METRICS, _PREDICTIONS, _DEAD = "metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl"
 _CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events.log", ".lock"
 _OURS = (JOB_FILE, _METRICS, _PREDICTIONS, _DEAD, _CHECKPOINTS, _TIMINGS, _EVENTS)
-_PATIENCE = 0.1  # seconds: who only asks whether a run is going on holds the lock for a moment
+_PATIENCE = 0.1  # seconds: a reader that checks whether a run is alive holds the lock for a moment
 _FREE = ("run",)  # sections that may change from one start to the next
 
 
@@ -169,7 +169,7 @@ class RunFolder:
         return {name: log.end for name, log in self._logs.items()}
 
     def flush(self) -> None:
-        """Let a reader of the logs see what was written."""
+        """Flush the logs, so that readers see what was written."""
         for log in (*self._logs.values(), self.timings):
             log.flush()
 

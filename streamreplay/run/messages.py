@@ -1,4 +1,4 @@
-"""Sentences that a run says to the person who started it."""
+"""Messages of a run for the person who started it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["describe_features", "how_to_resume", "nothing_learned"]
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
-    """Say with which command a run that was stopped goes on.
+    """Return how to resume a run that was stopped.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a person sees on standard error while a job runs."""
+"""Show the progress of a job on standard error."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Stopwatch:
             spent[name] = 0
 
     def lap(self) -> dict[str, NDArray[np.int64]]:
-        """Return each stage's nanoseconds for each batch since the last lap, and begin anew."""
+        """Return each stage's nanoseconds for each batch since the last lap, and start again."""
         given = {name: np.array(batches, np.int64) for name, batches in self._batches.items()}
         for batches in self._batches.values():
             batches.clear()

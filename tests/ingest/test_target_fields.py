@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.ingest import ArraySource, CsvSource, JsonlSource, hold_out, in_memory, open_npz
-from streamreplay.ingest.decode.targets import TargetFields, goal_of, row_weight, row_weights
+from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import BadRecord
 
 Write = Callable[..., Path]
@@ -47,7 +47,7 @@ LISTED = TargetFields(("u", "v", 3), labels=True, field="topics")
 @pytest.mark.parametrize(
     ("goal", "values", "reason"),
     [
-        (NUMBERS, [1, None], "target 'b' is missing, beside others that are there"),
+        (NUMBERS, [1, None], "target 'b' is missing, but others are present"),
         (NUMBERS, [1, "2"], "target 'b' is not a number: '2'"),
         (NUMBERS, [1, math.nan], "target 'b' is not finite: nan"),
         (NUMBERS, [1, 1e39], "target 'b' is outside the range of float32: 1e+39"),
@@ -108,7 +108,7 @@ def test_wrong_weights(value: Any) -> None:
 )
 def test_goals_that_make_no_sense(given: tuple[Any, Any, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        goal_of(*given)
+        targets_of(*given)
 
 
 # -- JSON lines -------------------------------------------------------------------------------

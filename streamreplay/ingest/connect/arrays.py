@@ -40,8 +40,8 @@ class ArraySource:
     time : array_like of float [n], optional
         Seconds since 1970.
     target : array_like [n] or [n, d], optional
-        Instead of labels: numbers to predict, NaN in a row without; or, of booleans, which of d
-        labels a row has. Beside it, y says which rows have one: 0, else -1.
+        Numbers to predict in place of labels, NaN in a row without; or booleans, which of d labels
+        a row has. With a target, y says which rows have one: 0, else -1.
     weight : array_like of float [n], optional
         How much a row's loss counts, at least 0.
     target_names : sequence of str, optional
@@ -51,7 +51,7 @@ class ArraySource:
     limit : int, optional
         Rows of the whole stream to yield, those before a resume counted.
     labels : Labels, optional
-        Names known from the start, to which new ones are added as they are met.
+        Names known from the start, to which new ones are added as they appear.
     allow_nan : bool
         Let NaN and infinities pass.
     order : array_like of int [n], optional
@@ -134,7 +134,7 @@ class ArraySource:
         self._index = np.full(len(self.coded.names) + 1, -1, np.int64)
         self._passes = SecondPass()
         self._row = 0
-        self._met = 0  # names that have an index
+        self._assigned = 0  # names that have an index
         self._as_coded = True  # and each one's is its code
         self._go_to(0)
 
@@ -160,8 +160,8 @@ class ArraySource:
         if start >= end:
             return None
         stop = min(start + self.batch_size, end, self._cuts[bisect_right(self._cuts, start)])
-        if self._met < len(self.coded.first) and self.coded.first[self._met] < stop:
-            self._meet(stop)
+        if self._assigned < len(self.coded.first) and self.coded.first[self._assigned] < stop:
+            self._assign(stop)
         self._row = stop
         return self._rows(slice(start, stop))
 
@@ -219,7 +219,7 @@ class ArraySource:
     ) -> ArraySource:
         """Return some of all the rows, in the order given, as a stream of its own.
 
-        x is not copied. Labels are numbered anew, and there is no limit.
+        x is not copied. Labels are numbered from 0 again, and there is no limit.
 
         Examples
         --------
@@ -239,7 +239,7 @@ class ArraySource:
             weight=None if rest.weight is None else rest.weight[rows],
             target_names=self.target_names,
             batch_size=self.batch_size,
-            allow_nan=True,  # it was looked at before
+            allow_nan=True,  # checked before
             order=rows if self._order is None else self._order[rows],
         )
 
@@ -252,7 +252,7 @@ class ArraySource:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state.
+        """Load a state.
 
         Raises
         ------
@@ -275,19 +275,19 @@ class ArraySource:
     def _go_to(self, row: int) -> None:
         self._row = row
         self._passes.ended = False
-        self._met = 0
+        self._assigned = 0
         self._as_coded = True
         self._index.fill(-1)
-        self._meet(row)
+        self._assign(row)
 
-    def _meet(self, end: int) -> None:
-        """Give the names that appear before row ``end`` their indices."""
+    def _assign(self, end: int) -> None:
+        """Assign indices to the names that appear before row ``end``."""
         coded = self.coded
-        while self._met < len(coded.first) and coded.first[self._met] < end:
-            index = self.labels.index(coded.names[self._met])
-            self._index[self._met] = index
-            self._as_coded = self._as_coded and index == self._met
-            self._met += 1
+        while self._assigned < len(coded.first) and coded.first[self._assigned] < end:
+            index = self.labels.index(coded.names[self._assigned])
+            self._index[self._assigned] = index
+            self._as_coded = self._as_coded and index == self._assigned
+            self._assigned += 1
 
     def _checksum(self) -> int:
         if self._fingerprint is None:

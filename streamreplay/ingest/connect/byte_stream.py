@@ -1,4 +1,4 @@
-"""The bytes of a file, a pipe or standard input, read as they come."""
+"""Read the bytes of a file, a pipe or standard input as they come."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ByteStream:
         return None
 
     def seek(self, to: int, line_start: int, line_crc: int, line: int) -> None:
-        """Go to a byte of a seekable stream, if the line before it is the one learned from.
+        """Move to a byte of a seekable stream, after a check of the line before it.
 
         Raises
         ------

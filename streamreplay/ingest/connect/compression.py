@@ -63,7 +63,7 @@ class Decoder(ABC):
         return b"".join(parts)
 
     def finish(self) -> None:
-        """Take note that the data end here; raises `SourceError` if they may not."""
+        """Check that the data may end here; raise `SourceError` if they may not."""
         if self._inside():
             raise SourceError(
                 f"{self._name}: the compressed data end too early, at byte {self._taken}"
@@ -75,7 +75,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def _inside(self) -> bool:
-        """Tell whether a member or a frame has begun and not ended."""
+        """Return whether a member or a frame has begun and not ended."""
 
 
 def decoder_for(name: str, first: bytes) -> Decoder | None:
@@ -86,7 +86,7 @@ def decoder_for(name: str, first: bytes) -> Decoder | None:
 
 
 def may_be_magic(first: bytes) -> bool:
-    """Tell whether more bytes are needed to know if a stream is compressed."""
+    """Return whether more bytes are needed to know if a stream is compressed."""
     return any(len(first) < len(magic) and magic.startswith(first) for magic in _MAGIC)
 
 

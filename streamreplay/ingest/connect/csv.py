@@ -24,7 +24,7 @@ from streamreplay.ingest.decode.cells import (
 from streamreplay.ingest.decode.header import Layout, is_number
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import TargetFields, goal_of, row_weight, row_weights
+from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
@@ -125,7 +125,7 @@ class CsvSource(LineSource):
         options = SourceOptions(
             batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
         )
-        goal = goal_of(target, multilabel, None)
+        goal = targets_of(target, multilabel, None)
         label = _label_column(label, goal)
         fields = Fields(label, task, experience, id, time, weight, goal)
         super().__init__(path, options, fields, labels)

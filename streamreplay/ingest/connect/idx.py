@@ -34,7 +34,7 @@ def open_idx(
     images : str or Path
         ``uint8[n, height, width]`` as a rule.
     labels : str or Path or False, optional
-        Left out: the file beside the images whose name has ``labels-idx1`` for ``images-idx3``.
+        Left out: the file next to the images whose name has ``labels-idx1`` for ``images-idx3``.
         False if there are none.
     batch_size, limit
         As in `ArraySource`.
@@ -60,7 +60,7 @@ def open_idx(
         raise SourceError(f"{path.name}: holds no images, but an array of shape {list(x.shape)}")
     y = None
     if labels is not False:
-        label_path = _beside(path) if labels is None or labels is True else Path(labels)
+        label_path = _labels_next_to(path) if labels is None or labels is True else Path(labels)
         y = _read(label_path)
         if y.shape != x.shape[:1]:
             raise ConfigError(
@@ -69,7 +69,7 @@ def open_idx(
     return ArraySource(x, y, batch_size=batch_size, limit=limit, labels=names)
 
 
-def _beside(images: Path) -> Path:
+def _labels_next_to(images: Path) -> Path:
     if "images-idx3" not in images.name:
         raise ConfigError(
             f"{images.name}: give the file with its labels: without 'images-idx3' in the name it "

@@ -17,7 +17,7 @@ from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
 from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import TargetFields, goal_of, row_weight, row_weights
+from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
@@ -140,7 +140,7 @@ class JsonlSource(LineSource):
             batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
         )
         named = _label_field(label)
-        goal = goal_of(target, multilabel, named)
+        goal = targets_of(target, multilabel, named)
         self._label = None if goal is not None else "y" if label is None else named
         fields = Fields(self._label, task, experience, id, time, weight, goal)
         super().__init__(path, options, fields, labels)

@@ -1,4 +1,4 @@
-"""What all sources of lines share: from bytes to batches, and a position to go on from."""
+"""Read lines from bytes, batches from lines, and keep a position to resume from."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class LineSource(ABC):
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state; the stream is found again at the next iteration.
+        """Load a state; the stream is opened again at the next iteration.
 
         Raises
         ------
@@ -147,18 +147,18 @@ class LineSource(ABC):
 
     @abstractmethod
     def _decisions(self) -> State:
-        """Return what the consumed lines have decided about the fields."""
+        """Return which fields the consumed lines have determined."""
 
     @abstractmethod
     def _decide(self, state: State) -> None:
-        """Take that over; raises `CheckpointError` if it does not fit the settings."""
+        """Load what `_decisions` returned; raise `CheckpointError` if it does not fit."""
 
     @abstractmethod
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         """Decode lines, the first of which has the number ``first``; blank ones are no fault."""
 
     def _is_consumed(self, line: int | None) -> bool:
-        """Tell whether the position is behind a line."""
+        """Return whether the position is behind a line."""
         return line is not None and line < self._buffer.position.lines
 
     def _next(self) -> Batch | None:
@@ -210,7 +210,7 @@ class LineSource(ABC):
         return _Came.ENOUGH
 
     def _wait(self, stream: ByteStream) -> tuple[_Came, bool]:
-        """Wait for bytes; late rows go out only when none are there, or a full pipe would limp."""
+        """Wait for bytes. Late rows go out only if none come: a full pipe would be slow."""
         deadline = float("inf")
         if len(self._buffer):
             deadline = self._buffer.arrival() + self.options.patience
@@ -229,7 +229,7 @@ class LineSource(ABC):
             block = stream.read()
         except SourceError:
             if len(self._buffer):
-                return _Came.LATE  # what came before the fault goes out; then it is met again
+                return _Came.LATE  # rows before the error go out first
             raise
         self._ended = block is None
         if self._skip is not None:
@@ -297,7 +297,7 @@ class LineSource(ABC):
         return batch
 
     def _advance(self, rows: int, lines: int) -> None:
-        """Move the position over lines; those between that cannot be read go to their sink."""
+        """Move the position past some lines, and report those among them that cannot be read."""
         end = self._buffer.position.lines + lines
         faults = [fault for fault in self._pending.faults if fault.line < end]
         if faults and self.options.strict:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
-from streamreplay.ingest.decode.targets import goal_of
+from streamreplay.ingest.decode.targets import targets_of
 from streamreplay.labels import Labels
 
 __all__ = ["open_npz"]
@@ -75,7 +75,7 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     names |= {f"target {name}": name for name in goals}
     arrays: dict[str, Any] = _read(Path(path), names)
     try:
-        goal_of(target, multilabel, None)  # checks
+        targets_of(target, multilabel, None)  # checks
         if goals:
             columns = [arrays.pop(f"target {name}") for name in goals]
             arrays["target"], arrays["target_names"] = _joined(columns, goals)
@@ -117,7 +117,7 @@ def _wanted(path: Path, present: list[str], names: dict[str, str]) -> dict[str, 
 
 
 def _joined(columns: list[NDArray[Any]], names: list[str]) -> tuple[NDArray[Any], list[str]]:
-    """Put the arrays of targets side by side, as numbers, and name the columns."""
+    """Join the arrays of targets as columns of numbers, and name the columns."""
     if len(columns) == 1:
         wide = columns[0].astype(np.float64) if columns[0].dtype == np.bool_ else columns[0]
         if wide.ndim < 2:

@@ -1,4 +1,4 @@
-"""Going over the part of a stream that was learned from, where it can only be read again."""
+"""Skip the part of a stream that was learned from, where it can only be read again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Skip"]
 
 
 class Skip:
-    """Lets the first bytes of a stream go by, if they are those that were learned from.
+    """Skip the first bytes of a stream, and compare them with those that were learned from.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Lines to cells, and cells to values."""
+"""Split lines into cells, and convert cells to values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
 
 
 def is_blank(line: bytes, delimiter: str) -> bool:
-    """Tell whether a line has nothing in it: a row of empty cells has delimiters."""
+    """Return whether a line is blank. A row of empty cells is not: it has delimiters."""
     return not line or (line.isspace() and delimiter.encode() not in line)
 
 
@@ -85,7 +85,7 @@ def split(line: bytes, delimiter: str) -> list[str]:
 
 
 def numbers(cells: list[str], shape: tuple[int, ...], *, allow_nan: bool) -> NDArray[np.float32]:
-    """Make rows out of all their cells, one after the other."""
+    """Convert the cells of some rows, one after the other, to numbers."""
     text = ",".join(cells)
     try:
         # as one JSON array they are parsed several times faster than one by one. Only numbers can

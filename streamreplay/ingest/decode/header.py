@@ -1,4 +1,4 @@
-"""Which column of a CSV stream is what."""
+"""Find the columns of a CSV stream by its header or by position."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Layout:
         ]
 
     def is_header(self, cells: list[str]) -> bool:
-        """Tell whether a line repeats the header."""
+        """Return whether a line repeats the header."""
         return self.header and self.names == [c.strip() or str(i) for i, c in enumerate(cells)]
 
     def with_features(self, features: list[int]) -> Layout:
@@ -161,7 +161,7 @@ class _Finder:
 
 
 def is_number(cell: str) -> bool:
-    """Tell whether a cell is a number, as Python writes them but without underscores."""
+    """Return whether a cell is a number as Python writes it, without underscores."""
     try:
         float(cell)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Arrays and unusual numbers in JSON records."""
+"""Convert arrays and unusual numbers in JSON records."""
 
 from __future__ import annotations
 

@@ -64,13 +64,13 @@ class Coded:
         return _numbered(codes.astype(np.int64, copy=False), [_name(v) for v in names.tolist()])
 
     def take(self, rows: NDArray[np.int64]) -> Coded:
-        """Return the labels of some rows, numbered anew."""
+        """Return the labels of some rows, numbered from 0 again."""
         return _numbered(self.codes[rows], self.names)
 
 
 def _as_array(y: ArrayLike | Sequence[Name | None]) -> NDArray[Any]:
     if isinstance(y, list | tuple) and len(set(map(type, y))) > 1:
-        # NumPy would make strings of integers that stand beside strings
+        # NumPy would convert integers to strings if there are both
         column = np.empty(len(y), np.object_)
         column[:] = y
         return column

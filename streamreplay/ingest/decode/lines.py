@@ -1,4 +1,4 @@
-"""Bytes to lines, and the position that the consumed lines add up to."""
+"""Split bytes into lines, and count the consumed lines into a position."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class LineBuffer:
             self._arrivals.append((self.position.lines + before, now))
 
     def finish(self) -> None:
-        """Take what has no line end as the last line: the stream has ended."""
+        """End the stream: what has no line end becomes the last line."""
         if self._open is not None:
             self._close_long_line(self._open)
         elif self._tail:

@@ -48,7 +48,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How lines are cut into batches, and what becomes of those that cannot be read."""
+    """How lines are cut into batches, and where those go that cannot be read."""
 
     batch_size: int
     max_wait: float | None

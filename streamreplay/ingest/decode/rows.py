@@ -137,7 +137,7 @@ class PendingRows:
             self.parts.append(found)
 
     def head(self, most: int) -> Columns | None:
-        """Return the rows of the next batch, without taking them away."""
+        """Return the rows of the next batch, without removing them."""
         if not self.parts:
             return None
         if len(self.parts) > 1:
@@ -147,7 +147,7 @@ class PendingRows:
         return rows if size == len(rows) else rows.take(slice(0, size))
 
     def drop(self, rows: int, lines: int, end: int) -> list[Fault]:
-        """Take away rows and the lines before line ``end``; return the faults among them."""
+        """Remove rows, and the lines before line ``end``; return the faults among them."""
         self.lines -= lines
         if rows:
             (left,) = self.parts
@@ -193,7 +193,7 @@ def _joined_list(parts: list[tuple[Sequence[Any] | None, int]]) -> list[Any] | N
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, as the slow and obvious way of decoding finds it."""
+    """One row, decoded by itself: slower than by column, but with a reason for each error."""
 
     x: list[float]
     label: Name | None
@@ -206,7 +206,7 @@ class Row:
 
     @staticmethod
     def columns(rows: Sequence[Row], line: Sequence[int], shape: tuple[int, ...]) -> Columns:
-        """Put rows together; ``shape`` is that of one row's features."""
+        """Join rows to columns; ``shape`` is that of one row's features."""
         return Columns(
             line,
             float32s(np.array([row.x for row in rows], np.float64)).reshape(len(rows), *shape),

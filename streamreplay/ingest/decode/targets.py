@@ -1,4 +1,4 @@
-"""What else than one class a row may ask to be predicted: numbers, or which labels it has."""
+"""Decode targets in place of classes: numbers, or which labels a row has."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from streamreplay.ingest.decode.values import BadRecord, check_finite, float32s,
 from streamreplay.labels import Name
 from streamreplay.state import State
 
-__all__ = ["TargetFields", "Values", "goal_of", "row_weight", "row_weights"]
+__all__ = ["TargetFields", "Values", "row_weight", "row_weights", "targets_of"]
 
 Values = Sequence[Any]
-"""What a record says of each field of a goal, in order; None for nothing."""
+"""The values of a target's fields in a record, in order; None where a field is missing."""
 
 _INDICATORS: dict[float, float] = {0: 0.0, 1: 1.0}  # equal to False and True, 0.0 and 1.0
 _MOST = 10_000
@@ -54,7 +54,7 @@ class TargetFields:
         return [str(name) for name in self.outputs]
 
     def row(self, values: Values) -> list[float]:
-        """Return the d numbers of a record; all NaN where it says nothing of them.
+        """Return the d numbers of a record; all NaN if it has none of them.
 
         Examples
         --------
@@ -69,7 +69,7 @@ class TargetFields:
             return self._listed(values[0])
         if None in values:
             name = self.outputs[list(values).index(None)]
-            raise BadRecord(f"target {name!r} is missing, beside others that are there")
+            raise BadRecord(f"target {name!r} is missing, but others are present")
         read = _indicator if self.labels else _number
         return [read(name, value) for name, value in zip(self.outputs, values, strict=True)]
 
@@ -109,10 +109,10 @@ class TargetFields:
         return found
 
 
-def goal_of(
+def targets_of(
     target: Name | Sequence[Name] | None, multilabel: Sequence[Name] | None, field: str | None
 ) -> TargetFields | None:
-    """Return what a source's ``target``, ``multilabel`` and ``label`` ask for; None for classes.
+    """Return the targets that ``target``, ``multilabel`` and ``label`` name; None for classes.
 
     Raises
     ------

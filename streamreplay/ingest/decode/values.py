@@ -1,4 +1,4 @@
-"""What single values of a record may be, and what they become.
+"""Check and convert single values of a record.
 
 Each rule is written twice: for one value, naming what is wrong with it, and for a column, fast.
 The column functions accept exactly what the others do.

@@ -1,4 +1,4 @@
-"""Where log records go beside the run folder: TensorBoard, MLflow."""
+"""Where log records go in addition to the run folder: TensorBoard, MLflow."""
 
 from streamreplay.run.sinks.group import Sinks, open_sinks
 
