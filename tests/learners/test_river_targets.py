@@ -60,7 +60,9 @@ REGRESSORS: dict[str, Callable[[], Any]] = {
 }
 CHAIN: Callable[[], Any] = lambda: (  # noqa: E731
     preprocessing.StandardScaler()
-    | multioutput.RegressorChain(linear_model.LinearRegression(optim.SGD(1e-3)), order=TARGETS)
+    | multioutput.RegressorChain(
+        linear_model.LinearRegression(optim.SGD(1e-3)), order=[*TARGETS]
+    )  # which River adds to
 )
 
 
