@@ -1,8 +1,7 @@
-"""From a job's ``[buffer]`` to a buffer."""
+"""Build the buffer of ``[buffer]``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from streamreplay.buffers.selection import (
     RandomExemplarsSelectionStrategy,
 )
 from streamreplay.config.buffer_keys import EITHER, GOES_WITH
+from streamreplay.config.building.learners import Learner, require_torch
 from streamreplay.config.building.user_code import UserCode, as_array
 from streamreplay.config.job import BufferSection
 from streamreplay.errors import ConfigError
@@ -24,34 +24,30 @@ from streamreplay.randomness import Seed, spawn_seed
 
 __all__ = ["make_buffer"]
 
+_OF_TORCH = ("herding", "closest_to_center", "gss_greedy")
+
 _GROUPS = {
     "class_balanced": "total_num_classes",
     "task_balanced": "total_num_tasks",
     "experience_balanced": "num_experiences",
 }
-_ASKS = {
-    "herding": "features",
-    "closest_to_center": "features",
-    "loss_aware": "losses",
-    "gss_greedy": "gradients",
-}
 
 
-def make_buffer(settings: BufferSection, seed: Seed, learner: Any) -> ExemplarsBuffer:
-    """Make a job's buffer.
+def make_buffer(settings: BufferSection, seed: Seed, learner: Learner | None) -> ExemplarsBuffer:
+    """Return the buffer that the settings describe.
 
     Parameters
     ----------
-    settings : Buffer
+    settings : BufferSection
     seed : int or numpy.random.SeedSequence
     learner : TorchLearner or RiverLearner or None
-        What a selection strategy asks for losses, features and gradients; None where several
-        share the buffer.
+        The learner whose losses, features and gradients a selection strategy may use; None if
+        several learners share the buffer.
 
     Raises
     ------
     ConfigError
-        A key does not go with the kind, or a strategy cannot be made.
+        A key does not go with the kind, or the strategy cannot be built.
     """
     _check(settings)
     if settings.kind == "none":
@@ -72,7 +68,7 @@ def make_buffer(settings: BufferSection, seed: Seed, learner: Any) -> ExemplarsB
         ) from None
 
 
-def _own_settings(settings: BufferSection, seed: Seed, learner: Any) -> dict[str, Any]:
+def _own_settings(settings: BufferSection, seed: Seed, learner: Learner | None) -> dict[str, Any]:
     """Return the settings that only this kind of buffer has."""
     if settings.groups is not None:
         return {"adaptive_size": False, _GROUPS[settings.kind]: settings.groups}
@@ -105,30 +101,29 @@ def _groupby(settings: BufferSection) -> Any:
 
 
 def _strategy(
-    name: str, seed: Seed, learner: Any
+    name: str, seed: Seed, learner: Learner | None
 ) -> ExemplarsSelectionStrategy | OnlineSelectionStrategy:
-    kinds: dict[str, Callable[[], ExemplarsSelectionStrategy | OnlineSelectionStrategy]] = {
-        "random": RandomExemplarsSelectionStrategy,
-        "herding": lambda: HerdingSelectionStrategy(learner.features),
-        "closest_to_center": lambda: ClosestToCenterSelectionStrategy(learner.features),
-        "loss_aware": lambda: LossAwareSelectionStrategy(learner.losses),
-        "gss_greedy": lambda: GSSGreedySelectionStrategy(
-            learner.gradients, seed=spawn_seed(seed, "gss")
-        ),
-    }
-    if learner is None and (name in _ASKS or name not in kinds):
+    if name == "random":
+        return RandomExemplarsSelectionStrategy()
+    if learner is None:
         raise ConfigError(
             f"buffer.selection: {name} asks the learner, and goes without buffer.shared"
         )
-    if name in _ASKS and not hasattr(learner, _ASKS[name]):
-        raise ConfigError(f"buffer.selection: {name} needs a torch module, got learner.river")
-    if name in kinds:
-        return kinds[name]()
-    return _user_strategy(UserCode("buffer.selection", name), ", ".join(kinds), learner)
+    if name == "loss_aware":
+        return LossAwareSelectionStrategy(learner.losses)
+    if name not in _OF_TORCH:
+        choices = ", ".join(["random", *_OF_TORCH[:2], "loss_aware", *_OF_TORCH[2:]])
+        return _user_strategy(UserCode("buffer.selection", name), choices, learner)
+    module = require_torch(learner, f"buffer.selection: {name}")
+    if name == "gss_greedy":
+        return GSSGreedySelectionStrategy(module.gradients, seed=spawn_seed(seed, "gss"))
+    herds = name == "herding"
+    kind = HerdingSelectionStrategy if herds else ClosestToCenterSelectionStrategy
+    return kind(module.features)
 
 
 def _user_strategy(
-    code: UserCode, choices: str, learner: Any
+    code: UserCode, choices: str, learner: Learner
 ) -> ExemplarsSelectionStrategy | OnlineSelectionStrategy:
     made = code.make(code.load(choices), learner)
     if not isinstance(made, ExemplarsSelectionStrategy | OnlineSelectionStrategy):

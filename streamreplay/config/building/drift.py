@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from streamreplay.batch import Objective
 from streamreplay.boost import check_boost
 from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.config.building.learners import Learner, require_torch, torch_learner
 from streamreplay.config.building.river_models import construct_detector
 from streamreplay.config.job import DriftSection
 from streamreplay.config.parsing.expressions import construct
@@ -45,7 +45,7 @@ class StageParts:
     experiences: Experiences | None
     buffer: ExemplarsBuffer | None
     mixer: Mixer
-    learner: Any
+    learner: Learner
     alone: bool
 
 
@@ -137,24 +137,27 @@ def _new_experience(parts: StageParts) -> Action:
 def _replay(parts: StageParts, factor: float, rows: int | None = None) -> Action:
     _check(factor, rows)
     mixer, buffer, learner = parts.mixer, parts.buffer, parts.learner
-    retrains = getattr(getattr(learner, "method", None), "retrain", None) is not None
     nothing = buffer is not None and _is_none(buffer)
-    if not mixer.batch_size_mem or nothing or retrains:
+    if not mixer.batch_size_mem or nothing or _retrains(learner):
         raise ConfigError("drift.actions: replay needs a learner that rehearses with each batch")
     return lambda _record: mixer.boost(factor, rows)
 
 
+def _retrains(learner: Learner) -> bool:
+    """Return whether a learner learns only from memory, not from each batch."""
+    torch = torch_learner(learner)
+    return torch is not None and torch.method.retrain is not None
+
+
 def _lr(parts: StageParts, factor: float, rows: int | None = None) -> Action:
     _check(factor, rows)
-    learner = parts.learner
-    if not hasattr(learner, "scale_lr"):
-        raise ConfigError("drift.actions: lr needs a torch module, got learner.river")
+    learner = require_torch(parts.learner, "drift.actions: lr")
     return lambda _record: learner.scale_lr(factor, rows)
 
 
 def _restart_schedule(parts: StageParts) -> Action:
-    learner = parts.learner
-    if not getattr(learner, "scheduled", False):
+    learner = torch_learner(parts.learner)
+    if learner is None or not learner.scheduled:
         raise ConfigError("drift.actions: restart_schedule needs learner.schedule, got none")
     return lambda _record: learner.restart_schedule()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streamreplay.config.building.modules import find_device, make_module
 from streamreplay.config.building.river_models import construct_river
@@ -12,17 +12,20 @@ from streamreplay.config.building.user_code import UserCode, is_import_path
 from streamreplay.config.job import LearnerSection
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed
-from streamreplay.stage import Stage
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["make_learner"]
+    from streamreplay.learners import RiverLearner, TorchLearner
+
+__all__ = ["Learner", "make_learner", "require_torch", "torch_learner"]
+
+Learner: TypeAlias = "TorchLearner | RiverLearner"
 
 _RIVERS = ("river", "allow_pickle")
 
 
-def make_learner(settings: LearnerSection, seed: Seed, *, trusted: bool = False) -> Stage[Any, Any]:
+def make_learner(settings: LearnerSection, seed: Seed, *, trusted: bool = False) -> Learner:
     """Return the learner that the settings describe.
 
     Parameters
@@ -45,6 +48,27 @@ def make_learner(settings: LearnerSection, seed: Seed, *, trusted: bool = False)
     return _make_river(settings, settings.river, seed, trusted=trusted)
 
 
+def torch_learner(learner: Learner) -> TorchLearner | None:
+    """Return a learner of a torch module; None for a River model."""
+    from streamreplay.learners import TorchLearner  # noqa: PLC0415 - slow
+
+    return learner if isinstance(learner, TorchLearner) else None
+
+
+def require_torch(learner: Learner, setting: str) -> TorchLearner:
+    """Return a learner of a torch module.
+
+    Raises
+    ------
+    ConfigError
+        The learner has a River model; the message begins with the setting.
+    """
+    found = torch_learner(learner)
+    if found is None:
+        raise ConfigError(f"{setting} needs a torch module, got learner.river")
+    return found
+
+
 def _check_alone(settings: LearnerSection) -> None:
     for key, field in LearnerSection.model_fields.items():
         value = getattr(settings, key)
@@ -54,9 +78,7 @@ def _check_alone(settings: LearnerSection) -> None:
             )
 
 
-def _make_river(
-    settings: LearnerSection, text: str, seed: Seed, *, trusted: bool
-) -> Stage[Any, Any]:
+def _make_river(settings: LearnerSection, text: str, seed: Seed, *, trusted: bool) -> RiverLearner:
     from streamreplay.learners import RiverLearner  # noqa: PLC0415 - slow
 
     code = UserCode("learner.river", text.strip())
@@ -78,7 +100,7 @@ def _make_river(
     return learner
 
 
-def _make_torch(settings: LearnerSection, seed: Seed) -> Stage[Any, Any]:
+def _make_torch(settings: LearnerSection, seed: Seed) -> TorchLearner:
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
     from streamreplay.config.building.methods import make_method, make_training  # noqa: PLC0415

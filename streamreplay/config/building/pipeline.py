@@ -11,7 +11,7 @@ from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_monitor
 from streamreplay.config.building.evaluator import make_evaluator
 from streamreplay.config.building.experiences import make_experiences
-from streamreplay.config.building.learners import make_learner
+from streamreplay.config.building.learners import make_learner, torch_learner
 from streamreplay.config.building.modules import make_backbone
 from streamreplay.config.building.sources import make_holdout, open_inputs
 from streamreplay.config.job import Job, MixerSection, ProbeSection
@@ -81,13 +81,14 @@ def build(
     stages = _stages_before_learners(job, experiences, source, test)
     if not job.several:
         return Pipeline(source, **stages, **_chain(job, source, experiences, trusted=trusted))
-    shared = job.buffer.shared
-    if shared:
-        stages["buffer"] = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
+    shared: ExemplarsBuffer | None = None
+    if job.buffer.shared:
+        shared = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
+        stages["buffer"] = shared
     branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
     stages["learners"] = Branches(branches)
-    if shared:
-        stages |= _inventory(job, stages["buffer"], job.buffer.kind)
+    if shared is not None:
+        stages |= _inventory(job, shared, job.buffer.kind)
     return Pipeline(source, **stages)
 
 
@@ -131,8 +132,8 @@ def _chain(
         settings = methods.choose_method(settings, objective)
     seed = spawn_seed(job.seed, "learner")
     learner = make_learner(settings, seed, trusted=trusted)
-    method = getattr(learner, "method", None)  # a River model has none
-    chooses = method is not None and method.retrieve is not None
+    torch = torch_learner(learner)
+    chooses = torch is not None and torch.method.retrieve is not None
     drawn = job.source.batch_size if mixer.batch_size_mem is None else mixer.batch_size_mem
     buffer = methods.buffer_of(settings.method, job.buffer)
     candidates = methods.candidates_of(settings, mixer.candidates, drawn, chooses=chooses)
@@ -180,7 +181,7 @@ def _mixer(settings: MixerSection, drawn: int, candidates: int | None, seed: See
     )
 
 
-def _inventory(job: Job, buffer: Any, kind: str) -> dict[str, Stage[Any, Any]]:
+def _inventory(job: Job, buffer: ExemplarsBuffer, kind: str) -> dict[str, Stage[Any, Any]]:
     """Return the stage that logs the contents of a buffer, if the job has both."""
     if not job.evaluator.buffer or kind == "none":
         return {}
