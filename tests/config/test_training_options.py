@@ -75,7 +75,7 @@ def test_a_job_says_all_of_it(tmp_path: Path, own: str) -> None:
     assert sum(each.replayed for each in scored) == 0
     assert sum(each.throttled for each in scored) == 4 * 9
     # ten steps, the last of which came after nine
-    rate = learner._net.optimizer.param_groups[0]["lr"]
+    rate = learner._network.optimizer.param_groups[0]["lr"]
     assert rate == pytest.approx(0.5 / (1 + 9 / 2))
 
 
