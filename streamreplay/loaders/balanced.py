@@ -44,7 +44,7 @@ class GroupBalancedDataLoader(PlannedDataLoader):
         of them. Columns are gathered a batch at a time and yield a list of tensors, also for
         `torch.utils.data.TensorDataset` and `torch.utils.data.Subset` of these; they are read in
         place, never copied. Other datasets are asked for samples, by ``__getitems__`` if they have
-        it, which the ``collate_fn`` given, or their own, or torch's puts together.
+        it, which are collated by the ``collate_fn`` given, by their own, or by torch's.
     oversample_small_groups : bool
         False deals every row once: a dataset that has ended leaves its share to the others, so that
         no batch but the last is short, and late ones hold rows of the larger datasets only.
@@ -56,7 +56,7 @@ class GroupBalancedDataLoader(PlannedDataLoader):
         Under `torch.distributed`, give each rank every n-th batch of the epoch. Ranks have the same
         number of batches; those that would have one less take the epoch's first ones again.
     shuffle : bool
-        Whether rows come in a new random order each time a dataset is gone through.
+        Put rows in a new random order in each pass through a dataset.
     drop_last : bool
         Leave a short last batch out.
     provenance : bool

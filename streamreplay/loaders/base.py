@@ -1,4 +1,4 @@
-"""What the loaders share: iterating a plan over data, with or without workers, and its state."""
+"""The base of all loaders: it iterates a plan over data, with or without workers; its state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OURS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Provenance:
-    """Where the rows of a batch are from.
+    """The origin of the rows of a batch.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class PlannedDataLoader:
     plan : Plan
         Its groups refer to the sources by number.
     settings : dict
-        What a state must agree with, beside the sizes of the groups.
+        Values that a saved state must have as well, in addition to the sizes of the groups.
     provenance : bool
     distributed_sampling : bool
     options : mapping
@@ -98,26 +98,26 @@ class PlannedDataLoader:
         self._memory_of = np.array([group.is_memory for group in plan.groups], np.bool_)
         view, collate = _view(sources, options.get("collate_fn"))
         self._requests = _Requests(plan, self._source_of, distributed_sampling=distributed_sampling)
-        self._generator = torch.Generator()  # torch seeds workers by it, not by the global one
-        # built at once, so that torch's complaints come where the mistake is
+        self._generator = torch.Generator()  # seeds the workers, not the global one
+        # built now, so that torch reports a mistake where it was made
         self._loader: DataLoader[Any] = DataLoader(
             view,  # type: ignore[arg-type]  # a dataset by protocol: it has __getitems__
             batch_sampler=self._requests,
             generator=self._generator,
             **{**options, "collate_fn": collate},
         )
-        # what is left for torch's loader to do is then nothing, and that takes it longer
+        # torch's loader then has nothing left to do, which takes it longer
         plain = self._loader.num_workers == 0 and not self._loader.pin_memory
         self._columns = view if isinstance(view, ColumnView) and plain else None
 
     @property
     def num_workers(self) -> int:
-        """Worker processes; 0 loads in this one."""
+        """Number of worker processes; 0 loads in this process."""
         return self._loader.num_workers
 
     @property
     def pin_memory(self) -> bool:
-        """Whether batches are copied into pinned memory."""
+        """True if batches are copied into pinned memory."""
         return self._loader.pin_memory
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class PlannedDataLoader:
         return (len(self._plan) + world - 1) // world
 
     def __iter__(self) -> Iterator[Any]:
-        """Begin the next epoch; after `load_state_dict`, go on where the state was taken."""
+        """Begin the next epoch; after `load_state_dict`, continue where the state was saved."""
         last = self._position
         self._position = at = _Position(last.epoch + last.begun, 0 if last.begun else last.batch)
         at.begun = True
@@ -174,9 +174,9 @@ class PlannedDataLoader:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state: the next `iter` yields what was still to come of its epoch.
+        """Load a state: the next `iter` yields the rest of its epoch.
 
-        The seed is taken over as well; workers may differ.
+        The seed is loaded as well; the number of workers may differ.
 
         Raises
         ------
@@ -214,7 +214,7 @@ def _check(options: Mapping[str, Any]) -> None:
 def _view(
     sources: Sequence[LoaderData], collate: Callable[[list[Any]], Any] | None
 ) -> tuple[ColumnView | SampleView, Callable[[Any], Any]]:
-    """Return the dataset that torch's loader sees, and what puts its batches together."""
+    """Return the dataset for torch's loader, and the function that collates its batches."""
     collate = collate or common_collate(sources)
     if collate is None and all(source.columns is not None for source in sources):
         return ColumnView(sources), identity
@@ -223,7 +223,7 @@ def _view(
 
 @dataclass(slots=True)
 class _Position:
-    """How far an iterator is. Each has its own, so that one left behind moves no other."""
+    """The position of one iterator, so that an abandoned iterator does not move another."""
 
     epoch: int
     batch: int

@@ -1,4 +1,4 @@
-"""What a loader reads from: datasets, batches and arrays behind one face."""
+"""The sources of a loader: datasets, batches and arrays behind one interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["LoaderData", "common_collate", "open_source", "tasks_of"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoaderData:
-    """A dataset, and its columns where it is made of nothing else.
+    """A dataset, with its columns if it consists of columns only.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class LoaderData:
 
 
 def open_source(name: str, data: Any) -> LoaderData:
-    """Look behind a dataset; nothing is copied.
+    """Return a dataset as a source, with its columns if it has them; nothing is copied.
 
     A `Batch` has the columns x, y and task. Columns are found through `torch.utils.data.Subset`,
     also of a subset.
@@ -164,7 +164,7 @@ def _task_labels(data: Any) -> Any:
 
 
 def _whole(labels: Any) -> Any:
-    # Avalanche's attributes are sequences of their own, which NumPy cannot convert
+    # Avalanche's attributes are sequences that NumPy cannot convert
     return labels if isinstance(labels, np.ndarray | torch.Tensor) else list(labels)
 
 
@@ -196,7 +196,7 @@ def _tensor(name: str, column: NDArray[Any] | torch.Tensor) -> torch.Tensor:
     if any(step < 0 for step in column.strides):
         column = column.copy()  # torch has no negative strides
     with warnings.catch_warnings():
-        # rows are only read, so that an array that cannot be written is as good as any
+        # rows are only read, so a read-only array is as good as any
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(column)
 

@@ -1,4 +1,4 @@
-"""Dealing: which group gives each row of each batch, as a closed form of the batch's number.
+"""Dealing: the group of each row of each batch, as a closed form of the batch's number.
 
 Rows are dealt like cards: one from each group, round after round, and every so many make a batch.
 So within a batch no group gives more than one row more than another, the odd ones go round, a group
@@ -67,7 +67,7 @@ class Deal:
 
     @property
     def batches(self) -> int | None:
-        """Batches until everything is dealt; None without end."""
+        """Number of batches until everything is dealt; None if it never ends."""
         return None if self.length is None else -(-self.length // self.per_batch)
 
     def rows(self, numbers: Ints) -> Dealt:
@@ -86,7 +86,7 @@ class Deal:
 
 
 def deal_once(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> Deal:
-    """Deal every row once; a group that has ended leaves its share to the others.
+    """Deal every row once; the share of a group that has ended goes to the others.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def deal_once(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> Deal:
 
 
 def deal_cycled(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> Deal:
-    """Deal until the largest group was dealt once; the others start over as often as it takes.
+    """Deal until the largest group was dealt once; the others start over as often as needed.
 
     The last batch is filled up from the groups smaller than the largest. Where there is none (all
     are of one size) it is short: no row of a largest group is dealt twice.
@@ -125,14 +125,14 @@ def deal_cycled(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> Deal:
 
 
 def deal_endless(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> Deal:
-    """Deal for ever; every group starts over as often as it takes."""
+    """Deal for ever; every group starts over as often as needed."""
     order, _ = _largest_first(groups, sizes)
     zero = np.zeros(1, np.int64)
     return Deal(order, per_batch, None, zero, zero, zero, np.array([len(order)]))
 
 
 def deal_spread(groups: ArrayLike, sizes: ArrayLike, per_batch: int) -> list[Deal]:
-    """Deal for ever, but to no batch more of a group than it has.
+    """Deal for ever, but never more rows of a group to one batch than the group has.
 
     Groups too small for their share give all they have to every batch, and the others take over
     the rest; a batch gets fewer than ``per_batch`` rows only if there are fewer.

@@ -32,7 +32,7 @@ Request: TypeAlias = list[Ints]
 
 @final
 class ColumnView:
-    """Sources that are all made of columns of one type and shape: a batch is a gather.
+    """Sources whose columns all have one type and shape: a batch is one gather for each column.
 
     Sources over the same tensors, as subsets of one dataset are, are read as one.
 
@@ -101,7 +101,7 @@ class ColumnView:
     def _staged(
         self, store: Ints, rows: Ints, sizes: Ints, together: int
     ) -> Iterator[list[torch.Tensor]]:
-        """Gather some small batches at once, store by store, and deal them out from there.
+        """Gather some small batches at once, store by store, and cut the result into batches.
 
         With a few rows of each store in a batch, calls would take longer than copying twice.
         """
@@ -118,7 +118,7 @@ class ColumnView:
             store, rows = store[n:], rows[n:]
 
     def _taken(self, runs: Runs, rows: Ints) -> list[torch.Tensor]:
-        """Gather into one new array a column, without copies in between."""
+        """Gather each column into one new array, without copies in between."""
         start, batch = runs[0][1], []
         n = runs[-1][2] - start
         for windows in self._windows or ():
@@ -133,7 +133,7 @@ class ColumnView:
         return batch
 
     def _joined(self, runs: Runs, rows: Ints) -> list[torch.Tensor]:
-        """Gather what NumPy cannot: on a device, with gradients, of other types."""
+        """Gather columns that NumPy cannot: on a device, with gradients, of other types."""
         parts = []
         for store, a, b in runs:
             index = torch.from_numpy(rows[a:b]).to(self._device)
@@ -228,7 +228,7 @@ class _Window:
 
 
 def _numpy_reads(column: torch.Tensor) -> bool:
-    """Whether NumPy can read a column, and without copying all of it for each batch."""
+    """Return whether NumPy can read a column without copying all of it for each batch."""
     plain = column.device.type == "cpu" and column.layout == torch.strided
     if not plain or column.requires_grad or column.dtype == torch.bfloat16:
         return False

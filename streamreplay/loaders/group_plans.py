@@ -63,7 +63,7 @@ def numbered(groups: Sequence[RowGroup], first: int = 0) -> tuple[list[int], lis
 
 
 def positive(name: str, value: int) -> int:
-    """Return a count of at least 1, or say which parameter is none."""
+    """Return a count of at least 1; raise ValueError naming the parameter otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < 1:

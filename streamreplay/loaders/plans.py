@@ -104,7 +104,7 @@ class Plan:
         return self.batches
 
     def reseed(self, words: list[int]) -> None:
-        """Go on with another seed."""
+        """Continue with another seed."""
         self.words = words
         self._drawn.clear()
 
@@ -137,7 +137,7 @@ class Plan:
         )
 
     def _offsets(self, epoch: int, group: Ints, turn: Ints) -> Ints:
-        """Turn how many rows a group has given into which row is next."""
+        """Return the next row of a group, given how many rows it has given."""
         order = _stable_order(group, len(self.groups))
         counts = np.bincount(group, minlength=len(self.groups))
         ends = np.cumsum(counts)
@@ -180,7 +180,7 @@ class Plan:
 
 
 def seed_words(seed: Seed) -> list[int]:
-    """Return four words of 32 bits that stand for a seed, and fit into any state."""
+    """Return a seed as four words of 32 bits, which fit into any state."""
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     return [int(word) for word in root.generate_state(4)]
 

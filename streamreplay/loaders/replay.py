@@ -1,4 +1,4 @@
-"""The replay loader: each batch of current data with rows of memory beside it."""
+"""The replay loader: each batch has rows of current data and rows of memory."""
 
 from __future__ import annotations
 
@@ -18,45 +18,44 @@ __all__ = ["ReplayDataLoader"]
 
 @final
 class ReplayDataLoader(PlannedDataLoader):
-    """Batches of current data, each with rows of memory behind it.
+    """Batches of current data, each followed by rows of memory.
 
-    An epoch goes through the current data once. Memory is gone through beside it in shuffled
-    passes, as many as it takes, so that every batch replays to the last; only where a pass ends
-    inside a batch may that hold a row of memory twice. Without memory, or with an empty one,
-    batches are current data alone.
+    An epoch goes through the current data once, and through memory in as many shuffled passes as
+    that takes, so every batch replays, up to the last. A batch holds a row of memory twice only if
+    a pass ends inside it. Without memory, or with an empty one, batches are current data alone.
 
     Parameters
     ----------
     data : dataset
         The current data; as one of the datasets of `GroupBalancedDataLoader`.
     memory : dataset or None
-        What is replayed: a buffer's ``buffer``, or any dataset that fits with the data. Its rows
-        are read in place, some batches ahead; when a buffer has changed, make a new loader of it.
+        The rows to replay: a buffer's ``buffer``, or any dataset whose samples fit the data. Its
+        rows are read in place, some batches ahead; when a buffer has changed, make a new loader.
     oversample_small_tasks : bool
-        What becomes of a part with fewer rows than its size asks for. False: memory smaller than
-        ``batch_size_mem`` gives each of its rows to every batch, and tasks of the current data that
-        have ended leave their part of later batches out. True: they start over, so that parts are
-        always full.
+        What happens to a part with fewer rows than its size. False: memory smaller than
+        ``batch_size_mem`` gives each of its rows to every batch, and later batches have no rows of
+        tasks of the current data that have ended. True: these start over, so that parts are always
+        full.
     batch_size : int or dict of int to int
-        Current rows in a batch; or how many of each task, and then an epoch is as long as the task
-        that takes most batches.
+        Current rows in a batch; or the number for each task, and then an epoch is as long as the
+        task that takes the most batches.
     batch_size_mem : int
         Memory rows in a batch.
     task_balanced_dataloader : bool
-        Deal the memory rows over the tasks in memory in equal shares, the odd ones in turn;
-        False draws from memory as a whole.
+        Share the memory rows equally among the tasks in memory, the odd ones in turn; False draws
+        from memory as a whole.
     distributed_sampling : bool
         As for `GroupBalancedDataLoader`.
     task_labels, memory_task_labels : array_like of int [n], optional
-        The task of each row, instead of what data and memory say.
+        The task of each row; replaces the tasks of data and memory.
     shuffle : bool
-        Whether rows come in a new random order each time a part is gone through.
+        Put rows in a new random order in each pass through a part.
     drop_last : bool
-        Leave a short last batch of current data out. Memory is never left out for being small:
-        with ``drop_last`` all parts are full, as if ``oversample_small_tasks`` were True.
+        Leave out a short last batch of current data. Memory is never left out for being small: with
+        ``drop_last`` all parts are full, as if ``oversample_small_tasks`` were True.
     provenance : bool
-        Yield ``(batch, Provenance)``, which tells memory from current rows; ``group`` is a row's
-        task in a part that is dealt by task, and else -1.
+        Yield ``(batch, Provenance)``, which marks the memory rows; ``group`` is a row's task in a
+        part that is dealt by task, and -1 in others.
     seed, **kwargs
         As for `GroupBalancedDataLoader`.
 
@@ -162,7 +161,7 @@ def _replayed(groups: tuple[list[int], list[int]], size: int, *, full: bool) -> 
 
 
 def _plain(batch_size: int | Mapping[int, int]) -> int | list[list[int]]:
-    """Write sizes as a state can hold them."""
+    """Return sizes in a form that a state can hold."""
     if isinstance(batch_size, Mapping):
         return [[int(task), int(batch_size[task])] for task in sorted(batch_size)]
     return int(batch_size)
