@@ -60,7 +60,7 @@ def export_logs(
 def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]:
     """Write the tables of one log."""
     shapes = _read_shapes(log, name)
-    with _Tables(to, format) as tables:
+    with _TableFiles(to, format) as tables:
         writers = {
             table: _Rows(tables.open(table, shape.columns()), shape)
             for table, shape in shapes.items()
@@ -126,7 +126,7 @@ class _Snapshot:
                 yield self._parse(line, path, number)
 
 
-class _Tables:
+class _TableFiles:
     """Table files, which appear together when all are written; none after an error."""
 
     def __init__(self, folder: Path, format: str) -> None:
