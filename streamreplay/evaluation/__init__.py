@@ -1,4 +1,4 @@
-"""What a model knew when, what it forgot, and where the stream drifted."""
+"""Scores of a model over time, what it forgot, and where the stream drifted."""
 
 from streamreplay.evaluation.drift.detector import Detector
 from streamreplay.evaluation.drift.monitor import DriftMonitor

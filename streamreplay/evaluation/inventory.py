@@ -1,4 +1,4 @@
-"""What a buffer holds, written down beside the scores."""
+"""The stage that adds records of what a buffer holds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from streamreplay.records import Report
 
 __all__ = ["Inventory"]
 
-_FACTS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")
+_FIELDS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")
 
 
 class Inventory:
-    """Put a record of what is stored behind the scores of a report.
+    """Add a record of what a buffer holds after the scores of a report.
 
     A stage `Report` -> `Report` behind the evaluator. Each report that has a ``prequential`` record
     gets one of kind ``buffer``, the last: what is stored once the report's whole batch was taken
@@ -51,7 +51,7 @@ class Inventory:
         self._describe = describe
 
     def __call__(self, stream: Iterable[Report]) -> Iterator[Report]:
-        """Yield every report, some with one more record."""
+        """Yield every report; those with a prequential record get one more."""
         for report in stream:
             if any(record["kind"] == "prequential" for record in report.metrics):
                 yield replace(report, metrics=(*report.metrics, self._record(report)))
@@ -62,27 +62,31 @@ class Inventory:
         position = max(int(record["position"]) for record in report.metrics)
         if report.scored is not None and len(report):
             position = max(position, int(report.scored.incoming.t[-1]) + 1)
-        said = self._describe(position)
+        found = self._describe(position)
         of_classes = any("by_class" in record for record in report.metrics)
         return {
             "kind": "buffer",
             "position": position,
-            **{name: said[name] for name in _FACTS},
-            **({"by_class": said["by_class"]} if of_classes else {}),
-            **{by: _largest(said[by]) for by in ("by_task", "by_experience") if _tells(said[by])},
-            "ages": said["age"],
-            "replays": said["replayed"],
+            **{name: found[name] for name in _FIELDS},
+            **({"by_class": found["by_class"]} if of_classes else {}),
+            **{
+                by: _largest(found[by])
+                for by in ("by_task", "by_experience")
+                if _tells_apart(found[by])
+            },
+            "ages": found["age"],
+            "replays": found["replayed"],
         }
 
 
 def _largest(groups: Mapping[int, Any]) -> dict[int, Any]:
-    """Return the groups with the most rows, of equals the newest, as many as a line may list."""
+    """Return the `MOST` groups with the most rows; of equal ones the newest."""
     if len(groups) <= MOST:
         return dict(groups)
     kept = set(sorted(groups, key=lambda group: (-groups[group]["rows"], -group))[:MOST])
     return {group: each for group, each in groups.items() if group in kept}
 
 
-def _tells(groups: Mapping[int, Any]) -> bool:
-    """Whether there is another group than 0: else there is nothing to tell apart."""
+def _tells_apart(groups: Mapping[int, Any]) -> bool:
+    """Return whether there is another group than 0."""
     return any(group != 0 for group in groups)

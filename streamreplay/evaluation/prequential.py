@@ -1,4 +1,4 @@
-"""Test, then train: the running scores of a stream."""
+"""The evaluator: scores of predictions that were made before learning."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Prequential:
         return test if len(test[0]) else probe
 
     def summary(self) -> dict[str, Any]:
-        """Return the prequential record as of now, without writing it to the log."""
+        """Return the prequential record of all rows so far, without writing it to the log."""
         return self._record(self._running.preview(self.by, self._experience or 0), end=False)
 
     def state_dict(self) -> State:
@@ -203,7 +203,7 @@ class Prequential:
 
     @property
     def _open(self) -> bool:
-        """Whether there are held-out rows that no record was made of."""
+        """Whether there are held-out rows without a record."""
         return any(each.open for each in self._retentions.values())
 
     def _check_kind(self, scored: Scored) -> None:
@@ -219,7 +219,7 @@ class Prequential:
         self._begin(scored.prediction)
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:
-        """Take in an incoming batch; the first lines are all that most batches cost."""
+        """Add an incoming batch; most batches return at the call of `append`."""
         batch = scored.incoming
         n = len(batch.y)
         if not n:
@@ -244,7 +244,7 @@ class Prequential:
         return (*due, *self._fill(scored, n))
 
     def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
-        """Return what falls due between the last batch and one of an experience."""
+        """Return the records that fall due between the last batch and this one."""
         if self._running.river is not None and not self.position:
             self._running.river.check()
         changed = self._experience is not None and experience != self._experience
@@ -255,7 +255,7 @@ class Prequential:
         return due
 
     def _enter(self, scored: Scored, experience: int) -> None:
-        """Note how well a new experience's first batch, of which nothing was learned, is known."""
+        """Keep the accuracy on the first batch of a new experience, predicted before learning."""
         labelled = scored.incoming.y >= 0
         if experience in self._entry or scored.objective != "classes" or not labelled.any():
             return
@@ -288,7 +288,7 @@ class Prequential:
         return {**record, "withheld": self._withheld} if probe else record
 
     def _fill(self, scored: Scored, n: int) -> Iterator[dict[str, Any]]:
-        """Append a batch that reaches the next fold, or several."""
+        """Append a batch that fills the block at least once; yield the records that fall due."""
         start = 0
         while start < n:
             start = self._running.append_from(scored, start)

@@ -1,4 +1,4 @@
-"""Of a stream's tasks and experiences, which can be without end, those that had rows last."""
+"""Keep statistics only for the 200 tasks and experiences that had rows last."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from streamreplay.state import PART, Kind, State, within
 __all__ = ["KEPT", "MOST", "RecentGroups", "drop_oldest"]
 
 MOST = 200
-"""Tasks, and experiences, that are scored by themselves: a log line has to have an end."""
+"""Most tasks, and most experiences, with scores of their own; it bounds a line of the log."""
 
 KEPT = 10_000
-"""Experiences that later ones are compared with."""
+"""Most experiences that later ones are compared with."""
 
 T = TypeVar("T")
 
 
 class RecentGroups(Generic[T]):
-    """One value for each of the last `MOST` tasks and experiences that had rows.
+    """Keep one value for each of the last `MOST` tasks and experiences that had rows.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class RecentGroups(Generic[T]):
         self.kept: dict[GroupBy, dict[int, T]] = {"task": {}, "experience": {}}
 
     def touch(self, by: GroupBy, group: int) -> T:
-        """Return the value of a group that has rows now; drop the group without rows longest."""
+        """Return the value of a group that has rows now; drop the group with the oldest rows."""
         groups = self.kept[by]
         found = groups[group] = groups.pop(group) if group in groups else self._make()
         drop_oldest(groups)
@@ -69,7 +69,7 @@ class RecentGroups(Generic[T]):
 
 
 def drop_oldest(kept: dict[int, T], most: int = MOST) -> list[T]:
-    """Take away what came first, until so many are left, and return it.
+    """Remove the first values until ``most`` are left, and return them.
 
     Examples
     --------

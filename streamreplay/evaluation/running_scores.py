@@ -34,7 +34,7 @@ class RunningScores:
     Parameters
     ----------
     prediction : array
-        Rows of predictions, for the type and shape of one.
+        Rows of predictions, which give the type and shape of one.
     report_every, window, fading
         As in `Prequential`.
     metrics : sequence of MetricSpec
@@ -124,7 +124,7 @@ class RunningScores:
         return found
 
     def preview(self, by: Sequence[GroupBy], experience: int) -> dict[str, Any]:
-        """Return the scores as if the block had been folded now."""
+        """Return the fields of a record as if the block ended now; change nothing."""
         scores = copy.deepcopy(self)
         scores.fold(experience)
         return scores.record(by)

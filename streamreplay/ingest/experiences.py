@@ -11,7 +11,7 @@ import numpy as np
 
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
-from streamreplay.state import State, expect
+from streamreplay.state import SETTING, Fields, State
 
 __all__ = ["Experiences"]
 
@@ -55,6 +55,16 @@ class Experiences:
     [[0, 0], [0, 0], [1, 1], [2, 2], [3, 3]]
     """
 
+    STATE = Fields(
+        rows=SETTING,
+        seconds=SETTING,
+        experience=int,
+        _position=int,
+        _told=bool,
+        _passed=int,
+        _first=float | None,
+    )
+
     def __init__(self, *, rows: int | None = None, seconds: float | None = None) -> None:
         if rows is not None and seconds is not None:
             raise ValueError("rows and seconds exclude each other, got both")
@@ -86,15 +96,7 @@ class Experiences:
 
     def state_dict(self) -> State:
         """Return the number of the experience, and where the next boundary is."""
-        return {
-            "rows": self.rows,
-            "seconds": self.seconds,
-            "experience": self.experience,
-            "position": self._position,
-            "told": self._told,
-            "passed": self._passed,
-            "first": self._first,
-        }
+        return self.STATE.save(self)
 
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same boundaries.
@@ -104,11 +106,7 @@ class Experiences:
         CheckpointError
             They were others.
         """
-        expect("rows", state["rows"], self.rows)
-        expect("seconds", state["seconds"], self.seconds)
-        self.experience, self._position = int(state["experience"]), int(state["position"])
-        self._told, self._passed = bool(state["told"]), int(state["passed"])
-        self._first = None if state["first"] is None else float(state["first"])
+        self.STATE.load(self, state)
 
     def _advance(self, batch: Batch) -> None:
         passed = max(self._passed, self._boundaries(batch))

@@ -192,7 +192,7 @@ def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> SignalVal
 
 
 class _DisplayNames:
-    """Names as `_shown` has them, made again only if they have changed."""
+    """Names as `_shown` returns them, computed again only if they have changed."""
 
     def __init__(self) -> None:
         self._given: list[str | int] = []

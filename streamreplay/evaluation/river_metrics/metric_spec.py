@@ -1,4 +1,4 @@
-"""What kind of metric each of River's is: what it scores, what it is fed with, and how."""
+"""Inspect River's metrics: what each scores, from what values, and how it is computed."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ __all__ = ["Feed", "Figure", "MetricSpec", "Way", "figure_of", "mean_figure", "s
 Figure: TypeAlias = float | None
 
 Way: TypeAlias = Literal["matrix", "thresholds", "mean", "rows"]
-"""How it is fed: counts of pairs, counts by threshold, one value a row, or row by row."""
+"""How it is computed: from counts of pairs, counts by threshold, one value a row, or row by row."""
 
 Feed: TypeAlias = Literal["labels", "score", "loss", "columns", "outputs"]
-"""With what: label and prediction, the probability of the positive class, that of the true class,
-each output alone, or dicts of all outputs."""
+"""What it is updated with: label and prediction, the probability of the positive class or of the
+true class, each output alone, or dicts of all outputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class MetricSpec:
-    """A metric of River, what the log calls it, and how it is to be fed.
+    """A metric of River, its name in the log, and how it is computed.
 
     Attributes
     ----------
     name : str
     metric : river.metrics.base.Metric
-        Never updated: others are made like it.
+        Never updated; `fresh` makes copies.
     objective : {"classes", "numbers", "labels"}
     way : str
     feed : str
     binary : bool
-        Whether it knows only a positive class and the rest.
+        Whether it distinguishes only a positive class from the rest.
     positive : object
-        What it calls the positive class.
+        Its name of the positive class.
     """
 
     name: str
@@ -51,16 +51,16 @@ class MetricSpec:
 
     @property
     def allows_weights(self) -> bool:
-        """Whether its figure has a meaning for rows of unequal weight."""
+        """Whether its figure is defined for rows of unequal weight."""
         return bool(self.metric.works_with_weights)
 
     @property
     def settings(self) -> str:
-        """Its name and how the metric was made, to tell a state of another one."""
+        """Its name and the arguments of the metric, which a checkpoint must have as well."""
         return f"{self.name}: {_written(self.metric)}"
 
     def fresh(self, **parameters: Any) -> Any:
-        """Make such a metric that has seen nothing, with some parameters in place of its own.
+        """Return a new metric with the same parameters, some of them replaced.
 
         Its positive class is True: of River's own, only such give the right figures.
         """
@@ -76,12 +76,12 @@ class MetricSpec:
 
 
 def specs_of(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
-    """Say of each metric how it is fed.
+    """Return how each metric is computed.
 
     Parameters
     ----------
     metrics : sequence of river.metrics.base.Metric, or mapping
-        By name; those of a sequence are called as their classes.
+        Metrics by name; those of a sequence have the names of their classes.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def specs_of(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
 
 
 def figure_of(metric: Any) -> Figure:
-    """Return a metric's figure; None where it has none."""
+    """Return a metric's figure; None if it is undefined."""
     try:
         value = float(metric.get())
     except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -122,7 +122,7 @@ def figure_of(metric: Any) -> Figure:
 
 
 def mean_figure(figures: Sequence[Figure]) -> Figure:
-    """Return the mean of the outputs' figures, as River's averages do; None unless all have one.
+    """Return the mean of the outputs' figures as River computes it; None unless all have one.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def mean_figure(figures: Sequence[Figure]) -> Figure:
 
 
 def _written(metric: Any) -> str:
-    """Write a metric with the settings it was made with, those of a metric inside it as well.
+    """Return a metric as text with its arguments, and those of a metric inside it.
 
     >>> from river import metrics
     >>> _written(metrics.FBeta(beta=2))
@@ -176,7 +176,7 @@ def _describe(name: str, metric: Any) -> MetricSpec:
 
 
 def _refuse(name: str, metric: Any) -> None:
-    """Refuse what has no one figure here, and say what would."""
+    """Raise for metrics without a single figure here; the message names the alternative."""
     from river import metrics, utils  # noqa: PLC0415 - an extra
 
     match metric:

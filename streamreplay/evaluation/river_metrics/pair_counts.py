@@ -1,4 +1,4 @@
-"""How often each label met each prediction."""
+"""Counts of pairs of label and prediction."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Cells", "PairCounts", "counted", "pair", "unpair"]
 _ROOM = 128  # pairs, at first
 
 Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
-"""Labels int64[m], predictions int64[m] and how often they met, float64[m]."""
+"""Labels int64[m], predictions int64[m] and how often each pair came, float64[m]."""
 
 
 class PairCounts:
-    """Counts of pairs of label and prediction; memory grows with the pairs that there are.
+    """Count pairs of label and prediction; memory grows with the number of different pairs.
 
-    Counts are float64, exact up to 2**53 rows; weights make them inexact. Pairs are in the order in
-    which the stream first showed them: that in which River, told of each row, would meet classes,
-    and by which it adds up.
+    Counts are float64, exact up to 2**53 rows; weights make them inexact. Pairs are in the
+    order in which the stream first showed them: River, updated row by row, would add up in this
+    order.
 
     Examples
     --------
@@ -45,7 +45,7 @@ class PairCounts:
         self.add_pairs(pairs, counts)
 
     def add_pairs(self, codes: list[int], sums: NDArray[Any]) -> None:
-        """Count different pairs, [g], each several times."""
+        """Add a count to each of several different pairs, [g]."""
         slots = self._slots(codes)
         self._counts[slots] += sums
 
@@ -66,7 +66,7 @@ class PairCounts:
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Take over a state."""
+        """Load codes and counts."""
         self._slot.clear()
         self._counts[:] = 0
         slots = self._slots(state["codes"].tolist())
@@ -90,7 +90,7 @@ class PairCounts:
 def counted(
     codes: NDArray[np.int64], *weights: NDArray[np.float64]
 ) -> tuple[list[int], list[NDArray[Any]]]:
-    """Return the different codes in order of first sight, and of each its rows and summed weights.
+    """Return the different codes in order of first sight, with their rows and sums of weights.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def counted(
 
 
 def pair(y: NDArray[np.int64], prediction: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a code for each pair of indices below 2**31: small for small ones, none twice.
+    """Return a unique code for each pair of indices below 2**31, small for small indices.
 
     That is Szudzik's pairing: of 256 classes, all codes are below 2**16.
 

@@ -34,7 +34,7 @@ _FAMILIES: dict[Way, Callable[[list[MetricSpec], ScoringContext], _Family]] = {
 
 
 class RiverScores:
-    """River's metrics of the rows so far, of the last ones, with fading weights, and by group.
+    """Compute River's metrics of all rows, of the last ones, with fading weights, and by group.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class ScoredBlock:
     size : int
         Rows there is room for.
     prediction : array
-        Rows of predictions, for the type and shape of one.
+        Rows of predictions, which give the type and shape of one.
     """
 
     def __init__(self, size: int, prediction: NDArray[Any]) -> None:

@@ -17,7 +17,7 @@ from streamreplay.ingest.decode.options import positive
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
-from streamreplay.state import State
+from streamreplay.state import State, within
 
 __all__ = ["ArraySource"]
 
@@ -266,10 +266,8 @@ class ArraySource:
         rows = state.get("rows")
         if not isinstance(rows, int) or not 0 <= rows <= self.rows_total:
             raise CheckpointError(f"rows: saved {rows}, this source has {self.rows_total}")
-        try:
+        with within("labels"):
             self.labels.load_state_dict(state.get("labels", {}))
-        except CheckpointError as error:
-            raise CheckpointError(f"labels.{error}") from None
         self._go_to(rows)
 
     def _go_to(self, row: int) -> None:

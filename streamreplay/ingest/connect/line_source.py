@@ -22,7 +22,7 @@ from streamreplay.ingest.decode.options import Fields, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
-from streamreplay.state import State
+from streamreplay.state import State, within
 
 __all__ = ["LineSource"]
 
@@ -132,10 +132,8 @@ class LineSource(ABC):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
-        try:
+        with within("labels"):
             self.labels.load_state_dict(state["labels"])
-        except CheckpointError as error:
-            raise CheckpointError(f"labels.{error}") from None
         if self._stream is not None:
             self._stream.close()
         self._stream, self._skip, self._ended = None, None, False
