@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from itertools import chain
 from types import FunctionType, MethodType
 from typing import Any, ClassVar, TypeAlias
 
@@ -246,11 +247,13 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
             isinstance(state, tuple) and state and isinstance(state[0], type)
         ):
             raise pickle.UnpicklingError("a partial is of something else than a class")
-        for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
-            if isinstance(part, dict):
-                for key in part:
-                    if not isinstance(key, str) or key.startswith("__"):
-                        raise pickle.UnpicklingError(f"a state names {key!r}")
+        self._check_keys(state if isinstance(state, tuple) and len(state) == 2 else (state,))
+
+    @staticmethod
+    def _check_keys(parts: tuple[Any, ...]) -> None:
+        for key in chain.from_iterable(part for part in parts if isinstance(part, dict)):
+            if not isinstance(key, str) or key.startswith("__"):
+                raise pickle.UnpicklingError(f"a state names {key!r}")
 
 
 def _rule(opcode: bytes, name: str, check: Callable[[_SafeUnpickler], None]) -> None:

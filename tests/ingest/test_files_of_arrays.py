@@ -126,5 +126,5 @@ def test_idx_labels_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_the_public_names_are_sorted_and_there() -> None:
     names = streamreplay.ingest.__all__
-    assert names == sorted(names)
+    assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert all(hasattr(streamreplay.ingest, name) for name in names)

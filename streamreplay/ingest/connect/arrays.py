@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.ingest.decode.label_codes import Coded
-from streamreplay.ingest.decode.options import positive
+from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
@@ -119,12 +119,8 @@ class ArraySource:
         y = None if target is not None else y
         self.coded = y if isinstance(y, Coded) else Coded.of(y, n)
         self.batch_size = positive("batch_size", batch_size)
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit must be at least 0, got {limit}")
-        self.limit = limit
-        self.labels = Labels() if labels is None else labels
-        if self.target_names is not None:
-            self.labels = Labels(self.target_names)
+        self.limit = check_limit(limit)
+        self.labels = labels_or_new(labels, self.target_names)
         self.rows_total: int = n
         self.feature_names: list[str] | None = None
         changes = np.flatnonzero(np.diff(self._columns.experience)) + 1

@@ -18,7 +18,7 @@ from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
-from streamreplay.ingest.decode.options import Fields, SourceOptions
+from streamreplay.ingest.decode.options import Fields, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
@@ -63,9 +63,7 @@ class LineSource(ABC):
         self.name = source_name(path)
         self.options = options
         self.fields = fields
-        self.labels = Labels() if labels is None else labels
-        if fields.goal is not None:
-            self.labels = Labels(fields.goal.names)
+        self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
         self.continue_from_here = False
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = LineBuffer(options.max_line_bytes)

@@ -69,24 +69,31 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     names = {"x": x, "task": task, "experience": experience, "id": id, "time": time}
     if weight is not None:
         names["weight"] = weight
-    goals = [target] if isinstance(target, str) else list(target or ())
+    targets = [target] if isinstance(target, str) else list(target or ())
     if y and target is None:
         names["y"] = y
-    names |= {f"target {name}": name for name in goals}
+    names |= {f"target {name}": name for name in targets}
     arrays: dict[str, Any] = _read(Path(path), names)
     try:
         targets_of(target, multilabel, None)  # checks
-        if goals:
-            columns = [arrays.pop(f"target {name}") for name in goals]
-            arrays["target"], arrays["target_names"] = _joined(columns, goals)
-        elif multilabel is not None:
-            arrays["target"] = _indicators(arrays.pop("y", None))
-            arrays["target_names"] = multilabel
+        _put_targets(arrays, targets, multilabel)
         return ArraySource(
             **arrays, batch_size=batch_size, limit=limit, labels=labels, allow_nan=allow_nan
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{Path(path).name}: {error}") from None
+
+
+def _put_targets(
+    arrays: dict[str, Any], targets: list[str], multilabel: Sequence[str] | None
+) -> None:
+    """Replace the arrays of targets, or of indicators, by one of all columns and their names."""
+    if targets:
+        columns = [arrays.pop(f"target {name}") for name in targets]
+        arrays["target"], arrays["target_names"] = _joined(columns, targets)
+    elif multilabel is not None:
+        arrays["target"] = _indicators(arrays.pop("y", None))
+        arrays["target_names"] = multilabel
 
 
 def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, SourceError
 from streamreplay.ingest.connect.skip import Skip
-from streamreplay.ingest.decode.options import positive
+from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
 from streamreplay.ingest.decode.values import BadRecord, label_name
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
@@ -106,15 +106,13 @@ class DatasetSource:
     ) -> None:
         if not isinstance(dataset, MapDataset | Iterable):
             raise TypeError(f"dataset must be map-style or iterable, got {type(dataset).__name__}")
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit must be at least 0, got {limit}")
         self._dataset = dataset
         self._map = None if _is_iterable(dataset) else cast(MapDataset, dataset)
         self._places = (features, label)
         self.name = type(dataset).__name__
         self.batch_size = positive("batch_size", batch_size)
-        self.limit = limit
-        self.labels = Labels() if labels is None else labels
+        self.limit = check_limit(limit)
+        self.labels = labels_or_new(labels)
         self.continue_from_here = False
         self.position = 0
         self._bytes = self._crc = self._last_crc = 0  # of the rows yielded

@@ -60,34 +60,13 @@ class Layout:
             A column that was asked for is not there, or is to be both predicted and learned from.
         """
         find = _Finder(source, cells, header=header)
-        label = fields.label
-        if label is None:  # nothing said: what is usual
-            label = "y" if header else len(cells) - 1
-        target = None if label == "" else find("label", label)
+        label = find.label(fields)
         learned = None if features is None else [find("feature", name) for name in features]
-        if learned is not None and target in learned:
-            raise ConfigError(
-                f"{source}: column {find.names[target]!r} is the label, and cannot be a feature too"
-            )
-        goal = [] if fields.goal is None else [find("target", name) for name in fields.goal.fields]
-        both = set(goal) & set(learned or ())
-        if both:
-            raise ConfigError(
-                f"{source}: column {find.names[min(both)]!r} is a target, and cannot be a feature "
-                "too"
-            )
-        return Layout(
-            find.names,
-            header,
-            target,
-            {
-                key: find(key, field)
-                for key, field in fields.others().items()
-                if field != _DEFAULT.get(key) or (header and field in find.names)
-            },
-            learned,
-            goal,
+        target = (
+            [] if fields.goal is None else [find("target", name) for name in fields.goal.fields]
         )
+        _check_learned(find, label, target, learned or [])
+        return Layout(find.names, header, label, find.others(fields), learned, target)
 
     @property
     def reserved(self) -> set[int]:
@@ -142,6 +121,21 @@ class _Finder:
             )
         return position % n
 
+    def label(self, fields: Fields) -> int | None:
+        """Return the column of the label; None if there is none."""
+        if fields.label == "":
+            return None
+        usual = "y" if self.header else len(self.names) - 1
+        return self("label", usual if fields.label is None else fields.label)
+
+    def others(self, fields: Fields) -> dict[str, int]:
+        """Return the other columns that are asked for, or are there under their usual names."""
+        return {
+            key: self(key, field)
+            for key, field in fields.others().items()
+            if field != _DEFAULT.get(key) or (self.header and field in self.names)
+        }
+
     def _by_name(self, what: str, name: str) -> int:
         if not self.header:
             raise ConfigError(
@@ -157,6 +151,20 @@ class _Finder:
         raise ConfigError(
             f"{self.source}: {what} {name!r} is not a column{hint}; the columns are "
             f"{', '.join(self.names)}"
+        )
+
+
+def _check_learned(find: _Finder, label: int | None, target: list[int], learned: list[int]) -> None:
+    """Check that no column is both predicted and learned from."""
+    if label is not None and label in learned:
+        raise ConfigError(
+            f"{find.source}: column {find.names[label]!r} is the label, and cannot be a feature too"
+        )
+    both = set(target) & set(learned)
+    if both:
+        raise ConfigError(
+            f"{find.source}: column {find.names[min(both)]!r} is a target, and cannot be a feature "
+            "too"
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.targets import TargetFields
+from streamreplay.labels import Labels
 
-__all__ = ["Fields", "SourceOptions", "positive"]
+__all__ = ["Fields", "SourceOptions", "check_limit", "labels_or_new", "positive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class SourceOptions:
     def __post_init__(self) -> None:
         positive("batch_size", self.batch_size)
         positive("max_line_bytes", self.max_line_bytes)
-        if self.limit is not None and self.limit < 0:
-            raise ValueError(f"limit must be at least 0, got {self.limit}")
+        check_limit(self.limit)
         if self.max_wait is not None and not self.max_wait >= 0:
             raise ValueError(f"max_wait must be at least 0 seconds, got {self.max_wait}")
 
@@ -78,3 +78,17 @@ def positive(name: str, value: int) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return value
+
+
+def check_limit(limit: int | None) -> int | None:
+    """Return a limit of rows; raises ``ValueError`` if it is below 0."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be at least 0, got {limit}")
+    return limit
+
+
+def labels_or_new(labels: Labels | None, outputs: Sequence[str] | None = None) -> Labels:
+    """Return the labels of a source: of its targets' columns, else those given, else none yet."""
+    if outputs is not None:
+        return Labels(outputs)
+    return Labels() if labels is None else labels

@@ -215,6 +215,11 @@ class Row:
             np.array([row.experience for row in rows], np.int64),
             [row.id for row in rows],
             np.array([row.time for row in rows], np.float64),
-            None if rows[0].target is None else np.array([row.target for row in rows], np.float64),
-            None if rows[0].weight is None else np.array([row.weight for row in rows], np.float32),
+            _optional([row.target for row in rows], np.float64),
+            _optional([row.weight for row in rows], np.float32),
         )
+
+
+def _optional(values: list[Any], dtype: type) -> NDArray[Any] | None:
+    """Return a column that all rows have, or none."""
+    return None if values[0] is None else np.array(values, dtype)

@@ -125,12 +125,17 @@ def targets_of(
         raise ValueError("target (numbers) and multilabel (labels) cannot both be given")
     if target is not None and field is not None:
         raise ValueError(f"target goes without a label, got {field!r} as label")
-    key = "target" if multilabel is None else "multilabel"
-    given = target if multilabel is None else multilabel
+    if multilabel is not None:
+        return TargetFields(_different("multilabel", multilabel), labels=True, field=field)
+    return TargetFields(_different("target", target))
+
+
+def _different(key: str, given: Name | Sequence[Name] | None) -> tuple[Name, ...]:
+    """Return the names that a key gives, which must be different."""
     outputs = (given,) if isinstance(given, str | int) else tuple(given or ())
     if not 1 <= len(set(map(str, outputs))) == len(outputs) <= _MOST:
         raise ValueError(f"{key} must be different names, 1 to {_MOST:,}, got {given}")
-    return TargetFields(outputs, multilabel is not None, field)
+    return outputs
 
 
 def row_weight(value: Any) -> float:
