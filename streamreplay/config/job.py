@@ -261,10 +261,11 @@ class LearnerSection(_Section):
     retrain_every: Count | None = _unset(10_000)
     """gdumb: rows after which a fresh module is trained, even if no held-out rows require it."""
     slda_features: Positive | None = _unset(2_000)
-    """Predict together with streaming linear discriminants (SLDA) of this many random features,
-    which do not forget. er-slda has 500, in 4 MB; 2,000 take 64 MB. Goes with every method."""
+    """Predict together with streaming linear discriminant analysis (SLDA) of this many random
+    features, which cannot forget. er-slda has 500, in 4 MB; 2,000 take 64 MB. Goes with every
+    method."""
     slda_weight: Annotated[float, Field(ge=0)] | None = _unset(1.0)
-    """Weight of the SLDA relative to the module; 1 by default."""
+    """Weight of SLDA relative to the module; 1 by default."""
     slda_margin: Annotated[float, Field(ge=0)] | None = _unset(0.02)
     """How much accuracy on current classes may be traded for accuracy on old ones; 0.005 by
     default. Take 0.02 where classes come one after the other."""

@@ -336,7 +336,7 @@ def test_what_is_withheld_leaves_no_trace(method: str) -> None:
         if whole.incoming.withheld is not None:
             mask = ~whole.incoming.withheld
         assert np.array_equal(whole.prediction[mask], part.prediction)
-        # products of discriminants round by how many rows they are of
+        # products of SLDA round by how many rows they are of
         assert np.allclose(whole.loss[mask], part.loss, rtol=0.01, atol=2e-6, equal_nan=True)
         assert whole.replayed == part.replayed
 
