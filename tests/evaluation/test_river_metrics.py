@@ -523,7 +523,7 @@ class TestRefused:
             ([metrics.ClassificationReport()], ValueError, "is no single number"),
             ([multioutput.PerOutput(metrics.F1())], ValueError, "PerOutput is no single number"),
             ([metrics.F1() + metrics.MCC()], ValueError, "holds several metrics: give them one"),
-            ([utils.Rolling(metrics.F1, 10)], ValueError, "a figure of the window beside it"),
+            ([utils.Rolling(metrics.F1, 10)], ValueError, "a figure of the window already"),
             ([metrics.F1(), metrics.F1()], ValueError, "2 of them are called F1: give a dict"),
             (
                 [multioutput.MacroAverage(metrics.LogLoss())],

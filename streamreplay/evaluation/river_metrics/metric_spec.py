@@ -182,7 +182,7 @@ def _refuse(name: str, metric: Any) -> None:
     match metric:
         case utils.Rolling() | utils.TimeRolling():
             raise ValueError(
-                f"metrics: {name}: each metric has a figure of the window beside it: give the "
+                f"metrics: {name}: each metric has a figure of the window already: give the "
                 "metric itself"
             )
         case metrics.base.Metrics():
