@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.columns import (
     as_column,
+    as_features,
     as_ids,
     as_integers,
-    as_rows,
     as_targets,
     as_weights,
     check_targets,
@@ -153,13 +153,7 @@ class Batch:
         >>> len(batch), batch.x.dtype.name, batch.t.tolist()
         (2, 'float32', [10, 11])
         """
-        x = as_rows(x)
-        if x.ndim < 2:
-            raise ValueError(f"x must be [n, *feature], got shape {x.shape}")
-        if x.dtype != np.uint8:
-            if x.dtype.kind not in "buif":
-                raise TypeError(f"x must be numeric, got {x.dtype}")
-            x = x.astype(np.float32, copy=False)
+        x = as_features(x)
         n = len(x)
         goals = None if target is None else as_targets(target, n)
         known = labels_of_targets(goals, n) if y is None else as_integers("y", y, n)

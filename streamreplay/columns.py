@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "as_column",
+    "as_features",
     "as_ids",
     "as_integers",
-    "as_rows",
     "as_targets",
     "as_weights",
     "check_targets",
@@ -36,7 +36,19 @@ def describe_array(array: NDArray[Any]) -> str:
     return f"{array.dtype.name}[{', '.join(map(str, array.shape))}]"
 
 
-def as_rows(x: ArrayLike) -> NDArray[Any]:
+def as_features(x: ArrayLike) -> NDArray[Any]:
+    """Convert rows to features [n, *feature]: uint8 is kept, other numbers become float32."""
+    rows = _as_rows(x)
+    if rows.ndim < 2:
+        raise ValueError(f"x must be [n, *feature], got shape {rows.shape}")
+    if rows.dtype == np.uint8:
+        return rows
+    if rows.dtype.kind not in "buif":
+        raise TypeError(f"x must be numeric, got {rows.dtype}")
+    return rows.astype(np.float32, copy=False)
+
+
+def _as_rows(x: ArrayLike) -> NDArray[Any]:
     """Convert rows to one array; raise an error that says why where they make none."""
     try:
         rows = np.asarray(x)

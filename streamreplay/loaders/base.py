@@ -192,15 +192,19 @@ class PlannedDataLoader:
         words, epoch, batch = (state[name] for name in ("seed", "epoch", "batch"))
         if not (isinstance(words, list) and all(isinstance(word, int) for word in words)):
             raise CheckpointError(f"seed: saved {words}, must be a list of integers")
-        last = None if self._plan.batches is None else len(self)
-        for name, value, most in (("epoch", epoch, None), ("batch", batch, last)):
-            if not isinstance(value, int) or value < 0 or (most is not None and value > most):
-                raise CheckpointError(
-                    f"{name}: saved {value}, must be an integer of at least 0"
-                    + ("" if most is None else f" and at most {most}")
-                )
+        _check_count("epoch", epoch)
+        _check_count("batch", batch, None if self._plan.batches is None else len(self))
         self._plan.reseed(list(words))
         self._position = _Position(epoch, batch)
+
+
+def _check_count(name: str, value: object, most: int | None = None) -> None:
+    """Raise CheckpointError unless a saved value is an integer from 0 to ``most``."""
+    if not isinstance(value, int) or value < 0 or (most is not None and value > most):
+        raise CheckpointError(
+            f"{name}: saved {value}, must be an integer of at least 0"
+            + ("" if most is None else f" and at most {most}")
+        )
 
 
 def _check(options: Mapping[str, Any]) -> None:

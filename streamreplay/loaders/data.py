@@ -78,25 +78,31 @@ def open_source(name: str, data: Any) -> LoaderData:
         return LoaderData(name, data, len(data), tuple(data.tensors))
     if isinstance(data, np.ndarray | torch.Tensor):
         return LoaderData(name, data, len(data), (_tensor(name, data),), bare=True)
-    if (
-        isinstance(data, tuple)
-        and data
-        and all(isinstance(c, np.ndarray | torch.Tensor) for c in data)
-    ):
+    if _is_columns(data):
         lengths = [len(column) for column in data]
         if len(set(lengths)) > 1:
             raise ValueError(f"{name}: columns must be of one length, got {lengths}")
         return LoaderData(name, data, lengths[0], tuple(_tensor(name, column) for column in data))
     if type(data) is Subset:
         return _open_subset(name, data)
-    if isinstance(data, IterableDataset) or not (
-        hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    ):
+    _check_map_style(name, data)
+    return LoaderData(name, data, len(data))
+
+
+def _check_map_style(name: str, data: Any) -> None:
+    indexed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, IterableDataset) or not indexed:
         raise TypeError(
             f"{name} must be a map-style dataset, a Batch, an array or a tuple of arrays, "
             f"got {type(data).__name__}"
         )
-    return LoaderData(name, data, len(data))
+
+
+def _is_columns(data: object) -> bool:
+    """Return whether something is a tuple of arrays or tensors, at least one."""
+    if not isinstance(data, tuple) or not data:
+        return False
+    return all(isinstance(column, np.ndarray | torch.Tensor) for column in data)
 
 
 def common_collate(sources: Sequence[LoaderData]) -> Callable[[list[Any]], Any] | None:

@@ -16,6 +16,7 @@ from streamreplay.state import expect
 
 __all__ = [
     "Extra",
+    "check_columns",
     "check_extra",
     "check_fits",
     "common_id_type",
@@ -79,6 +80,19 @@ def check_fits(columns: Mapping[str, NDArray[Any]], batch: Batch) -> None:
     if not same_kind(target, stored):
         have, got = describe_array(stored[0:0]), describe_array(target[0:0])
         raise ValueError(f"target: stored rows are {have}, got {got}")
+
+
+def check_columns(live: Mapping[str, NDArray[Any]], saved: Mapping[str, NDArray[Any]]) -> None:
+    """Raise CheckpointError if a saved column has another type or shape than that of the name.
+
+    Ids may differ: they are widened.
+    """
+    for name, column in saved.items():
+        mine = live.get(name, column)
+        if name != "id" and kind_of(mine) != kind_of(column):
+            raise CheckpointError(
+                f"{name}: saved {describe_array(column)}, this pipeline has {describe_array(mine)}"
+            )
 
 
 def check_extra(extra: Extra, saved: Mapping[str, NDArray[Any]], max_size: int) -> None:

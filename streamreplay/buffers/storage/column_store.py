@@ -13,6 +13,7 @@ from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.storage.allocation import allocate
 from streamreplay.buffers.storage.column_shapes import (
     Extra,
+    check_columns,
     check_extra,
     check_fits,
     common_id_type,
@@ -328,15 +329,9 @@ class ColumnStore:
         max_size = self.max_size if self.max_bytes is None else int(state["max_size"])
         if size > max_size:
             raise CheckpointError(f"rows: saved {size}, this pipeline holds {max_size}")
-        for name, column in columns.items():
-            mine = self._columns.get(name)
-            if mine is not None and name != "id" and kind_of(mine) != kind_of(column):
-                raise CheckpointError(
-                    f"{name}: saved {describe_array(column)}, "
-                    f"this pipeline has {describe_array(mine)}"
-                )
-        own = {name: c for name, c in extra.items() if not name.startswith(_NOTE)}
+        check_columns(self._columns, columns)
         if columns:
+            own = {name: c for name, c in extra.items() if not name.startswith(_NOTE)}
             check_extra(self._extra, own, self.max_size)
         self.max_size = max_size
         self._columns = {name: self._new(kind_of(c), c) for name, c in columns.items()}
