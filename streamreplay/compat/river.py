@@ -93,7 +93,7 @@ class ReplayClassifier(base.MiniBatchClassifier):
         )
 
     def learn_one(self, x: dict[base.typing.FeatureName, Any], y: base.typing.ClfTarget) -> None:
-        """Take a training step on a row and on rows of the buffer.
+        """Run a training step on a row and on rows of the buffer.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class ReplayClassifier(base.MiniBatchClassifier):
         return dict(zip(labels, self._work.predict([x])[0].tolist(), strict=True))
 
     def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:  # noqa: N803 - River's name
-        """Take one training step on all rows of a frame and on rows of the buffer."""
+        """Run one training step on all rows of a frame and on rows of the buffer."""
         self._work.learn(X.to_dict("records"), y.tolist())
 
     def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - River's name
@@ -172,7 +172,7 @@ class _Work:
         self._position = 0
 
     def learn(self, rows: Sequence[dict[Any, Any]], labels: Sequence[Any]) -> None:
-        """Take one step on all rows, and then offer them to the buffer."""
+        """Run one step on all rows, and then offer them to the buffer."""
         if not rows:
             return
         self._add_columns(rows)
@@ -242,6 +242,6 @@ _OWN = ("labels", "_index", "_columns", "_width", "_position")
 
 
 def _adam() -> OptimizerFactory:
-    import torch  # noqa: PLC0415 - beside its only use
+    import torch  # noqa: PLC0415 - slow
 
     return partial(torch.optim.Adam, lr=0.01)

@@ -124,8 +124,10 @@ def candidates_of(
         Candidates are given, and the method does not choose among them.
     """
     if candidates is not None and not chooses:
-        who = f"method {learner.method}" if learner.river is None else "learner.river"
-        raise ConfigError(f"mixer.candidates: {who} does not choose among them, got {candidates}")
+        chooser = f"method {learner.method}" if learner.river is None else "learner.river"
+        raise ConfigError(
+            f"mixer.candidates: {chooser} does not choose among them, got {candidates}"
+        )
     if candidates is None and chooses:
         return _CANDIDATES_A_ROW * batch_size_mem
     return candidates

@@ -39,7 +39,7 @@ class _Model(Protocol):
     known: set[int]
 
     def prepare(self, batch: Batch) -> None:
-        """Take from a batch what predicting it requires."""
+        """Set the names that the batch requires, before it is predicted."""
 
     def unknown(self, batch: Batch) -> Predictions:
         """Return the predictions of rows before anything was learned."""

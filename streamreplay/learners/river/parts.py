@@ -110,7 +110,7 @@ def teach_rows(
     *,
     many: bool,
 ) -> None:
-    """Let a model learn rows in order, with weights [n]; all at once if ``many``.
+    """Teach a model rows in order, with weights [n]; all at once if ``many``.
 
     Raises
     ------

@@ -82,7 +82,7 @@ class RiverTargets:
         self._has_probabilities = labels
 
     def prepare(self, batch: Batch) -> None:
-        """Take the names of the targets from the first batch that has targets.
+        """Set the names of the targets from the first batch that has targets.
 
         Raises
         ------
