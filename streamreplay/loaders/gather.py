@@ -60,9 +60,7 @@ class ColumnView:
         self._starts = np.cumsum(sizes) - sizes
         self._size = int(sizes.sum())
         if any(source.index is not None for source in sources):
-            self._rows = np.concatenate(
-                [np.arange(s.size) if s.index is None else s.index for s in sources]
-            )
+            self._rows = np.concatenate(list(map(_rows_of, sources)))
         # for each column, its array in every store; None if NumPy cannot read some
         self._windows: list[list[_Window]] | None = None
         if all(_numpy_reads(column) for store in self._stores for column in store):
@@ -225,6 +223,11 @@ class _Window:
 
     def __reduce__(self) -> tuple[type[_Window], tuple[torch.Tensor]]:
         return type(self), (self.column,)
+
+
+def _rows_of(source: LoaderData) -> Ints:
+    """Return the rows of a source in the columns that it is made of."""
+    return np.arange(source.size) if source.index is None else source.index
 
 
 def _numpy_reads(column: torch.Tensor) -> bool:

@@ -130,12 +130,19 @@ class ReplayDataLoader(PlannedDataLoader):
 def _current(
     source: LoaderData, batch_size: int | Mapping[int, int], task_labels: Any, *, full: bool
 ) -> tuple[list[RowGroup], list[Deal]]:
-    """Deal current data, as a whole or each task by itself."""
+    """Deal current data, as a whole or each task by itself, as the batch size says."""
     if not source.size:
         raise ValueError(f"{source.name} must have rows, got none")
     if not isinstance(batch_size, Mapping):
         size = positive("batch_size", batch_size)
         return [RowGroup(source.size, 0)], [deal_once([0], [source.size], size)]
+    return _current_by_task(source, batch_size, task_labels, full=full)
+
+
+def _current_by_task(
+    source: LoaderData, batch_size: Mapping[int, int], task_labels: Any, *, full: bool
+) -> tuple[list[RowGroup], list[Deal]]:
+    """Deal each task of the current data by itself."""
     groups = by_task(source, tasks_of(source, task_labels))
     missing = [group.label for group in groups if group.label not in batch_size]
     if missing:
