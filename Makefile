@@ -42,7 +42,7 @@ demo: install
 	$(BIN)/streamreplay demo --out demo-out
 
 test: install
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Sources: from files, pipes and arrays to batches, with a position that can be saved.
 
-A new file format is a function or a class in a file of ``connect/``, a line of `FORMATS`, its page
-in ``docs/``, and a line of ``SOURCES`` in the contract tests. Job files read `FORMATS`.
+A new file format is a function or a class in a file of ``connect/``, a line of `FORMATS`, a row
+in ``docs/guides/input.md``, and a line of ``SOURCES`` in the contract tests. Job files read
+`FORMATS`.
 """
 
 from streamreplay.ingest.connect.arrays import ArraySource
