@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeAlias, get_args, get_type_hints
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from streamreplay.batch import Batch
-from streamreplay.records import Report
+from streamreplay.records import Rehearsal, Report, Scored
 
 __all__ = ["check_batch", "check_order", "check_source", "check_stages"]
 
 _Types: TypeAlias = tuple[type, ...]
 
+_RECORDS = (Batch, Rehearsal, Scored, Report)
 _ORDER = "the usual order is buffer, mixer, learner, evaluator"
 
 
@@ -44,8 +47,8 @@ def check_stages(stages: Mapping[str, object]) -> None:
 def check_order(stages: Mapping[str, object], first: type | None = Batch) -> None:
     """Check that each stage takes what the one before it yields, and that the last yields `Report`.
 
-    The records are those in the annotations of a stage's ``__call__``; a stage without annotations
-    is not checked.
+    The records are those in the annotations of a stage's ``__call__``. Other annotations, such as
+    ``Iterable[object]``, are not checked.
 
     Parameters
     ----------
@@ -117,36 +120,50 @@ def check_batch(batch: object) -> None:
 
 def _how_to_wrap(source: object) -> str | None:
     """Return how to make a source of an object that is known to be none."""
-    data: Any = sys.modules.get("torch.utils.data")
-    if data is not None and isinstance(source, data.DataLoader):
-        return ": make batches, (Batch.from_arrays(x, y) for x, y in loader)"
-    if data is not None and isinstance(source, data.Dataset):
-        return ": wrap it, open_dataset(dataset)"
     if isinstance(source, Batch):
         return ": put it into a list, [batch]"
     if isinstance(source, str | Path):
         return ": open the file, CsvSource(path) or JsonlSource(path)"
     if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
         return ": wrap arrays, ArraySource(x, y)"
-    return ": give its columns, ArraySource(x, y)" if isinstance(source, Mapping) else None
+    if isinstance(source, Mapping):
+        return ": give its columns, ArraySource(x, y)"
+    return _how_to_wrap_torch(source)
 
 
-def _record_types(stage: object) -> tuple[_Types, _Types]:
+def _how_to_wrap_torch(source: object) -> str | None:
+    """Return the same of torch's own; what an iterable or a ``collate_fn`` yields is not known."""
+    data: Any = sys.modules.get("torch.utils.data")
+    if data is None or isinstance(source, data.IterableDataset):
+        return None
+    if isinstance(source, data.Dataset):
+        return ": wrap it, open_dataset(dataset)"
+    defaults = (data.default_collate, data.default_convert)
+    if isinstance(source, data.DataLoader) and source.collate_fn in defaults:
+        return ": make batches, (Batch.from_arrays(x, y) for x, y in loader)"
+    return None
+
+
+def _record_types(stage: Any) -> tuple[_Types, _Types]:
     """Return the records that a stage takes and yields; () where its annotations do not tell."""
     call = stage if hasattr(stage, "__code__") else type(stage).__call__
     try:
         hints = get_type_hints(call)
-    except (NameError, TypeError, AttributeError):
+        first = next(iter(signature(stage).parameters), "")
+    except (NameError, TypeError, ValueError, AttributeError):
         return (), ()
-    yielded = hints.pop("return", None)
-    return _item_types(next(iter(hints.values()), None)), _item_types(yielded)
+    return _item_types(hints.get(first)), _item_types(hints.get("return"))
 
 
 def _item_types(stream: object) -> _Types:
-    """Return the types in the annotation of an iterable: ``Iterable[Batch | Rehearsal]``."""
+    """Return the records in the annotation of an iterable: ``Iterable[Batch | Rehearsal]``."""
     (item, *_) = get_args(stream) or (None,)
-    items = (item,) if isinstance(item, type) else get_args(item)
-    return items if all(isinstance(each, type) and each is not Any for each in items) else ()
+    items = get_args(item) if get_origin(item) in (Union, UnionType) else (item,)
+    return (
+        items
+        if all(isinstance(each, type) and issubclass(each, _RECORDS) for each in items)
+        else ()
+    )
 
 
 def _written(types: _Types) -> str:

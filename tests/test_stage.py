@@ -1,9 +1,9 @@
 """The pipeline: composition, stepping, errors, state."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -348,6 +348,18 @@ class TestWrongThings:
         with pytest.raises(TypeError, match="got ndarray"):
             build().step(np.zeros((2, 1)))  # type: ignore[arg-type]
 
+    def test_torch_sources_of_batches_are_none(self) -> None:
+        class Batches(torch.utils.data.IterableDataset[Batch]):
+            def __iter__(self) -> Iterator[Batch]:
+                return iter(stream())
+
+        data: Any = [(0.0, 1)] * 12
+        loader: Any = torch.utils.data.DataLoader(
+            data, batch_size=4, collate_fn=lambda items: rows(len(items))
+        )
+        assert len(list(build(loader))) == 4
+        assert len(list(build(Batches()))) == 13
+
     def test_stages(self) -> None:
         assert self.refusal(None, mixer=Mixer) == (
             "mixer: a stage is an object, got the class: write Mixer(...)"
@@ -375,6 +387,26 @@ class TestWrongThings:
             "learner: the last stage must yield Report, and it yields Scored: add an evaluator, "
             "as in evaluator=Prequential()"
         )
+
+    def test_other_annotations_are_not_checked(self) -> None:
+        class Labelled(Protocol):
+            y: Any
+
+        def of_objects(stream: Iterable[object]) -> Iterator[object]:
+            yield from stream
+
+        def of_a_protocol(stream: Iterable[Labelled]) -> Iterator[Labelled]:
+            yield from stream
+
+        def with_option(stream, names: Sequence[Report] = ()):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, ARG001
+            yield from stream
+
+        def at_times(stream: Iterable[Report]) -> Iterator[Report | None]:
+            yield from stream
+
+        evaluator: Any = Prequential()
+        for stage in (of_objects, of_a_protocol, with_option):
+            Pipeline(None, first=stage, learner=Summing(), evaluator=evaluator, last=at_times)
 
     def test_branches(self) -> None:
         with pytest.raises(TypeError, match=r"^a\.learner: the last stage must yield Report"):
