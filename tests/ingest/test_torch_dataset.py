@@ -56,6 +56,12 @@ def test_items_with_keys_images_and_no_labels() -> None:
     [
         ([([1.0],)], {}, TypeError, "^list: an item has no place 0 or 1: name those of features"),
         ([([1.0], 0.5)], {}, TypeError, "^list: label 0.5 is neither a string nor an integer"),
+        (
+            [([1.0], [0, 1])],
+            {},
+            TypeError,
+            r"^list: the label of an item must be .*, got int64\[2\]",
+        ),
         ([([1.0], 0), ([1.0, 2.0], 0)], {}, ValueError, "rows differ in shape"),
         ([([1.0], 0), ([np.nan], 0)], {}, ValueError, "^x must be finite in float32, row 1 is not"),
         (ROWS, {"batch_size": 0}, ValueError, "^batch_size must be at least 1, got 0"),
@@ -110,3 +116,54 @@ def test_a_state_of_the_datasets_own_is_not_left_out() -> None:
 
     with pytest.raises(CheckpointError, match=r"^dataset: only one of the saved and the live one"):
         open_dataset(Stateful(ROWS)).load_state_dict(open_dataset(ROWS).state_dict())
+
+
+class Broken:
+    """Rows whose sixth cannot be read the first time."""
+
+    def __init__(self) -> None:
+        self.failures = 1
+
+    def row(self, i: int) -> Any:
+        if i == 5 and self.failures:
+            self.failures -= 1
+            raise OSError("no network")
+        return ROWS[i]
+
+
+class BrokenMap(Broken):
+    def __len__(self) -> int:
+        return len(ROWS)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.row(i)
+
+
+class BrokenIterable(Broken, IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.row, range(len(ROWS)))
+
+
+class BrokenGenerator(Broken, IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        for i in range(len(ROWS)):
+            yield self.row(i)
+
+
+@pytest.mark.parametrize("kind", [BrokenMap, BrokenIterable, BrokenGenerator])
+def test_an_error_of_the_dataset_loses_no_row(kind: Any) -> None:
+    source = open_dataset(kind(), batch_size=4)
+    first = next(iter(source))
+    with pytest.raises(OSError, match="no network"):
+        list(source)
+    assert source.position == 4
+    rows = [x for batch in (first, *source) for x in batch.x[:, 0].tolist()]
+    assert rows == list(range(10))
+
+
+def test_a_row_that_is_refused_is_not_counted() -> None:
+    source = open_dataset([*ROWS[:5], ([np.inf, 0.0], 0)], batch_size=4)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="row 5 is not"):
+            list(source)
+        assert source.position == 4

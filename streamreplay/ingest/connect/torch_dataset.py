@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, SourceError
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
@@ -168,21 +169,29 @@ class DatasetSource:
             room = min(room, self.limit - self.position)
         if room <= 0:
             return None
+        try:
+            return self._read(room)
+        except BaseException:  # which ends a generator: the next call makes a new one
+            self._items = None
+            raise
+
+    def _read(self, room: int) -> Batch | None:
+        """Return the next rows, at most ``room``; an error leaves the position in front of them."""
         if self._items is None:
             self._items = self._connect()
         rows = [self._row(item) for item in islice(self._items, room)]
         if not rows:
             return None
         start = self.position
-        self.position += len(rows)
-        for row in rows:
-            self._count(_bytes_of(row))
         y = self.labels.indices([name for _, name in rows])
         batch = Batch.from_arrays([x for x, _ in rows], y, start=start, labels=self.labels)
         finite = np.isfinite(batch.x).reshape(len(rows), -1).all(axis=1)
         if not finite.all():
             at = start + int((~finite).argmax())
             raise ValueError(f"x must be finite in float32, row {at} is not")
+        self.position += len(rows)
+        for row in rows:
+            self._count(_bytes_of(row))
         return batch
 
     def _row(self, item: Any) -> _Row:
@@ -196,9 +205,17 @@ class DatasetSource:
                 "features and label, as in open_dataset(dataset, features=0, label=1)"
             ) from error
         try:
-            return x, label_name(given if given is None else np.asarray(given).item())
+            return x, None if given is None else label_name(self._value(given))
         except BadRecord as error:
             raise TypeError(f"{self.name}: {error}") from None
+
+    def _value(self, label: Any) -> Any:
+        value = np.asarray(label)
+        if value.size != 1:
+            raise TypeError(
+                f"{self.name}: the label of an item must be one value, got {describe_array(value)}"
+            )
+        return value.item()
 
     def _count(self, row: bytes) -> None:
         self._bytes += len(row)
