@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Objective
-from streamreplay.evaluation.scores.numbers import is_number
-from streamreplay.evaluation.sums.error_sums import ErrorSums
+from streamreplay.evaluation.sums.error_sums import ErrorSums, is_number
 from streamreplay.evaluation.sums.label_counts import LabelCounts
 from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.records import Scored

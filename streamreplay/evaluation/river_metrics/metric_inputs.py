@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.river_metrics.metric_spec import Figure, MetricSpec
-from streamreplay.evaluation.scores.numbers import is_number
+from streamreplay.evaluation.sums.error_sums import is_number
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.groups import GroupIndex

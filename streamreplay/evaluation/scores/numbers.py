@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.scores.by_group import ScoresByGroup, with_variants
-from streamreplay.evaluation.sums.error_sums import ErrorSums
+from streamreplay.evaluation.sums.error_sums import ErrorSums, is_number
 from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
-__all__ = ["NumberScores", "is_number"]
+__all__ = ["NumberScores"]
 
-_LARGEST = float(np.finfo(np.float32).max)
 _BASELINES = ("no_change", "mean")
 
 
@@ -130,17 +129,3 @@ class NumberScores:
         sums = ErrorSums(target.shape[1])
         sums.add(target[said], error[said])
         return sums.scores()
-
-
-def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return for each row whether all of its numbers can be scored: bool[n, 1].
-
-    NaN stands for no prediction. The square of a number beyond float32 may be beyond float64.
-
-    Examples
-    --------
-    >>> is_number(np.array([[1.0, 2.0], [np.nan, 1.0], [1e300, 1.0]])).tolist()
-    [[True], [False], [False]]
-    """
-    found: NDArray[np.bool_] = np.all(np.abs(prediction) <= _LARGEST, axis=1, keepdims=True)
-    return found

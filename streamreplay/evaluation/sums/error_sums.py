@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from streamreplay.evaluation.sums.means import mean_of, total_of
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["ErrorSums"]
+__all__ = ["ErrorSums", "is_number"]
 
+_LARGEST = float(np.finfo(np.float32).max)
 _KEYS = ("mae", "mse", "rmse", "r2")
 _ROUNDING = 1e-12  # of a sum over a block of rows, relative
 
@@ -97,3 +98,17 @@ class ErrorSums:
             r2 = 1 - squared / spread if defined else None
             found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})
         return found
+
+
+def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each row whether all of its numbers can be scored: bool[n, 1].
+
+    NaN stands for no prediction. The square of a number beyond float32 may be beyond float64.
+
+    Examples
+    --------
+    >>> is_number(np.array([[1.0, 2.0], [np.nan, 1.0], [1e300, 1.0]])).tolist()
+    [[True], [False], [False]]
+    """
+    found: NDArray[np.bool_] = np.all(np.abs(prediction) <= _LARGEST, axis=1, keepdims=True)
+    return found
