@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.buffers.sampling.quotas import deal_slots
-from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import GROWN, SETTING, Fields, Kind, State
 
@@ -22,12 +22,21 @@ _INTEGERS = Kind(partial(np.array, dtype=np.int64), lambda _name, _live, saved: 
 _NUMBERS = Kind(partial(np.array, dtype=np.float64), lambda _name, _live, saved: saved.tolist())
 
 
+class Capacity(Protocol):
+    """What has a number of slots, such as a `ColumnStore`."""
+
+    @property
+    def max_size(self) -> int:
+        """The number of slots."""
+        ...
+
+
 class BufferGroups:
     """Groups by number, in order of first appearance.
 
     Parameters
     ----------
-    store : ColumnStore
+    store : Capacity
         Its ``max_size`` slots are those to share.
     seed : int or numpy.random.SeedSequence
         For the lottery that ranks groups of equal size.
@@ -67,7 +76,7 @@ class BufferGroups:
         _drawn_at=_INTEGERS,
     )
 
-    def __init__(self, store: ColumnStore, seed: Seed, announced: int | None = None) -> None:
+    def __init__(self, store: Capacity, seed: Seed, announced: int | None = None) -> None:
         self.ids: list[int] = []
         self.seen: list[int] = []
         self.count: list[int] = []
