@@ -1,6 +1,7 @@
 """Learners: models that predict first, then learn from incoming rows and memory."""
 
-from streamreplay.learners.methods.catalogue import METHODS, Method, Retrieval
+from streamreplay.learners.askable import Retrieval
+from streamreplay.learners.methods.catalogue import METHODS, Method
 from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 from streamreplay.learners.models.cnn import cnn
 from streamreplay.learners.models.layers import CosineLinear, HeadKind, WeightNormLinear

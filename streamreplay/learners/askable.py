@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 
-__all__ = ["AskableLearner"]
+__all__ = ["AskableLearner", "Retrieval"]
 
 
 class AskableLearner(Protocol):
@@ -29,3 +30,9 @@ class AskableLearner(Protocol):
 
     def gradients(self, batch: Batch) -> NDArray[np.float32]:
         """Return each row's gradient of the loss at the head's weights and bias: float32[n, d]."""
+
+
+Retrieval: TypeAlias = Callable[[AskableLearner, Batch, Batch, int], NDArray[np.int64]]
+"""``retrieve(learner, incoming, candidates, k)`` returns which candidates to rehearse: int64[<= k].
+
+It may call the `TorchLearner`'s `losses`, `losses_after`, `features` and `gradients`."""

@@ -1,4 +1,4 @@
-"""Scale rows into memory that a module reads them from."""
+"""Scale rows into tensors that a module is given, and describe tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.learners.scaling import Scaler
 
-__all__ = ["Staging", "stage"]
+__all__ = ["Staging", "describe_tensor", "stage"]
 
 
 def stage(scaler: Scaler, x: NDArray[Any]) -> torch.Tensor:
@@ -43,3 +43,9 @@ class Staging:
         self._scaler.write(x, self._x_array[start:end])
         if y is not None:
             self._y_array[start:end] = y
+
+
+def describe_tensor(tensor: torch.Tensor) -> str:
+    """Write a tensor's type and shape as ``float32[500, 20]``."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"{kind}[{', '.join(map(str, tensor.shape))}]"

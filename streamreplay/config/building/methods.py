@@ -12,10 +12,10 @@ from streamreplay.config.building.training_options import make_augmentation, mak
 from streamreplay.config.building.user_code import UserCode, as_array
 from streamreplay.config.job import BufferSection, LearnerSection
 from streamreplay.errors import ConfigError
+from streamreplay.learners.askable import Retrieval
 from streamreplay.learners.methods.catalogue import (
     METHODS,
     Method,
-    Retrieval,
     hardest,
     most_interfered,
 )

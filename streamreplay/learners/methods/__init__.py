@@ -1,9 +1,9 @@
 """Replay methods and the parts they are made of."""
 
+from streamreplay.learners.askable import Retrieval
 from streamreplay.learners.methods.catalogue import (
     METHODS,
     Method,
-    Retrieval,
     agem,
     der,
     derpp,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.learners.askable import AskableLearner
+from streamreplay.learners.askable import AskableLearner, Retrieval
 from streamreplay.learners.methods import losses
 from streamreplay.learners.methods.classifiers import Classifier, ClassifierFactory
 from streamreplay.learners.methods.nearest_mean import NearestMean
@@ -21,7 +21,6 @@ from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 __all__ = [
     "METHODS",
     "Method",
-    "Retrieval",
     "agem",
     "der",
     "derpp",
@@ -40,11 +39,6 @@ __all__ = [
     "most_interfered",
     "ncm",
 ]
-
-Retrieval: TypeAlias = Callable[[AskableLearner, Batch, Batch, int], NDArray[np.int64]]
-"""``retrieve(learner, incoming, candidates, k)`` returns which candidates to rehearse: int64[<= k].
-
-It may call the `TorchLearner`'s `losses`, `losses_after`, `features` and `gradients`."""
 
 
 @dataclass(frozen=True)

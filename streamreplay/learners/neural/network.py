@@ -21,10 +21,11 @@ from streamreplay.learners.models.mlp import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
 from streamreplay.learners.neural.head import grow_head, last_linear
-from streamreplay.learners.neural.targets import Classes, Targets
+from streamreplay.learners.neural.targets.base import Targets
+from streamreplay.learners.staging import describe_tensor
 from streamreplay.state import State, expect
 
-__all__ = ["Network", "OptimizerFactory", "describe_tensor"]
+__all__ = ["Network", "OptimizerFactory"]
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -39,6 +40,8 @@ class Network:
     device : torch.device
     random : OwnRandomness
         New weights are drawn from it.
+    targets : Targets
+        What the outputs stand for, until the first row shows what it asks for.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Network:
         make_optimizer: OptimizerFactory | Optimizer,
         device: torch.device,
         random: OwnRandomness,
+        targets: Targets,
     ) -> None:
         self._given = given
         self._make_optimizer = make_optimizer
@@ -60,8 +64,8 @@ class Network:
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training changes, such as a batch norm's mean."""
         self._frozen: list[nn.Module] = []
-        self.targets: Targets = Classes()
-        """What the outputs stand for; classes, until the first row shows what it asks for."""
+        self.targets = targets
+        """What the outputs stand for."""
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
         """The number of the module's outputs."""
@@ -315,9 +319,3 @@ class Network:
         if not known.all():
             self.mask = torch.zeros(self.width, device=self.device)
             self.mask.masked_fill_(~self.known_tensor, -torch.inf)
-
-
-def describe_tensor(tensor: torch.Tensor) -> str:
-    """Write a tensor's type and shape as ``float32[500, 20]``."""
-    kind = str(tensor.dtype).removeprefix("torch.")
-    return f"{kind}[{', '.join(map(str, tensor.shape))}]"

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
-from streamreplay.learners.askable import AskableLearner
-from streamreplay.learners.methods.catalogue import Retrieval
+from streamreplay.learners.askable import AskableLearner, Retrieval
 from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 from streamreplay.learners.neural.augment import Augmentation
-from streamreplay.learners.neural.network import describe_tensor
+from streamreplay.learners.staging import describe_tensor
 
 __all__ = ["augmented", "loss_of", "notes_of", "retrieved"]
 
