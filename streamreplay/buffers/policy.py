@@ -14,11 +14,8 @@ from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.key_rules import KeyLaw, StrategyKeys, UniformKeys
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
 from streamreplay.buffers.sampling.ranked_slots import RankedSlots
-from streamreplay.buffers.selection import (
-    ExemplarsSelectionStrategy,
-    OnlineSelectionStrategy,
-    RandomExemplarsSelectionStrategy,
-)
+from streamreplay.buffers.selection.base import ExemplarsSelectionStrategy, OnlineSelectionStrategy
+from streamreplay.buffers.selection.uniform import RandomExemplarsSelectionStrategy
 from streamreplay.buffers.storage.column_shapes import Extra
 from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.randomness import Seed

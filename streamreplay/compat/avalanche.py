@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from streamreplay.batch import Batch
-from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.compat.datasets import (
     RowForm,
     make_dataset,

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from river import base
 
 from streamreplay.batch import Batch, GroupBy
-from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer
+from streamreplay.buffers.buffer import ExemplarsBuffer
+from streamreplay.buffers.policies.class_balanced import ClassBalancedBuffer
 from streamreplay.checkpoint.tree import Columns, decode, encode
-from streamreplay.learners import ModuleFactory, OptimizerFactory, TorchLearner, mlp
-from streamreplay.mixing import Mixer
+from streamreplay.learners.models.mlp import ModuleFactory, mlp
+from streamreplay.learners.neural.learner import TorchLearner
+from streamreplay.learners.neural.network import OptimizerFactory
+from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.bundled import data_path
-from streamreplay.config import load_job
+from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import RunFolderError
 from streamreplay.run import RunOptions, run_job
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy, Objective, objective_of
-from streamreplay.evaluation.river_metrics import MetricSpec, RiverScores
+from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec
+from streamreplay.evaluation.river_metrics.river_scores import RiverScores
 from streamreplay.evaluation.scores.classes import ClassScores
 from streamreplay.evaluation.scores.labels import LabelScores
 from streamreplay.evaluation.scores.numbers import NumberScores

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from streamreplay.checkpoint import fsync_folder
+from streamreplay.checkpoint.folder import fsync_folder
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import rotated_files
 

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from streamreplay.buffers import describe_state
-from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
+from streamreplay.buffers.description import describe_state
+from streamreplay.checkpoint.folder import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.log.reader import JOB_FILE
 from streamreplay.log.records import class_names

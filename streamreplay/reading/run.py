@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.batch import Objective
-from streamreplay.config import Job
 from streamreplay.config.dotted_keys import flatten
+from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.log.lines import NumberedLine, number_lines, parse_metric
 from streamreplay.log.reader import JOB_FILE, check_run, is_cut, segments

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamreplay.branches import Branches
-from streamreplay.evaluation import DriftMonitor
+from streamreplay.evaluation.drift.monitor import DriftMonitor
 from streamreplay.labels import Labels
 from streamreplay.records import Report
 from streamreplay.stage import Pipeline

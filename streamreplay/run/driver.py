@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreplay.branches import Branches
-from streamreplay.buffers import ExemplarsBuffer
-from streamreplay.checkpoint import Checkpoint
-from streamreplay.config import Job, build
+from streamreplay.buffers.buffer import ExemplarsBuffer
+from streamreplay.checkpoint.folder import Checkpoint
+from streamreplay.config.building.pipeline import build
+from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.log.rotation import Mark
 from streamreplay.log.score_table import compare
@@ -23,7 +24,7 @@ from streamreplay.run.progress import make_progress
 from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
 from streamreplay.run.signals import StopSignals
-from streamreplay.run.sinks import Sinks, open_sinks
+from streamreplay.run.sinks.group import Sinks, open_sinks
 from streamreplay.stage import Pipeline, Source
 
 __all__ = ["RunOptions", "run_job"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from streamreplay.checkpoint import (
+from streamreplay.checkpoint.folder import (
     Checkpoint,
     checkpoint_path,
     fsync_folder,
@@ -17,8 +17,10 @@ from streamreplay.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from streamreplay.config import Job, load_job, to_toml
 from streamreplay.config.dotted_keys import flatten
+from streamreplay.config.job import Job
+from streamreplay.config.parsing.load import load_job
+from streamreplay.config.write import to_toml
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
 from streamreplay.log.lines import rotated_files
 from streamreplay.log.rotation import JsonLines, Mark

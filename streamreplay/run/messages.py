@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from streamreplay.config import Job
+from streamreplay.config.job import Job
 from streamreplay.plain_text import listed
 from streamreplay.stage import Source
 

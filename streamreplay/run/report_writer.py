@@ -12,7 +12,7 @@ from streamreplay.records import Report
 from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.output import StandardOutput
-from streamreplay.run.sinks import Sinks
+from streamreplay.run.sinks.group import Sinks
 
 __all__ = ["ReportWriter"]
 

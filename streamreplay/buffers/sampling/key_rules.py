@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.selection import OnlineSelectionStrategy
+from streamreplay.buffers.selection.base import OnlineSelectionStrategy
 from streamreplay.errors import ConfigError
 from streamreplay.state import SETTING, Fields, State, expect
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
-from streamreplay.buffers.selection import Candidates, ExemplarsSelectionStrategy
+from streamreplay.buffers.selection.base import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError

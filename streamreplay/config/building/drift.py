@@ -11,16 +11,16 @@ from functools import partial
 
 from streamreplay.batch import Objective
 from streamreplay.boost import check_boost
-from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.config.building.learners import Learner, require_torch, torch_learner
 from streamreplay.config.building.river_models import construct_detector
 from streamreplay.config.job import DriftSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Detector, DriftMonitor
-from streamreplay.evaluation.drift.detector import Action, Record
-from streamreplay.ingest import Experiences
-from streamreplay.mixing import Mixer
+from streamreplay.evaluation.drift.detector import Action, Detector, Record
+from streamreplay.evaluation.drift.monitor import DriftMonitor
+from streamreplay.ingest.experiences import Experiences
+from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 
 __all__ = ["StageParts", "make_monitor"]

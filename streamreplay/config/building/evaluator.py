@@ -10,9 +10,10 @@ from streamreplay.batch import Objective
 from streamreplay.config.building.river_models import construct_metric
 from streamreplay.config.job import EvaluatorSection
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Prequential
-from streamreplay.evaluation.river_metrics import MetricSpec, class_index, specs_of
-from streamreplay.ingest import ArraySource
+from streamreplay.evaluation.prequential import Prequential
+from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec, specs_of
+from streamreplay.evaluation.river_metrics.river_scores import class_index
+from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.labels import Name
 from streamreplay.stage import Source
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from streamreplay.config.job import DriftSection, ExperiencesSection, SourceSection
 from streamreplay.errors import ConfigError
-from streamreplay.ingest import Experiences
+from streamreplay.ingest.experiences import Experiences
 
 __all__ = ["make_experiences"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamreplay.branches import Branches
-from streamreplay.buffers import ExemplarsBuffer
+from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_monitor
 from streamreplay.config.building.evaluator import make_evaluator
@@ -16,9 +16,11 @@ from streamreplay.config.building.modules import make_backbone
 from streamreplay.config.building.sources import make_holdout, open_inputs
 from streamreplay.config.job import Job, MixerSection, ProbeSection
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Inventory, Probe
-from streamreplay.ingest import ArraySource, Experiences
-from streamreplay.mixing import Mixer
+from streamreplay.evaluation.inventory import Inventory
+from streamreplay.evaluation.retention.probe import Probe
+from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.experiences import Experiences
+from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Source, Stage
 

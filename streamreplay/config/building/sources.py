@@ -10,19 +10,14 @@ import numpy as np
 
 from streamreplay.config.job import SourceSection, TestSection
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation import Holdout
-from streamreplay.evaluation.retention.holdout import compare_features
-from streamreplay.ingest import (
-    FORMATS,
-    ArraySource,
-    LineSource,
-    hold_out,
-    in_memory,
-    open_idx,
-    open_npz,
-    split_by_class,
-)
+from streamreplay.evaluation.retention.holdout import Holdout, compare_features
+from streamreplay.ingest import FORMATS
+from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.file_format import bare_name
+from streamreplay.ingest.connect.idx import open_idx
+from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.connect.npz import open_npz
+from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from streamreplay.config import Job
+from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.run.sinks.base import Outcome, Sink, Warn
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamreplay.config import Job, to_toml
+from streamreplay.config.job import Job
+from streamreplay.config.write import to_toml
 from streamreplay.errors import ConfigError
 from streamreplay.run.sinks.base import Outcome, scalars
 
