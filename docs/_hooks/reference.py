@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from streamreplay.commands.app import app
+from streamreplay.config.choices import describe_key
 from streamreplay.config.job import Job
 from streamreplay.log.schema import KINDS, LOGS
 
@@ -137,7 +138,7 @@ def _section(name: str, model: type[BaseModel], *, array: bool) -> Iterator[str]
     yield "| key | type | default | meaning |\n|---|---|---|---|"
     for key, field in own.items():
         if key not in inherited:
-            yield _row(f"`{key}`", _type_name(field), _default_of(field), field.description or "")
+            yield _row(f"`{key}`", _type_name(field), _default_of(field), describe_key(field))
     yield ""
     for key, field in model.model_fields.items():
         for nested in _models(field):

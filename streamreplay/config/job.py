@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -21,8 +20,7 @@ from pydantic import (
 )
 
 from streamreplay.batch import Objective
-from streamreplay.buffers import BUFFER_KINDS
-from streamreplay.ingest import FORMATS
+from streamreplay.config.choices import BUFFERS, FILE_FORMATS
 
 __all__ = [
     "BackboneSection",
@@ -47,10 +45,6 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
 Channels: TypeAlias = Annotated[int, Field(ge=2, le=_MOST)]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
-if TYPE_CHECKING:
-    Format: TypeAlias = str
-else:
-    Format = Literal["auto", *FORMATS]
 
 
 class _Section(BaseModel):
@@ -62,28 +56,6 @@ class _Section(BaseModel):
 def _unset(example: Any) -> Any:
     """Return the default None, and the value that the template of a job file shows instead."""
     return Field(default=None, examples=[example])
-
-
-def _check_buffer(kind: object) -> object:
-    *most, last = map(repr, (*BUFFER_KINDS, "none"))
-    if kind not in (*BUFFER_KINDS, "none"):
-        raise ValueError(f"must be {', '.join(most)} or {last}, got {kind!r}")
-    return kind
-
-
-def _describe_buffers() -> str:
-    """Return each kind of buffer with the first line of its class's docstring."""
-    first = {kind: (made.__doc__ or "").partition("\n")[0] for kind, made in BUFFER_KINDS.items()}
-    texts = [f"{kind}: {line[:1].lower()}{line[1:].rstrip('.')}" for kind, line in first.items()]
-    return "; ".join([*texts, "none: no replay."])
-
-
-def _describe_formats() -> str:
-    *most, last = ("auto", *FORMATS)
-    return (
-        f"{', '.join(most)} or {last}; auto chooses by the file's name. .gz and .zst are "
-        "decompressed."
-    )
 
 
 class SplitSection(_Section):
@@ -106,7 +78,7 @@ class SourceSection(_Section):
 
     path: str = "-"
     """File to read; "-" is standard input. In a job file, relative to the folder of that file."""
-    format: Annotated[Format, Field(description=_describe_formats())] = "auto"
+    format: Annotated[str, FILE_FORMATS] = "auto"
     label: str | int | None = _unset("class")
     """Field or column with the label; by default y, in a CSV without a header the last column. ""
     means no labels."""
@@ -177,9 +149,7 @@ class BackboneSection(_Section):
 class BufferSection(_Section):
     """Which rows are stored for replay."""
 
-    kind: Annotated[str, BeforeValidator(_check_buffer), Field(description=_describe_buffers())] = (
-        "class_balanced"
-    )
+    kind: Annotated[str, BUFFERS] = "class_balanced"
     max_size: Count = 1000
     """Capacity in rows."""
     max_bytes: Positive | None = _unset(100_000_000)

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from streamreplay.config.choices import describe_key
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.load import section_of
 from streamreplay.errors import ConfigError
@@ -89,7 +90,7 @@ def _line(key: str, field: FieldInfo, *, off: bool) -> str:
     unset = field.is_required() or field.default is None
     value = (field.examples or [None])[0] if unset else field.default
     setting = f"{'# ' if off or unset else ''}{key} = {_to_value(value)}"
-    description = " ".join((field.description or "").split())
+    description = " ".join(describe_key(field).split())
     if len(setting) + len(description) <= _WIDTH:
         return f"{setting}  # {description}\n"
     return textwrap.indent(textwrap.fill(description, _WIDTH - 2), "# ") + f"\n{setting}\n"

@@ -1,0 +1,92 @@
+"""Keys whose values are names from a table of the package, which is imported when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError
+from pydantic_core.core_schema import no_info_before_validator_function
+
+__all__ = ["BUFFERS", "FILE_FORMATS", "Choices", "describe_key"]
+
+
+class Choices:
+    """Let a key, ``Annotated[str, Choices(...)]``, have one of the names in a table.
+
+    Reading a job file without the key then imports none of the parts that the table names.
+
+    Parameters
+    ----------
+    names : callable
+        Returns the names.
+    describe : callable
+        Returns what the key means.
+    """
+
+    def __init__(self, names: Callable[[], list[str]], describe: Callable[[], str]) -> None:
+        self._names = names
+        self.describe = describe
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "description": self.describe(), "enum": self._names()}
+
+    def _check(self, name: object) -> object:
+        names = self._names()
+        if name not in names:
+            *most, last = map(repr, names)
+            expected = f"{', '.join(most)} or {last}"
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return name
+
+
+def describe_key(field: FieldInfo) -> str:
+    """Return what a key of a job file means."""
+    listed = [each.describe() for each in field.metadata if isinstance(each, Choices)]
+    return listed[0] if listed else field.description or ""
+
+
+def _buffer_names() -> list[str]:
+    from streamreplay.buffers import BUFFER_KINDS  # noqa: PLC0415 - slow
+
+    return [*BUFFER_KINDS, "none"]
+
+
+def _describe_buffers() -> str:
+    """Return each kind of buffer with the first line of its class's docstring."""
+    from streamreplay.buffers import BUFFER_KINDS  # noqa: PLC0415 - slow
+
+    first = {kind: (made.__doc__ or "").partition("\n")[0] for kind, made in BUFFER_KINDS.items()}
+    texts = [f"{kind}: {line[:1].lower()}{line[1:].rstrip('.')}" for kind, line in first.items()]
+    return "; ".join([*texts, "none: no replay."])
+
+
+def _format_names() -> list[str]:
+    from streamreplay.ingest import FORMATS  # noqa: PLC0415 - slow
+
+    return ["auto", *FORMATS]
+
+
+def _describe_formats() -> str:
+    *most, last = _format_names()
+    return (
+        f"{', '.join(most)} or {last}; auto chooses by the file's name. .gz and .zst are "
+        "decompressed."
+    )
+
+
+BUFFERS = Choices(_buffer_names, _describe_buffers)
+"""The kinds of buffers, and none."""
+
+FILE_FORMATS = Choices(_format_names, _describe_formats)
+"""The formats of files, and auto."""

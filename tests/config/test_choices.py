@@ -1,0 +1,48 @@
+"""Keys whose values are names from a table of the package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from streamreplay.buffers import BUFFER_KINDS
+from streamreplay.config import Job, job_schema, template
+from streamreplay.config.choices import describe_key
+from streamreplay.config.job import BufferSection, SourceSection
+from streamreplay.ingest import FORMATS
+
+
+def test_a_job_without_the_keys_imports_none_of_the_parts() -> None:
+    code = "import sys; from streamreplay.config import load_job; load_job(); print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    parts = ("buffers", "evaluation", "ingest", "learners")
+    assert "streamreplay.config.job" in modules
+    assert not {f"streamreplay.{part}" for part in parts} & {*modules}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "names"),
+    [
+        (SourceSection, "format", ["auto", *FORMATS]),
+        (BufferSection, "kind", [*BUFFER_KINDS, "none"]),
+    ],
+)
+def test_the_names_are_listed(section: Any, key: str, names: list[str]) -> None:
+    schema = job_schema()["$defs"][section.__name__]["properties"][key]
+    text = describe_key(section.model_fields[key])
+    assert schema["enum"] == names
+    assert schema["description"] == text
+    assert all(name in text for name in names)
+    shown = " ".join(template().replace("\n# ", " ").split())
+    assert text in shown
+
+
+def test_other_names_are_refused() -> None:
+    for kind in ("heap", ["window"]):
+        with pytest.raises(ValueError, match=r"'class_balanced', .*, 'decayed' or 'none'"):
+            Job.model_validate({"buffer": {"kind": kind}})
