@@ -1,18 +1,8 @@
-"""Read a job file, a typed description of a run, and build its pipeline."""
+"""Read a job file, a typed description of a run, and build its pipeline.
 
-from streamreplay.config.building.pipeline import build
-from streamreplay.config.building.sources import make_holdout
-from streamreplay.config.job import Job
-from streamreplay.config.parsing.load import load_job
-from streamreplay.config.write import job_schema, template, to_toml, write_template
+The names below are loaded when they are first used: reading a job needs none of its parts.
+"""
 
-__all__ = [
-    "Job",
-    "build",
-    "job_schema",
-    "load_job",
-    "make_holdout",
-    "template",
-    "to_toml",
-    "write_template",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,6 @@ from pathlib import Path
 from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
-from streamreplay.config.building.pipeline import build
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.log.rotation import Mark
@@ -114,6 +113,8 @@ class _Run:
         self.resumed_at: int | None = None  # -1: from the start, by lack of a checkpoint
         self.sinks = Sinks((), self._tell)
         self.ends_before: dict[str, Mark] = {}
+        from streamreplay.config.building.pipeline import build  # noqa: PLC0415 - slow
+
         self.pipeline = build(
             job, on_dead=self.rejected.add, stop=signals.requested, trusted=options.trust
         )

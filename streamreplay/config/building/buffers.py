@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from streamreplay.buffers import BUFFER_KINDS, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.selection import (
     ClosestToCenterSelectionStrategy,
     ExemplarsSelectionStrategy,
@@ -49,6 +49,8 @@ def make_buffer(settings: BufferSection, seed: Seed, learner: Learner | None) ->
     ConfigError
         A key does not go with the kind, or the strategy cannot be built.
     """
+    from streamreplay.buffers import BUFFER_KINDS, ReservoirSamplingBuffer  # noqa: PLC0415 - slow
+
     _check(settings)
     if settings.kind == "none":
         return ReservoirSamplingBuffer(0, seed)  # the mixer behind it still sets the steps
