@@ -1,10 +1,8 @@
-"""Scores of a model over time, what it forgot, and where the stream drifted."""
+"""Scores of a model over time, what it forgot, and where the stream drifted.
 
-from streamreplay.evaluation.drift.detector import Detector
-from streamreplay.evaluation.drift.monitor import DriftMonitor
-from streamreplay.evaluation.inventory import Inventory
-from streamreplay.evaluation.prequential import Prequential
-from streamreplay.evaluation.retention.holdout import Holdout
-from streamreplay.evaluation.retention.probe import Probe
+The names below are loaded when they are first used.
+"""
 
-__all__ = ["Detector", "DriftMonitor", "Holdout", "Inventory", "Prequential", "Probe"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
