@@ -23,9 +23,9 @@ from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners import TorchLearner, Training, linear, mlp
 from streamreplay.learners.neural.augment import mixup
 from streamreplay.learners.neural.targets import (
-    Classes,
-    Labels,
-    Numbers,
+    ClassTargets,
+    LabelTargets,
+    NumberTargets,
     Targets,
     load_targets,
     targets_of,
@@ -148,7 +148,7 @@ def test_row_weights_count_for_classes_too() -> None:
 def test_the_scale_is_that_of_all_labelled_rows() -> None:
     whole = batch(50, y=np.where(np.arange(50) % 7 == 3, -1, 0))
     assert whole.target is not None
-    numbers = Numbers(whole.target.shape[1])
+    numbers = NumberTargets(whole.target.shape[1])
     for start, stop in ((0, 1), (1, 20), (20, 22), (22, 50)):
         numbers.update(whole.take(slice(start, stop)))
     known = whole.target[whole.y == 0]
@@ -161,7 +161,7 @@ def test_the_scale_is_that_of_all_labelled_rows() -> None:
 
 def test_a_constant_target_keeps_its_own_scale() -> None:
     rows = Batch.from_arrays(np.zeros((9, 1)), target=np.full(9, 0.1))
-    numbers = Numbers(1)
+    numbers = NumberTargets(1)
     numbers.update(rows)
     predictions = numbers.predict(torch.ones(1, 1), rows.take(slice(1)))
     assert predictions.prediction[0, 0] == pytest.approx(1.1)
@@ -218,7 +218,7 @@ def test_gradients_are_those_of_the_loss(labels: bool) -> None:
     got = learner.gradients(rows)
     assert rows.target is not None
     targets = learner._network.targets
-    assert isinstance(targets, Numbers | Labels)
+    assert isinstance(targets, NumberTargets | LabelTargets)
     x = torch.from_numpy(learner.features(rows.x))
     for i in range(5):
         module = copy.deepcopy(learner.module)
@@ -238,7 +238,7 @@ def test_losses_after_a_step_are_those_of_a_learner_that_took_it(labels: bool) -
     run(learner, stream(40, 10, labels=labels))
     got = learner.losses_after(lesson, asked)
     targets, before = learner._network.targets, learner.losses(asked)
-    assert isinstance(targets, Numbers | Labels)
+    assert isinstance(targets, NumberTargets | LabelTargets)
     assert lesson.target is not None
     step = torch.optim.SGD(learner.module.parameters(), lr=0.1)
     step.zero_grad()
@@ -252,13 +252,13 @@ def test_losses_after_a_step_are_those_of_a_learner_that_took_it(labels: bool) -
 # -- kinds of targets ---------------------------------------------------------------------------
 
 
-KINDS: list[Targets] = [Classes(), Numbers(2, huber=1.0), Labels(2)]
+KINDS: list[Targets] = [ClassTargets(), NumberTargets(2, huber=1.0), LabelTargets(2)]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_kind_is_found_in_rows_and_in_a_state(kind: Targets) -> None:
-    rows = batch(4, labels=isinstance(kind, Labels))
-    rows = Batch.from_arrays(rows.x, [0, 1, 2, 0]) if isinstance(kind, Classes) else rows
+    rows = batch(4, labels=isinstance(kind, LabelTargets))
+    rows = Batch.from_arrays(rows.x, [0, 1, 2, 0]) if isinstance(kind, ClassTargets) else rows
     found = targets_of(rows, 1.0)
     found.update(rows)
     found.check(rows)
@@ -274,7 +274,7 @@ def test_a_kind_refuses_the_rows_and_the_state_of_another(kind: Targets) -> None
     for other in {each.objective: each for each in KINDS if each is not kind}.values():
         with pytest.raises(CheckpointError, match=f"objective: saved {other.objective}, this pi"):
             load_state(kind, save_state(other))
-    rows = batch(2, labels=not isinstance(kind, Labels))
+    rows = batch(2, labels=not isinstance(kind, LabelTargets))
     with pytest.raises(ValueError, match=f"has learned {re.escape(str(kind))} .*, got rows with"):
         kind.check(rows)
 

@@ -22,7 +22,7 @@ from streamreplay.ingest.decode.cells import (
     time_cell,
 )
 from streamreplay.ingest.decode.header import Layout, is_number
-from streamreplay.ingest.decode.options import Fields, SourceOptions
+from streamreplay.ingest.decode.options import FieldNames, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
@@ -127,7 +127,7 @@ class CsvSource(LineSource):
         )
         goal = targets_of(target, multilabel, None)
         label = _label_column(label, goal)
-        fields = Fields(label, task, experience, id, time, weight, goal)
+        fields = FieldNames(label, task, experience, id, time, weight, goal)
         super().__init__(path, options, fields, labels)
         if len(delimiter) != 1 or delimiter in '"\r\n\0':
             raise ValueError(f"delimiter must be one character, got {delimiter!r}")

@@ -15,7 +15,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
-from streamreplay.ingest.decode.options import Fields, SourceOptions
+from streamreplay.ingest.decode.options import FieldNames, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
@@ -142,7 +142,7 @@ class JsonlSource(LineSource):
         named = _label_field(label)
         goal = targets_of(target, multilabel, named)
         self._label = None if goal is not None else "y" if label is None else named
-        fields = Fields(self._label, task, experience, id, time, weight, goal)
+        fields = FieldNames(self._label, task, experience, id, time, weight, goal)
         super().__init__(path, options, fields, labels)
         self.features = None if features is None else list(features)
         if features is not None:
@@ -321,7 +321,7 @@ def _label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - fals
     return label or None
 
 
-def _check_features(features: Sequence[str], fields: Fields) -> None:
+def _check_features(features: Sequence[str], fields: FieldNames) -> None:
     if not features or len(set(features)) != len(features):
         raise ValueError(f"features must be different names, at least one, got {features}")
     if fields.label in features:

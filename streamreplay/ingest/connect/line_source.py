@@ -18,7 +18,7 @@ from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
-from streamreplay.ingest.decode.options import Fields, SourceOptions, labels_or_new
+from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
@@ -57,7 +57,7 @@ class LineSource(ABC):
     rows_total: int | None = None
 
     def __init__(
-        self, path: str | Path, options: SourceOptions, fields: Fields, labels: Labels | None
+        self, path: str | Path, options: SourceOptions, fields: FieldNames, labels: Labels | None
     ) -> None:
         self.path = path
         self.name = source_name(path)

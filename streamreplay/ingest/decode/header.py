@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from streamreplay.errors import ConfigError
-from streamreplay.ingest.decode.options import Fields
+from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.state import State
 
 __all__ = ["Layout", "is_number"]
 
-_DEFAULT = Fields(None).others()
+_DEFAULT = FieldNames(None).others()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Layout:
         cells: list[str],
         *,
         header: bool,
-        fields: Fields,
+        fields: FieldNames,
         features: Sequence[str | int] | None,
     ) -> Layout:
         """Lay out the columns by the first line.
@@ -121,14 +121,14 @@ class _Finder:
             )
         return position % n
 
-    def label(self, fields: Fields) -> int | None:
+    def label(self, fields: FieldNames) -> int | None:
         """Return the column of the label; None if there is none."""
         if fields.label == "":
             return None
         usual = "y" if self.header else len(self.names) - 1
         return self("label", usual if fields.label is None else fields.label)
 
-    def others(self, fields: Fields) -> dict[str, int]:
+    def others(self, fields: FieldNames) -> dict[str, int]:
         """Return the other columns that are asked for, or are there under their usual names."""
         return {
             key: self(key, field)

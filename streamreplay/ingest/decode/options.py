@@ -11,11 +11,11 @@ from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.labels import Labels
 
-__all__ = ["Fields", "SourceOptions", "check_limit", "labels_or_new", "positive"]
+__all__ = ["FieldNames", "SourceOptions", "check_limit", "labels_or_new", "positive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class FieldNames:
     """The names (or positions) of the fields that are not features."""
 
     label: str | int | None

@@ -23,7 +23,7 @@ from streamreplay.learners.neural.predictor import Predictor
 from streamreplay.learners.neural.questions import Questions
 from streamreplay.learners.neural.retraining import Retraining
 from streamreplay.learners.neural.stepper import Stepper
-from streamreplay.learners.neural.targets import Classes, load_targets
+from streamreplay.learners.neural.targets import ClassTargets, load_targets
 from streamreplay.learners.neural.trainer import Trainer
 from streamreplay.learners.neural.training import OnDivergence, Training
 from streamreplay.learners.predictions import unknown
@@ -136,7 +136,7 @@ class TorchLearner:
         self._scaler = Scaler(normalize)
         self._staging = Staging(self._scaler)
         self._random = OwnRandomness(_torch_seed(seed), self.device)
-        self._network = Network(module, optimizer, self.device, self._random, Classes())
+        self._network = Network(module, optimizer, self.device, self._random, ClassTargets())
         self._trainer = Trainer(
             self, self._network, self._staging, self.method, self.training, on_divergence
         )

@@ -1,4 +1,4 @@
-"""Which classes were learned lately."""
+"""The latest rows of each class among the rows learned from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RecentRows"]
+__all__ = ["RecentClasses"]
 
 _NEVER = 1 << 62
 
 
 @final
-class RecentRows:
+class RecentClasses:
     """The number of each class's latest row, counting the rows learned from."""
 
     def __init__(self) -> None:

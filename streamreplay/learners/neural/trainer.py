@@ -17,7 +17,7 @@ from streamreplay.learners.methods.step import Step
 from streamreplay.learners.methods.teachers import Average, Snapshot
 from streamreplay.learners.neural.descent import Descent
 from streamreplay.learners.neural.network import Network
-from streamreplay.learners.neural.recent_classes import RecentRows
+from streamreplay.learners.neural.recent_classes import RecentClasses
 from streamreplay.learners.neural.row_weights import RowWeights
 from streamreplay.learners.neural.schedules import Scheduler
 from streamreplay.learners.neural.training import OnDivergence, Training
@@ -66,7 +66,7 @@ class Trainer:
         self.snapshot = Snapshot() if method.teacher == "snapshot" else None
         self._descent = Descent(network, method.loss, method.reference, training, on_divergence)
         self._weights = RowWeights(training.class_weight)
-        self.recent = RecentRows()
+        self.recent = RecentClasses()
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
         self._aligned = 0  # outputs when copies of the module last grew with it
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from streamreplay.batch import Batch, objective_of
 from streamreplay.learners.neural.targets.base import Targets
-from streamreplay.learners.neural.targets.classes import Classes
-from streamreplay.learners.neural.targets.numbers_and_labels import Labels, Numbers
+from streamreplay.learners.neural.targets.classes import ClassTargets
+from streamreplay.learners.neural.targets.numbers_and_labels import LabelTargets, NumberTargets
 from streamreplay.state import State, load_state
 
-__all__ = ["Classes", "Labels", "Numbers", "Targets", "load_targets", "targets_of"]
+__all__ = ["ClassTargets", "LabelTargets", "NumberTargets", "Targets", "load_targets", "targets_of"]
 
 
 def targets_of(rows: Batch, huber: float | None = None) -> Targets:
@@ -18,7 +18,7 @@ def targets_of(rows: Batch, huber: float | None = None) -> Targets:
     ----------
     rows : Batch
     huber : float, optional
-        For numbers, see `Numbers`.
+        For numbers, see `NumberTargets`.
 
     Examples
     --------
@@ -26,9 +26,13 @@ def targets_of(rows: Batch, huber: float | None = None) -> Targets:
     'numbers[2]'
     """
     if rows.target is None:
-        return Classes()
+        return ClassTargets()
     width = rows.target.shape[1]
-    return Labels(width) if objective_of(rows.target) == "labels" else Numbers(width, huber)
+    return (
+        LabelTargets(width)
+        if objective_of(rows.target) == "labels"
+        else NumberTargets(width, huber)
+    )
 
 
 def load_targets(state: State, huber: float | None) -> Targets:
@@ -39,10 +43,10 @@ def load_targets(state: State, huber: float | None) -> Targets:
     CheckpointError
         They were learned with another ``huber``.
     """
-    targets: Targets = Classes()
+    targets: Targets = ClassTargets()
     if state["objective"] == "numbers":
-        targets = Numbers(int(state["width"]), huber)
+        targets = NumberTargets(int(state["width"]), huber)
     elif state["objective"] == "labels":
-        targets = Labels(int(state["width"]))
+        targets = LabelTargets(int(state["width"]))
     load_state(targets, state)
     return targets

@@ -16,19 +16,19 @@ from streamreplay.learners.neural.targets.base import Targets
 from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_classes
 from streamreplay.state import SETTING, Fields
 
-__all__ = ["Classes"]
+__all__ = ["ClassTargets"]
 
 _LOSS_LIMIT = np.float32(LOSS_LIMIT)
 
 
 @final
-class Classes(Targets):
+class ClassTargets(Targets):
     """One of several classes, whose number grows: outputs are logits.
 
     Examples
     --------
     >>> rows = Batch.from_arrays([[0.0]], [0])
-    >>> Classes().predict(torch.tensor([[0.0, 0.0, -torch.inf]]), rows)
+    >>> ClassTargets().predict(torch.tensor([[0.0, 0.0, -torch.inf]]), rows)
     Predictions(prediction=array([0]), probability=array([0.5], dtype=float32), ...)
     """
 

@@ -21,11 +21,11 @@ from streamreplay.learners.predictions import (
 )
 from streamreplay.state import ARRAY, SETTING, Fields, State
 
-__all__ = ["Labels", "Numbers"]
+__all__ = ["LabelTargets", "NumberTargets"]
 
 
 @final
-class Numbers(Targets):
+class NumberTargets(Targets):
     """The d numbers of a row, learned by their squared error.
 
     Outputs are in units of the numbers' running standard deviation from their running mean, so that
@@ -141,7 +141,7 @@ class Numbers(Targets):
 
 
 @final
-class Labels(Targets):
+class LabelTargets(Targets):
     """Which of d labels a row has: outputs are a logit for each, learned by its cross-entropy."""
 
     STATE = Fields(objective=SETTING, width=SETTING)
@@ -196,25 +196,31 @@ class Labels(Targets):
         return p
 
 
-def _aim(targets: Numbers | Labels, step: Step, target: NDArray[Any] | None) -> None:
+def _aim(targets: NumberTargets | LabelTargets, step: Step, target: NDArray[Any] | None) -> None:
     if target is not None:
         step.aim(targets.stage(target).to(step.logits.device), targets.losses)
 
 
-def _marks(targets: Numbers | Labels, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
+def _marks(
+    targets: NumberTargets | LabelTargets, y: torch.Tensor, target: NDArray[Any] | None
+) -> torch.Tensor:
     if target is None:
         return y
     staged = targets.stage(target)
     return torch.cat([staged, y[:, None].to(staged.dtype)], 1)
 
 
-def _mean_loss(targets: Numbers | Labels, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
+def _mean_loss(
+    targets: NumberTargets | LabelTargets, outputs: torch.Tensor, rows: Batch
+) -> torch.Tensor:
     if rows.target is None:
         return outputs.sum() * 0
     return targets.losses(outputs, targets.stage(rows.target).to(outputs.device)).mean()
 
 
-def _slopes(targets: Numbers | Labels, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
+def _slopes(
+    targets: NumberTargets | LabelTargets, outputs: torch.Tensor, rows: Batch
+) -> NDArray[np.float32]:
     if rows.target is None:
         return np.zeros(tuple(outputs.shape), np.float32)
     leaf = outputs.detach().clone().requires_grad_()
