@@ -33,9 +33,11 @@ class Source(Stateful, Protocol):
     At each yield, the position accounts for the yielded rows and for no row after them. A batch
     never holds rows of two experiences.
 
-    This is all that ``streamreplay run`` asks of a source. `Pipeline` needs less: any iterable of
-    `Batch` will do. It saves the position of a source that has `Stateful`'s two methods. It leaves
-    any other source alone, which must then continue after the last learned row by itself.
+    This is all that ``streamreplay run`` asks of a source. One that waits for rows is also built
+    with a callable ``stop``, and ends its iteration soon after that returns True. `Pipeline` needs
+    less: any iterable of `Batch` will do. It saves the position of a source that has `Stateful`'s
+    two methods. It leaves any other source alone, which must then continue after the last learned
+    row by itself.
 
     Attributes
     ----------

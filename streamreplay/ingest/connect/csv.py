@@ -21,7 +21,7 @@ from streamreplay.ingest.decode.cells import (
     table,
     time_cell,
 )
-from streamreplay.ingest.decode.header import Layout, is_number
+from streamreplay.ingest.decode.header import Layout, is_header
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
@@ -305,7 +305,7 @@ class CsvSource(LineSource):
     def _lay_out(self, cells: list[str], at: int) -> Layout:
         header = self.header
         if header is None:
-            header = not any(map(is_number, cells))
+            header = is_header(cells)
         self._layout = Layout.of(
             self.name, cells, header=header, fields=self.fields, features=self.features
         )

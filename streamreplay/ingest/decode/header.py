@@ -11,7 +11,7 @@ from streamreplay.errors import ConfigError
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.state import State
 
-__all__ = ["Layout", "is_number"]
+__all__ = ["Layout", "is_header"]
 
 _DEFAULT = FieldNames(None).others()
 
@@ -80,7 +80,7 @@ class Layout:
         return [
             i
             for i, cell in enumerate(cells)
-            if i not in reserved and (not cell.strip() or is_number(cell))
+            if i not in reserved and (not cell.strip() or _is_number(cell))
         ]
 
     def is_header(self, cells: list[str]) -> bool:
@@ -168,7 +168,12 @@ def _check_learned(find: _Finder, label: int | None, target: list[int], learned:
         )
 
 
-def is_number(cell: str) -> bool:
+def is_header(cells: Sequence[str]) -> bool:
+    """Return whether the first line of a stream is a header: no cell is a number."""
+    return not any(map(_is_number, cells))
+
+
+def _is_number(cell: str) -> bool:
     """Return whether a cell is a number as Python writes it, without underscores."""
     try:
         float(cell)

@@ -45,7 +45,8 @@ class TorchLearner:
     The method decides how it learns from the two. Plain experience replay, the default, descends on
     the mean cross-entropy over the incoming rows and the rows of memory that were drawn for them. A
     batch is one averaged step, not one step for each of its rows. Rows without a label are
-    predicted only.
+    predicted and enter no loss; they do enter the running scale of the features and, next to
+    labelled rows, the statistics of batch normalisation.
 
     The last linear layer is the head: it grows when a label beyond its width appears, and classes
     that no label has named yet are masked out of predictions and losses.
