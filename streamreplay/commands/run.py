@@ -97,9 +97,11 @@ def run(  # noqa: PLR0913 - one argument for each option
     if job is None and not resume and not overrides:
         raise typer.BadParameter("give a job file, or at least --source", param_hint="JOB.toml")
 
-    from streamreplay.run import RunOptions, choose_job, run_job  # noqa: PLC0415 - slow
+    from streamreplay.run import choose_job  # noqa: PLC0415 - slow
 
     chosen = choose_job(job, overrides, out, resume=resume)
+    from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
+
     options = RunOptions(out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust)
     code = run_job(chosen, options)
     raise typer.Exit(code)

@@ -1,6 +1,8 @@
-"""A report on runs as one page, and its charts as files."""
+"""A report on runs as one page, and its charts as files.
 
-from streamreplay.reading.report.contents import RunReport, make_report
-from streamreplay.reading.report.page import write_page, write_pictures
+The names below are loaded when they are first used.
+"""
 
-__all__ = ["RunReport", "make_report", "write_page", "write_pictures"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
