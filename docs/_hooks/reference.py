@@ -230,7 +230,13 @@ def _belongs(path: str, place: str, modules: list[str]) -> bool:
 
 
 def _public(module: str) -> list[str]:
-    return list(getattr(importlib.import_module(module), "__all__", []))
+    found = importlib.import_module(module)
+    own = [
+        name
+        for name, thing in vars(found).items()
+        if getattr(thing, "__module__", "") == module and not name.startswith("_")
+    ]
+    return list(getattr(found, "__all__", own))
 
 
 def home(module: str, name: str) -> str:

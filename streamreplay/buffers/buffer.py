@@ -33,8 +33,6 @@ from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, s
 from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect, load_state, save_state
 
-__all__ = ["ExemplarsBuffer"]
-
 
 class ExemplarsBuffer:
     """Stored rows, chosen by a policy; as a stage it turns `Batch` into `Rehearsal`.

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import GROUP_COLUMNS
 from streamreplay.state import State
 
-__all__ = ["describe_state"]
-
 _AGE_BINS = 10
 _SORTED = 16_384  # rows up to which ages are exact
 _CELLS, _FEWEST_BINS = 8192, 32  # of all groups; of each

@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.batch import Batch
 
-__all__ = ["have_ids", "rows_to_forget"]
-
 
 def rows_to_forget(
     stored: Batch, ids: ArrayLike | None, where: Callable[[Batch], ArrayLike] | None

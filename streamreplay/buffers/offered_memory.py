@@ -12,8 +12,6 @@ from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.errors import ConfigError
 from streamreplay.groups import GroupIndex
 
-__all__ = ["OfferedMemory"]
-
 
 @final
 class OfferedMemory:

@@ -21,17 +21,6 @@ from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.randomness import Seed
 from streamreplay.state import save_state
 
-__all__ = [
-    "Policy",
-    "Selection",
-    "announced_groups",
-    "check_capacity",
-    "check_mergeable",
-    "describe_policy",
-    "extra_columns",
-    "make_slots",
-]
-
 Selection: TypeAlias = ExemplarsSelectionStrategy | OnlineSelectionStrategy
 """A strategy that chooses among the rows of a group."""
 

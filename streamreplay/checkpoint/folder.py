@@ -33,17 +33,6 @@ from streamreplay.checkpoint.tree import Columns, decode, encode
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
 from streamreplay.state import State
 
-__all__ = [
-    "Checkpoint",
-    "Manifest",
-    "checkpoint_path",
-    "fsync_folder",
-    "kept_positions",
-    "latest_checkpoint",
-    "load_checkpoint",
-    "save_checkpoint",
-]
-
 Manifest: TypeAlias = dict[str, Any]
 
 _VERSION = 4

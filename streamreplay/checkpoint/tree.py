@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Columns", "decode", "encode"]
-
 Columns = dict[str, NDArray[Any]]
 """Arrays of plain NumPy numbers, by their path in the tree."""
 

@@ -21,8 +21,6 @@ from streamreplay.commands.run import run
 from streamreplay.commands.schema import schema
 from streamreplay.commands.tail import tail
 
-__all__ = ["COMMANDS", "app"]
-
 COMMANDS = (run, report, compare, tail, inspect, export, init, schema, demo)
 """The commands, in the order of the help text."""
 

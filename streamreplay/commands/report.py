@@ -9,8 +9,6 @@ import typer
 
 from streamreplay.errors import StreamReplayError
 
-__all__ = ["report"]
-
 
 def report(
     *,

@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["run"]
-
 
 def run(  # noqa: PLR0913 - one argument for each option
     *,

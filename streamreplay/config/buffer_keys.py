@@ -1,7 +1,5 @@
 """Which keys of a job's ``[buffer]`` go together."""
 
-__all__ = ["EITHER", "GOES_WITH"]
-
 _BALANCED = ("class_balanced", "task_balanced", "experience_balanced")
 GOES_WITH: dict[str, tuple[str, ...]] = {
     "groups": _BALANCED,

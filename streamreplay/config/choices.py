@@ -11,8 +11,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
-__all__ = ["BUFFERS", "FILE_FORMATS", "Choices", "describe_key"]
-
 
 class Choices:
     """Let a key, ``Annotated[str, Choices(...)]``, have one of the names in a table.

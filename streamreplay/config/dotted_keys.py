@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["flatten"]
-
 
 def flatten(tree: Any, path: str = "") -> dict[str, Any]:
     """Return the leaves of a tree of settings, by name.

@@ -22,23 +22,6 @@ from pydantic import (
 from streamreplay.batch import Objective
 from streamreplay.config.choices import BUFFERS, FILE_FORMATS
 
-__all__ = [
-    "BackboneSection",
-    "BufferSection",
-    "DriftSection",
-    "EvaluatorSection",
-    "ExperiencesSection",
-    "Job",
-    "LearnerSection",
-    "MixerSection",
-    "NamedLearnerSection",
-    "ProbeSection",
-    "RunSection",
-    "SourceSection",
-    "SplitSection",
-    "TestSection",
-]
-
 _MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
 Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]

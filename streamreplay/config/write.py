@@ -16,8 +16,6 @@ from streamreplay.config.job import Job
 from streamreplay.config.parsing.load import section_of
 from streamreplay.errors import ConfigError
 
-__all__ = ["job_schema", "template", "to_toml", "write_template"]
-
 _WIDTH = 120
 _HEAD = """\
 # A streamreplay job: `streamreplay run {name}`.

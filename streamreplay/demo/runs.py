@@ -14,8 +14,6 @@ from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import RunFolderError
 from streamreplay.run import RunOptions, run_job
 
-__all__ = ["STREAMS", "DemoRun", "Interrupted", "Stream", "run_demo"]
-
 
 @dataclass(frozen=True)
 class Stream:

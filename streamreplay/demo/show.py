@@ -12,8 +12,6 @@ from rich.table import Table
 
 from streamreplay.demo.runs import STREAMS, DemoRun
 
-__all__ = ["draw", "print_table"]
-
 # dark enough on white, and distinguishable by colour-blind readers (Okabe and Ito 2008)
 _COLOURS = {False: "#d55e00", True: "#0072b2"}
 _NAMES = {False: "without replay", True: "with replay"}

@@ -9,8 +9,6 @@ from typing import Any
 from streamreplay.evaluation.recent_groups import MOST
 from streamreplay.records import Report
 
-__all__ = ["Inventory"]
-
 _FIELDS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")
 
 

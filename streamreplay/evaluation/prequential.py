@@ -17,8 +17,6 @@ from streamreplay.evaluation.running_scores import RunningScores, no_predictions
 from streamreplay.records import Report, Scored
 from streamreplay.state import PART, PARTS, SETTING, Fields, State
 
-__all__ = ["Prequential"]
-
 
 class Prequential:
     """Score every prediction once, and report at fixed rows of the stream.

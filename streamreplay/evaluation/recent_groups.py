@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 from streamreplay.batch import GroupBy
 from streamreplay.state import PART, Kind, State, within
 
-__all__ = ["KEPT", "MOST", "RecentGroups", "drop_oldest"]
-
 MOST = 200
 """Most tasks, and most experiences, with scores of their own; it bounds a line of the log."""
 

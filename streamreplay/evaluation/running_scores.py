@@ -21,8 +21,6 @@ from streamreplay.evaluation.sums.scored_rows import ScoredBlock
 from streamreplay.records import Scored
 from streamreplay.state import PART, SETTING, Fields, State
 
-__all__ = ["RunningScores", "no_predictions"]
-
 _BLOCK = 4096  # most rows in a block; the last digits in the log depend on it
 
 

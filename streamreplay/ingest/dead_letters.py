@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["DeadLetters", "Fault", "dead_letter"]
-
 RAW = 4096
 
 DeadLetters: TypeAlias = Callable[[dict[str, Any]], None]

@@ -13,8 +13,6 @@ from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
 from streamreplay.state import SETTING, Fields, State
 
-__all__ = ["Experiences"]
-
 
 @final
 class Experiences:

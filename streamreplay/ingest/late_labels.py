@@ -15,8 +15,6 @@ from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError
 from streamreplay.state import State, expect
 
-__all__ = ["LateLabels"]
-
 
 @final
 class LateLabels:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from streamreplay.batch import Batch
 
-__all__ = ["SecondPass"]
-
 
 class SecondPass:
     """Warn if a source is read to its end, and then read again without a row.

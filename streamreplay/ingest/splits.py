@@ -17,8 +17,6 @@ from streamreplay.ingest.decode.rows import id_column
 from streamreplay.labels import Name
 from streamreplay.randomness import Seed, make_rng
 
-__all__ = ["hold_out", "in_memory", "split_by_class"]
-
 
 def split_by_class(
     source: ArraySource,

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 
-__all__ = ["AskableLearner", "Retrieval"]
-
 
 class AskableLearner(Protocol):
     """A learner that answers questions about rows, and is not changed by them."""

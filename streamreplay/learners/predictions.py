@@ -12,17 +12,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, objective_of
 from streamreplay.records import Scored
 
-__all__ = [
-    "LOSS_LIMIT",
-    "Predictions",
-    "label_losses",
-    "squared_errors",
-    "unknown",
-    "unknown_classes",
-    "unknown_labels",
-    "unknown_numbers",
-]
-
 LOSS_LIMIT = -math.log(1e-7)
 """The largest loss of a row, in nats; also the loss of a class that the model has not met."""
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from streamreplay.state import GROWN, SETTING, Fields, State
 
-__all__ = ["Normalize", "Scaler"]
-
 Normalize: TypeAlias = Literal["auto", "standard", "none"]
 
 _LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from streamreplay.learners.scaling import Scaler
 
-__all__ = ["Staging", "describe_tensor", "stage"]
-
 
 def stage(scaler: Scaler, x: NDArray[Any]) -> torch.Tensor:
     """Return scaled rows, in memory aligned the same way in every process: float32[n, *feature]."""

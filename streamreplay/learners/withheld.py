@@ -14,8 +14,6 @@ from streamreplay.batch import Batch
 from streamreplay.learners.predictions import Predictions
 from streamreplay.records import Rehearsal, Scored
 
-__all__ = ["in_order", "step_around"]
-
 
 def step_around(
     rehearsal: Rehearsal,

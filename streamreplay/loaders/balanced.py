@@ -18,12 +18,6 @@ from streamreplay.loaders.group_plans import (
 from streamreplay.loaders.plans import Plan, seed_words
 from streamreplay.randomness import Seed
 
-__all__ = [
-    "GroupBalancedDataLoader",
-    "GroupBalancedInfiniteDataLoader",
-    "TaskBalancedDataLoader",
-]
-
 
 @final
 class GroupBalancedDataLoader(PlannedDataLoader):

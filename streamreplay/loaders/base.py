@@ -17,8 +17,6 @@ from streamreplay.loaders.gather import ColumnView, Request, SampleView, collate
 from streamreplay.loaders.plans import Block, Plan
 from streamreplay.state import State, expect
 
-__all__ = ["PlannedDataLoader", "Provenance"]
-
 _OURS = {
     "batch_sampler": "the loader decides which rows make a batch",
     "dataset": "the loader makes one of the data it is given",

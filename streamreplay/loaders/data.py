@@ -14,8 +14,6 @@ from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from streamreplay.batch import Batch
 
-__all__ = ["LoaderData", "common_collate", "open_source", "tasks_of"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoaderData:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Deal", "Dealt", "deal_cycled", "deal_endless", "deal_once", "deal_spread"]
-
 Ints = NDArray[np.int64]
 
 

@@ -12,8 +12,6 @@ from torch.utils.data import default_collate
 
 from streamreplay.loaders.data import LoaderData
 
-__all__ = ["ColumnView", "Request", "SampleView", "collate_mixed", "identity"]
-
 Ints = NDArray[np.int64]
 _STAGED = 1 << 20
 """Bytes gathered ahead from several stores: about what stays in a core's cache."""

@@ -13,8 +13,6 @@ from streamreplay.loaders.data import LoaderData, open_source
 from streamreplay.loaders.dealing import Deal, deal_cycled, deal_once
 from streamreplay.loaders.plans import Plan, RowGroup
 
-__all__ = ["balanced_plan", "by_task", "count_batches", "numbered", "open_datasets", "positive"]
-
 
 def balanced_plan(
     groups: list[RowGroup], batch_size: int, *, cycle: bool, drop_last: bool, plan: dict[str, Any]

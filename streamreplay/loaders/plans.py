@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from streamreplay.loaders.dealing import Deal
 from streamreplay.randomness import Seed
 
-__all__ = ["Block", "Plan", "RowGroup", "seed_words"]
-
 Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 13  # rows planned at a time

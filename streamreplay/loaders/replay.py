@@ -13,8 +13,6 @@ from streamreplay.loaders.group_plans import by_task, count_batches, numbered, p
 from streamreplay.loaders.plans import Plan, RowGroup, seed_words
 from streamreplay.randomness import Seed
 
-__all__ = ["ReplayDataLoader"]
-
 
 @final
 class ReplayDataLoader(PlannedDataLoader):

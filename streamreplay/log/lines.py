@@ -14,19 +14,6 @@ import orjson
 
 from streamreplay.errors import RunFolderError
 
-__all__ = [
-    "VERSION",
-    "NumberedLine",
-    "dump_line",
-    "number_lines",
-    "open_log",
-    "open_segment",
-    "parse_line",
-    "parse_metric",
-    "rotated_files",
-    "segments",
-]
-
 VERSION = 1
 """The version of the format of all four logs. It stays the same when a field or a kind of record is
 added. It goes up when a field is removed, renamed, or changes its meaning."""

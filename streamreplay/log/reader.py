@@ -13,21 +13,7 @@ from typing import Any
 
 from streamreplay.errors import RunFolderError
 from streamreplay.log import lines
-from streamreplay.log.lines import NumberedLine, open_log, parse_line, segments
-
-__all__ = [
-    "JOB_FILE",
-    "NumberedLine",
-    "check_run",
-    "is_cut",
-    "kind_of",
-    "number_lines",
-    "open_log",
-    "parse_line",
-    "read_lines",
-    "read_records",
-    "segments",
-]
+from streamreplay.log.lines import NumberedLine, parse_line, segments
 
 JOB_FILE = "job.toml"
 _KIND = re.compile(rb'\{(?:"learner":"[^"\\]*",)?"kind":"([^"\\]*)"')

@@ -15,14 +15,6 @@ from streamreplay.labels import Labels, Name
 from streamreplay.log.lines import VERSION, dump_line
 from streamreplay.records import Report, Scored
 
-__all__ = [
-    "class_names",
-    "headline",
-    "named_record",
-    "prediction_lines",
-    "report_lines",
-]
-
 
 def named_record(record: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
     """Return a log record as it is written to the log.

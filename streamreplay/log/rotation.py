@@ -12,8 +12,6 @@ from streamreplay.checkpoint.folder import fsync_folder
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import rotated_files
 
-__all__ = ["JsonLines", "Mark"]
-
 _BLOCK = 1 << 20  # bytes read at a time to find a line's end
 
 

@@ -7,14 +7,6 @@ from typing import Any, TypeAlias
 
 from streamreplay.plain_text import Row, score_text
 
-__all__ = [
-    "COLUMNS",
-    "SCORES",
-    "LastRecords",
-    "compare",
-    "keep_last",
-]
-
 SCORES = ("prequential", "retention")
 """The kinds of records that hold scores of a learner."""
 

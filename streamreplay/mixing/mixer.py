@@ -16,8 +16,6 @@ from streamreplay.randomness import Seed, make_rng
 from streamreplay.records import Rehearsal
 from streamreplay.state import GENERATOR, PART, SETTING, Fields, State
 
-__all__ = ["Mixer"]
-
 
 @final
 class Mixer:

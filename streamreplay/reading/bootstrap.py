@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Blocks", "Units", "block_length", "choose_blocks", "resampled_means"]
-
 _MOST_UNITS = 20_000  # units of longer series are merged until there are at most so many
 _AT_ONCE = 1 << 20  # steps resampled at once
 _FEWEST = 16  # least number of merged units in which dependence is measured

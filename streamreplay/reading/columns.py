@@ -9,17 +9,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Columns",
-    "Floats",
-    "GroupColumns",
-    "RetentionMatrix",
-    "evenly_spread",
-    "group_columns",
-    "number_columns",
-    "retention_matrix",
-]
-
 Floats: TypeAlias = NDArray[np.float64]
 
 Columns: TypeAlias = Mapping[str, Floats]

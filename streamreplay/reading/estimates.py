@@ -10,19 +10,6 @@ import numpy as np
 
 from streamreplay.reading.bootstrap import Units, choose_blocks, resampled_means
 
-__all__ = [
-    "LEVEL",
-    "Estimate",
-    "SeedMean",
-    "average",
-    "difference",
-    "difference_of_seeds",
-    "mean_of_runs",
-    "mean_of_seeds",
-    "mean_of_stream",
-    "t_quantile",
-]
-
 LEVEL = 0.95
 """Probability that an interval contains the true value."""
 

@@ -22,8 +22,6 @@ from streamreplay.plain_text import Row, aligned, printable, score_text
 from streamreplay.reading.run import Run
 from streamreplay.state import State
 
-__all__ = ["inspect_path", "print_report"]
-
 _CHECKPOINT_FILE = "manifest.json"
 _Table: TypeAlias = tuple[str, Row, list[Row]]
 """Title, header and rows."""

@@ -11,8 +11,6 @@ from streamreplay.log.reader import JOB_FILE, check_run
 if TYPE_CHECKING:
     from streamreplay.config import Job
 
-__all__ = ["read_job"]
-
 
 def read_job(run: Path) -> Job:
     """Return the job of a run.

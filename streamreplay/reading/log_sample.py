@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 
-from streamreplay.log.reader import number_lines, parse_line
-
-__all__ = ["MOST", "EvenSample", "StreamKey", "sample_log"]
+from streamreplay.log.lines import parse_line
+from streamreplay.log.reader import number_lines
 
 MOST = 2000
 """Records of one stream that are kept at most."""

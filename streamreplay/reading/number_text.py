@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["and_list", "compact", "number", "percent", "points", "size", "tick"]
-
 _SPACE = "\N{NO-BREAK SPACE}"
 _LEAST = 1e-4  # per cent; smaller shares are written as 0
 _MINUS = "\N{MINUS SIGN}"

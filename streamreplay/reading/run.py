@@ -13,8 +13,8 @@ from streamreplay.batch import Objective
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.log.lines import NumberedLine, number_lines, parse_metric
-from streamreplay.log.reader import JOB_FILE, check_run, is_cut, segments
+from streamreplay.log.lines import NumberedLine, number_lines, parse_metric, segments
+from streamreplay.log.reader import JOB_FILE, check_run, is_cut
 from streamreplay.log.score_table import keep_last
 from streamreplay.reading.columns import Columns
 from streamreplay.reading.job import read_job
@@ -22,8 +22,6 @@ from streamreplay.reading.log_sample import sample_log
 from streamreplay.reading.scores import SCORES, Score, find_objective
 from streamreplay.reading.status import Status, run_status
 from streamreplay.reading.timing import timing_columns
-
-__all__ = ["Run", "RunLearner", "check_same_objective"]
 
 
 class Run:

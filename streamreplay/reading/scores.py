@@ -10,8 +10,6 @@ from typing import Any
 from streamreplay.batch import Objective
 from streamreplay.reading.number_text import number, percent
 
-__all__ = ["SCORES", "Score", "find_objective", "sample_name"]
-
 
 @dataclass(frozen=True)
 class Score:

@@ -14,8 +14,6 @@ from typing import Any, Generic, TypeVar
 from streamreplay.plain_text import printable
 from streamreplay.reading.run import RunLearner
 
-__all__ = ["SeedGroup", "group_by_seed", "name_learners", "setting_differences", "setting_text"]
-
 AnyLearner = TypeVar("AnyLearner", bound=RunLearner)
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["RunPhase", "Status", "run_status"]
-
 RunPhase = Literal["not begun", "running", "finished", "stopped", "failed", "killed", "unknown"]
 
 _TAIL = 1 << 16  # bytes read from the end of events.log

@@ -9,8 +9,6 @@ import numpy as np
 
 from streamreplay.reading.columns import Floats, number_columns
 
-__all__ = ["timing_columns"]
-
 _MOST = 120  # parts
 _LINES = (
     4  # least lines of the log in a part; the line after a round over test rows covers few rows

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from streamreplay.records import Report
 from streamreplay.run.stopwatch import MOST, Stopwatch
 
-__all__ = ["Clock"]
-
 
 class Clock:
     """Measures a run, batch by batch.

@@ -11,8 +11,6 @@ from streamreplay.labels import Labels
 from streamreplay.records import Report
 from streamreplay.stage import Pipeline
 
-__all__ = ["asks_to_save", "count_drifts", "drift_message", "watched_in_vain"]
-
 
 def asks_to_save(report: Report) -> bool:
     """Return whether a drift in this batch asks for a checkpoint."""

@@ -26,8 +26,6 @@ from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks.group import Sinks, open_sinks
 from streamreplay.stage import Pipeline, Source
 
-__all__ = ["RunOptions", "run_job"]
-
 
 @dataclass(frozen=True)
 class RunOptions:

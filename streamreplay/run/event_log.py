@@ -6,8 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["EventLog"]
-
 
 class EventLog:
     """What happened when, for people; one line each.

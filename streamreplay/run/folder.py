@@ -27,8 +27,6 @@ from streamreplay.log.rotation import JsonLines, Mark
 from streamreplay.run.event_log import EventLog
 from streamreplay.state import State
 
-__all__ = ["JOB_FILE", "RunFolder", "choose_job"]
-
 JOB_FILE = "job.toml"
 _METRICS, _PREDICTIONS, _DEAD = "metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl"
 _CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events.log", ".lock"

@@ -9,8 +9,6 @@ from streamreplay.config.job import Job
 from streamreplay.plain_text import listed
 from streamreplay.stage import Source
 
-__all__ = ["describe_features", "how_to_resume", "nothing_learned"]
-
 
 def how_to_resume(job: Job, out: Path | None) -> str:
     """Return how to resume a run that was stopped.

@@ -6,8 +6,6 @@ import os
 
 from streamreplay.errors import StreamReplayError
 
-__all__ = ["OutputClosed", "StandardOutput"]
-
 
 class OutputClosed(Exception):  # noqa: N818 - no error: it is how a run learns that nobody reads on
     """Nobody reads the standard output any more."""

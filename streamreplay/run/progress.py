@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Progress", "Scores", "make_progress"]
-
 Scores: TypeAlias = Mapping[str, float]
 """How good each learner is so far (accuracy, MAE, ...), by the name to show."""
 

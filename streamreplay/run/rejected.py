@@ -7,8 +7,6 @@ from typing import Any, final
 from streamreplay.log.lines import dump_line
 from streamreplay.run.folder import RunFolder
 
-__all__ = ["RejectedRecords"]
-
 
 @final
 class RejectedRecords:

@@ -14,8 +14,6 @@ from streamreplay.run.folder import RunFolder
 from streamreplay.run.output import StandardOutput
 from streamreplay.run.sinks.group import Sinks
 
-__all__ = ["ReportWriter"]
-
 
 @final
 class ReportWriter:

@@ -8,8 +8,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["StopSignals"]
-
 
 class StopSignals:
     """While entered, the first signal is noted and the second one ends the process at once.

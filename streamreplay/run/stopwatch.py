@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST", "Stopwatch"]
-
 MOST = 1 << 16  # batches kept between two laps
 
 

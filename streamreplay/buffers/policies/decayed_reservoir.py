@@ -12,8 +12,6 @@ from streamreplay.buffers.sampling.expiry import parse_span
 from streamreplay.buffers.sampling.key_rules import DecayingKeys
 from streamreplay.randomness import Seed
 
-__all__ = ["DecayedReservoirBuffer"]
-
 
 @final
 class DecayedReservoirBuffer(ExemplarsBuffer):

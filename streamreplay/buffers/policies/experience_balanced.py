@@ -10,8 +10,6 @@ from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policy import Policy, announced_groups
 from streamreplay.randomness import Seed
 
-__all__ = ["ExperienceBalancedBuffer"]
-
 
 @final
 class ExperienceBalancedBuffer(ExemplarsBuffer):

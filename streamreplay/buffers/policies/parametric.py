@@ -11,8 +11,6 @@ from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policy import Policy, Selection
 from streamreplay.randomness import Seed
 
-__all__ = ["ParametricBuffer"]
-
 
 @final
 class ParametricBuffer(ExemplarsBuffer):

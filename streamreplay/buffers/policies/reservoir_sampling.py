@@ -10,8 +10,6 @@ from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policy import Policy
 from streamreplay.randomness import Seed
 
-__all__ = ["ReservoirSamplingBuffer"]
-
 
 @final
 class ReservoirSamplingBuffer(ExemplarsBuffer):

@@ -11,8 +11,6 @@ from streamreplay.buffers.policy import Policy
 from streamreplay.buffers.sampling.key_rules import WindowKeys
 from streamreplay.randomness import Seed
 
-__all__ = ["SlidingWindowBuffer"]
-
 
 @final
 class SlidingWindowBuffer(ExemplarsBuffer):

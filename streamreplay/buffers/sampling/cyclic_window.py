@@ -9,8 +9,6 @@ import numpy as np
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 
-__all__ = ["CyclicWindow"]
-
 _UNKNOWN, _SCATTERED = -1, -2
 
 

@@ -14,8 +14,6 @@ from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
 from streamreplay.state import SETTING, Fields
 
-__all__ = ["Expiry", "parse_span"]
-
 
 def parse_span(name: str, span: float | timedelta) -> tuple[float, bool]:
     """Return a span of the stream as a number, and whether it is seconds of event time.

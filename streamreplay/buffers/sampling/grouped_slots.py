@@ -17,8 +17,6 @@ from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.errors import CheckpointError
 from streamreplay.state import State, load_state, save_state
 
-__all__ = ["SLOT_COLUMNS", "GroupedSlots"]
-
 SLOT_COLUMNS: Extra = {"key": (np.float64, ()), "group": (np.int32, ())}
 """The columns that a policy stores with each row: its key, and the number of its group."""
 

@@ -12,8 +12,6 @@ from streamreplay.buffers.sampling.quotas import deal_slots
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import GROWN, SETTING, Fields, Kind, State
 
-__all__ = ["BufferGroups"]
-
 _TABLE = 4096  # group ids up to here are looked up in an array
 _NO_CAP = 1 << 62
 _REMEMBERED = 4096  # groups without rows that are remembered at most

@@ -14,8 +14,6 @@ from streamreplay.buffers.selection.base import OnlineSelectionStrategy
 from streamreplay.errors import ConfigError
 from streamreplay.state import SETTING, Fields, State, expect
 
-__all__ = ["DecayingKeys", "KeyLaw", "StrategyKeys", "UniformKeys", "WindowKeys"]
-
 _TINY = float(np.finfo(np.float64).tiny)
 
 

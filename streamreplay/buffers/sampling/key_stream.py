@@ -13,8 +13,6 @@ from streamreplay.buffers.sampling.stream_clock import StreamClock
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
 from streamreplay.state import State
 
-__all__ = ["KeyStream"]
-
 _BLOCK = 4096  # keys drawn at a time
 
 

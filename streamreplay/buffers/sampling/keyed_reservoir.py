@@ -33,8 +33,6 @@ from streamreplay.buffers.storage.write_queue import WriteQueue
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import State, load_state, save_state
 
-__all__ = ["KeyedReservoir"]
-
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["find_largest"]
-
 _MOST = 1 << 15  # keys found at most
 _SAMPLED = 1 << 16  # keys compared to estimate where the largest begin
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from streamreplay.buffers.sampling.grouped_slots import SLOT_COLUMNS
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
 
-__all__ = ["merge_reservoirs"]
-
 
 def merge_reservoirs(mine: KeyedReservoir, other: KeyedReservoir) -> None:
     """Add the rows of another reservoir, with the same rule for keys but keys of its own.

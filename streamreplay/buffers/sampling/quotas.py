@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["deal_slots"]
-
 
 def deal_slots(
     available: NDArray[np.int64], priority: NDArray[np.float64], max_size: int

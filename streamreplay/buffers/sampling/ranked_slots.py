@@ -17,8 +17,6 @@ from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.state import State, expect
 
-__all__ = ["RankedSlots"]
-
 
 @final
 class RankedSlots(GroupedSlots):

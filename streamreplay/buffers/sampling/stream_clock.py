@@ -12,8 +12,6 @@ from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
 from streamreplay.state import Fields
 
-__all__ = ["StreamClock"]
-
 
 @final
 class StreamClock:

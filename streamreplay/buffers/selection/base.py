@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.state import State
 
-__all__ = ["Candidates", "ExemplarsSelectionStrategy", "OnlineSelectionStrategy"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:

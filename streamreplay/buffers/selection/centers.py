@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from streamreplay.buffers.selection.base import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.selection.features import FeatureExtractor, FeatureModel
 
-__all__ = ["ClosestToCenterSelectionStrategy", "HerdingSelectionStrategy"]
-
 
 @final
 class HerdingSelectionStrategy(ExemplarsSelectionStrategy):

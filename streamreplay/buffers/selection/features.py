@@ -10,8 +10,6 @@ from typing import Any, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FeatureExtractor", "FeatureModel"]
-
 FeatureModel: TypeAlias = Callable[[Any], Any]
 """Given rows float32 | uint8 [n, *feature], returns their features, an array or tensor [n, ...];
 or a ``torch.nn.Module``."""

@@ -15,8 +15,6 @@ from streamreplay.buffers.selection.projection import RandomProjection
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
 from streamreplay.state import State, expect
 
-__all__ = ["GSSGreedySelectionStrategy", "GradientFunction"]
-
 GradientFunction: TypeAlias = Callable[[Batch], NDArray[Any]]
 """Given n rows, returns the gradient of each row's loss: float[n, d]."""
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.selection.base import OnlineSelectionStrategy
 
-__all__ = ["LossAwareSelectionStrategy", "LossFunction"]
-
 LossFunction: TypeAlias = Callable[[Batch], NDArray[Any]]
 """Given n rows, returns the loss of each: float[n]."""
 

@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["run_module"]
-
 
 def run_module(module: nn.Module, layer_name: str | None, x: NDArray[Any]) -> torch.Tensor:
     """Return what a module, or one of its layers, makes of rows: [n, ...], on its device.

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from streamreplay.randomness import make_rng, spawn_seed
 
-__all__ = ["RandomProjection"]
-
 _BLOCK = 1024  # rows drawn from one seed
 
 

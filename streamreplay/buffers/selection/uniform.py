@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.selection.base import OnlineSelectionStrategy
 
-__all__ = ["RandomExemplarsSelectionStrategy"]
-
 
 @final
 class RandomExemplarsSelectionStrategy(OnlineSelectionStrategy):

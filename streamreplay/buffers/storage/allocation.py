@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["allocate", "open_folder"]
-
 
 def open_folder(storage: str | os.PathLike[str] | None) -> Path | None:
     """Return the folder for the files of columns, created if necessary; None for RAM.

@@ -14,18 +14,6 @@ from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.state import expect
 
-__all__ = [
-    "Extra",
-    "check_columns",
-    "check_extra",
-    "check_fits",
-    "common_id_type",
-    "fits",
-    "kind_of",
-    "pad",
-    "rows_within",
-]
-
 Extra: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
 """Columns that are no part of a row as the stream had it: type and shape for one row, by name."""
 

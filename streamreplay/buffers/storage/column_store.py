@@ -29,8 +29,6 @@ from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
 from streamreplay.state import State
 
-__all__ = ["ColumnStore"]
-
 _Columns: TypeAlias = dict[str, NDArray[Any]]
 
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache

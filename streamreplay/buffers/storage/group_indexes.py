@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
 from streamreplay.groups import GroupIndex
 
-__all__ = ["GroupIndexes"]
-
 
 @final
 class GroupIndexes:

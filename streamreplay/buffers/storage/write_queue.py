@@ -7,8 +7,6 @@ from typing import final
 from streamreplay.batch import Batch
 from streamreplay.buffers.storage.column_store import ColumnStore
 
-__all__ = ["WriteQueue"]
-
 
 @final
 class WriteQueue:

@@ -22,8 +22,6 @@ from streamreplay.config.job import BufferSection
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["make_buffer"]
-
 _OF_TORCH = ("herding", "closest_to_center", "gss_greedy")
 
 _GROUPS = {

@@ -23,8 +23,6 @@ from streamreplay.ingest.experiences import Experiences
 from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["StageParts", "make_monitor"]
-
 
 @dataclass(frozen=True)
 class StageParts:

@@ -17,8 +17,6 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.labels import Name
 from streamreplay.stage import Source
 
-__all__ = ["make_evaluator"]
-
 _KEY = "evaluator.metrics"
 
 

@@ -8,8 +8,6 @@ from streamreplay.config.job import DriftSection, ExperiencesSection, SourceSect
 from streamreplay.errors import ConfigError
 from streamreplay.ingest.experiences import Experiences
 
-__all__ = ["make_experiences"]
-
 _NEEDED = {"count": "rows", "time": "seconds"}
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from streamreplay.learners import RiverLearner, TorchLearner
 
-__all__ = ["Learner", "make_learner", "require_torch", "torch_learner"]
-
 Learner: TypeAlias = "TorchLearner | RiverLearner"
 
 _RIVERS = ("river", "allow_pickle")

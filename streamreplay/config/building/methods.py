@@ -22,15 +22,6 @@ from streamreplay.learners.methods.catalogue import (
 from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.neural.training import Training
 
-__all__ = [
-    "buffer_of",
-    "candidates_of",
-    "choose_method",
-    "make_method",
-    "make_training",
-    "method_parameters",
-]
-
 _GSS = {"kind": "parametric", "groupby": "none", "selection": "gss_greedy"}
 _SLDA = ("features", "weight", "margin")
 _OF_EVERY_METHOD = {"ema", *(f"slda_{key}" for key in _SLDA)}

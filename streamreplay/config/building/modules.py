@@ -10,8 +10,6 @@ from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed
 from streamreplay.stage import Stage
 
-__all__ = ["find_device", "make_backbone", "make_module"]
-
 _MODULES = ("linear", "mlp", "cnn", "slim_resnet18")
 _NORMS = {"cnn": ("none", "group"), "slim_resnet18": ("group", "batch")}
 

@@ -24,8 +24,6 @@ from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Source, Stage
 
-__all__ = ["build"]
-
 
 def build(
     job: Job,

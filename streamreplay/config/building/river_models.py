@@ -17,8 +17,6 @@ from streamreplay.config.parsing.expressions import Expression, is_literal
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 
-__all__ = ["construct_detector", "construct_metric", "construct_river"]
-
 _KEY = "learner.river"
 _ALLOWED = (
     "allowed are constructors of River's classes with plain values or further constructors in "

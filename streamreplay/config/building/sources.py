@@ -21,8 +21,6 @@ from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
-__all__ = ["make_holdout", "open_inputs"]
-
 _TARGETS = ("target", "multilabel", "weight")
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 

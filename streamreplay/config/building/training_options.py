@@ -15,8 +15,6 @@ from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.schedules import Schedule
 
-__all__ = ["AUGMENTATIONS", "SCHEDULES", "make_augmentation", "make_budget", "make_schedule"]
-
 AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {
     "crop": augment.crop,
     "flip": augment.flip,

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
 
-__all__ = ["UserCode", "as_array", "is_import_path"]
-
 _PACKAGE = Path(__file__).parents[2]
 
 

@@ -8,8 +8,6 @@ from streamreplay.config.buffer_keys import EITHER, GOES_WITH
 from streamreplay.config.job import BufferSection
 from streamreplay.errors import ConfigError
 
-__all__ = ["find_drift", "find_learner", "inherit"]
-
 _EXCLUDES = (*EITHER, ("max_size", "max_bytes"))
 
 

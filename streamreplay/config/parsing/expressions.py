@@ -10,8 +10,6 @@ from typing import Any
 
 from streamreplay.errors import ConfigError
 
-__all__ = ["Expression", "construct", "is_literal"]
-
 _MOST = 10_000  # characters
 
 

@@ -17,8 +17,6 @@ from streamreplay.config.job import Job, NamedLearnerSection
 from streamreplay.config.parsing.entries import find_drift, find_learner, inherit
 from streamreplay.errors import ConfigError
 
-__all__ = ["known_keys", "load_job", "section_of"]
-
 _PATHS = (
     ("source", "path"),
     ("source", "labels_path"),

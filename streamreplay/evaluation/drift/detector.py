@@ -13,8 +13,6 @@ from streamreplay.evaluation.drift.signals import check_signal, is_binary
 from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import State, expect
 
-__all__ = ["Action", "Detector", "Level", "Record", "RunningDetector"]
-
 _CALM = 100  # rows without a warning that end a warning phase
 
 Record: TypeAlias = dict[str, Any]

@@ -23,8 +23,6 @@ from streamreplay.state import (
     within,
 )
 
-__all__ = ["DriftMonitor"]
-
 
 class _Alarm(NamedTuple):
     """A drift or a warning of one detector; sorted by row, then by the detector's place."""

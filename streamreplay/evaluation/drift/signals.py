@@ -16,8 +16,6 @@ from streamreplay.evaluation.sums.error_sums import is_number
 from streamreplay.labels import Labels
 from streamreplay.records import Scored
 
-__all__ = ["MOST", "SignalValues", "Signals", "check_signal", "is_binary"]
-
 MOST = 100
 """Most columns or classes that one detector on all of them watches."""
 

@@ -9,8 +9,6 @@ from streamreplay.batch import Batch
 from streamreplay.labels import Labels
 from streamreplay.state import LABELS, Fields, Kind, State
 
-__all__ = ["BATCH", "HeldOutRounds"]
-
 
 def _save_batch(batch: Batch | None) -> State | None:
     if batch is None:

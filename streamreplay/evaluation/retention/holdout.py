@@ -16,8 +16,6 @@ from streamreplay.evaluation.retention.held_out_rounds import HeldOutRounds
 from streamreplay.labels import Name
 from streamreplay.state import SETTING, Fields
 
-__all__ = ["UNSEEN", "Holdout", "compare_features"]
-
 UNSEEN = 1 << 32
 """First label of held-out classes that the stream has not shown; no model predicts these labels."""
 

@@ -12,8 +12,6 @@ from streamreplay.evaluation.retention.held_out_rounds import BATCH, HeldOutRoun
 from streamreplay.evaluation.retention.row_hashes import hash_rows, hash_values
 from streamreplay.state import GROWN, SETTING, Fields, State
 
-__all__ = ["Probe"]
-
 _ENOUGH = 100  # fewest rows in a round that is not at the end of an experience
 _SOONER = 4  # extra rounds after a boundary: at 1/16, 1/8, 1/4 and 1/2 of the distance
 Shared: TypeAlias = GroupBy | Literal["none"]

@@ -17,8 +17,6 @@ from streamreplay.evaluation.sums.means import mean_of
 from streamreplay.records import Scored
 from streamreplay.state import PART, Fields, Kind, State
 
-__all__ = ["RetentionScores"]
-
 _LEAST = 20  # rows of a class or experience in a probe before it is compared: few rows are luck
 
 

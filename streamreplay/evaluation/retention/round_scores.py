@@ -16,8 +16,6 @@ from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.records import Scored
 from streamreplay.state import CREATED, PART, Fields
 
-__all__ = ["RoundScores", "age_limits", "make_round_scores"]
-
 _LIMITS = 10 ** np.arange(3, 19)
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from streamreplay.evaluation.sums.means import mean_of
 from streamreplay.state import Fields, Kind, State
 
-__all__ = ["SCORES", "AreaUnderCurve", "StabilityTracker"]
-
 
 def _save_scores(scores: Mapping[int, float]) -> State:
     return {

@@ -21,8 +21,6 @@ from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields, State
 
-__all__ = ["ConfusionMetrics"]
-
 
 class ConfusionMetrics:
     """Count pairs of label and prediction, and compute River's metrics from the counts on demand.

@@ -28,8 +28,6 @@ from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
 
-__all__ = ["MeanMetrics"]
-
 
 class MeanMetrics:
     """Running means of one value per row and output, updated row by row as River does.

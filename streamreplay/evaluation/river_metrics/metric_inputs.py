@@ -16,16 +16,6 @@ from streamreplay.evaluation.sums.fading import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.groups import GroupIndex
 
-__all__ = [
-    "Figures",
-    "ScoringContext",
-    "fed_rows",
-    "inputs_of",
-    "positive_probability",
-    "split_by_group",
-    "three_figures",
-]
-
 Figures: TypeAlias = dict[str, tuple[Figure, Figure, Figure]]
 """By name of a metric: the figure of all rows, of the window, and with fading weights."""
 

@@ -11,8 +11,6 @@ from typing import Any, Literal, TypeAlias
 
 from streamreplay.batch import Objective
 
-__all__ = ["Feed", "Figure", "MetricSpec", "Way", "figure_of", "mean_figure", "specs_of"]
-
 Figure: TypeAlias = float | None
 
 Way: TypeAlias = Literal["matrix", "thresholds", "mean", "rows"]

@@ -9,8 +9,6 @@ from streamreplay.evaluation.recent_groups import RecentGroups
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.state import ARRAY, PART, Fields
 
-__all__ = ["MetricSums"]
-
 
 class MetricSums:
     """Sums of one shape over all rows, with fading weights, and over the rows of each group.

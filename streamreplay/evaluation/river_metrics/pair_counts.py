@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State
 
-__all__ = ["Cells", "PairCounts", "counted", "pair", "unpair"]
-
 _ROOM = 128  # pairs, at first
 
 Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]

@@ -18,8 +18,6 @@ from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.labels import Labels
 from streamreplay.state import LABELS, PARTS, Fields, State
 
-__all__ = ["RiverScores", "class_index"]
-
 _NONE = (None, None, None)
 _GROUPS: tuple[GroupBy, ...] = ("task", "experience")
 

@@ -21,8 +21,6 @@ from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import PART, Fields
 
-__all__ = ["RocAuc"]
-
 
 class RocAuc:
     """Count rows by class and by how many thresholds their probability is above.

@@ -30,8 +30,6 @@ from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import State, within
 
-__all__ = ["RowByRowMetrics"]
-
 _ALLOWED = ("river.metrics", "river.stats", "river._river_rust.stats")
 
 _Metrics: TypeAlias = list[list[Any]]

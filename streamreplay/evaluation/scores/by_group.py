@@ -13,8 +13,6 @@ from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.groups import GroupIndex
 from streamreplay.state import PARTS, Fields
 
-__all__ = ["ScoresByGroup", "with_variants"]
-
 
 class ScoresByGroup:
     """One score of the rows of each task and experience, in total and since the last record.

@@ -21,8 +21,6 @@ from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.groups import GroupIndex
 from streamreplay.state import ARRAY, PART, Fields
 
-__all__ = ["ClassScores"]
-
 
 class ClassScores:
     """Scores of a classifier and of the two baselines so far.

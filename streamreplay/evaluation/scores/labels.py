@@ -17,8 +17,6 @@ from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
-__all__ = ["LabelScores"]
-
 _TRACKS = ("model", "no_change", "majority")
 
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from streamreplay.groups import GroupIndex
 from streamreplay.state import Fields
 
-__all__ = ["Majority", "NoChange"]
-
 _NO_LABEL = -2  # equals no label, and not the -1 of a row without one
 
 

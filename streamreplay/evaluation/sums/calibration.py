@@ -9,8 +9,6 @@ from streamreplay.evaluation.sums.means import RunningMean, mean_of_finite, rati
 from streamreplay.evaluation.sums.recent_rows import RecentRows
 from streamreplay.state import ARRAY, PART, Fields
 
-__all__ = ["Calibration", "brier_scores"]
-
 _BINS = 15
 
 

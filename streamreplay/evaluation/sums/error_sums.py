@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.evaluation.sums.means import mean_of, total_of
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["ErrorSums", "is_number"]
-
 _LARGEST = float(np.finfo(np.float32).max)
 _KEYS = ("mae", "mse", "rmse", "r2")
 _ROUNDING = 1e-12  # of a sum over a block of rows, relative

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fading"]
-
 
 class Fading:
     """Compute the weights of S_t = c_t + a S_{t-1}, unrolled over a block of rows.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from streamreplay.evaluation.sums.means import mean_of, ratio, total_of
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["LabelCounts"]
-
 
 class LabelCounts:
     """Count rows, rows right in every label, and hits and errors of each of d labels.

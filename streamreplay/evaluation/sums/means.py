@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from streamreplay.state import Fields
 
-__all__ = ["RunningMean", "mean_of", "mean_of_finite", "ratio", "total_of"]
-
 
 def ratio(hits: float, rows: float) -> float | None:
     """Return hits / rows; None where there are no rows.

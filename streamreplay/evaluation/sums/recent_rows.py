@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from streamreplay.state import ARRAY, State, expect
 
-__all__ = ["RecentRows"]
-
 
 class RecentRows:
     """Keep columns of the last rows; a new row replaces the oldest.

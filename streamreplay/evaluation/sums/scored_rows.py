@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.records import Scored
 from streamreplay.state import ARRAY, State
 
-__all__ = ["ScoredBlock", "ScoredRows"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRows:

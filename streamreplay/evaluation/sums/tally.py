@@ -12,8 +12,6 @@ from streamreplay.evaluation.sums.means import ratio
 from streamreplay.groups import GroupIndex
 from streamreplay.state import State
 
-__all__ = ["Tally"]
-
 
 class Tally:
     """Count rows and hits of each id, in total and since the last mark.

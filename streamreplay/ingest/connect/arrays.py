@@ -19,8 +19,6 @@ from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, within
 
-__all__ = ["ArraySource"]
-
 
 class ArraySource:
     """Rows from arrays in memory, in their order.

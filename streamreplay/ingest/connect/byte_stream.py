@@ -12,8 +12,6 @@ from pathlib import Path
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.compression import Decoder, decoder_for, may_be_magic
 
-__all__ = ["ByteStream", "source_name"]
-
 BLOCK = 1 << 18
 
 

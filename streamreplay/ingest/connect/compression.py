@@ -9,8 +9,6 @@ import zstandard
 
 from streamreplay.errors import SourceError
 
-__all__ = ["Decoder", "decoder_for", "may_be_magic"]
-
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + i, 0x2A, 0x4D, 0x18]) for i in range(16)))
 _MAGIC = (_GZIP, *_ZSTD)  # a zstd stream may begin with a frame to be skipped

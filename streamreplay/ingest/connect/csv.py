@@ -36,8 +36,6 @@ from streamreplay.ingest.decode.values import (
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, expect
 
-__all__ = ["CsvSource"]
-
 _CACHED = 1 << 16
 
 

@@ -11,8 +11,6 @@ from typing import Any
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.line_source import LineSource
 
-__all__ = ["FileFormat", "bare_name"]
-
 
 @dataclass(frozen=True)
 class FileFormat:

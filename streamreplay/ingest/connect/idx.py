@@ -14,8 +14,6 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.byte_stream import ByteStream
 from streamreplay.labels import Labels
 
-__all__ = ["open_idx"]
-
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 

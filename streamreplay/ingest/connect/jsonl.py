@@ -35,8 +35,6 @@ from streamreplay.ingest.decode.values import (
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, expect
 
-__all__ = ["JsonlSource"]
-
 _FALL_BACK = (BadRecord, ValueError, TypeError, KeyError, AttributeError)
 
 

@@ -24,8 +24,6 @@ from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
 from streamreplay.state import State, within
 
-__all__ = ["LineSource"]
-
 BOM = b"\xef\xbb\xbf"
 POLL = 0.2
 CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache

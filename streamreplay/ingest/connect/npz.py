@@ -16,8 +16,6 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.decode.targets import targets_of
 from streamreplay.labels import Labels
 
-__all__ = ["open_npz"]
-
 _OPTIONAL = ("task", "experience", "id", "time")
 
 

@@ -6,8 +6,6 @@ import zlib
 
 from streamreplay.errors import SourceError
 
-__all__ = ["Skip"]
-
 
 class Skip:
     """Skip the first bytes of a stream, and compare them with those that were learned from.

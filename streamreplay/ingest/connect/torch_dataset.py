@@ -21,8 +21,6 @@ from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, Stateful, within
 
-__all__ = ["DatasetSource", "MapDataset", "open_dataset"]
-
 _Row: TypeAlias = tuple[NDArray[Any], Name | None]
 
 

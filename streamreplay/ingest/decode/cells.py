@@ -20,17 +20,6 @@ from streamreplay.ingest.decode.values import (
     typed_cell,
 )
 
-__all__ = [
-    "goal_cell",
-    "integer_cell",
-    "is_blank",
-    "number_cell",
-    "numbers",
-    "split",
-    "table",
-    "time_cell",
-]
-
 _BOOLEANS = {"true": True, "false": False}
 
 

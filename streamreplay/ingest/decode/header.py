@@ -11,8 +11,6 @@ from streamreplay.errors import ConfigError
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.state import State
 
-__all__ = ["Layout", "is_header"]
-
 _DEFAULT = FieldNames(None).others()
 
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from streamreplay.ingest.decode.values import BadRecord, number, shown
 
-__all__ = ["check_shape", "flatten", "loads_with_nan"]
-
 
 def flatten(name: str, value: Any, *, allow_nan: bool) -> tuple[list[float], tuple[int, ...]]:
     """Return the numbers of a nested array, and its shape.

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from streamreplay.ingest.decode.values import BadRecord, label_name
 from streamreplay.labels import Name
 
-__all__ = ["Coded"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:

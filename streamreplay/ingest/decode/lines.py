@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LineBuffer", "Position"]
-
 
 @dataclass(slots=True)
 class Position:

@@ -11,8 +11,6 @@ from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.labels import Labels
 
-__all__ = ["FieldNames", "SourceOptions", "check_limit", "labels_or_new", "positive"]
-
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:

@@ -16,8 +16,6 @@ from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.ingest.decode.values import RowId, float32s
 from streamreplay.labels import Labels, Name
 
-__all__ = ["Columns", "PendingRows", "Row", "id_column"]
-
 
 @dataclass(slots=True)
 class Columns:

@@ -15,8 +15,6 @@ from streamreplay.ingest.decode.values import BadRecord, check_finite, float32s,
 from streamreplay.labels import Name
 from streamreplay.state import State
 
-__all__ = ["TargetFields", "Values", "row_weight", "row_weights", "targets_of"]
-
 Values = Sequence[Any]
 """The values of a target's fields in a record, in order; None where a field is missing."""
 

@@ -18,24 +18,6 @@ from numpy.typing import NDArray
 
 from streamreplay.labels import Name
 
-__all__ = [
-    "BadRecord",
-    "RowId",
-    "float32s",
-    "integer",
-    "integers",
-    "label_name",
-    "label_names",
-    "number",
-    "pack",
-    "row_id",
-    "row_ids",
-    "seconds",
-    "shown",
-    "times",
-    "typed_cell",
-]
-
 RowId: TypeAlias = int | str
 
 MAX_ID = 256

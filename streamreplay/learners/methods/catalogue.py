@@ -18,28 +18,6 @@ from streamreplay.learners.methods.nearest_mean import NearestMean
 from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 
-__all__ = [
-    "METHODS",
-    "Method",
-    "agem",
-    "der",
-    "derpp",
-    "er",
-    "er_ace",
-    "er_slda",
-    "find_method",
-    "gdumb",
-    "hardest",
-    "logits",
-    "lwf",
-    "made_here",
-    "make_classifiers",
-    "mir",
-    "mkd",
-    "most_interfered",
-    "ncm",
-]
-
 
 @dataclass(frozen=True)
 class Method:

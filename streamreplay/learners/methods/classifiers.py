@@ -13,15 +13,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.state import State
 
-__all__ = [
-    "Classifier",
-    "ClassifierFactory",
-    "FeatureFunction",
-    "Opinion",
-    "Outputs",
-    "RecentClasses",
-]
-
 FeatureFunction: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float32]]
 """Given rows [n, *feature], return what the module's head is given for them: float32[n, d]."""
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-__all__ = ["project"]
-
 
 def project(
     gradients: Sequence[torch.Tensor], references: Sequence[torch.Tensor]

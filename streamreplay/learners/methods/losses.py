@@ -8,15 +8,6 @@ from torch.nn.functional import kl_div, log_softmax, softmax
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.step import Loss, Step
 
-__all__ = [
-    "asymmetric",
-    "both",
-    "dark",
-    "distilled",
-    "on_incoming",
-    "on_memory",
-]
-
 
 def both(step: Step) -> torch.Tensor:
     """Return the mean cross-entropy over incoming rows and memory together: experience replay.

@@ -19,8 +19,6 @@ from streamreplay.learners.methods.classifiers import (
 )
 from streamreplay.state import GROWN, Fields, State
 
-__all__ = ["NearestMean", "class_means"]
-
 _REFRESH = 50  # batches after which means are too old to predict with
 _BLOCK = 512  # rows run through the module at a time
 

@@ -24,8 +24,6 @@ from streamreplay.learners.scaling import Scaler
 from streamreplay.learners.staging import stage
 from streamreplay.state import PART, SETTING, Fields, Kind, State
 
-__all__ = ["StreamingLDA", "StreamingLDASettings"]
-
 _WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
 _BLOCK = 256  # rows summed in float32 before they go into the float64 sums
 _LIMIT = 10.0  # standard deviations

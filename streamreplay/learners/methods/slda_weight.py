@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.state import ARRAY, Fields
 
-__all__ = ["RECENT", "AdaptiveWeight"]
-
 RECENT = 100
 """Rows learned last whose classes are current."""
 

@@ -8,8 +8,6 @@ from typing import TypeAlias
 import torch
 from torch.nn.functional import cross_entropy
 
-__all__ = ["Loss", "NoteMaker", "RowLosses", "Step"]
-
 
 class Step:
     """The results of a training pass: incoming rows first, then the rows of memory.

@@ -11,8 +11,6 @@ from torch import nn
 from streamreplay.errors import ConfigError
 from streamreplay.state import State, expect
 
-__all__ = ["Average", "Copied", "Snapshot"]
-
 
 class Copied:
     """A copy of a module that keeps its own weights and grows with the module."""

@@ -11,8 +11,6 @@ from streamreplay.learners.models.images import Layout, channels_first, check_la
 from streamreplay.learners.models.layers import HeadKind, group_norm
 from streamreplay.learners.models.mlp import ModuleFactory, mlp
 
-__all__ = ["cnn"]
-
 
 def cnn(
     channels: Sequence[int] = (24, 48, 96),

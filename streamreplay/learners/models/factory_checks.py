@@ -13,8 +13,6 @@ from streamreplay.learners.models.cnn import cnn
 from streamreplay.learners.models.mlp import linear, mlp
 from streamreplay.learners.models.resnet import slim_resnet18
 
-__all__ = ["call_factory", "check_factory", "check_optimizer", "naming_the_shape"]
-
 _MAKERS = (linear, mlp, cnn, slim_resnet18)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-__all__ = ["frozen_parts", "trained_parameters"]
-
 
 def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that require a gradient.

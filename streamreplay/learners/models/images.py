@@ -9,8 +9,6 @@ from torch import nn
 from streamreplay.errors import ConfigError
 from streamreplay.learners.models.layers import ChannelsFirst
 
-__all__ = ["Layout", "channels_first", "check_layout"]
-
 Layout: TypeAlias = Literal["auto", "chw", "hwc"]
 
 

@@ -9,16 +9,6 @@ import torch
 from torch import nn
 from torch.nn.functional import linear, normalize
 
-__all__ = [
-    "ChannelsFirst",
-    "CosineLinear",
-    "HeadKind",
-    "WeightNormLinear",
-    "check_head",
-    "group_norm",
-    "make_head",
-]
-
 HeadKind: TypeAlias = Literal["linear", "cosine", "weight_norm"]
 
 _EPS = 1e-6  # shorter vectors are not normalised to length 1

@@ -10,8 +10,6 @@ from torch import nn
 
 from streamreplay.learners.models.layers import HeadKind, check_head, make_head
 
-__all__ = ["ModuleFactory", "linear", "mlp"]
-
 ModuleFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
 """Given a row's feature shape and a number of classes, build a module float32[n, *feature] ->
 float32[n, classes]."""

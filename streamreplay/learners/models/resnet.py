@@ -15,8 +15,6 @@ from streamreplay.learners.models.images import Layout, channels_first, check_la
 from streamreplay.learners.models.layers import HeadKind, check_head, group_norm, make_head
 from streamreplay.learners.models.mlp import ModuleFactory
 
-__all__ = ["ResidualBlock", "slim_resnet18"]
-
 _Norm = Callable[[int], nn.Module]
 
 _convolution = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)

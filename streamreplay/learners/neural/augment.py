@@ -21,18 +21,6 @@ from torch.nn.functional import pad
 
 from streamreplay.errors import ConfigError
 
-__all__ = [
-    "Augmentation",
-    "compose",
-    "crop",
-    "cutout",
-    "feature_dropout",
-    "flip",
-    "jitter",
-    "mixup",
-    "noise",
-]
-
 Augmentation: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Given rows float32[n, *feature] and labels int64[n], -1 where there is none, return rows of the
 same shape in a new tensor. For rows with numbers or several labels, the second argument holds their

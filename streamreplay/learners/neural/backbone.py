@@ -22,8 +22,6 @@ from streamreplay.learners.staging import stage
 from streamreplay.randomness import Seed
 from streamreplay.state import State, expect
 
-__all__ = ["Backbone", "BackboneFactory"]
-
 BackboneFactory: TypeAlias = Callable[[tuple[int, ...]], nn.Module]
 """Given a row's feature shape, build a module float32[n, *feature] -> float32[n, ...]."""
 

@@ -11,8 +11,6 @@ from typing import ClassVar, final
 from streamreplay.records import Rehearsal
 from streamreplay.state import PART, SETTING, Fields, Kind, State, within
 
-__all__ = ["BUDGET", "NoBudget", "ReplayBudget"]
-
 _NEWEST = 0.1  # weight of the latest pass in the mean time of a row
 
 

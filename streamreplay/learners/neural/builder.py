@@ -12,8 +12,6 @@ from streamreplay.learners.neural.predictor import Predictor
 from streamreplay.learners.neural.targets import Targets, targets_of
 from streamreplay.learners.neural.training import Training
 
-__all__ = ["Builder"]
-
 
 @final
 class Builder:

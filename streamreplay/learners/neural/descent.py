@@ -19,8 +19,6 @@ from streamreplay.learners.neural.schedules import Scheduler, set_rate
 from streamreplay.learners.neural.training import OnDivergence, Training
 from streamreplay.learners.neural.user_functions import loss_of
 
-__all__ = ["Descent"]
-
 
 @final
 class Descent:

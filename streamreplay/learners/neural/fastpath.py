@@ -13,8 +13,6 @@ from torch.optim import optimizer as torch_optimizer
 from streamreplay.learners.neural.products import add_outer, affine, outer, through
 from streamreplay.learners.neural.user_module import has_forward_of_its_own
 
-__all__ = ["FastPath", "find_layers"]
-
 
 @final
 class FastPath:

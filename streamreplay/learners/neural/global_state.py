@@ -13,8 +13,6 @@ from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, Wei
 from streamreplay.learners.models.resnet import ResidualBlock
 from streamreplay.state import State
 
-__all__ = ["OwnRandomness", "Surroundings", "is_plain", "own_threads"]
-
 _PLAIN = frozenset(
     {
         ChannelsFirst, CosineLinear, ResidualBlock, WeightNormLinear,

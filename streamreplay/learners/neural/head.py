@@ -9,8 +9,6 @@ from torch.optim import Optimizer
 from streamreplay.errors import ConfigError
 from streamreplay.learners.models.layers import CosineLinear, WeightNormLinear
 
-__all__ = ["grow_head", "last_linear"]
-
 
 def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
     """Return a module's last linear layer, in order of registration, and its name."""

@@ -12,8 +12,6 @@ from torch import nn
 
 from streamreplay.learners.models.layers import CosineLinear, WeightNormLinear
 
-__all__ = ["HeadView", "gradients_at_outputs", "watching"]
-
 
 class HeadView:
     """The inputs and outputs of a head when it last ran."""

@@ -35,8 +35,6 @@ from streamreplay.randomness import Seed
 from streamreplay.records import Rehearsal, Scored
 from streamreplay.state import PART, Fields, State, save_state, within
 
-__all__ = ["TorchLearner"]
-
 
 @final
 class TorchLearner:

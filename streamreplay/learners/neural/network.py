@@ -25,8 +25,6 @@ from streamreplay.learners.neural.targets.base import Targets
 from streamreplay.learners.staging import describe_tensor
 from streamreplay.state import State, expect
 
-__all__ = ["Network", "OptimizerFactory"]
-
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 

@@ -25,8 +25,6 @@ from streamreplay.learners.predictions import Predictions
 from streamreplay.learners.staging import Staging
 from streamreplay.state import PARTS, Fields
 
-__all__ = ["Predictor"]
-
 
 @final
 class Predictor:

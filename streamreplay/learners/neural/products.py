@@ -14,8 +14,6 @@ from typing import TypeAlias
 
 import torch
 
-__all__ = ["add_outer", "affine", "onednn", "outer", "through"]
-
 _MANY = 1 << 20
 """Multiplications from which on a call to oneDNN is worth its overhead."""
 

@@ -18,8 +18,6 @@ from streamreplay.learners.predictions import unknown
 from streamreplay.learners.scaling import Scaler
 from streamreplay.learners.staging import Staging
 
-__all__ = ["Questions"]
-
 
 @final
 class Questions:

@@ -7,8 +7,6 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RecentClasses"]
-
 _NEVER = 1 << 62
 
 

@@ -16,8 +16,6 @@ from streamreplay.learners.scaling import Scaler
 from streamreplay.records import Rehearsal, Scored
 from streamreplay.state import Fields
 
-__all__ = ["Retraining"]
-
 _BATCH_SIZE = 32
 
 

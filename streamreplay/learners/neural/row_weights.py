@@ -12,8 +12,6 @@ from streamreplay.labels import Labels, Name
 from streamreplay.learners.neural.training import ClassWeight
 from streamreplay.records import Rehearsal
 
-__all__ = ["RowWeights"]
-
 
 @final
 class RowWeights:

@@ -17,17 +17,6 @@ from torch.optim import Optimizer
 from streamreplay.errors import ConfigError
 from streamreplay.state import SETTING, Fields
 
-__all__ = [
-    "Schedule",
-    "Scheduler",
-    "constant",
-    "cosine",
-    "inverse_sqrt",
-    "inverse_time",
-    "set_rate",
-    "warmup",
-]
-
 Schedule: TypeAlias = Callable[[int], float]
 """Given training steps taken, at least 0, return a factor of at least 0."""
 

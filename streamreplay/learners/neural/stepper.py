@@ -20,8 +20,6 @@ from streamreplay.learners.staging import Staging
 from streamreplay.learners.withheld import in_order
 from streamreplay.records import Rehearsal, Scored
 
-__all__ = ["Stepper"]
-
 _NO_BUDGET = NoBudget()
 
 

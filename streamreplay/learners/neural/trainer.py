@@ -27,8 +27,6 @@ from streamreplay.memory import empty_memory
 from streamreplay.records import Rehearsal
 from streamreplay.state import PART, State, expect
 
-__all__ = ["Trainer"]
-
 
 @final
 class Trainer:

@@ -10,8 +10,6 @@ from streamreplay.labels import Name
 from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.neural.schedules import Schedule
 
-__all__ = ["ClassWeight", "OnDivergence", "Training"]
-
 OnDivergence: TypeAlias = Literal["raise", "skip"]
 ClassWeight: TypeAlias = Callable[[Name], float] | Mapping[Any, float]
 

@@ -17,8 +17,6 @@ from streamreplay.learners.methods.step import Loss, NoteMaker, Step
 from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.staging import describe_tensor
 
-__all__ = ["augmented", "loss_of", "notes_of", "retrieved"]
-
 
 def loss_of(step: Step, loss: Loss) -> torch.Tensor:
     """Return the loss of a step.

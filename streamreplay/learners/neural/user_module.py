@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["has_forward_of_its_own", "run_forward_inside"]
-
 _REPLACED = "_streamreplay_forward"  # where a forward pass that the user set on the object waits
 
 

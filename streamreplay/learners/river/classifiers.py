@@ -25,8 +25,6 @@ from streamreplay.learners.river.parts import (
     uses_many,
 )
 
-__all__ = ["RiverClasses"]
-
 Answer: TypeAlias = tuple[dict[int, float], int]
 """The probability of each class, and the predicted class; -1 if there is none."""
 

@@ -23,8 +23,6 @@ from streamreplay.records import Rehearsal, Scored
 from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.state import Fields, State, expect, within
 
-__all__ = ["RiverLearner"]
-
 _SOURCE_KEYS = {"classes": "label", "numbers": "target", "labels": "multilabel"}
 
 

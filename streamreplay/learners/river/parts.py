@@ -15,20 +15,6 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
 
-__all__ = [
-    "FeatureName",
-    "LabelName",
-    "Row",
-    "as_rows",
-    "frame_of",
-    "import_base",
-    "kind_of",
-    "learns_many",
-    "steps_of",
-    "teach_rows",
-    "uses_many",
-]
-
 FeatureName: TypeAlias = str | int
 LabelName: TypeAlias = str | int
 Row: TypeAlias = dict[FeatureName, float]

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.errors import CheckpointError
 from streamreplay.safepickle import SharingPickler, SharingUnpickler
 
-__all__ = ["dump", "load"]
-
 
 def dump(model: object) -> NDArray[np.uint8]:
     """Return a model as a pickle: uint8[bytes].

@@ -33,8 +33,6 @@ from streamreplay.learners.river.parts import (
     uses_many,
 )
 
-__all__ = ["RiverTargets"]
-
 
 class RiverTargets:
     """A River model of the d targets of a row.

@@ -6,21 +6,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = [
-    "Bytes",
-    "Id",
-    "LogLine",
-    "Milliseconds",
-    "Name",
-    "Nats",
-    "Record",
-    "Rows",
-    "Seconds",
-    "Share",
-    "Signed",
-    "absent",
-]
-
 
 def _unit(unit: str, **rule: Any) -> Any:
     return Field(json_schema_extra={"unit": unit}, **rule)

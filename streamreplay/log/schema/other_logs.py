@@ -13,18 +13,6 @@ from streamreplay.log.schema.base import (
     absent,
 )
 
-__all__ = [
-    "ClassPrediction",
-    "DeadLetter",
-    "LabelPrediction",
-    "Latency",
-    "NumberPrediction",
-    "Prediction",
-    "Shares",
-    "StageTime",
-    "Timing",
-]
-
 
 class Prediction(LogLine):
     """Fields of every line of predictions.jsonl."""

@@ -6,22 +6,6 @@ from typing import Literal
 
 from streamreplay.log.schema.base import Id, LogLine, Nats, Record, Rows, Share, absent
 
-__all__ = [
-    "Baseline",
-    "ClassGroup",
-    "ClassScoreFields",
-    "LabelBaseline",
-    "LabelGroup",
-    "LabelScoreFields",
-    "NumberBaseline",
-    "NumberGroup",
-    "NumberScoreFields",
-    "PrequentialClassesRecord",
-    "PrequentialLabelsRecord",
-    "PrequentialNumbersRecord",
-    "PrequentialRecord",
-]
-
 
 class Baseline(LogLine):
     """Accuracy of a rule that does not use the features."""

@@ -7,18 +7,6 @@ from typing import Literal
 from streamreplay.log.schema.base import Id, LogLine, Record, Rows, Share, Signed, absent
 from streamreplay.log.schema.prequential import NumberScoreFields
 
-__all__ = [
-    "AgedLabels",
-    "AgedNumbers",
-    "LabelTotals",
-    "RetainedFields",
-    "RetentionClassesRecord",
-    "RetentionLabelsRecord",
-    "RetentionNumbersRecord",
-    "RetentionRecord",
-    "StabilityGap",
-]
-
 
 class RetainedFields(LogLine):
     """Rows of a group that are kept out of training, and how many are predicted right."""

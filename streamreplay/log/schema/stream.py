@@ -6,8 +6,6 @@ from typing import Literal
 
 from streamreplay.log.schema.base import Bytes, Id, LogLine, Record, Rows, Share, absent
 
-__all__ = ["Ages", "BufferRecord", "DriftRecord", "Replays", "Stored"]
-
 
 class DriftRecord(Record):
     """A detector has fired."""

@@ -14,8 +14,6 @@ from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
 from streamreplay.log.tables.flatten import Shapes, declared_types, flatten_line
 from streamreplay.log.tables.group_rows import GROUP_COLUMNS, GroupRows
 
-__all__ = ["export_logs"]
-
 _PART = 50_000  # rows written at a time
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
 
-__all__ = ["FORMATS", "CodedColumn", "CsvFile", "ParquetFile", "Part", "TableFile", "check_parquet"]
-
 
 class CodedColumn(NamedTuple):
     """A column with few different strings.

@@ -11,8 +11,6 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-__all__ = ["Grouped", "Shapes", "declared_types", "flatten_line", "group_values"]
-
 _SCALARS = {bool: "bool", int: "int", float: "float", str: "string"}
 _NAMES = ("prediction", "label")  # columns that hold class names
 

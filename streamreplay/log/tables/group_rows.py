@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from streamreplay.log.tables.files import CodedColumn, TableFile
 from streamreplay.log.tables.flatten import Grouped, group_values
 
-__all__ = ["GROUP_COLUMNS", "GroupRows"]
-
 GROUP_COLUMNS = {
     "kind": "string",
     "position": "int",

@@ -23,8 +23,6 @@ from streamreplay.reading.estimates import (
 )
 from streamreplay.reading.seed_groups import group_by_seed, setting_differences
 
-__all__ = ["FEWEST_BLOCKS", "Comparison", "Difference", "Tested", "Verdict", "compare_runs"]
-
 FEWEST_BLOCKS = 20
 """A test gives no verdict if the stream has fewer independent parts."""
 

@@ -16,8 +16,6 @@ from streamreplay.reading.scores import SCORES as MAIN_SCORES
 from streamreplay.reading.scores import find_objective
 from streamreplay.reading.seed_groups import SeedGroup, name_learners
 
-__all__ = ["ComparedGroup", "ComparedLearner", "read_learners"]
-
 
 @dataclass(frozen=True)
 class ComparedLearner(RunLearner):

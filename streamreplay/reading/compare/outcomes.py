@@ -13,18 +13,9 @@ import orjson
 from numpy.typing import NDArray
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.reader import NumberedLine, number_lines, parse_line, segments
+from streamreplay.log.lines import NumberedLine, parse_line, segments
+from streamreplay.log.reader import number_lines
 from streamreplay.reading.bootstrap import Units
-
-__all__ = [
-    "METRICS",
-    "Metric",
-    "Outcomes",
-    "RunningTotals",
-    "align",
-    "common_positions",
-    "read_predictions",
-]
 
 _LINES = 20_000  # parsed at once
 

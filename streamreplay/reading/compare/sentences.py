@@ -10,8 +10,6 @@ from streamreplay.reading.compare.comparison import FEWEST_BLOCKS, Comparison, D
 from streamreplay.reading.compare.outcomes import METRICS
 from streamreplay.reading.estimates import difference, mean_of_runs
 
-__all__ = ["statements"]
-
 
 def statements(comparison: Comparison) -> Iterator[str]:
     """Yield sentences on each difference, and on what the intervals cover."""

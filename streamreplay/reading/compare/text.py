@@ -13,8 +13,6 @@ from streamreplay.reading.compare.sentences import statements
 from streamreplay.reading.estimates import LEVEL, difference_of_seeds, mean_of_seeds
 from streamreplay.reading.seed_groups import setting_text
 
-__all__ = ["comparison_lines", "comparison_object"]
-
 _COLUMNS = (
     ("prequential", "rows", "rows"),
     *COLUMNS,

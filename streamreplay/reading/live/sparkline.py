@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["BLOCKS", "ThinnedCurve", "ago", "sparkline"]
-
 BLOCKS = "▁▂▃▄▅▆▇█"
 """Characters from the lowest to the highest value."""
 

@@ -13,8 +13,6 @@ from streamreplay.reading.live.sparkline import ThinnedCurve
 from streamreplay.reading.run import Run
 from streamreplay.reading.scores import SCORES, Score, find_objective
 
-__all__ = ["LearnerState", "RetentionState", "RunState"]
-
 _RETAINED = tuple(score.retained for score in SCORES.values())
 _KINDS = ("prequential", "retention", "drift", "buffer")
 _MOST_BYTES = 1 << 24  # read at first from the end of a log; older records are not shown

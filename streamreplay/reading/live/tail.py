@@ -17,8 +17,6 @@ from streamreplay.reading.live.view import View
 from streamreplay.run.messages import how_to_resume
 from streamreplay.run.signals import StopSignals
 
-__all__ = ["show_once", "tail_run"]
-
 _POLL = 0.1  # seconds between checks for signals and for the size of the terminal
 _LEAST = 0.1  # seconds
 _BEFORE_START = {".lock", "job.toml.tmp"}  # files that exist before a run has begun

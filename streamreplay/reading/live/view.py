@@ -14,8 +14,6 @@ from streamreplay.reading.live.state import LearnerState, RetentionState, RunSta
 from streamreplay.reading.scores import Score, sample_name
 from streamreplay.reading.status import RunPhase
 
-__all__ = ["View"]
-
 _STYLES: dict[RunPhase, str] = {
     "running": "green",
     "finished": "blue",

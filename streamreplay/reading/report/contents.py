@@ -27,8 +27,6 @@ from streamreplay.reading.report.sections.retention import retention_section
 from streamreplay.reading.run import check_same_objective
 from streamreplay.reading.seed_groups import group_by_seed
 
-__all__ = ["RunReport", "make_report"]
-
 _MOST_SUMMARIES = 6  # groups that get sentences of their own
 _SECTIONS = (
     predictions_section,

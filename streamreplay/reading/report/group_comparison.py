@@ -14,8 +14,6 @@ from streamreplay.reading.report.learner_sentences import Sentence
 from streamreplay.reading.scores import Score
 from streamreplay.reading.seed_groups import setting_differences, setting_text
 
-__all__ = ["comparison_sentences", "scores_table", "settings_table"]
-
 _Read = Callable[[LearnerSummary], float | None]
 
 

@@ -11,8 +11,6 @@ from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.report.data.summary import LearnerSummary, RetentionSummary, summarize
 from streamreplay.reading.scores import sample_name
 
-__all__ = ["Sentence", "learner_sentences"]
-
 Tone: TypeAlias = Literal["plain", "warning"]
 
 _MISLEADING = 0.10  # prequential accuracy this far above retained accuracy is pointed out

@@ -13,8 +13,6 @@ from streamreplay.reading.report.charts.chart import Chart
 from streamreplay.reading.report.charts.render import inline_svg, save_png, save_svg
 from streamreplay.reading.report.contents import RunReport
 
-__all__ = ["render_page", "write_page", "write_pictures"]
-
 
 def render_page(report: RunReport, progress: Callable[[str], None] = lambda _: None) -> str:
     """Return the page's HTML.

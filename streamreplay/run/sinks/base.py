@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["Outcome", "Sink", "Warn", "scalars"]
-
 Outcome: TypeAlias = Literal["finished", "stopped", "failed"]
 """How a run has come to its end."""
 

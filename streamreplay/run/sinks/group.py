@@ -11,8 +11,6 @@ from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.run.sinks.base import Outcome, Sink, Warn
 
-__all__ = ["Sinks", "open_sinks"]
-
 
 class Sinks:
     """Hands every record to each sink.

@@ -17,8 +17,6 @@ from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
 from streamreplay.run.sinks.base import Outcome, scalars
 
-__all__ = ["MlflowSink"]
-
 _FILE = "mlflow.json"
 _MOST_WAITING = 1000  # records
 _MOST_METRICS, _MOST_PARAMS = 1000, 100  # in one request

@@ -11,8 +11,6 @@ from streamreplay.config.write import to_toml
 from streamreplay.errors import ConfigError
 from streamreplay.run.sinks.base import Outcome, scalars
 
-__all__ = ["TensorBoardSink"]
-
 
 class TensorBoardSink:
     """Writes each record as scalars at the step of its position.

@@ -14,8 +14,6 @@ from streamreplay.learners.methods.step import Step
 from streamreplay.learners.predictions import Predictions
 from streamreplay.state import Fields
 
-__all__ = ["Targets"]
-
 
 class Targets(ABC):
     """What the rows of a stream ask for, and what a network's outputs mean for it.

@@ -16,8 +16,6 @@ from streamreplay.learners.neural.targets.base import Targets
 from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_classes
 from streamreplay.state import SETTING, Fields
 
-__all__ = ["ClassTargets"]
-
 _LOSS_LIMIT = np.float32(LOSS_LIMIT)
 
 

@@ -21,8 +21,6 @@ from streamreplay.learners.predictions import (
 )
 from streamreplay.state import ARRAY, SETTING, Fields, State
 
-__all__ = ["LabelTargets", "NumberTargets"]
-
 
 @final
 class NumberTargets(Targets):

@@ -11,17 +11,6 @@ from streamreplay.reading.number_text import compact, tick
 from streamreplay.reading.report.charts.chart import Canvas
 from streamreplay.reading.report.data.curves import LearnerCurves
 
-__all__ = [
-    "MOST_MARKS",
-    "boundaries",
-    "legend",
-    "mark_stream",
-    "names_axis",
-    "rows_axis",
-    "share_axis",
-    "shorten",
-]
-
 MOST_MARKS = 40
 """Boundaries or drifts that are drawn as lines across a chart; more are not drawn."""
 

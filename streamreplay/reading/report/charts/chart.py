@@ -6,20 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = [
-    "DASHES",
-    "MARKERS",
-    "PAGE",
-    "PAPER",
-    "SERIES",
-    "Canvas",
-    "Chart",
-    "Ink",
-    "Section",
-    "Table",
-    "write_behind",
-]
-
 Ink: TypeAlias = Mapping[str, str]
 """Colours by their use: ``text``, ``soft``, ``line``, ``page``, ``series1``, ..."""
 

@@ -26,16 +26,6 @@ from streamreplay.reading.report.data.seed_means import (
 )
 from streamreplay.reading.scores import Score
 
-__all__ = [
-    "PlotLine",
-    "draw_lines",
-    "draw_scores",
-    "ends_text",
-    "group_lines",
-    "last_row",
-    "lines_table",
-]
-
 
 @dataclass(frozen=True)
 class PlotLine:

@@ -12,8 +12,6 @@ from streamreplay.reading.number_text import tick
 from streamreplay.reading.report.charts.axes import names_axis, rows_axis
 from streamreplay.reading.report.charts.chart import Canvas, write_behind
 
-__all__ = ["Map", "colour_bar", "colours", "draw_map", "map_height"]
-
 _PIXELS = 240
 
 

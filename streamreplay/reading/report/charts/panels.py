@@ -14,8 +14,6 @@ from streamreplay.reading.report.charts.chart import Canvas, Chart, Table
 from streamreplay.reading.report.charts.lines import PlotLine, draw_lines, group_lines, last_row
 from streamreplay.reading.report.data.seed_means import CurveGroup, MeanCurve, ReadCurve
 
-__all__ = ["Panel", "make_panel", "panels_chart"]
-
 
 @dataclass(frozen=True)
 class Panel:

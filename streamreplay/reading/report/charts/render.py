@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 
 from streamreplay.reading.report.charts.chart import PAGE, PAPER, Canvas, Chart, Ink
 
-__all__ = ["inline_svg", "save_png", "save_svg"]
-
 _WIDE, _NARROW = 7.6, 3.6  # inches
 _DPI = 200
 

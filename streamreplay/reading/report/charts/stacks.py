@@ -11,8 +11,6 @@ from streamreplay.reading.columns import Floats
 from streamreplay.reading.report.charts.axes import legend, rows_axis, share_axis, shorten
 from streamreplay.reading.report.charts.chart import Canvas, write_behind
 
-__all__ = ["NamedShare", "draw_stack"]
-
 NamedShare: TypeAlias = tuple[str, Floats]
 """A name, and its share at each record."""
 

@@ -21,8 +21,6 @@ from streamreplay.reading.log_sample import MOST, StreamKey, sample_log
 from streamreplay.reading.run import Run, RunLearner
 from streamreplay.reading.scores import Score
 
-__all__ = ["BufferCurves", "LearnerCurves", "RetentionCurves", "read_curves"]
-
 _Streams = Mapping[StreamKey, tuple[int, list[dict[str, Any]]]]
 
 

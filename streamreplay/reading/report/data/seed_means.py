@@ -13,8 +13,6 @@ from streamreplay.reading.estimates import LEVEL, t_quantile
 from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.seed_groups import SeedGroup
 
-__all__ = ["CurveGroup", "MeanCurve", "ReadCurve", "mean_curve", "read_score"]
-
 CurveGroup: TypeAlias = SeedGroup[LearnerCurves]
 """Learners that differ only in their seed, with their curves."""
 

@@ -12,8 +12,6 @@ from streamreplay.reading.columns import Columns, Floats, GroupColumns
 from streamreplay.reading.report.data.curves import LearnerCurves, RetentionCurves
 from streamreplay.reading.scores import Score
 
-__all__ = ["ForgottenClass", "LearnerSummary", "RetentionSummary", "summarize"]
-
 
 @dataclass(frozen=True)
 class ForgottenClass:

@@ -16,8 +16,6 @@ from streamreplay.reading.report.data.seed_means import CurveGroup, ReadCurve
 from streamreplay.reading.report.sections.drawn_group import DrawnGroup, drawn_groups
 from streamreplay.reading.seed_groups import SeedGroup
 
-__all__ = ["cost_section"]
-
 _TIMINGS = (
     ("rows_per_s", "rows per second"),
     ("latency_ms.p50", "latency of a batch, median, ms"),

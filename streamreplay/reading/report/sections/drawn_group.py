@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.report.data.seed_means import CurveGroup
 
-__all__ = ["MOST_DRAWN", "DrawnGroup", "drawn_groups"]
-
 MOST_DRAWN = 4
 """Number of groups that get charts of their own."""
 

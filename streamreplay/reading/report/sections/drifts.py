@@ -11,8 +11,6 @@ from streamreplay.reading.report.charts.chart import Section, Table
 from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.report.data.seed_means import CurveGroup
 
-__all__ = ["drift_section"]
-
 _MOST = 40  # rows of the table for each group
 _HEADER = ("position", "level", "detector", "on", "value", "actions")
 

@@ -15,8 +15,6 @@ from streamreplay.reading.report.charts.chart import MARKERS, Canvas, Chart, Tab
 from streamreplay.reading.report.data.curves import LearnerCurves
 from streamreplay.reading.report.data.seed_means import CurveGroup
 
-__all__ = ["final_classes_chart"]
-
 _MOST_CLASSES = 40
 
 

@@ -24,8 +24,6 @@ from streamreplay.reading.report.data.seed_means import CurveGroup, mean_curve, 
 from streamreplay.reading.report.sections.drawn_group import DrawnGroup, drawn_groups
 from streamreplay.reading.scores import Score
 
-__all__ = ["predictions_section"]
-
 _MOST_CLASSES = 40
 _BASELINES = (("no_change", "series2", 2), ("majority", "series4", 1), ("mean", "series4", 1))
 # other scores: field, title, whether from 0 to 1

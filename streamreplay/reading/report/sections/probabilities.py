@@ -8,8 +8,6 @@ from streamreplay.reading.report.charts.chart import Section
 from streamreplay.reading.report.charts.panels import make_panel, panels_chart
 from streamreplay.reading.report.data.seed_means import CurveGroup, read_score
 
-__all__ = ["probability_section"]
-
 _SCORES = (("ece", "expected calibration error"), ("brier", "Brier score"))
 
 

@@ -23,8 +23,6 @@ from streamreplay.reading.report.data.curves import BufferCurves, LearnerCurves
 from streamreplay.reading.report.data.seed_means import CurveGroup, MeanCurve
 from streamreplay.reading.report.sections.drawn_group import DrawnGroup, drawn_groups
 
-__all__ = ["replay_section"]
-
 _LARGEST = 8  # classes with a band of their own
 _MOST_ROWS = 40  # of the table
 

@@ -34,8 +34,6 @@ from streamreplay.reading.report.sections.retention_maps import (
 )
 from streamreplay.reading.scores import Score, sample_name
 
-__all__ = ["retention_section"]
-
 _MISSING = (
     "Forgetting was not measured: the job has no probe and no test set. Run with `--probe 0.02` "
     "to keep 2 % of the rows out of learning, or add a `[test]` section to the job."

@@ -29,8 +29,6 @@ from streamreplay.reading.report.data.seed_means import MeanCurve
 from streamreplay.reading.report.sections.drawn_group import DrawnGroup
 from streamreplay.reading.scores import SCORES, Score, sample_name
 
-__all__ = ["age_chart", "class_map", "experience_map", "matrix_chart"]
-
 _MOST = 40  # rows of a map
 _MOST_NUMBERS = 12  # rows and columns of a matrix that has room for the numbers in its cells
 
