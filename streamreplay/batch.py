@@ -231,7 +231,7 @@ class Batch:
         [0, 1]
         """
         if not batches:
-            raise ValueError("concat needs at least one batch")
+            raise ValueError(f"concat needs at least one batch, got {len(batches)}")
         first = batches[0]
         labels = first.labels
         names = list(first.columns())
@@ -245,7 +245,10 @@ class Batch:
                         f"{name} differs: {describe_array(one)} and {describe_array(two)}"
                     )
             if other.held_out != first.held_out:
-                raise ValueError("held-out rows cannot be joined with rows to learn from")
+                raise ValueError(
+                    f"held_out differs: {first.held_out!r} and {other.held_out!r}: held-out rows "
+                    "cannot be joined with rows to learn from"
+                )
             if other.labels is not labels:
                 labels = common_labels(labels, other.labels)
         joined: dict[str, Any] = {

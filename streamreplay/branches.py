@@ -66,7 +66,7 @@ class Branches:
 
     def __init__(self, branches: Mapping[str, Mapping[str, Stage[Any, Any]]]) -> None:
         if not branches:
-            raise ValueError("there must be at least one branch")
+            raise ValueError(f"there must be at least one branch, got {branches!r}")
         for branch, stages in branches.items():
             if not stages:
                 raise ValueError(f"{branch}: a branch needs at least one stage")

@@ -109,10 +109,14 @@ class Labels:
             The state is not a list of different strings and integers.
         """
         names: Any = state.get("names")
-        if not isinstance(names, list) or any(type(name) not in (int, str) for name in names):
-            raise CheckpointError("names: not a list of strings and integers")
+        if not isinstance(names, list):
+            raise CheckpointError(f"names: must be a list, got {type(names).__name__}")
+        wrong = [name for name in names if type(name) not in (int, str)]
+        if wrong:
+            raise CheckpointError(f"names: must be strings and integers, got {wrong[0]!r}")
         if len(set(names)) != len(names):
-            raise CheckpointError("names: the same name appears twice")
+            twice = next(name for name in names if names.count(name) > 1)
+            raise CheckpointError(f"names: must be different, got {twice!r} twice")
         self._names.clear()
         self._index = {None: -1}
         self.indices(names)

@@ -315,7 +315,7 @@ class _Marker:
         object.__setattr__(self, "_make", make)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise pickle.UnpicklingError("a state is given to a function")
+        raise pickle.UnpicklingError(f"a state with {name!r} is given to a function")
 
     def __call__(self, *args: Any) -> Any:
         return self._make(*args)

@@ -206,7 +206,7 @@ class Pipeline:
         self, source: Source | Iterable[Batch] | None = None, **stages: Stage[Any, Any]
     ) -> None:
         if not stages:
-            raise ValueError("a pipeline needs at least one stage")
+            raise ValueError(f"a pipeline needs at least one stage, got {len(stages)}")
         if "position" in stages:
             raise ValueError("'position' cannot name a stage: a pipeline's state has one already")
         check_stages(stages)

@@ -191,10 +191,13 @@ def test_concat_widens_ids_and_keeps_held_out() -> None:
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ([], "concat needs at least one batch"),
+        ([], "concat needs at least one batch, got 0"),
         ([full(), full(id=None)], r"columns differ: \['x', .*, 'id', 'time'\] and \["),
         ([full(), full(time=None)], "columns differ"),
-        ([full(), replace(full(), held_out="test")], "held-out rows cannot be joined"),
+        (
+            [full(), replace(full(), held_out="test")],
+            "held_out differs: None and 'test': held-out rows cannot be joined",
+        ),
         (
             [Batch.from_arrays(np.zeros((2, 3))), Batch.from_arrays(np.zeros((2, 4)))],
             r"x differs: float32\[2, 3\] and float32\[2, 4\]",

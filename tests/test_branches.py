@@ -167,7 +167,7 @@ def test_a_shared_buffer_counts_the_replays_of_all() -> None:
 
 
 def test_what_cannot_be_branches() -> None:
-    with pytest.raises(ValueError, match=r"^there must be at least one branch$"):
+    with pytest.raises(ValueError, match=r"^there must be at least one branch, got \{\}$"):
         Branches({})
     with pytest.raises(ValueError, match=r"^a: a branch needs at least one stage$"):
         Branches({"a": {}})

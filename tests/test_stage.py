@@ -292,7 +292,7 @@ def test_the_kind_of_error_is_kept() -> None:
 
 
 def test_what_cannot_be_a_pipeline() -> None:
-    with pytest.raises(ValueError, match=r"^a pipeline needs at least one stage$"):
+    with pytest.raises(ValueError, match=r"^a pipeline needs at least one stage, got 0$"):
         Pipeline([])
     with pytest.raises(ValueError, match=r"^'position' cannot name a stage"):
         Pipeline([], position=reports)

@@ -10,11 +10,24 @@ from benchmarks.same_output.plain_words import PAGE_WORDS, PRINTED_WORDS
 from benchmarks.same_output.rules import Rule
 
 _ONE_WORD = "the default method's classifier has one name, in code and in jobs"
+_VALUE = "the error names the value that it got"
 _PLAIN = "the same in plainer words"
 
 INTENDED: tuple[Rule, ...] = (
     *(Rule("*.html", pattern, put, _PLAIN) for pattern, put in PAGE_WORDS),
     *(Rule("*.stdout", pattern, put, _PLAIN) for pattern, put in PRINTED_WORDS),
+    Rule(
+        "*.stderr",
+        r"test: give either path \(a file\) or share \(of the source's rows\)(?=\n)",
+        r"\g<0>, got both",
+        _VALUE,
+    ),
+    Rule(
+        "*.stderr",
+        r"source.target: numbers go without source.multilabel, which are labels(?=\n)",
+        r"\g<0>, got multilabel = ['a']",
+        _VALUE,
+    ),
     Rule("*", "random_features", "slda_features", _ONE_WORD),
     Rule("*", "discriminant_(weight|margin)", r"slda_\1", _ONE_WORD),
 )

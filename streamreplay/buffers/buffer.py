@@ -308,7 +308,8 @@ class ExemplarsBuffer:
             ``ids`` are not integers or strings, or ``where`` does not return booleans.
         """
         if (ids is None) == (where is None):
-            raise ValueError("exactly one of ids and where must be given")
+            got = "neither" if ids is None else "both"
+            raise ValueError(f"exactly one of ids and where must be given, got {got}")
         self._commit()
         if not len(self):
             return 0

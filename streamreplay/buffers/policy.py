@@ -59,7 +59,9 @@ class Policy:
 def check_capacity(max_size: int | None, max_bytes: int | None) -> None:
     """Raise ValueError unless a capacity is given in rows or in bytes, and is not too small."""
     if (max_size is None) == (max_bytes is None):
-        raise ValueError("exactly one of max_size and max_bytes must be given")
+        raise ValueError(
+            f"exactly one of max_size and max_bytes must be given, got {max_size} and {max_bytes}"
+        )
     for name, least, value in (("max_size", 0, max_size), ("max_bytes", 1, max_bytes)):
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -137,9 +139,11 @@ def check_mergeable(
         raise ValueError(f"policies must be the same, got {policies[0]} and {policies[1]}")
     ranked = isinstance(mine, RankedSlots)
     if ranked:
-        raise ValueError("buffers whose rows a strategy ranks cannot be merged")
+        raise ValueError(f"buffers whose rows a strategy ranks cannot be merged, got {policies[0]}")
     if expiry is not None and not expiry.by_time:
-        raise ValueError("buffers whose rows expire by their number cannot be merged")
+        raise ValueError(
+            f"buffers whose rows expire by their number cannot be merged, got {policies[0]}"
+        )
     if mine.groups.lottery == other.groups.lottery:
         raise ValueError(
             "both buffers were built with one seed, so that what they keep is not independent: "

@@ -65,7 +65,7 @@ class Experiences:
 
     def __init__(self, *, rows: int | None = None, seconds: float | None = None) -> None:
         if rows is not None and seconds is not None:
-            raise ValueError("rows and seconds exclude each other, got both")
+            raise ValueError(f"rows and seconds exclude each other, got {rows} and {seconds}")
         if rows is not None and rows < 1:
             raise ValueError(f"rows must be at least 1, got {rows}")
         if seconds is not None and not 0 < seconds < inf:

@@ -96,7 +96,11 @@ class LateLabels:
     def _join(self, batch: Batch) -> Batch:
         if batch.id is None:
             if batch.y.min() < 0:
-                raise ValueError("a row without a label needs an id to be found by: source.id")
+                row = int(batch.t[batch.y < 0][0])
+                raise ValueError(
+                    f"a row without a label needs an id to be found by (source.id), row {row} has "
+                    "none"
+                )
             return batch
         x: NDArray[Any] | None = None  # a copy, once a row in it is replaced
         for row, (label, each) in enumerate(zip(batch.y.tolist(), batch.id.tolist(), strict=True)):

@@ -210,7 +210,10 @@ def _check(options: Mapping[str, Any]) -> None:
         if name in options:
             raise TypeError(f"{name} cannot be given: {why}")
     if not options.get("in_order", True):
-        raise ValueError("in_order must be True: the order of batches is part of the contract")
+        raise ValueError(
+            "in_order must be True, as the order of batches is part of the contract, "
+            f"got {options['in_order']}"
+        )
 
 
 def _view(

@@ -98,8 +98,8 @@ def test_a_pending_row_can_be_forgotten() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({}, ValueError, "exactly one of ids and where must be given"),
-        ({"ids": [1], "where": len}, ValueError, "exactly one of ids and where must be given"),
+        ({}, ValueError, "exactly one of ids and where must be given, got neither"),
+        ({"ids": [1], "where": len}, ValueError, "of ids and where must be given, got both"),
         ({"where": lambda rows: rows.y}, TypeError, "where must return booleans, got int64"),
         ({"where": lambda _: np.array([True])}, ValueError, r"bool\[9\], got shape \(1,\)"),
         ({"ids": [1]}, ValueError, "rows have no ids: name their field"),

@@ -177,7 +177,9 @@ def test_a_budget_that_holds_no_row() -> None:
     buffer = ReservoirSamplingBuffer(max_bytes=10)
     with pytest.raises(ConfigError, match=r"^max_bytes must hold a row of 54 bytes, got 10$"):
         buffer.update(images(3))
-    with pytest.raises(ValueError, match=r"^exactly one of max_size and max_bytes must be given$"):
+    with pytest.raises(
+        ValueError, match=r"^exactly one of max_size and max_bytes must be given, got .* and .*$"
+    ):
         ReservoirSamplingBuffer(5, max_bytes=10)
     with pytest.raises(ValueError, match=r"^max_bytes must be at least 1, got 0$"):
         ReservoirSamplingBuffer(max_bytes=0)

@@ -190,12 +190,12 @@ def _pixels(x: Any) -> Any:
         (
             ReservoirSamplingBuffer(5, ttl=9),
             ReservoirSamplingBuffer(5, 1, ttl=9),
-            "rows expire by their number",
+            "expire by their number cannot be merged, got ReservoirSamplingBuffer .*ttl 9",
         ),
         (
             ParametricBuffer(5, None, HerdingSelectionStrategy(_pixels)),
             ParametricBuffer(5, None, HerdingSelectionStrategy(_pixels), 1),
-            "whose rows a strategy ranks cannot be merged",
+            "whose rows a strategy ranks cannot be merged, got ParametricBuffer",
         ),
     ],
 )

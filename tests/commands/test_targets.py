@@ -234,10 +234,16 @@ def test_several_learners_of_numbers(in_process: Run, cli: Cli) -> None:
     ("settings", "message"),
     [
         (["source.label=price"], "source.target: numbers go without source.label, got label = 'pr"),
-        (["source.multilabel=['a']"], "source.target: numbers go without source.multilabel"),
+        (
+            ["source.multilabel=['a']"],
+            "source.target: numbers go without source.multilabel, which are labels, got",
+        ),
         (["source.target=3"], "source: JSON fields have names, got 3"),
         (["source.target=[]"], "source: target must be different names"),
-        (["source.split.n_experiences=2"], "source.split: is by class, and these rows have none"),
+        (
+            ["source.split.n_experiences=2"],
+            "source.split: is by class, and rows with source.target have none",
+        ),
         (["source.format=idx"], "source.target: IDX files have classes only"),
         (["learner.method=er-ace", "buffer.kind=none"], "learner.method: asymmetric cross-entropy"),
         (["learner.method=ncm"], "learner.method: ncm: is for classes, and rows have numbers"),

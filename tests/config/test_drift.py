@@ -239,11 +239,17 @@ SEVERAL = PLAIN + "[[learner]]\nmodule = 'linear'\nmethod = 'er'\n" * 2
         ),
         (
             JOB.replace("max_size", "kind = 'none'\nmax_size") + SUDDEN + 'actions = ["replay(2)"]',
-            "drift.actions: replay needs a learner that rehearses with each batch",
+            (
+                "drift.actions: replay needs a learner that rehearses with each batch, "
+                "got a buffer without room"
+            ),
         ),
         (
             JOB.replace('"er"', '"gdumb"') + SUDDEN + 'actions = ["replay(2)"]',
-            "drift.actions: replay needs a learner that rehearses with each batch",
+            (
+                "drift.actions: replay needs a learner that rehearses with each batch, "
+                "got a method that retrains from memory"
+            ),
         ),
         (
             JOB.replace("40", "0") + SUDDEN + 'actions = ["forget(3)"]',

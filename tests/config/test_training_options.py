@@ -142,7 +142,7 @@ def test_each_schedule_has_a_name_in_jobs(name: str) -> None:
         (["learner.schedule=cosine()"], "missing 1 required positional argument: 'period'"),
         (["learner.schedule_restarts=true"], "learner.schedule_restarts: goes with learner."),
         (["learner.schedule_weight_decay=true"], "learner.schedule_weight_decay: goes with"),
-        (["learner.replay_horizon=1.0"], "learner.replay_horizon: goes with learner.replay_"),
+        (["learner.replay_horizon=1.0"], "learner.replay_rows_per_second, got 1.0 with neither"),
         (["learner.replay_budget=1.0"], "learner.replay_budget: must be less than 1, got 1.0"),
         (
             ["learner.replay_budget=0.5", "learner.replay_rows_per_second=9.0"],

@@ -122,7 +122,7 @@ def test_labels_are_found_by_name() -> None:
 
 def test_names_need_names_in_the_stream() -> None:
     holdout = Holdout(replace(TEST, labels=Labels(["dog", "cat", "eel"])))
-    with pytest.raises(ConfigError, match="names for their classes, and the stream has none"):
+    with pytest.raises(ConfigError, match="classes, such as 'dog', and the stream has none"):
         list(holdout(stream(0)))
 
 
@@ -143,7 +143,7 @@ def test_features_must_be_those_of_the_stream(test: list[str]) -> None:
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"chunk": 0}, "chunk must be at least 1, got 0"),
         ({"test": replace(TEST, labels=Labels(["a"]))}, "test has label 2, but there are 1 names"),
-        ({"test": TEST.take(slice(0, 0))}, "test must have at least one row"),
+        ({"test": TEST.take(slice(0, 0))}, "test must have at least one row, got 0"),
         ({"test": rows(3, 0, [0, -1, -1])}, "needs a label, 2 of 3 have none"),
     ],
 )

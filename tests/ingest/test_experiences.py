@@ -104,7 +104,7 @@ def test_what_begins_before_the_first_row_is_the_first_experience() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^rows and seconds exclude each other, got both$"):
+    with pytest.raises(ValueError, match=r"^rows and seconds exclude each other, got 3 and 2$"):
         Experiences(rows=3, seconds=2)
     with pytest.raises(ValueError, match=r"^rows must be at least 1, got 0$"):
         Experiences(rows=0)

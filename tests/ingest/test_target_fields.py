@@ -100,7 +100,7 @@ def test_wrong_weights(value: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("a", ["b"], None), "cannot both be given"),
+        (("a", ["b"], None), r"cannot both be given, got 'a' and \['b'\]"),
         (("a", None, "y"), "target goes without a label, got 'y'"),
         (([], None, None), "target must be different names"),
         ((None, ["a", "a"], None), "multilabel must be different names"),

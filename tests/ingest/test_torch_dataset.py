@@ -114,7 +114,9 @@ def test_a_state_of_the_datasets_own_is_not_left_out() -> None:
         def load_state_dict(self, state: dict[str, int]) -> None:
             pass
 
-    with pytest.raises(CheckpointError, match=r"^dataset: only one of the saved and the live one"):
+    with pytest.raises(
+        CheckpointError, match=r"^dataset: saved without a state, this dataset has one$"
+    ):
         open_dataset(Stateful(ROWS)).load_state_dict(open_dataset(ROWS).state_dict())
 
 

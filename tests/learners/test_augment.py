@@ -118,7 +118,7 @@ def test_what_is_for_images_says_so(name: str) -> None:
         (lambda: jitter(0, float("nan")), "contrast must be between 0 and 1, got nan"),
         (lambda: noise(-1), "std must be at least 0 and finite, got -1"),
         (lambda: mixup(0), "alpha must be above 0 and finite, got 0"),
-        (compose, "compose needs at least one augmentation"),
+        (compose, "compose needs at least one augmentation, got 0"),
     ],
 )
 def test_refuses(make: Callable[[], object], message: str) -> None:

@@ -211,7 +211,7 @@ def test_a_module_trained_afresh_has_the_schedule_from_its_start() -> None:
 
 def test_settings_of_a_schedule_that_is_not_there() -> None:
     for name in ("schedule_weight_decay", "schedule_restarts"):
-        with pytest.raises(ValueError, match="go with a schedule, got none"):
+        with pytest.raises(ValueError, match=f"^{name} goes with a schedule, got none$"):
             Training(**{name: True})  # type: ignore[arg-type]
 
 

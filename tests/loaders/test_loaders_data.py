@@ -319,7 +319,7 @@ def test_options_of_the_wrong_kind(options: dict[str, Any], message: str) -> Non
     ("options", "message"),
     [
         ({"batch_size": 0}, "^batch_size must be at least 1, got 0$"),
-        ({"in_order": False}, "^in_order must be True: "),
+        ({"in_order": False}, "^in_order must be True, as .*, got False$"),
         ({"prefetch_factor": 3}, "prefetch_factor"),  # torch's own, and at once
     ],
 )

@@ -117,10 +117,16 @@ def test_fields_are_renamed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["test.path=t.npz", "test.share=0.1"], "test: give either path"),
+        (
+            ["test.path=t.npz", "test.share=0.1"],
+            "test: give either path (a file) or share (of the source's rows), got both",
+        ),
         (["source.split.n_experiences=5"], "source: n_experiences must be 1 to 4"),
         (["source.split.n_experiences=2", "source.split.class_order=[1]"], "source: class_order"),
-        (["source.features=['a', 'b']"], "source.features: an .npz file has one array"),
+        (
+            ["source.features=['a', 'b']"],
+            "source.features: an .npz file has one array of features, got ['a', 'b']",
+        ),
         (["source.label=klass"], "rows.npz: y is array 'klass', but the file has x, y"),
     ],
 )

@@ -105,7 +105,9 @@ class RankedSlots(GroupedSlots):
         ids = np.zeros(n, np.int64) if group_ids is None else group_ids
         numbers = groups.number_all(ids, len(groups) + n, start)
         if numbers is None:
-            raise RuntimeError("groups cannot be more than there were and rows came")
+            raise RuntimeError(
+                f"groups cannot be more than there were and rows came, got over {len(groups) + n}"
+            )
         if len(groups) > self.store.max_size:
             for row, group in enumerate(numbers.tolist()):
                 groups.draw_lots(group, start + row + 1)

@@ -204,6 +204,7 @@ def _scaled(gradient: NDArray[Any], n: int) -> NDArray[np.float32]:
     if gradient.ndim != 2 or len(gradient) != n:
         raise ValueError(f"gradients must be [{n}, d] for {n} rows, got {gradient.shape}")
     largest = np.abs(gradient).max(1, initial=0.0)
-    if not np.isfinite(largest).all():
-        raise ValueError("gradients must be finite, got one that is not")
+    finite = np.isfinite(largest)
+    if not finite.all():
+        raise ValueError(f"gradients must be finite, {n - finite.sum()} of {n} are not")
     return (gradient / np.where(largest > 0, largest, 1)[:, None]).astype(np.float32)

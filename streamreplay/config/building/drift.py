@@ -134,11 +134,23 @@ def _new_experience(parts: StageParts) -> Action:
 
 def _replay(parts: StageParts, factor: float, rows: int | None = None) -> Action:
     _check(factor, rows)
-    mixer, buffer, learner = parts.mixer, parts.buffer, parts.learner
-    nothing = buffer is not None and _is_none(buffer)
-    if not mixer.batch_size_mem or nothing or _retrains(learner):
-        raise ConfigError("drift.actions: replay needs a learner that rehearses with each batch")
-    return lambda _record: mixer.boost(factor, rows)
+    instead = _instead_of_rehearsal(parts)
+    if instead:
+        raise ConfigError(
+            f"drift.actions: replay needs a learner that rehearses with each batch, got {instead}"
+        )
+    return lambda _record: parts.mixer.boost(factor, rows)
+
+
+def _instead_of_rehearsal(parts: StageParts) -> str:
+    """Return the setting that keeps the learner from rehearsing; "" if it rehearses."""
+    if not parts.mixer.batch_size_mem:
+        return f"mixer.batch_size_mem = {parts.mixer.batch_size_mem}"
+    if parts.buffer is not None and _is_none(parts.buffer):
+        return "a buffer without room"
+    if _retrains(parts.learner):
+        return "a method that retrains from memory"
+    return ""
 
 
 def _retrains(learner: Learner) -> bool:

@@ -81,7 +81,10 @@ def open_inputs(
     _check_target(settings)
     share = None if test is None else test.share
     if test is not None and (test.path is None) == (share is None):
-        raise ConfigError("test: give either path (a file) or share (of the source's rows)")
+        got = "neither" if share is None else "both"
+        raise ConfigError(
+            f"test: give either path (a file) or share (of the source's rows), got {got}"
+        )
     kind = format_of(settings.path, settings.format)
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
@@ -112,13 +115,17 @@ def _rearrange(
 
 def _check_target(settings: SourceSection) -> None:
     if settings.target is not None and settings.multilabel is not None:
-        raise ConfigError("source.target: numbers go without source.multilabel, which are labels")
+        raise ConfigError(
+            "source.target: numbers go without source.multilabel, which are labels, "
+            f"got multilabel = {settings.multilabel!r}"
+        )
     if settings.target is not None and settings.label:
         raise ConfigError(
             f"source.target: numbers go without source.label, got label = {settings.label!r}"
         )
     if settings.split is not None and (settings.target or settings.multilabel):
-        raise ConfigError("source.split: is by class, and these rows have none")
+        key = "target" if settings.target else "multilabel"
+        raise ConfigError(f"source.split: is by class, and rows with source.{key} have none")
 
 
 def make_holdout(test: ArraySource, source: Source, *, every: int | None = None) -> Holdout:
@@ -174,8 +181,12 @@ def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource
     foreign = [name for name in test.coded.names if name not in of_class]
     if foreign:
         raise ConfigError(f"test: class {foreign[0]!r} is not among those of the source")
-    if (test.coded.codes < 0).any():
-        raise ConfigError("test: every row needs a label, as the source is split by class")
+    unlabelled = int(np.count_nonzero(test.coded.codes < 0))
+    if unlabelled:
+        raise ConfigError(
+            "test: every row needs a label, as the source is split by class, "
+            f"{unlabelled} of {len(test)} have none"
+        )
     experience = np.array([of_class[name] for name in test.coded.names], np.int64)[test.coded.codes]
     return test.select(np.arange(len(test)), experience=experience)
 
@@ -185,7 +196,7 @@ def _read_test(test: TestSection | None, source: SourceSection) -> ArraySource |
     if test is None or test.path is None:
         return None
     if test.path == source.path == "-":
-        raise ConfigError("test.path: standard input is the source already, got '-'")
+        raise ConfigError(f"test.path: standard input is the source already, got {test.path!r}")
     kind = format_of(test.path, source.format)
     return _arrays(source, kind, test.path, test.labels_path, strict=True)
 
@@ -217,7 +228,9 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
     }
     if settings.features is not None:
         if len(settings.features) != 1:
-            raise ConfigError("source.features: an .npz file has one array of features")
+            raise ConfigError(
+                f"source.features: an .npz file has one array of features, got {settings.features}"
+            )
         names["features"] = str(settings.features[0])
     arrays = {{"features": "x", "label": "y"}.get(key, key): name for key, name in names.items()}
     return open_npz(path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **arrays)

@@ -106,7 +106,7 @@ def make_budget(settings: LearnerSection, method: Method) -> ReplayBudget | None
         if settings.replay_horizon != LearnerSection.model_fields["replay_horizon"].default:
             raise ConfigError(
                 "learner.replay_horizon: goes with learner.replay_budget or "
-                "learner.replay_rows_per_second, got neither"
+                f"learner.replay_rows_per_second, got {settings.replay_horizon} with neither"
             )
         return None
     if method.retrain is not None:

@@ -104,7 +104,10 @@ class Holdout(HeldOutRounds):
         if self._names is None:
             return self._test.y
         if self._labels is None:
-            raise ConfigError("test rows have names for their classes, and the stream has none")
+            raise ConfigError(
+                f"test rows have names for their classes, such as {self._names[0]!r}, "
+                "and the stream has none"
+            )
         found = np.array([self._labels.find(name) for name in self._names], np.int64)
         found = np.where(found < 0, UNSEEN + np.arange(len(found)), found)
         return found[self._test.y]
@@ -153,7 +156,7 @@ def _listed(names: Sequence[str], around: int) -> str:
 
 def _check_labels(test: Batch) -> None:
     if not len(test):
-        raise ValueError("test must have at least one row")
+        raise ValueError(f"test must have at least one row, got {len(test)}")
     unlabelled = int(np.count_nonzero(test.y < 0))
     if unlabelled:
         raise ValueError(f"every row of test needs a label, {unlabelled} of {len(test)} have none")

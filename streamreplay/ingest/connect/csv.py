@@ -316,7 +316,7 @@ class CsvSource(LineSource):
 def _label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:
     """Return the column that is asked for; "" for none, None for the usual one."""
     if label is True:
-        raise ValueError("label must be a column, or false for none, got true")
+        raise ValueError(f"label must be a column, or false for none, got {label!r}")
     if goal is not None and label:
         raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
     return "" if label is False or goal is not None else label

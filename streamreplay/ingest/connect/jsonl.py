@@ -166,7 +166,9 @@ class JsonlSource(LineSource):
         expect("fields", state.get("fields"), self.fields.as_dict())
         names, shape = state.get("feature_names"), state.get("feature_shape")
         if (names is None) != (shape is None):
-            raise CheckpointError("feature_names: saved without feature_shape")
+            raise CheckpointError(
+                f"feature_names: saved {names} with feature_shape {shape}, must be both or neither"
+            )
         if names is not None and self.features is not None:
             expect("features", names, self.features)
         self.feature_names = names
@@ -315,7 +317,7 @@ def _values(record: dict[Any, Any], goal: TargetFields) -> list[Any]:
 
 def _label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - false stands for "none"
     if label is True:
-        raise ValueError("label must be a name, or false for none, got true")
+        raise ValueError(f"label must be a name, or false for none, got {label!r}")
     return label or None
 
 

@@ -152,7 +152,9 @@ class DatasetSource:
         """
         own = self._dataset if isinstance(self._dataset, Stateful) else None
         if (state["dataset"] is None) != (own is None):
-            raise CheckpointError("dataset: only one of the saved and the live one has a state")
+            saved = "without" if state["dataset"] is None else "with"
+            live = "has none" if own is None else "has one"
+            raise CheckpointError(f"dataset: saved {saved} a state, this dataset {live}")
         with within("labels"):
             self.labels.load_state_dict(state["labels"])
         if own is not None:

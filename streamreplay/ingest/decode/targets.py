@@ -120,7 +120,10 @@ def targets_of(
     if target is None and multilabel is None:
         return None
     if target is not None and multilabel is not None:
-        raise ValueError("target (numbers) and multilabel (labels) cannot both be given")
+        raise ValueError(
+            "target (numbers) and multilabel (labels) cannot both be given, "
+            f"got {target!r} and {multilabel!r}"
+        )
     if target is not None and field is not None:
         raise ValueError(f"target goes without a label, got {field!r} as label")
     if multilabel is not None:

@@ -42,7 +42,7 @@ def compose(*augmentations: Augmentation) -> Augmentation:
     torch.Size([4, 28, 28])
     """
     if not augmentations:
-        raise ValueError("compose needs at least one augmentation")
+        raise ValueError(f"compose needs at least one augmentation, got {len(augmentations)}")
 
     def augment(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for each in augmentations:

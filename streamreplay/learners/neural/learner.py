@@ -130,7 +130,10 @@ class TorchLearner:
         self.batches = 0
         """Batches learned from."""
         if replay_budget is not None and self.method.retrain is not None:
-            raise ValueError("replay_budget is for methods that rehearse with each batch")
+            got = method if isinstance(method, str) else "one that retrains from memory"
+            raise ValueError(
+                f"replay_budget is for methods that rehearse with each batch, got {got}"
+            )
         self._budget = replay_budget
         self._scaler = Scaler(normalize)
         self._staging = Staging(self._scaler)

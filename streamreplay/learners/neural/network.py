@@ -288,7 +288,9 @@ class Network:
     def _check_optimizer(self, optimizer: Optimizer) -> None:
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if held.isdisjoint(map(id, self.trainable)):
-            raise ValueError("optimizer holds none of the module's parameters")
+            raise ValueError(
+                f"optimizer holds none of the module's parameters, got {len(held)} others"
+            )
 
     def _count_outputs(self) -> int:
         was_training = self.module.training

@@ -11,7 +11,7 @@ _NEVER = 1 << 62
 
 
 @final
-class RecentClasses:
+class ClassRecency:
     """The number of each class's latest row, counting the rows learned from."""
 
     def __init__(self) -> None:

@@ -84,9 +84,10 @@ class Retraining:
     def retrain(self, memory: Batch, passes: int, batch_size: int) -> None:
         """Replace the module by a fresh one that has learned from these rows alone."""
         self._check_renewable("retrain")
+        given = len(memory)
         memory = memory.take(memory.y >= 0)
         if not len(memory):
-            raise ValueError("memory must have rows with a label, got none")
+            raise ValueError(f"memory must have rows with a label, got {given} without")
         if self._network.built:
             self._network.check_shape(memory.x)
         if not self._scaler.count:

@@ -17,7 +17,7 @@ from streamreplay.learners.methods.step import Step
 from streamreplay.learners.methods.teachers import Average, Snapshot
 from streamreplay.learners.neural.descent import Descent
 from streamreplay.learners.neural.network import Network
-from streamreplay.learners.neural.recent_classes import RecentClasses
+from streamreplay.learners.neural.recent_classes import ClassRecency
 from streamreplay.learners.neural.row_weights import RowWeights
 from streamreplay.learners.neural.schedules import Scheduler
 from streamreplay.learners.neural.training import OnDivergence, Training
@@ -59,12 +59,12 @@ class Trainer:
         self._training = training
         ema = method.ema if training.ema is None else training.ema
         if method.teacher == "average" and ema is None:
-            raise ValueError("a method that is taught by the average of the weights needs ema")
+            raise ValueError(f"a method with teacher = {method.teacher!r} needs ema, got none")
         self.average = None if ema is None else Average(ema)
         self.snapshot = Snapshot() if method.teacher == "snapshot" else None
         self._descent = Descent(network, method.loss, method.reference, training, on_divergence)
         self._weights = RowWeights(training.class_weight)
-        self.recent = RecentClasses()
+        self.recent = ClassRecency()
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
         self._aligned = 0  # outputs when copies of the module last grew with it
 

@@ -67,10 +67,9 @@ class Training:
         _check_positive("clip_grad_norm", self.clip_grad_norm)
         _check_positive("huber", self.huber)
         _check_share("label_smoothing", self.label_smoothing)
-        if self.schedule is None and (self.schedule_weight_decay or self.schedule_restarts):
-            raise ValueError(
-                "schedule_weight_decay and schedule_restarts go with a schedule, got none"
-            )
+        for name in ("schedule_weight_decay", "schedule_restarts"):
+            if getattr(self, name) and self.schedule is None:
+                raise ValueError(f"{name} goes with a schedule, got none")
 
 
 def _check_share(name: str, value: float | None) -> None:
