@@ -95,6 +95,31 @@ def ragged(*_):
 
 class Ragged(Strategy):
     make_keys = ragged
+
+class Classifier:
+    name, reads_memory, needs_features = "mine", True, False
+    rows = 0
+    def build(self, feature_shape):
+        check("build")
+    def observe(self, memory, features):
+        check("observe")
+    def predict(self, outputs):
+        check("predict")
+        return outputs.logits, None
+    def learn(self, incoming, opinion, recent):
+        check("learn")
+        self.rows += len(incoming)
+    def refreshed(self, memory, features):
+        check("refreshed")
+        return self
+    def state_dict(self):
+        return {"rows": self.rows}
+    def load_state_dict(self, state):
+        self.rows = state["rows"]
+
+def with_classifier():
+    from streamreplay.learners import Method
+    return Method(classifiers=(Classifier,))
 """
 KEYS = {
     "module": "learner.module",
@@ -168,6 +193,20 @@ def test_an_error_is_reported_under_its_key(own: Own, part: str) -> None:
     run(own.pipeline(*own.settings(part)))
     own.break_parts(part)
     assert own.error(*own.settings(part)) == message(own, part)
+
+
+@pytest.mark.parametrize("call", ["build", "observe", "predict", "learn", "refreshed"])
+def test_a_classifier_of_the_user_is_reported_under_its_method(own: Own, call: str) -> None:
+    settings = [f"learner.method={own.name}:with_classifier", "probe.share=0.3", "probe.every=8"]
+    own.break_parts()
+    before, after = own.pipeline(*settings), own.pipeline(*settings)
+    run(before)
+    after.load_state_dict(before.state_dict())
+    (saved,) = after["learner"].state_dict()["predictor"]["classifiers"].values()
+    assert saved["rows"] > 0
+    own.break_parts(call)
+    where = f"'{own.name}:with_classifier' failed: KeyError: '{call}' ({own.name}.py:12)"
+    assert own.error(*settings) == f"learner.method: {where}"
 
 
 @pytest.mark.parametrize(("part", "other"), TOGETHER)

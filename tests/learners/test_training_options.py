@@ -104,7 +104,8 @@ def test_draws_are_the_learners_own() -> None:
     ("augment", "message"),
     [
         (lambda x, _y: x[:1], r"learner\.augment: must return rows \[3, 5\], got \[1, 5\]"),
-        (lambda _x, _y: None, r"learner\.augment: must return rows \[3, 5\], got NoneType"),
+        (lambda _x, _y: None, r"learner\.augment: must return a tensor, got NoneType"),
+        (lambda x, _y: x.numpy(), r"learner\.augment: must return a tensor, got ndarray"),
     ],
 )
 def test_an_augmentation_must_keep_the_shape(

@@ -9,6 +9,7 @@ from typing import Any
 
 from streamreplay.batch import Objective
 from streamreplay.config.building.training_options import make_augmentation, make_schedule
+from streamreplay.config.building.user_classifier import wrap_classifier
 from streamreplay.config.building.user_code import UserCode, as_array
 from streamreplay.config.job import BufferSection, LearnerSection
 from streamreplay.errors import ConfigError
@@ -159,7 +160,7 @@ def _find_method(name: str) -> Callable[..., Method]:
 
 
 def _wrap_parts(code: UserCode, method: Method) -> Method:
-    """Return a method of the user's whose functions report errors under the method's key."""
+    """Return a method of the user's whose parts report errors under the method's key."""
     parts: dict[str, Any] = {
         name: code.wrap(function)
         for name in ("loss", "reference", "notes")
@@ -167,6 +168,7 @@ def _wrap_parts(code: UserCode, method: Method) -> Method:
     }
     if method.retrieve is not None:
         parts["retrieve"] = code.wrap(method.retrieve, as_array)
+    parts["classifiers"] = tuple(wrap_classifier(code, each) for each in method.classifiers)
     return replace(method, **parts)
 
 

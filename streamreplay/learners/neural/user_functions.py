@@ -87,16 +87,18 @@ def augmented(augment: Augmentation, x: torch.Tensor, first: int, y: torch.Tenso
     Raises
     ------
     ConfigError
-        The function returns rows of another shape.
+        The function returns something else than a tensor of rows of the same shape.
     """
     if first == len(x):
         return x
     rows = x[first:]
-    changed = augment(rows, y[first:].to(x.device))
-    shape: Any = getattr(changed, "shape", None)  # a user's function may return anything
-    if shape != rows.shape:
-        got = type(changed).__name__ if shape is None else list(shape)
-        raise ConfigError(f"learner.augment: must return rows {list(rows.shape)}, got {got}")
+    changed: Any = augment(rows, y[first:].to(x.device))  # a user's function may return anything
+    if not isinstance(changed, torch.Tensor):
+        raise ConfigError(f"learner.augment: must return a tensor, got {type(changed).__name__}")
+    if changed.shape != rows.shape:
+        raise ConfigError(
+            f"learner.augment: must return rows {list(rows.shape)}, got {list(changed.shape)}"
+        )
     return changed if not first else torch.cat([x[:first], changed])
 
 
