@@ -74,8 +74,6 @@ class Branches:
             check_stages(named)
             check_order(named, None)
         self.branches = {branch: dict(stages) for branch, stages in branches.items()}
-        self.failed: str | None = None
-        """The branch whose stage raised last."""
         self._meter: Meter | None = None
 
     def __getitem__(self, name: str) -> dict[str, Any]:
@@ -124,18 +122,17 @@ class Branches:
     def _each(self, chains: Mapping[str, Chain], run: Callable[[Chain], Any]) -> dict[str, Any]:
         """Run every chain, and return the result of each that has one."""
         given: dict[str, Any] = {}
-        error: Exception | None = None
+        errors: dict[str, Exception] = {}
         for branch, chain in chains.items():
             try:
                 found = run(chain)
             except Exception as raised:  # noqa: BLE001 - raised below, when the others have run
-                if error is None:
-                    error, self.failed = raised, branch
+                errors[branch] = raised
                 continue
             if found is not None:
                 given[branch] = found
-        if error is not None:
-            _blame(str(self.failed), error)
+        if errors:
+            _blame(*next(iter(errors.items())))
         return given
 
 

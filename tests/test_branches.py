@@ -102,7 +102,6 @@ def test_the_others_take_in_what_one_fails_at(how: str) -> None:
     found = pipeline if how == "iterate" else (pipeline.step(batch) for batch in source)
     with pytest.raises(DivergenceError, match=r"^b: loss is nan$"):
         reports.extend(found)
-    assert branches.failed == "b"
     assert len(reports) == 2
     assert [branches[name]["learner"].rows for name in "abc"] == [9, 6, 9]
     reports.extend(pipeline)
