@@ -11,6 +11,7 @@ import torch
 
 from streamreplay.batch import Batch
 from streamreplay.buffers import ClassBalancedBuffer, ExemplarsBuffer, ReservoirSamplingBuffer
+from streamreplay.labels import Labels
 
 ROW = 4 + 4 * 8 + 8 + 4 + 4  # bytes: x, four columns of integers, key, group, count of replays
 KINDS = [ReservoirSamplingBuffer, ClassBalancedBuffer]
@@ -252,3 +253,15 @@ def test_an_endless_stream_runs_in_constant_memory(kind: Any, chunk: int) -> Non
     finally:
         tracemalloc.stop()
     assert late - early < 20_000  # bytes; 8,000 kept rows would be 128,000 at least
+
+
+def test_a_loaded_buffer_knows_what_its_labels_are_called() -> None:
+    buffer = filled(ReservoirSamplingBuffer)
+    buffer.update(replace(rows(2), labels=Labels(["cat", "dog", "emu"])))
+    loaded = ReservoirSamplingBuffer(20, seed=0)
+    loaded.load_state_dict(buffer.state_dict())
+    names = loaded.sample(3).labels
+    assert names is not None
+    assert names.names == ["cat", "dog", "emu"]
+    with pytest.raises(ValueError, match="labels differ: index 0 is 'cat'"):
+        loaded.update(replace(rows(2), labels=Labels(["dog", "cat"])))

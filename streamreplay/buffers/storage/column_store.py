@@ -27,7 +27,7 @@ from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
-from streamreplay.state import State
+from streamreplay.state import LABELS, State
 
 _Columns: TypeAlias = dict[str, NDArray[Any]]
 
@@ -315,6 +315,7 @@ class ColumnStore:
             "columns": {name: column[: self.size] for name, column in self._columns.items()},
             "beside": {name: column[: self.size] for name, column in self.extra.items()},
             "max_size": self.max_size,
+            "labels": LABELS.save(self._labels),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -334,6 +335,7 @@ class ColumnStore:
         self.max_size = max_size
         self._columns = {name: self._new(kind_of(c), c) for name, c in columns.items()}
         self.extra = {name: self._new(kind_of(c), c) for name, c in extra.items()}
+        self._labels = LABELS.load("labels", self._labels, state["labels"])
         self.size, self._view = size, None
         self._indexes.clear()
 
