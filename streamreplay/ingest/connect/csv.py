@@ -206,20 +206,16 @@ class CsvSource(LineSource):
         flat = [cell for i in features for cell in cells[i::width]]
         x = numbers(flat, (n,), allow_nan=self.options.allow_nan)  # [feature, n]
         label = None if layout.label is None else self._label_names(cells[layout.label :: width])
-        task, experience = (
-            [integer_cell(c) for c in others.get(key, ())] for key in ("task", "experience")
-        )
-        time = np.array([time_cell(c) for c in others.get("time", ())], np.float64)
         return Columns(
             line,
             np.ascontiguousarray(x.T),
             label,
-            integers("task", task),
-            integers("experience", experience),
+            _integers("task", others),
+            _integers("experience", others),
             row_ids([typed_cell(c) for c in others.get("id", ())]),
-            time if "time" in others else None,
+            _times(others.get("time")),
             self._targets([cells[i::width] for i in layout.goal]),
-            row_weights(list(map(goal_cell, others["weight"]))) if "weight" in others else None,
+            _weights(others.get("weight")),
         )
 
     def _targets(self, columns: list[list[str]]) -> NDArray[np.float64] | None:
@@ -311,6 +307,18 @@ class CsvSource(LineSource):
         if self._layout.features is not None:
             self._features_at = at
         return self._layout
+
+
+def _integers(key: str, cells: dict[str, list[str]]) -> NDArray[np.int64] | None:
+    return integers(key, list(map(integer_cell, cells.get(key, ()))))
+
+
+def _times(cells: list[str] | None) -> NDArray[np.float64] | None:
+    return None if cells is None else np.array(list(map(time_cell, cells)), np.float64)
+
+
+def _weights(cells: list[str] | None) -> NDArray[np.float32] | None:
+    return None if cells is None else row_weights(list(map(goal_cell, cells)))
 
 
 def _label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:

@@ -56,13 +56,13 @@ class Columns:
         return Columns(
             list(chain.from_iterable(part.line for part in parts)),
             np.concatenate([part.x for part in parts]),
-            _joined_list([(part.label, len(part)) for part in parts]),
-            _joined([(part.task, len(part)) for part in parts], 0),
-            _joined([(part.experience, len(part)) for part in parts], 0),
-            _joined_list([(part.id, len(part)) for part in parts]),
-            _joined([(part.time, len(part)) for part in parts], np.nan),
-            _joined([(part.target, len(part)) for part in parts], np.nan),
-            _joined([(part.weight, len(part)) for part in parts], 1),
+            _joined_list(parts, "label"),
+            _joined(parts, "task", 0),
+            _joined(parts, "experience", 0),
+            _joined_list(parts, "id"),
+            _joined(parts, "time", np.nan),
+            _joined(parts, "target", np.nan),
+            _joined(parts, "weight", 1),
         )
 
     def batch(
@@ -171,22 +171,31 @@ def id_column(ids: Sequence[RowId | None]) -> NDArray[Any] | None:
     return np.array(["" if value is None else str(value) for value in ids], np.str_)
 
 
-def _joined(parts: list[tuple[NDArray[Any] | None, int]], absent: float) -> NDArray[Any] | None:
-    present = next((part for part, _ in parts if part is not None), None)
+def _joined(parts: Sequence[Columns], name: str, absent: float) -> NDArray[Any] | None:
+    """Join an array of each part; rows of a part without it get a value for absent ones."""
+    found: list[NDArray[Any] | None] = [getattr(part, name) for part in parts]
+    present = next((array for array in found if array is not None), None)
     if present is None:
         return None
+    shape, dtype = present.shape[1:], present.dtype
     return np.concatenate(
         [
-            np.full((n, *present.shape[1:]), absent, present.dtype) if part is None else part
-            for part, n in parts
+            np.full((len(part), *shape), absent, dtype) if array is None else array
+            for part, array in zip(parts, found, strict=True)
         ]
     )
 
 
-def _joined_list(parts: list[tuple[Sequence[Any] | None, int]]) -> list[Any] | None:
-    if all(part is None for part, _ in parts):
+def _joined_list(parts: Sequence[Columns], name: str) -> list[Any] | None:
+    found: list[Sequence[Any] | None] = [getattr(part, name) for part in parts]
+    if all(values is None for values in found):
         return None
-    return list(chain.from_iterable([None] * n if part is None else part for part, n in parts))
+    pairs = zip(parts, found, strict=True)
+    return list(
+        chain.from_iterable(
+            [None] * len(part) if values is None else values for part, values in pairs
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
