@@ -46,22 +46,9 @@ def decode(node: Any, columns: Columns) -> Any:
     """Return the tree that `encode` was given."""
     if isinstance(node, list):
         return [decode(each, columns) for each in node]
-    if not isinstance(node, dict):
-        return node
-    match node:
-        case {"$dict": pairs}:
-            tree: Any = {key: decode(value, columns) for key, value in pairs}
-        case {"$int": digits}:
-            tree = int(digits, 16)
-        case {"$float": word}:
-            tree = float(word)
-        case {"$array": name, "dtype": dtype}:
-            tree = _decode_array(columns[name], dtype)
-        case {"$tensor": name, "dtype": dtype}:
-            tree = _decode_tensor(columns[name], dtype)
-        case _:
-            tree = {key: decode(value, columns) for key, value in node.items()}
-    return tree
+    if isinstance(node, dict):
+        return _decode_dict(node, columns)
+    return node
 
 
 def _encode_scalar(value: Any) -> Any:
@@ -80,6 +67,23 @@ def _encode_dict(tree: dict[Any, Any], path: str, columns: Columns) -> Any:
     if all(isinstance(key, str) and not key.startswith("$") for key in encoded):
         return encoded
     return {"$dict": [[key, value] for key, value in encoded.items()]}
+
+
+def _decode_dict(node: dict[str, Any], columns: Columns) -> Any:
+    match node:
+        case {"$dict": pairs}:
+            tree: Any = {key: decode(value, columns) for key, value in pairs}
+        case {"$int": digits}:
+            tree = int(digits, 16)
+        case {"$float": word}:
+            tree = float(word)
+        case {"$array": name, "dtype": dtype}:
+            tree = _decode_array(columns[name], dtype)
+        case {"$tensor": name, "dtype": dtype}:
+            tree = _decode_tensor(columns[name], dtype)
+        case _:
+            tree = {key: decode(value, columns) for key, value in node.items()}
+    return tree
 
 
 def _encode_array(array: NDArray[Any], path: str, columns: Columns) -> Any:
