@@ -84,21 +84,26 @@ class MlflowSink:
         self, uri: str, experiment: str, job: Job, folder: Path | None, *, resume: bool
     ) -> str:
         """Return the id of the run to write to."""
-        kept = None if folder is None else folder / _FILE
-        if resume and kept is not None and kept.exists():
+        if folder is None:
+            return self._create(experiment, job, None)
+        kept = folder / _FILE
+        if resume and kept.exists():
             saved = json.loads(kept.read_text())
             if saved["tracking_uri"] == uri:
                 self._client.update_run(saved["run_id"], status="RUNNING")
                 return str(saved["run_id"])
+        name = self._create(experiment, job, folder.name)
+        kept.write_text(json.dumps({"tracking_uri": uri, "run_id": name}) + "\n")
+        return name
+
+    def _create(self, experiment: str, job: Job, title: str | None) -> str:
+        """Begin a run with the job's settings, and return its id."""
         found = self._client.get_experiment_by_name(experiment)
         place = found.experiment_id if found else self._client.create_experiment(experiment)
-        run = self._client.create_run(place, run_name=None if folder is None else folder.name)
-        name = str(run.info.run_id)
+        name = str(self._client.create_run(place, run_name=title).info.run_id)
         params = [self._entities.Param(key, value) for key, value in _params(job).items()]
         for start in range(0, len(params), _MOST_PARAMS):
             self._client.log_batch(name, params=params[start : start + _MOST_PARAMS])
-        if kept is not None:
-            kept.write_text(json.dumps({"tracking_uri": uri, "run_id": name}) + "\n")
         return name
 
     def write(self, record: Mapping[str, Any]) -> None:
