@@ -165,11 +165,7 @@ class LineSource(ABC):
             self._stopped = came is _Came.STOPPED
             if self._stopped:
                 return None
-            self._decode_next(want - len(pending))
-            if self.options.strict and pending.faults:
-                self._refuse_early()
-            if not len(pending):
-                self._advance(0, pending.lines)
+            self._decode_gathered(want - len(pending))
             if came is _Came.ENOUGH or len(self._buffer) > pending.lines:
                 continue
             rows = pending.head(want)
@@ -246,6 +242,14 @@ class LineSource(ABC):
         elif at.bytes:
             self._skip = Skip(self.name, at.bytes, at.crc)
         return stream
+
+    def _decode_gathered(self, most: int) -> None:
+        """Decode at most so many lines; lines without any row are consumed at once."""
+        self._decode_next(most)
+        if self.options.strict and self._pending.faults:
+            self._refuse_early()
+        if not len(self._pending):
+            self._advance(0, self._pending.lines)
 
     def _decode_next(self, most: int) -> None:
         pending, buffer = self._pending, self._buffer
