@@ -47,6 +47,10 @@ class Descent:
         self._reference = reference
         self._clip_grad_norm = training.clip_grad_norm
         self._on_divergence = on_divergence
+        # whether anything comes between the gradients and the optimizer's step
+        self._reads_gradients = (
+            on_divergence == "skip" or reference is not None or training.clip_grad_norm is not None
+        )
         self.scheduler: Scheduler | None = None
         if training.schedule is not None:
             self.scheduler = Scheduler(
@@ -107,15 +111,6 @@ class Descent:
         else:
             fast.step(logits)
         return True
-
-    @property
-    def _reads_gradients(self) -> bool:
-        """Whether anything comes between the gradients and the optimizer's step."""
-        return (
-            self._on_divergence == "skip"
-            or self._reference is not None
-            or self._clip_grad_norm is not None
-        )
 
     def _reference_loss(self, step: Step) -> torch.Tensor | None:
         if self._reference is None or step.n == len(step.y):

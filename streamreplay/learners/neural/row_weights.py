@@ -68,12 +68,12 @@ def _given_weights(
     rehearsal: Rehearsal, rows: NDArray[np.int64], device: torch.device
 ) -> torch.Tensor | None:
     """Return the weights that the stream gives, 1 for rows without; None if it gives none."""
-    given = [rehearsal.incoming.weight]
-    if len(rows):
-        stored = rehearsal.memory.stored.weight
-        given.append(None if stored is None else stored[rows])
-    if all(part is None for part in given):
+    incoming, stored = rehearsal.incoming.weight, rehearsal.memory.stored.weight
+    if incoming is None and (stored is None or not len(rows)):
         return None
+    given = [incoming]
+    if len(rows):
+        given.append(None if stored is None else stored[rows])
     sizes = (len(rehearsal.incoming), len(rows))
     parts = [
         np.ones(size, np.float32) if part is None else part

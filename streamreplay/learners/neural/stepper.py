@@ -55,6 +55,8 @@ class Stepper:
         self._trainer = trainer
         self._predictor = predictor
         self._budget = budget or _NO_BUDGET
+        # whether rows must be predicted before the first training pass
+        self._predicts_apart = predictor.reads_memory or trainer.predicts_apart
 
     def learn(self, rehearsal: Rehearsal) -> Scored:
         """Predict the incoming rows of a record, then learn from the record."""
@@ -159,8 +161,3 @@ class Stepper:
             return False
         net.meet(y)
         return True
-
-    @property
-    def _predicts_apart(self) -> bool:
-        """Whether rows must be predicted before the first training pass."""
-        return self._predictor.reads_memory or self._trainer.predicts_apart

@@ -26,8 +26,10 @@ def run_forward_inside(module: nn.Module, context: AbstractContextManager[None])
 def has_forward_of_its_own(module: nn.Module) -> bool:
     """Return whether somebody replaced the forward pass of one object; a context does not count."""
     found = vars(module).get("forward")
+    if found is None:
+        return False
     inside = isinstance(found, MethodType) and isinstance(found.__func__, _Forward)
-    return _REPLACED in vars(module) if inside else found is not None
+    return _REPLACED in vars(module) if inside else True
 
 
 class _Forward:

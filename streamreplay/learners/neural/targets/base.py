@@ -32,11 +32,12 @@ class Targets(ABC):
 
     def check(self, batch: Batch) -> None:
         """Raise ValueError if labelled rows ask for something else."""
-        if batch.target is None:
-            got, asks = "classes[]", batch.y.max(initial=-1) >= 0
-        else:
-            got, asks = f"{objective_of(batch.target)}[{batch.target.shape[1]}]", True
-        if asks and got != str(self):
+        objective = objective_of(batch.target)
+        width = None if batch.target is None else batch.target.shape[1]
+        if (objective, width) == (self.objective, self.width):
+            return
+        if batch.target is not None or batch.y.max(initial=-1) >= 0:
+            got = f"{objective}[{'' if width is None else width}]"
             raise ValueError(
                 f"target: this learner has learned {self} from the first row on, got rows with "
                 f"{got}: the target of a row may be unknown if it is NaN, or if y is -1"
