@@ -153,6 +153,8 @@ class Batch:
         >>> len(batch), batch.x.dtype.name, batch.t.tolist()
         (2, 'float32', [10, 11])
         """
+        if labels is not None and not isinstance(labels, Labels):
+            raise TypeError(f"labels must be Labels, got {type(labels).__name__}: Labels(names)")
         x = as_features(x)
         n = len(x)
         goals = None if target is None else as_targets(target, n)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Protocol, TypeAlias, final, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, final, runtime_checkable
 
 import numpy as np
 
@@ -169,9 +169,7 @@ def load_state(owner: Stateful | Declared, state: State) -> None:
 def save_parts(parts: Mapping[str, object]) -> State:
     """Return the state of each part by name, with its class; a part without state has ``{}``."""
     return {
-        name: {"kind": type(each).__name__, **save_state(each)}
-        if isinstance(each, Stateful | Declared)
-        else {}
+        name: {"kind": type(each).__name__, **save_state(each)} if _has_state(each) else {}
         for name, each in parts.items()
     }
 
@@ -186,11 +184,15 @@ def load_parts(parts: Mapping[str, object], state: State) -> None:
     """
     for name, each in parts.items():
         saved = dict(state[name])
-        kind = type(each).__name__ if isinstance(each, Stateful | Declared) else None
+        kind = type(each).__name__ if _has_state(each) else None
         expect(name, saved.pop("kind", None), kind)
-        if isinstance(each, Stateful | Declared):
+        if _has_state(each):
             with within(name):
                 load_state(each, saved)
+
+
+def _has_state(part: object) -> TypeGuard[Stateful | Declared]:
+    return isinstance(part, Stateful) or isinstance(getattr(part, "STATE", None), Fields)
 
 
 @contextmanager

@@ -427,3 +427,9 @@ def test_none_is_no_label(y: list[int | None]) -> None:
     message = "^y must be integers, got None: -1 stands for a row without one$"
     with pytest.raises(TypeError, match=message):
         Batch.from_arrays([[1.0], [2.0]], y)  # type: ignore[arg-type]
+
+
+def test_labels_must_be_a_vocabulary() -> None:
+    names: Any = ["cat"]
+    with pytest.raises(TypeError, match=r"^labels must be Labels, got list: Labels\(names\)$"):
+        Batch.from_arrays([[0.0]], [0], labels=names)

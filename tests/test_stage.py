@@ -18,7 +18,7 @@ from streamreplay.memory import empty_memory
 from streamreplay.mixing import Mixer
 from streamreplay.records import Rehearsal, Report, Scored
 from streamreplay.stage import Pipeline, Source
-from streamreplay.state import State, Stateful, expect
+from streamreplay.state import State, Stateful, expect, save_parts
 
 
 def rows(n: int, start: int = 0) -> Batch:
@@ -421,3 +421,13 @@ def test_a_second_pass_over_an_iterator_is_warned_about() -> None:
         assert len(list(pipeline)) == 1
     again = build(stream())
     assert [len(list(again)) for _ in range(2)] == [13, 13]  # a list can be read again
+
+
+def test_an_attribute_called_state_is_no_state_of_its_own() -> None:
+    class Named:
+        STATE = "Ohio"
+
+        def __iter__(self) -> Iterator[Batch]:
+            return iter(())
+
+    assert save_parts({"source": Named()}) == {"source": {}}
