@@ -37,5 +37,6 @@ def test_a_format_is_found_by_suffix_and_opened(
 def test_every_format_may_be_named() -> None:
     for name in FORMATS:
         assert job(Path("rows"), format=name).source.format == name
-    with pytest.raises(ValueError, match="'auto', 'jsonl', 'csv', 'npz' or 'idx'"):
+    *most, last = map(repr, ["auto", *FORMATS])
+    with pytest.raises(ValueError, match=f"{', '.join(most)} or {last}"):
         job(Path("rows"), format="parquet")

@@ -307,7 +307,9 @@ def _ranked(strategy: Callable[[int], Any], by: GroupBy | None, **flags: bool) -
 
 def _kind(name: str) -> BufferCase:
     make = BUFFER_KINDS[name]
-    return BufferCase(lambda size, seed: make(size, seed=seed), random=name != "window")
+    policy = make(1)._policy
+    random = policy.by is not None or getattr(policy.selection, "draws", True)
+    return BufferCase(lambda size, seed: make(size, seed=seed), random=random)
 
 
 BUFFERS: dict[str, BufferCase] = {

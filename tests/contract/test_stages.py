@@ -145,8 +145,9 @@ def check_same_seed_same_result_whatever_the_global_one(case: StageCase, _: Path
 
 
 def check_another_seed_gives_another_result(case: StageCase, _: Path) -> None:
-    a, b = (drain(case.make(seed), case.inputs(4)) for seed in (3, 4))
-    assert (a != b) == case.random
+    # two seeds may agree where only the odd rows of groups are drawn
+    first, *others = (drain(case.make(seed), case.inputs(4)) for seed in (3, 4, 5))
+    assert any(other != first for other in others) == case.random
 
 
 def check_no_global_generator_is_moved(case: StageCase, _: Path) -> None:
