@@ -1,0 +1,39 @@
+"""What holds of every command: the list is `COMMANDS`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from streamreplay.commands.app import COMMANDS, app
+
+GROUP: Any = typer.main.get_command(app)
+
+
+def test_the_commands_are_those_of_the_list() -> None:
+    assert list(GROUP.commands) == [command.__name__ for command in COMMANDS]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_a_command_explains_itself(command: Callable[..., None]) -> None:
+    name = command.__name__
+    assert command.__module__ == f"streamreplay.commands.{name}"
+    assert (sys.modules[command.__module__].__doc__ or "").startswith(f"``streamreplay {name}``")
+    assert (command.__doc__ or "").partition("\n")[0].endswith(".")
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert name in shown.output
+    for parameter in GROUP.commands[name].params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_a_command_refuses_an_option_that_it_lacks(command: Callable[..., None]) -> None:
+    refused = CliRunner().invoke(app, [command.__name__, "--no-such-option"])
+    assert refused.exit_code == 2
