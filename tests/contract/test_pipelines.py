@@ -249,7 +249,9 @@ def check_resumes_from_disk_at_every_report(make: Make, folder: Path) -> None:
 
 
 def check_goes_on_when_iterated_again(make: Make, folder: Path) -> None:
-    carry_over(make, folder, lambda pipeline: pipeline)
+    # after the last report nothing is left to read
+    with pytest.warns(UserWarning, match="has been read to its end, and this pass had no rows"):
+        carry_over(make, folder, lambda pipeline: pipeline)
 
 
 def check_asking_for_the_state_changes_nothing(make: Make, folder: Path) -> None:
