@@ -371,14 +371,28 @@ def test_an_empty_stream_gives_one_empty_report() -> None:
 
 
 def test_a_state_of_other_stages_is_refused() -> None:
-    a, b = _plain_over(rows()), Pipeline(rows(), evaluator=Prequential())
-    message = "saved stages: source, learner, evaluator; this pipeline has: source, evaluator"
+    a, b, c = (
+        Pipeline(
+            rows(),
+            **buffer,
+            learner=TorchLearner(linear(), partial(SGD, lr=0.1)),
+            evaluator=Prequential(),
+        )
+        for buffer in (
+            {},
+            {"buffer": ReservoirSamplingBuffer(3)},
+            {"buffer": ClassBalancedBuffer(3)},
+        )
+    )
+    message = (
+        "saved stages: source, learner, evaluator; "
+        "this pipeline has: source, buffer, learner, evaluator"
+    )
     with pytest.raises(CheckpointError, match=f"^{message}$"):
         b.load_state_dict(a.state_dict())
-    c = Pipeline(rows(), learner=ReservoirSamplingBuffer(3), evaluator=Prequential())
-    message = "learner: saved TorchLearner, this pipeline has ReservoirSamplingBuffer"
+    message = "buffer: saved ReservoirSamplingBuffer, this pipeline has ClassBalancedBuffer"
     with pytest.raises(CheckpointError, match=f"^{message}$"):
-        c.load_state_dict(a.state_dict())
+        c.load_state_dict(b.state_dict())
 
 
 def test_the_path_of_a_mismatch_begins_with_the_stage() -> None:
