@@ -13,7 +13,7 @@ from pydantic_core.core_schema import no_info_before_validator_function
 
 
 class Choices:
-    """Let a key, ``Annotated[str, Choices(...)]``, have one of the names in a table.
+    """Restrict a key, ``Annotated[str, Choices(...)]``, to the names in a table.
 
     Reading a job file without the key then imports none of the parts that the table names.
 
