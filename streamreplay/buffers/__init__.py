@@ -1,20 +1,22 @@
 """Buffers: which rows of the stream are kept for rehearsal.
 
-To add one: a file in `policies/`, its name here and in ``streamreplay/__init__.pyi``, and a line in
-``docs/guides/buffers.md``. The contract tests and job files read `BUFFER_KINDS`.
+To add one: a class in `policies.py`, its name here and in ``streamreplay/__init__.pyi``, and a line
+in ``docs/guides/buffers.md``. The contract tests and job files read `BUFFER_KINDS`.
 """
 
 from collections.abc import Callable
 
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.description import describe_state
-from streamreplay.buffers.policies.class_balanced import ClassBalancedBuffer
-from streamreplay.buffers.policies.decayed_reservoir import DecayedReservoirBuffer
-from streamreplay.buffers.policies.experience_balanced import ExperienceBalancedBuffer
-from streamreplay.buffers.policies.parametric import ParametricBuffer
-from streamreplay.buffers.policies.reservoir_sampling import ReservoirSamplingBuffer
-from streamreplay.buffers.policies.sliding_window import SlidingWindowBuffer
-from streamreplay.buffers.policies.task_balanced import TaskBalancedBuffer
+from streamreplay.buffers.policies import (
+    ClassBalancedBuffer,
+    DecayedReservoirBuffer,
+    ExperienceBalancedBuffer,
+    ParametricBuffer,
+    ReservoirSamplingBuffer,
+    SlidingWindowBuffer,
+    TaskBalancedBuffer,
+)
 from streamreplay.buffers.policy import Policy
 
 __all__ = [

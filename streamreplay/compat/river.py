@@ -13,7 +13,7 @@ from river import base
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.buffer import ExemplarsBuffer
-from streamreplay.buffers.policies.class_balanced import ClassBalancedBuffer
+from streamreplay.buffers.policies import ClassBalancedBuffer
 from streamreplay.checkpoint.tree import Columns, decode, encode
 from streamreplay.learners.models.mlp import ModuleFactory, mlp
 from streamreplay.learners.neural.learner import TorchLearner
