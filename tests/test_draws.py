@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.draws import share_out
+from streamreplay.groups import share_out
 
 counts_lists = st.lists(st.integers(1, 30), min_size=1, max_size=10)
 

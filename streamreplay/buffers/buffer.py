@@ -25,10 +25,10 @@ from streamreplay.buffers.policy import (
 from streamreplay.buffers.sampling.expiry import Expiry, parse_span
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
 from streamreplay.buffers.sampling.merging import merge_reservoirs
-from streamreplay.buffers.storage.allocation import open_folder
 from streamreplay.buffers.storage.column_store import ColumnStore
-from streamreplay.draws import draw_balanced
+from streamreplay.buffers.storage.columns import open_folder
 from streamreplay.errors import CheckpointError
+from streamreplay.groups import draw_balanced
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state, spawn_seed
 from streamreplay.records import Rehearsal
 from streamreplay.state import State, expect, load_state, save_state

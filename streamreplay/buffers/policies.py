@@ -13,7 +13,7 @@ from streamreplay.batch import GroupBy
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policy import Policy, Selection, announced_groups
 from streamreplay.buffers.sampling.expiry import parse_span
-from streamreplay.buffers.sampling.key_rules import DecayingKeys, WindowKeys
+from streamreplay.buffers.sampling.keys import DecayingKeys, WindowKeys
 from streamreplay.randomness import Seed
 
 

@@ -11,13 +11,16 @@ from streamreplay.batch import GROUP_COLUMNS, GroupBy
 from streamreplay.buffers.sampling.expiry import Expiry
 from streamreplay.buffers.sampling.grouped_slots import SLOT_COLUMNS, GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
-from streamreplay.buffers.sampling.key_rules import KeyLaw, StrategyKeys, UniformKeys
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
+from streamreplay.buffers.sampling.keys import KeyLaw, StrategyKeys, UniformKeys
 from streamreplay.buffers.sampling.ranked_slots import RankedSlots
-from streamreplay.buffers.selection.base import ExemplarsSelectionStrategy, OnlineSelectionStrategy
-from streamreplay.buffers.selection.uniform import RandomExemplarsSelectionStrategy
-from streamreplay.buffers.storage.column_shapes import Extra
+from streamreplay.buffers.selection.base import (
+    ExemplarsSelectionStrategy,
+    OnlineSelectionStrategy,
+    RandomExemplarsSelectionStrategy,
+)
 from streamreplay.buffers.storage.column_store import ColumnStore
+from streamreplay.buffers.storage.columns import Extra
 from streamreplay.randomness import Seed
 from streamreplay.state import save_state
 

@@ -8,14 +8,15 @@ from typing import Any, final
 from streamreplay.loaders.base import PlannedDataLoader
 from streamreplay.loaders.data import open_source, tasks_of
 from streamreplay.loaders.dealing import deal_endless
-from streamreplay.loaders.group_plans import (
+from streamreplay.loaders.plans import (
+    Plan,
     balanced_plan,
     by_task,
     numbered,
     open_datasets,
     positive,
+    seed_words,
 )
-from streamreplay.loaders.plans import Plan, seed_words
 from streamreplay.randomness import Seed
 
 

@@ -9,8 +9,15 @@ from typing import Any, final
 from streamreplay.loaders.base import PlannedDataLoader
 from streamreplay.loaders.data import LoaderData, open_source, tasks_of
 from streamreplay.loaders.dealing import Deal, deal_endless, deal_once, deal_spread
-from streamreplay.loaders.group_plans import by_task, count_batches, numbered, positive
-from streamreplay.loaders.plans import Plan, RowGroup, seed_words
+from streamreplay.loaders.plans import (
+    Plan,
+    RowGroup,
+    by_task,
+    count_batches,
+    numbered,
+    positive,
+    seed_words,
+)
 from streamreplay.randomness import Seed
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy
 from streamreplay.boost import Boost
-from streamreplay.draws import draw_balanced
+from streamreplay.groups import draw_balanced
 from streamreplay.memory import Memory
 from streamreplay.randomness import Seed, make_rng
 from streamreplay.records import Rehearsal

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamreplay.buffers.sampling.key_stream import _BLOCK, KeyStream
+from streamreplay.buffers.sampling.keys import _BLOCK, KeyStream
 from streamreplay.randomness import make_rng
 
 steps = st.lists(

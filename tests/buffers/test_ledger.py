@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ExemplarsBuffer, Policy
-from streamreplay.buffers.sampling import key_stream as keys_module
 from streamreplay.buffers.sampling import keyed_reservoir as reservoir_module
-from streamreplay.buffers.sampling.key_rules import DecayingKeys, KeyLaw, WindowKeys
+from streamreplay.buffers.sampling import keys as keys_module
+from streamreplay.buffers.sampling.keys import DecayingKeys, KeyLaw, WindowKeys
 from streamreplay.randomness import spawn_seed
 from tests.buffers.ledger import Law, Ledger, decayed, latest, uniform
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers import ExemplarsBuffer, ParametricBuffer
 from streamreplay.buffers.sampling import groups as grouping_module
-from streamreplay.buffers.sampling import key_stream as keys_module
 from streamreplay.buffers.sampling import keyed_reservoir as reservoir_module
+from streamreplay.buffers.sampling import keys as keys_module
 from streamreplay.buffers.storage import column_store as storage_module
 from streamreplay.randomness import spawn_seed
 

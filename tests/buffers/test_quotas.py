@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.buffers.sampling.quotas import deal_slots
+from streamreplay.buffers.sampling.groups import deal_slots
 
 
 def deal_in_rounds(available: list[int], priority: list[float], max_size: int) -> list[int]:

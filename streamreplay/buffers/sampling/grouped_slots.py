@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.stream_clock import StreamClock
-from streamreplay.buffers.storage.column_shapes import Extra
 from streamreplay.buffers.storage.column_store import ColumnStore
+from streamreplay.buffers.storage.columns import Extra
 from streamreplay.errors import CheckpointError
 from streamreplay.state import State, load_state, save_state
 

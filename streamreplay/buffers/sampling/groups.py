@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.buffers.sampling.quotas import deal_slots
+from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import GROWN, SETTING, Fields, Kind, State
 
@@ -20,13 +19,33 @@ _INTEGERS = Kind(partial(np.array, dtype=np.int64), lambda _name, _live, saved: 
 _NUMBERS = Kind(partial(np.array, dtype=np.float64), lambda _name, _live, saved: saved.tolist())
 
 
-class Capacity(Protocol):
-    """What has a number of slots, such as a `ColumnStore`."""
+def deal_slots(
+    available: NDArray[np.int64], priority: NDArray[np.float64], max_size: int
+) -> NDArray[np.int64]:
+    """Deal slots to groups in rounds; return each group's quota: int64[groups].
 
-    @property
-    def max_size(self) -> int:
-        """The number of slots."""
-        ...
+    In each round the group with the lowest priority comes first; of equal ones the later group,
+    since it is the first to give up a row when rows are stored one at a time.
+
+    >>> deal_slots(np.array([1000, 3]), np.array([0.5, 0.1]), 100).tolist()
+    [97, 3]
+    >>> deal_slots(np.array([9, 9, 9]), np.array([0.5, 0.1, 0.9]), 10).tolist()
+    [3, 4, 3]
+    """
+    if available.sum() <= max_size:
+        return available.copy()
+    order = np.sort(available)
+    # rounds that all fit: the largest level with sum(min(available, level)) <= max_size
+    below = np.cumsum(order) - order
+    fits = below + order * np.arange(len(order), 0, -1) <= max_size
+    full = int(np.count_nonzero(fits))  # the smallest groups, which get all they have
+    given = int(below[full]) if full < len(order) else int(order.sum())
+    level = (max_size - given) // (len(order) - full)
+    quotas = np.minimum(available, level)
+    more = np.flatnonzero(available > level)[::-1]
+    extra = max_size - int(quotas.sum())
+    quotas[more[np.argsort(priority[more], kind="stable")[:extra]]] += 1
+    return quotas
 
 
 class BufferGroups:
@@ -34,7 +53,7 @@ class BufferGroups:
 
     Parameters
     ----------
-    store : Capacity
+    store : ColumnStore
         Its ``max_size`` slots are those to share.
     seed : int or numpy.random.SeedSequence
         For the lottery that ranks groups of equal size.
@@ -74,7 +93,7 @@ class BufferGroups:
         _drawn_at=_INTEGERS,
     )
 
-    def __init__(self, store: Capacity, seed: Seed, announced: int | None = None) -> None:
+    def __init__(self, store: ColumnStore, seed: Seed, announced: int | None = None) -> None:
         self.ids: list[int] = []
         self.seen: list[int] = []
         self.count: list[int] = []

@@ -3,7 +3,7 @@
 Every row gets a random key, and a group keeps the rows with the smallest keys it has seen. Uniform
 keys make that a uniform sample of the group's whole stream, distributed as in Algorithm R (Vitter
 1985; keys as in Efraimidis and Spirakis 2006, with equal weights); other keys make it another
-sample (see `key_rules`). Unlike the slots of Algorithm R, keys stay right when a group must shrink,
+sample (see `keys.py`). Unlike the slots of Algorithm R, keys stay right when a group must shrink,
 and the rows that stay are a function of the rows seen and their keys alone, so it does not matter
 how the stream was cut into batches.
 
@@ -25,11 +25,9 @@ from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.cyclic_window import CyclicWindow
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
-from streamreplay.buffers.sampling.key_rules import KeyLaw, UniformKeys, WindowKeys
-from streamreplay.buffers.sampling.key_stream import KeyStream
+from streamreplay.buffers.sampling.keys import KeyLaw, KeyStream, UniformKeys, WindowKeys
 from streamreplay.buffers.sampling.largest_keys import find_largest
 from streamreplay.buffers.storage.column_store import ColumnStore
-from streamreplay.buffers.storage.write_queue import WriteQueue
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import State, load_state, save_state
 
@@ -222,7 +220,7 @@ class KeyedReservoir(GroupedSlots):
     def _update_each(
         self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
     ) -> None:
-        written = WriteQueue(self.store, batch)
+        slots, placed = list[int](), list[int]()
         groups, start = self.groups, self.seen
         number, seen, threshold = groups.number, groups.seen, groups.threshold
         max_size = self.store.max_size
@@ -233,7 +231,8 @@ class KeyedReservoir(GroupedSlots):
             if group < 0:
                 group = groups.add(group_id, start + row + 1)
                 if groups.over_cap or groups.too_many:
-                    written.flush()
+                    self.store.write_each(slots, batch, placed)
+                    slots, placed = [], []
                     group = self._make_room(group)
                     number, seen, threshold = groups.number, groups.seen, groups.threshold
             seen[group] += 1
@@ -242,8 +241,9 @@ class KeyedReservoir(GroupedSlots):
             if key < threshold[group]:
                 slot = self._insert(key, group, start + row + 1)
                 if slot >= 0:
-                    written.add(slot, row)
-        written.flush()
+                    slots.append(slot)
+                    placed.append(row)
+        self.store.write_each(slots, batch, placed)
 
     def _insert_each(
         self, batch: Batch, rows: list[int], keys: list[float], groups: list[int]

@@ -4,6 +4,7 @@ from streamreplay.buffers.selection.base import (
     Candidates,
     ExemplarsSelectionStrategy,
     OnlineSelectionStrategy,
+    RandomExemplarsSelectionStrategy,
 )
 from streamreplay.buffers.selection.centers import (
     ClosestToCenterSelectionStrategy,
@@ -12,7 +13,6 @@ from streamreplay.buffers.selection.centers import (
 from streamreplay.buffers.selection.features import FeatureExtractor
 from streamreplay.buffers.selection.gss import GSSGreedySelectionStrategy
 from streamreplay.buffers.selection.loss_aware import LossAwareSelectionStrategy
-from streamreplay.buffers.selection.uniform import RandomExemplarsSelectionStrategy
 
 __all__ = [
     "Candidates",

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from streamreplay.batch import Batch, GroupBy
-from streamreplay.buffers.storage.allocation import allocate
-from streamreplay.buffers.storage.column_shapes import (
+from streamreplay.buffers.storage.columns import (
     Extra,
+    allocate,
     check_columns,
     check_extra,
     check_fits,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamreplay.buffers.selection.projection import RandomProjection
+from streamreplay.buffers.selection.gss import RandomProjection
 
 
 @pytest.mark.parametrize(("short", "long"), [(3, 9), (1000, 1025), (1024, 5000)])
