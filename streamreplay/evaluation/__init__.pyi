@@ -1,5 +1,4 @@
-from .drift.detector import Detector
-from .drift.monitor import DriftMonitor
+from .drift.monitor import Detector, DriftMonitor
 from .inventory import Inventory
 from .prequential import Prequential
 from .retention.holdout import Holdout

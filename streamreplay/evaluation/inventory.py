@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from streamreplay.evaluation.recent_groups import MOST
+from streamreplay.evaluation.sums.by_group import MOST
 from streamreplay.records import Report
 
 _FIELDS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy, Sample
-from streamreplay.evaluation.recent_groups import KEPT, drop_oldest
-from streamreplay.evaluation.retention.retention_scores import RetentionScores
-from streamreplay.evaluation.retention.stability_gap import SCORES
+from streamreplay.evaluation.retention.retention_scores import SCORES, RetentionScores
 from streamreplay.evaluation.river_metrics.metric_spec import specs_of
 from streamreplay.evaluation.running_scores import RunningScores, no_predictions
+from streamreplay.evaluation.sums.by_group import KEPT, drop_oldest
 from streamreplay.records import Report, Scored
 from streamreplay.state import PART, PARTS, SETTING, Fields, State
 

@@ -14,9 +14,8 @@ from streamreplay.batch import GroupBy, Objective, objective_of
 from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec
 from streamreplay.evaluation.river_metrics.river_scores import RiverScores
 from streamreplay.evaluation.scores.classes import ClassScores
-from streamreplay.evaluation.scores.labels import LabelScores
-from streamreplay.evaluation.scores.numbers import NumberScores
-from streamreplay.evaluation.sums.fading import Fading
+from streamreplay.evaluation.scores.outputs import LabelScores, NumberScores
+from streamreplay.evaluation.sums.means import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredBlock
 from streamreplay.records import Scored
 from streamreplay.state import PART, SETTING, Fields, State

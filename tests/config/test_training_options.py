@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from streamreplay.config import build, load_job
-from streamreplay.config.building.training_options import (
+from streamreplay.config.building.methods import (
     AUGMENTATIONS,
     SCHEDULES,
     make_augmentation,

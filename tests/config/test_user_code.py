@@ -261,7 +261,7 @@ def test_a_result_that_cannot_be_read_is_reported(
 
 def user_module(module: nn.Module, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     """Return a module as a job that names it would give it to its learner."""
-    from streamreplay.config.building.modules import make_module  # noqa: PLC0415
+    from streamreplay.config.building.learners import make_module  # noqa: PLC0415
 
     monkeypatch.setattr(UserCode, "load", lambda *_: lambda *_: module)
     made: nn.Module = make_module(LearnerSection(module="mine:module"))((3,), 2)

@@ -15,11 +15,9 @@ from river import metrics as river_metrics
 
 from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch
-from streamreplay.evaluation import recent_groups
-from streamreplay.evaluation.recent_groups import MOST
 from streamreplay.evaluation.retention.retention_scores import RetentionScores
-from streamreplay.evaluation.sums import tally
-from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.evaluation.sums import by_group
+from streamreplay.evaluation.sums.by_group import MOST, Tally, drop_oldest
 from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
 from streamreplay.state import save_state
@@ -43,7 +41,7 @@ def test_a_tally_keeps_the_groups_that_had_rows_last(
     kept: dict[int, list[bool]] = {}
     recent: dict[int, int] = {}  # rows at the mark
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tally, "drop_oldest", lambda slots: recent_groups.drop_oldest(slots, 3))
+        patch.setattr(by_group, "drop_oldest", lambda slots: drop_oldest(slots, 3))
         live = Tally(endless=True)
         for number, block in enumerate(blocks):
             live.add(*(np.array(column) for column in zip(*block, strict=True)))

@@ -20,7 +20,7 @@ from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Holdout, Prequential, Probe
-from streamreplay.evaluation.retention.row_hashes import hash_rows, hash_values
+from streamreplay.evaluation.retention.probe import hash_rows, hash_values
 from streamreplay.learners import RiverLearner, TorchLearner, mlp
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer

@@ -21,7 +21,7 @@ from river.metrics.base import MultiClassMetric, RegressionMetric
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
-from streamreplay.evaluation.river_metrics.pair_counts import pair, unpair
+from streamreplay.evaluation.river_metrics.confusion_metrics import pair, unpair
 from streamreplay.evaluation.river_metrics.river_scores import class_index
 from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored

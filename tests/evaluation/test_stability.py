@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
-from streamreplay.evaluation.retention.retention_scores import RetentionScores
-from streamreplay.evaluation.retention.stability_gap import AreaUnderCurve, StabilityTracker
+from streamreplay.evaluation.retention.retention_scores import (
+    AreaUnderCurve,
+    RetentionScores,
+    StabilityTracker,
+)
 from streamreplay.records import Scored
 from streamreplay.state import load_state, save_state
 from tests.evaluation.test_retention import MATRIX, answers, records, replay

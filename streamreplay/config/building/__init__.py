@@ -1,3 +1,3 @@
-"""Build a pipeline from a `Job`: one file for each section."""
+"""Build a pipeline from a `Job`, section by section."""
 
 __all__: list[str] = []

@@ -17,8 +17,7 @@ from streamreplay.config.building.river_models import construct_detector
 from streamreplay.config.job import DriftSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation.drift.detector import Action, Detector, Record
-from streamreplay.evaluation.drift.monitor import DriftMonitor
+from streamreplay.evaluation.drift.monitor import Action, Detector, DriftMonitor, Record
 from streamreplay.ingest.experiences import Experiences
 from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from streamreplay.batch import Objective
 from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_monitor
-from streamreplay.config.building.evaluator import make_evaluator
-from streamreplay.config.building.experiences import make_experiences
-from streamreplay.config.building.learners import make_learner, torch_learner
-from streamreplay.config.building.modules import make_backbone
+from streamreplay.config.building.learners import make_backbone, make_learner, torch_learner
+from streamreplay.config.building.river_models import construct_metric
 from streamreplay.config.building.sources import make_holdout, open_inputs
-from streamreplay.config.job import Job, MixerSection, ProbeSection
+from streamreplay.config.job import (
+    DriftSection,
+    EvaluatorSection,
+    ExperiencesSection,
+    Job,
+    MixerSection,
+    ProbeSection,
+    SourceSection,
+)
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.inventory import Inventory
+from streamreplay.evaluation.prequential import Prequential
 from streamreplay.evaluation.retention.probe import Probe
+from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec, specs_of
+from streamreplay.evaluation.river_metrics.river_scores import class_index
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.experiences import Experiences
+from streamreplay.labels import Name
 from streamreplay.mixing.mixer import Mixer
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Source, Stage
+
+_KEY = "evaluator.metrics"
+
+_NEEDED = {"count": "rows", "time": "seconds"}
 
 
 def build(
@@ -186,3 +202,109 @@ def _inventory(job: Job, buffer: ExemplarsBuffer, kind: str) -> dict[str, Stage[
     if not job.evaluator.buffer or kind == "none":
         return {}
     return {"inventory": Inventory(buffer.describe)}
+
+
+def make_experiences(
+    settings: ExperiencesSection, source: SourceSection, drift: Sequence[DriftSection]
+) -> Experiences:
+    """Return the stage that begins new experiences.
+
+    Raises
+    ------
+    ConfigError
+        Keys do not go together, or the stream itself says where experiences begin.
+    """
+    for key in ("experience", "split"):
+        if getattr(source, key) is not None:
+            raise ConfigError(
+                f"experiences: goes without source.{key}, which says where they begin"
+            )
+    _check_length(settings)
+    if settings.by == "time" and source.time is None:
+        raise ConfigError("experiences.by: time needs source.time, the column with event times")
+    if settings.by == "drift" and not any(map(_begins_experiences, drift)):
+        raise ConfigError(
+            'experiences.by: drift needs a [[drift]] with actions = ["new_experience"], got none'
+        )
+    return Experiences(rows=settings.rows, seconds=settings.seconds)
+
+
+def _check_length(settings: ExperiencesSection) -> None:
+    needed = _NEEDED.get(settings.by)
+    for key in _NEEDED.values():
+        given = getattr(settings, key) is not None
+        if given and key != needed:
+            raise ConfigError(f"experiences.{key}: does not go with by = {settings.by!r}")
+        if not given and key == needed:
+            raise ConfigError(f"experiences.{key}: is missing, by = {settings.by!r} needs it")
+
+
+def _begins_experiences(settings: DriftSection) -> bool:
+    actions = (*settings.actions, *settings.warning_actions)
+    return any("new_experience" in text for text in actions)
+
+
+def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Source) -> Prequential:
+    """Return the stage that scores predictions.
+
+    Parameters
+    ----------
+    settings : EvaluatorSection
+    objective : {"classes", "numbers", "labels"}
+    source : Source
+        If its rows are in memory, metrics of two classes are checked against their classes.
+
+    Raises
+    ------
+    ConfigError
+        A metric does not exist, or cannot score the objective.
+    """
+    metrics = _metrics(settings.metrics)
+    try:
+        named = specs_of(metrics)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"evaluator.{error}") from None
+    for each in named:
+        _check_objective(each, objective)
+        if objective == "classes" and isinstance(source, ArraySource):
+            _check_classes(each, source.coded.names)
+    return Prequential(
+        report_every=settings.report_every,
+        window=settings.window,
+        fading=settings.fading,
+        metrics=metrics,
+    )
+
+
+def _metrics(texts: list[str]) -> dict[str, Any]:
+    """Return metrics by their names in the log: the class, or the text if it has arguments."""
+    metrics: dict[str, Any] = {}
+    for text in texts:
+        metric = construct_metric(_KEY, text)
+        plain = re.fullmatch(r"[\w.]+(\(\s*\))?", text.strip())
+        name = type(metric).__name__ if plain else text.strip()
+        if name in metrics:
+            raise ConfigError(f"{_KEY}: must be different, got {name} twice")
+        metrics[name] = metric
+    return metrics
+
+
+def _check_objective(metric: MetricSpec, objective: Objective) -> None:
+    if metric.objective != objective:
+        hint = {"classes": "label", "numbers": "target", "labels": "multilabel"}[metric.objective]
+        raise ConfigError(
+            f"{_KEY}: {metric.name} scores {metric.objective}, and the stream has {objective}: see "
+            f"source.{hint}"
+        )
+
+
+def _check_classes(metric: MetricSpec, names: Sequence[Name]) -> None:
+    """Check the classes of rows in memory now, rather than at the first row."""
+    if metric.feed == "score" and len(names) > 2:
+        raise ConfigError(
+            f"{_KEY}: {metric.name} is of two classes, and the stream has {len(names)}"
+        )
+    if metric.binary and class_index(metric.positive, names) is None:
+        raise ConfigError(
+            f"{_KEY}: {metric.name}: no class of the stream is called {metric.positive!r}"
+        )

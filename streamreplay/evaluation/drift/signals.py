@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation.sums.error_sums import is_number
+from streamreplay.evaluation.sums.output_sums import is_number
 from streamreplay.labels import Labels
 from streamreplay.records import Scored
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Objective
-from streamreplay.evaluation.sums.error_sums import ErrorSums, is_number
-from streamreplay.evaluation.sums.label_counts import LabelCounts
-from streamreplay.evaluation.sums.tally import Tally
+from streamreplay.evaluation.sums.by_group import Tally
+from streamreplay.evaluation.sums.output_sums import ErrorSums, LabelCounts, is_number
 from streamreplay.records import Scored
 from streamreplay.state import CREATED, PART, Fields
 

@@ -10,16 +10,183 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.scores.by_group import ScoresByGroup
-from streamreplay.evaluation.sums.baselines import Majority, NoChange
-from streamreplay.evaluation.sums.calibration import Calibration, brier_scores
-from streamreplay.evaluation.sums.fading import Fading
-from streamreplay.evaluation.sums.means import RunningMean, mean_of_finite, ratio
-from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.by_group import ScoresByGroup, Tally
+from streamreplay.evaluation.sums.means import (
+    Fading,
+    RecentRows,
+    RunningMean,
+    mean_of_finite,
+    ratio,
+)
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
-from streamreplay.evaluation.sums.tally import Tally
 from streamreplay.groups import GroupIndex
 from streamreplay.state import ARRAY, PART, Fields
+
+_NO_LABEL = -2  # equals no label, and not the -1 of a row without one
+
+_BINS = 15
+
+
+class NoChange:
+    """Predict the last label again; wrong before there is one.
+
+    Examples
+    --------
+    >>> NoChange().hits(np.array([5, 5, 2, 2])).tolist()
+    [False, True, False, True]
+    """
+
+    STATE = Fields(_last=int)
+
+    def __init__(self) -> None:
+        self._last = _NO_LABEL
+
+    def hits(self, y: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the next labels, int64[n], n >= 1, are predicted right, bool[n]."""
+        hits = np.empty(len(y), np.bool_)
+        hits[0] = y[0] == self._last
+        np.equal(y[1:], y[:-1], out=hits[1:])
+        self._last = int(y[-1])
+        return hits
+
+
+class Majority:
+    """Predict the most frequent class so far; of equals, the class that reached the count first.
+
+    Examples
+    --------
+    >>> y = np.array([5, 2, 2, 2, 5])
+    >>> Majority().hits(y, GroupIndex.of(y), np.array([0, 0])).tolist()
+    [False, False, False, True, False]
+    """
+
+    STATE = Fields(_leader=int, _count=int)
+
+    def __init__(self) -> None:
+        self._leader = _NO_LABEL
+        self._count = 0  # rows of the leader
+
+    def hits(
+        self, y: NDArray[np.int64], index: GroupIndex, before: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return which of the next labels are predicted right, bool[n].
+
+        Parameters
+        ----------
+        y : int64[n], n >= 1
+        index : GroupIndex
+            Of `y`.
+        before : int64[g]
+            Rows of each class of the index before these.
+        """
+        n = len(y)
+        rank = np.empty(n, np.int64)  # rows of the row's own class up to this one
+        rank[index.order] = np.arange(1, n + 1) + np.repeat(before - index.starts, index.counts)
+        most = np.maximum.accumulate(rank)
+        np.maximum(most, self._count, out=most)
+        # A row changes the leader only when its class gets ahead of every count before it.
+        leads = np.empty(n, np.bool_)
+        leads[0] = most[0] > self._count
+        np.greater(most[1:], most[:-1], out=leads[1:])
+        since = np.maximum.accumulate(np.where(leads, np.arange(n), -1))
+        after = np.where(since < 0, self._leader, y[since])
+        hits = np.empty(n, np.bool_)
+        hits[0] = y[0] == self._leader
+        np.equal(y[1:], after[:-1], out=hits[1:])
+        self._leader, self._count = int(after[-1]), int(most[-1])
+        return hits
+
+
+class Calibration:
+    """Brier score and expected calibration error, of all rows and of the last ones.
+
+    The error is the sum over 15 bins of equal width of the rows' share times the distance between
+    accuracy and mean probability of the predicted class there. A bin includes its upper edge.
+
+    Parameters
+    ----------
+    window : int
+        Rows in the sliding window.
+
+    References
+    ----------
+    G. W. Brier, "Verification of forecasts expressed in terms of probability", 1950, eq. 2.
+
+    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using
+    Bayesian binning", AAAI 2015; C. Guo et al., "On calibration of modern neural networks", ICML
+    2017, eq. 5.
+
+    Examples
+    --------
+    >>> calibration = Calibration(window=2)
+    >>> says = np.array([0.75, 0.75, 1.0], np.float32)
+    >>> calibration.fold(np.array([True, True, False]), says, np.array([0.125, 0.125, 2.0]))
+    >>> calibration.scores()
+    {'brier': 0.75, 'brier_window': 1.0625, 'ece': 0.5, 'ece_window': 0.625}
+    """
+
+    STATE = Fields(_bins=ARRAY, _brier=PART, _window=PART)
+
+    def __init__(self, window: int) -> None:
+        self._bins = np.zeros((3, _BINS))  # [(rows, hits, summed probabilities), bin]
+        self._brier = RunningMean()
+        self._window = RecentRows(
+            window, hit=np.empty(0, np.bool_), probability=np.empty(0, "f4"), brier=np.empty(0)
+        )
+
+    def fold(
+        self,
+        hits: NDArray[np.bool_],
+        probability: NDArray[np.float32],
+        brier: NDArray[np.float64],
+    ) -> None:
+        """Add rows, [n]: whether right, probability of the prediction, and `brier_scores`."""
+        self._window.extend(hit=hits, probability=probability, brier=brier)
+        self._bins += _binned(hits, probability)
+        self._brier.add(brier)
+
+    def scores(self) -> dict[str, float | None]:
+        """Return both scores of all rows and of the window; None where no row has one."""
+        return {
+            "brier": self._brier.mean,
+            "brier_window": mean_of_finite(self._window["brier"]),
+            "ece": _error(self._bins),
+            "ece_window": _error(_binned(self._window["hit"], self._window["probability"])),
+        }
+
+
+def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return each row's squared distance between all probabilities and the true class.
+
+    That is the sum of p² over all classes, minus 2 p, plus 1, p being the probability of the true
+    class: from 0 to 2; NaN where either part is unknown.
+
+    Examples
+    --------
+    >>> brier_scores(-np.log([0.75, 0.25]), np.array([0.625, 0.625], np.float32)).tolist()
+    [0.125, 1.125]
+    """
+    scores: NDArray[np.float64] = square_sum - 2 * np.exp(-loss) + 1
+    return np.maximum(scores, 0)  # float32 may round a perfect one to below; NaN stays
+
+
+def _binned(hits: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    known = np.isfinite(probability)
+    if not known.all():
+        hits, probability = hits[known], probability[known]
+    p = probability.astype(np.float64)
+    # the upper edge belongs to a bin, so does 0 to the first
+    place = np.minimum(np.maximum(np.ceil(p * _BINS).astype(np.intp) - 1, 0), _BINS - 1)
+    bins = np.empty((3, _BINS))
+    bins[0] = np.bincount(place, None, _BINS)
+    bins[1] = np.bincount(place[hits], None, _BINS)
+    bins[2] = np.bincount(place, p, _BINS)
+    return bins
+
+
+def _error(bins: NDArray[np.float64]) -> float | None:
+    rows, hits, probabilities = bins
+    return ratio(float(np.abs(hits - probabilities).sum()), float(rows.sum()))
 
 
 class ClassScores:

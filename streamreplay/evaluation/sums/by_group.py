@@ -1,16 +1,86 @@
-"""Rows and hits by class, task or experience."""
+"""Rows and hits by class, task or experience, and which groups are kept."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.evaluation.recent_groups import drop_oldest
+from streamreplay.batch import GroupBy
 from streamreplay.evaluation.sums.means import ratio
 from streamreplay.groups import GroupIndex
-from streamreplay.state import State
+from streamreplay.state import PART, PARTS, Fields, Kind, State, within
+
+MOST = 200
+"""Most tasks, and most experiences, with scores of their own; it bounds a line of the log."""
+
+KEPT = 10_000
+"""Most experiences that later ones are compared with."""
+
+T = TypeVar("T")
+
+
+class RecentGroups(Generic[T]):
+    """Keep one value for each of the last `MOST` tasks and experiences that had rows.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the value of a new group.
+    kind : Kind
+        How a value is saved.
+
+    Examples
+    --------
+    >>> groups = RecentGroups(list)
+    >>> groups.touch("task", 7).append("row")
+    >>> groups.get("task", 7), groups.get("task", 8)
+    (['row'], None)
+    """
+
+    def __init__(self, make: Callable[[], T], kind: Kind = PART) -> None:
+        self._make, self._kind = make, kind
+        self.kept: dict[GroupBy, dict[int, T]] = {"task": {}, "experience": {}}
+
+    def touch(self, by: GroupBy, group: int) -> T:
+        """Return the value of a group that has rows now; drop the group with the oldest rows."""
+        groups = self.kept[by]
+        found = groups[group] = groups.pop(group) if group in groups else self._make()
+        drop_oldest(groups)
+        return found
+
+    def get(self, by: GroupBy, group: int) -> T | None:
+        """Return the value of a group; None where none is kept."""
+        return self.kept[by].get(group)
+
+    def state_dict(self) -> State:
+        """Return the values, in order of the groups' last rows."""
+        return {
+            by: {group: self._kind.save(each) for group, each in groups.items()}
+            for by, groups in self.kept.items()
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Load values of the same kind."""
+        for by, groups in self.kept.items():
+            groups.clear()
+            for group, saved in state[by].items():
+                with within(by):
+                    groups[group] = self._kind.load(str(group), self._make(), saved)
+
+
+def drop_oldest(kept: dict[int, T], most: int = MOST) -> list[T]:
+    """Remove the first values until ``most`` are left, and return them.
+
+    Examples
+    --------
+    >>> kept = {3: "a", 1: "b", 2: "c"}
+    >>> drop_oldest(kept, 2), kept
+    (['a'], {1: 'b', 2: 'c'})
+    """
+    return [kept.pop(next(iter(kept))) for _ in range(len(kept) - most)]
 
 
 class Tally:
@@ -156,3 +226,44 @@ class Tally:
     def _sorted(self) -> list[tuple[int, list[Any]]]:
         counts = self._counts.tolist()
         return [(key, counts[slot]) for key, slot in sorted(self._slot.items())]
+
+
+class ScoresByGroup:
+    """One score of the rows of each task and experience, in total and since the last record.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Type of the sums: int64 counts hits, float64 adds up errors.
+    classes : Tally, optional
+        Hits by class, which the owner adds rows to: scored as well.
+    """
+
+    STATE = Fields(tallies=PARTS)
+
+    def __init__(
+        self, dtype: type[np.int64 | np.float64] = np.int64, classes: Tally | None = None
+    ) -> None:
+        self.tallies: dict[GroupBy, Tally] = {} if classes is None else {"class": classes}
+        self.tallies["task"] = Tally(dtype, endless=True)
+        self.tallies["experience"] = Tally(dtype, endless=True)
+
+    def add(self, task: NDArray[np.int64], experience: int, hits: NDArray[Any]) -> None:
+        """Add rows of one experience: tasks int64[n], hits bool[n] or errors float64[n]."""
+        n = len(task)
+        self.tallies["task"].add(task, hits)
+        one = GroupIndex(np.array([experience]), np.array([n]), np.array([0]), np.arange(n))
+        self.tallies["experience"].add_groups(one, hits)
+
+    def mark(self) -> None:
+        """Start the recent scores of all groups again."""
+        for tally in self.tallies.values():
+            tally.mark()
+
+    def fields(self, by: Sequence[GroupBy], score: str) -> dict[str, Any]:
+        """Return ``by_task`` and so on: the groupings in ``by`` that have more than the group 0."""
+        return {
+            f"by_{name}": tally.recent_scores(score)
+            for name, tally in self.tallies.items()
+            if name in by and (name == "class" or tally.tells_apart)
+        }

@@ -1,4 +1,4 @@
-"""Metrics that are means of one value a row: the value is River's, the means are taken here."""
+"""Metrics made of sums: means of one value a row, and the area under the ROC curve."""
 
 from __future__ import annotations
 
@@ -9,24 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy
-from streamreplay.evaluation.river_metrics.metric_inputs import (
+from streamreplay.evaluation.river_metrics.metric_spec import (
+    Figure,
     Figures,
+    MetricSpec,
     ScoringContext,
     fed_rows,
+    figure_of,
     inputs_of,
+    mean_figure,
+    positive_probability,
     split_by_group,
     three_figures,
 )
-from streamreplay.evaluation.river_metrics.metric_spec import (
-    Figure,
-    MetricSpec,
-    figure_of,
-    mean_figure,
-)
-from streamreplay.evaluation.river_metrics.metric_sums import MetricSums
-from streamreplay.evaluation.sums.recent_rows import RecentRows
+from streamreplay.evaluation.sums.by_group import RecentGroups
+from streamreplay.evaluation.sums.means import RecentRows
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
-from streamreplay.state import PART, Fields
+from streamreplay.state import ARRAY, PART, Fields
+
+
+class MetricSums:
+    """Sums of one shape over all rows, with fading weights, and over the rows of each group.
+
+    Parameters
+    ----------
+    empty : float64[...]
+        The sums of no rows.
+    window : Ring
+        What the last rows were.
+    """
+
+    STATE = Fields(total=ARRAY, faded=ARRAY, window=PART, groups=PART)
+
+    def __init__(self, empty: NDArray[np.float64], window: RecentRows) -> None:
+        self._empty = empty
+        self.total, self.faded, self.window = self.empty(), self.empty(), window
+        self.groups = RecentGroups(self.empty, ARRAY)
+
+    def empty(self) -> NDArray[np.float64]:
+        """Return the sums of no rows."""
+        return self._empty.copy()
 
 
 class MeanMetrics:
@@ -138,3 +160,76 @@ def _figure(metric: Any, rows: float, mean: float) -> Figure:
         return None
     metric._mean = _mean(rows, mean)  # noqa: SLF001 - what River's own updates would have made
     return figure_of(metric)
+
+
+class RocAuc:
+    """Count rows by class and by how many thresholds their probability is above.
+
+    Parameters
+    ----------
+    specs : sequence of MetricSpec
+        One.
+    context : ScoringContext
+    """
+
+    STATE = Fields(_sums=PART)
+
+    def __init__(self, specs: Sequence[MetricSpec], context: ScoringContext) -> None:
+        (self._spec,) = specs
+        self._context = context
+        self._metric = self._spec.fresh()
+        self._thresholds = np.array(self._metric.thresholds)
+        window = RecentRows(
+            context.window, place=np.empty(0, np.int64)
+        )  # -1: there was no prediction
+        # [(rest, positive), thresholds below]
+        self._sums = MetricSums(np.zeros((2, len(self._thresholds) + 1)), window)
+
+    def fold(self, rows: ScoredRows, experience: int) -> None:
+        """Add labelled rows of one experience."""
+        known = fed_rows(self._spec, rows)
+        positive = self._context.index_of(self._spec.positive)
+        # one number for class and threshold: a row of the table after the other
+        above = np.searchsorted(self._thresholds, positive_probability(rows, positive))
+        place = np.where(known, above + (rows.y == positive) * self._sums.total.shape[1], -1)
+        self._sums.window.extend(place=place)
+        place, n = place[known], int(np.count_nonzero(known))
+        self._sums.total += self._counted(place)
+        self._sums.faded *= self._context.fading.decay(n)
+        self._sums.faded += self._counted(place, self._context.fading.weights(n))
+        if not n:
+            return
+        for by, group, part in split_by_group(rows.task[known], experience):
+            table = self._sums.groups.touch(by, group)
+            table += self._counted(place if part is None else place[part])
+
+    def figures(self) -> Figures:
+        """Return the metric of all rows, of the window, and with fading weights."""
+        place = self._sums.window["place"]
+        tables = self._sums.total, self._counted(place[place >= 0]), self._sums.faded
+        total, window, faded = map(self._figure, tables)
+        return {self._spec.name: (total, window, faded)}
+
+    def of_group(self, by: GroupBy, group: int) -> dict[str, Figure]:
+        """Return the metric of all rows of a group; nothing for a group that is not kept."""
+        table = self._sums.groups.get(by, group)
+        return {} if table is None else {self._spec.name: self._figure(table)}
+
+    def _counted(
+        self, place: NDArray[np.int64], weight: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        table = self._sums.empty()
+        counts = np.bincount(place, weight, table.size)
+        return counts.astype(np.float64).reshape(table.shape)
+
+    def _figure(self, table: NDArray[np.float64]) -> Figure:
+        if not table.any():
+            return None
+        under = np.cumsum(table, axis=1)
+        over = under[:, -1:] - under
+        for i, matrix in enumerate(self._metric.cms):
+            matrix.__init__()
+            for truth in (False, True):
+                for predicted, counts in ((True, over), (False, under)):
+                    matrix.update(truth, predicted, float(counts[int(truth), i]))
+        return figure_of(self._metric)
