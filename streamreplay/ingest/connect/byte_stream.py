@@ -65,7 +65,11 @@ class ByteStream:
     @property
     def seekable(self) -> bool:
         """Whether any byte of the stream can be gone to at once: a file, not compressed."""
-        return self.regular and decoder_for(self.name, os.pread(self._fd, 4, self._start)) is None
+        return self.regular and decoder_for(self.name, self.first(4)) is None
+
+    def first(self, size: int) -> bytes:
+        """Return the first bytes of a file, at most ``size``, as they are on the disk."""
+        return os.pread(self._fd, size, self._start)
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

@@ -95,6 +95,8 @@ class CsvSource(LineSource):
     (['size'], ['colour'], 1)
     """
 
+    _quotes = True
+
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
         path: str | Path,

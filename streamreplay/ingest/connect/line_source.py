@@ -16,6 +16,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, RecordError, SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.skip import Skip
+from streamreplay.ingest.connect.text import LOOK, TextDecoder, is_plain
 from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
@@ -53,6 +54,8 @@ class LineSource(ABC):
     """
 
     rows_total: int | None = None
+    _quotes = False
+    """Whether a line end between quotes belongs to a record."""
 
     def __init__(
         self, path: str | Path, options: SourceOptions, fields: FieldNames, labels: Labels | None
@@ -71,6 +74,7 @@ class LineSource(ABC):
         self._passes = SecondPass()
         self._stopped = False  # the last pass ended because it was asked to
         self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
+        self._text = TextDecoder(quotes=self._quotes)
         self._skip: Skip | None = None  # of what was learned from, while it goes by
 
     @property
@@ -222,22 +226,25 @@ class LineSource(ABC):
                 return _Came.LATE  # rows before the error go out first
             raise
         self._ended = block is None
+        text = self._text.decode(block)
         if self._skip is not None:
-            block = self._skip.over(block)
+            text = self._skip.over(text, ended=self._ended)
             self._skip = None if self._skip.done else self._skip
+        if text:
+            self._buffer.feed(text, time.monotonic())
         if self._ended:
             self._buffer.finish()
             return _Came.ENDED
-        if block:
-            self._buffer.feed(block, time.monotonic())
         return _Came.ENOUGH
 
     def _connect(self) -> ByteStream:
         stream = ByteStream(self.path)
+        self._text = TextDecoder(quotes=self._quotes)
         at = self._buffer.position
         if self.continue_from_here and not stream.reopens:
             self._buffer.feed(self._carry.tobytes(), time.monotonic())
-        elif at.bytes and stream.seekable:
+        elif at.bytes and stream.seekable and is_plain(stream.first(LOOK), quotes=self._quotes):
+            self._text.skip_detection()
             stream.seek(at.bytes, at.last_start, at.last_crc, at.lines)
         elif at.bytes:
             self._skip = Skip(self.name, at.bytes, at.crc)
@@ -316,4 +323,7 @@ class LineSource(ABC):
     def _read_ahead(self) -> NDArray[np.uint8]:
         if self._stream is None or self._skip is not None:
             return self._carry
-        return _NOTHING if self._stream.reopens else self._buffer.unread()
+        if self._stream.reopens:
+            return _NOTHING
+        held = np.frombuffer(self._text.held, np.uint8)
+        return np.concatenate([self._buffer.unread(), held]) if len(held) else self._buffer.unread()

@@ -32,23 +32,22 @@ class Skip:
         self._crc = 0
         self.done = False
 
-    def over(self, block: bytes | None) -> bytes:
-        """Return what of a block, None for the end of the stream, comes after the skipped part.
+    def over(self, block: bytes, *, ended: bool = False) -> bytes:
+        """Return what of a block, the last one if the stream has ended, is behind the skipped part.
 
         Raises
         ------
         SourceError
             The stream ends too early, or another one was learned from.
         """
-        if block is None and self._left:
+        self._crc = zlib.crc32(block[: self._left], self._crc)
+        rest = block[self._left :]
+        self._left = max(0, self._left - len(block))
+        if self._left and ended:
             raise SourceError(
                 f"{self._name}: ends at byte {self._length - self._left}, but {self._length} bytes "
                 "were learned from: it is not the same stream from its start"
             )
-        block = block or b""
-        self._crc = zlib.crc32(block[: self._left], self._crc)
-        rest = block[self._left :]
-        self._left = max(0, self._left - len(block))
         if self._left:
             return b""
         if self._crc != self._wanted:

@@ -249,7 +249,7 @@ class DatasetSource:
         for item in islice(items, self.position):
             skip.over(_bytes_of(self._row(item)))
         if not skip.done:
-            skip.over(None)
+            skip.over(b"", ended=True)
 
 
 def _is_iterable(dataset: object) -> bool:
