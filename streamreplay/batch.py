@@ -60,8 +60,8 @@ class Batch:
         Position in the stream, 0 for its first row.
     task, experience : int64[n]
         As the stream gives it for each row; 0 where it gives none.
-    id : int64[n] or str[n] or None
-        The stream's own name of each row.
+    id : str[n] or None
+        The stream's own name of each row; "" where a row has none.
     time : float64[n] or None
         Event time in seconds since 1970; NaN where a row has none.
     target : float64[n, d] or bool[n, d] or None
@@ -90,7 +90,7 @@ class Batch:
     t: NDArray[np.int64]  # [n]
     task: NDArray[np.int64]  # [n]
     experience: NDArray[np.int64]  # [n]
-    id: NDArray[Any] | None = None  # int64 | str [n]
+    id: NDArray[np.str_] | None = None  # [n]
     time: NDArray[np.float64] | None = None  # [n]
     target: NDArray[Any] | None = None  # float64 | bool [n, d]
     weight: NDArray[np.float32] | None = None  # [n]
@@ -128,6 +128,7 @@ class Batch:
             Position in the stream of the first row.
         task, experience : int or array_like of int [n]
         id : array_like of int or str [n], optional
+            Integers become text: 5 and "5" are one id. None or "": the row has no id.
         time : array_like of float [n], optional
             Seconds since 1970.
         target : array_like [n] or [n, d], optional

@@ -14,6 +14,7 @@ __all__ = [
     "as_ids",
     "as_integers",
     "as_targets",
+    "as_text",
     "as_weights",
     "check_targets",
     "describe_array",
@@ -103,14 +104,46 @@ def as_integers(name: str, values: ArrayLike, n: int) -> NDArray[np.int64]:
     return as_column(name, column, n, np.int64)
 
 
-def as_ids(values: ArrayLike, n: int) -> NDArray[Any]:
-    """Convert integers or strings to a column of n names."""
-    column = np.asarray(values)
-    if column.dtype.kind not in "iuU" and column.size:
-        raise TypeError(f"id must be integers or strings, got {column.dtype}")
+def as_ids(values: ArrayLike, n: int) -> NDArray[np.str_]:
+    """Convert integers or strings to a column of n ids."""
+    column = as_text("id", values)
     if column.shape != (n,):
         raise ValueError(f"id must have shape ({n},) as x has {n} rows, got {column.shape}")
-    return column if column.dtype.kind == "U" else column.astype(np.int64, copy=False)
+    return column
+
+
+def as_text(name: str, values: ArrayLike) -> NDArray[np.str_]:
+    """Convert ids to text: an integer to its decimal digits, None to "".
+
+    Raises
+    ------
+    TypeError
+        A value is neither an integer, nor a string, nor None.
+
+    Examples
+    --------
+    >>> as_text("id", [5, "005", None]).tolist(), as_text("id", np.array([7, -10])).dtype.str
+    (['5', '005', ''], '<U3')
+    """
+    mixed = isinstance(values, list | tuple) and len(set(map(type, values))) > 1
+    column = np.asarray(values, np.object_ if mixed else None)
+    if not column.size:
+        return np.zeros(column.shape, np.str_)
+    if column.dtype.kind in "iu":
+        width = max(len(str(column.min())), len(str(column.max())))
+        return column.astype(f"U{width}")
+    if column.dtype.kind == "O":
+        texts = [_id_text(name, value) for value in column.ravel().tolist()]
+        return np.array(texts, np.str_).reshape(column.shape)
+    if column.dtype.kind != "U":
+        raise TypeError(f"{name} must be integers or strings, got {column.dtype}")
+    return column.astype(np.str_, copy=False)
+
+
+def _id_text(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer | str | None):
+        raise TypeError(f"{name} must be integers or strings, got {value!r}")
+    return "" if value is None else str(value)
 
 
 def as_targets(values: ArrayLike, n: int) -> NDArray[Any]:

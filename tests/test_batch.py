@@ -91,13 +91,32 @@ def test_types_and_shapes_of_features(dtype: type, kept: type, shape: tuple[int,
 
 
 def test_columns_of_the_right_type_are_not_copied() -> None:
-    x, y, ids = np.zeros((3, 1), np.float32), np.zeros(3, np.int64), np.arange(3)
-    time, names = np.zeros(3), np.array(["a", "b", "c"])
+    x, y, ids = np.zeros((3, 1), np.float32), np.zeros(3, np.int64), np.array(["a", "b", "c"])
+    time = np.zeros(3)
     batch = Batch.from_arrays(x, y, task=y, id=ids, time=time)
     for column, source in ((batch.x, x), (batch.y, y), (batch.task, y), (batch.time, time)):
         assert column is source
     assert batch.id is ids
-    assert Batch.from_arrays(x, id=names).id is names
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([5, -3, 10], ["5", "-3", "10"]),
+        (np.array([5, 2**64 - 1], np.uint64), ["5", "18446744073709551615"]),
+        (np.array([], np.int64), []),
+        (["5", "05", " 5"], ["5", "05", " 5"]),
+        ([5, "5", None], ["5", "5", ""]),
+        (np.array(["a", None, 7], np.object_), ["a", "", "7"]),
+        ([np.int32(1), 2], ["1", "2"]),
+    ],
+)
+def test_ids_are_text(given: Any, expected: list[str]) -> None:
+    ids = Batch.from_arrays(np.zeros((len(expected), 1)), id=given).id
+    assert ids is not None
+    assert ids.dtype.kind == "U"
+    assert ids.dtype.itemsize == 4 * max(1, *map(len, [*expected, ""]))
+    assert ids.tolist() == expected
 
 
 def test_no_rows() -> None:
@@ -123,8 +142,9 @@ def test_no_rows() -> None:
         ({"task": [0.5, 1]}, TypeError, "task must be integers, got float64"),
         ({"task": [0, 1, 2]}, ValueError, r"task must have shape \(2,\)"),
         ({"experience": [0]}, ValueError, r"experience must have shape \(2,\)"),
-        ({"id": [0.5, 1]}, TypeError, "id must be integers or strings, got float64"),
-        ({"id": ["a", None]}, TypeError, "id must be integers or strings, got object"),
+        ({"id": [0.5, 1.0]}, TypeError, "id must be integers or strings, got float64"),
+        ({"id": ["a", 0.5]}, TypeError, "id must be integers or strings, got 0.5"),
+        ({"id": [True, "a"]}, TypeError, "id must be integers or strings, got True"),
         ({"id": ["a"]}, ValueError, r"id must have shape \(2,\) as x has 2 rows, got \(1,\)"),
         ({"id": "both"}, ValueError, r"id must have shape \(2,\) as x has 2 rows, got \(\)"),
         ({"time": [1.0]}, ValueError, r"time must have shape \(2,\) as x has 2 rows, got \(1,\)"),
@@ -215,7 +235,7 @@ def test_batches_that_cannot_be_joined_are_refused(others: list[Batch], message:
 
 def test_nbytes_counts_every_column() -> None:
     assert Batch.from_arrays(np.zeros((10, 2, 3), np.uint8)).nbytes == 10 * (6 + 4 * 8)
-    assert full(10, id=np.arange(10)).nbytes == 10 * (8 + 4 * 8 + 8 + 8)
+    assert full(10, id=np.arange(10)).nbytes == 10 * (8 + 4 * 8 + 4 + 8)
     assert full(10, id=["abc"] * 10).nbytes == 10 * (8 + 4 * 8 + 12 + 8)
 
 

@@ -295,8 +295,8 @@ class ExemplarsBuffer:
         Parameters
         ----------
         ids : array_like of int or str [k], optional
-            The stream's own names of the rows; names that are not stored are ignored. "" and -1
-            stand for rows without a name, which they do not find.
+            The stream's own names of the rows, where 5 and "5" are one name; names that are not
+            stored are ignored. "" stands for rows without a name, which it does not find.
         where : callable, optional
             Given all stored rows as a `Batch`, returns bool[n].
 

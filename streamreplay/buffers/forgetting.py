@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.columns import as_text
 
 
 def rows_to_forget(
@@ -24,7 +24,7 @@ def rows_to_forget(
         ``where`` does not return booleans, or the ids are not integers or strings.
     """
     if where is None:
-        return have_ids(stored.id, np.atleast_1d(np.asarray(ids)))
+        return have_ids(stored.id, () if ids is None else ids)
     mask = np.asarray(where(stored))
     if mask.dtype != np.bool_:
         raise TypeError(f"where must return booleans, got {mask.dtype}")
@@ -33,10 +33,10 @@ def rows_to_forget(
     return mask
 
 
-def have_ids(stored: NDArray[Any] | None, ids: NDArray[Any]) -> NDArray[np.bool_]:
+def have_ids(stored: NDArray[np.str_] | None, ids: ArrayLike) -> NDArray[np.bool_]:
     """Return which stored rows have one of the ids: bool[n].
 
-    Rows without a name, "" or -1, are not found by it.
+    An integer stands for its decimal digits. "", of rows without an id, finds none.
 
     Raises
     ------
@@ -45,17 +45,10 @@ def have_ids(stored: NDArray[Any] | None, ids: NDArray[Any]) -> NDArray[np.bool_
     TypeError
         The ids are not integers or strings.
 
-    >>> have_ids(np.array([3, -1, 4]), np.array([4, -1])).tolist()
+    >>> have_ids(np.array(["3", "", "4"]), [4, ""]).tolist()
     [False, False, True]
     """
     if stored is None:
         raise ValueError("rows have no ids: name their field (source.id), or use where")
-    if ids.dtype.kind not in "iuU" and ids.size:  # a set, floats: nothing would be found
-        raise TypeError(f"ids must be integers or strings, got {ids.dtype}")
-    if ids.dtype.kind != "U":
-        ids = ids.astype(np.int64)  # as `Batch` has them; uint64 would be compared as floats
-    if (stored.dtype.kind == "U") != (ids.dtype.kind == "U"):
-        stored, ids = stored.astype(str), ids.astype(str)
-    nameless = "" if stored.dtype.kind == "U" else -1
-    found: NDArray[np.bool_] = np.isin(stored, ids) & (stored != nameless)
+    found: NDArray[np.bool_] = np.isin(stored, as_text("ids", ids)) & (stored != "")
     return found

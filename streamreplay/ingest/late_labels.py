@@ -56,7 +56,7 @@ class LateLabels:
         """Labels that found their row."""
         self.given_up = 0
         """Rows given up before their label came."""
-        self._slots: OrderedDict[int | str, int] = OrderedDict()  # id -> slot, oldest first
+        self._slots: OrderedDict[str, int] = OrderedDict()  # id -> slot, oldest first
         self._free: list[int] = list(range(max_size))[::-1]
         self._x = np.empty(0)  # float32 | uint8 [max_size, *feature], once a row was held
 
@@ -94,16 +94,15 @@ class LateLabels:
             self._x[: len(x)] = x
 
     def _join(self, batch: Batch) -> Batch:
-        if batch.id is None:
-            if batch.y.min() < 0:
-                row = int(batch.t[batch.y < 0][0])
-                raise ValueError(
-                    f"a row without a label needs an id to be found by (source.id), row {row} has "
-                    "none"
-                )
-            return batch
+        ids = np.full(len(batch), "") if batch.id is None else batch.id
+        lost = (batch.y < 0) & (ids == "")
+        if lost.any():
+            raise ValueError(
+                "a row without a label needs an id to be found by (source.id), row "
+                f"{batch.t[lost][0]} has none"
+            )
         x: NDArray[Any] | None = None  # a copy, once a row in it is replaced
-        for row, (label, each) in enumerate(zip(batch.y.tolist(), batch.id.tolist(), strict=True)):
+        for row, (label, each) in enumerate(zip(batch.y.tolist(), ids.tolist(), strict=True)):
             if label < 0:
                 self._hold(each, batch.x[row])
             elif each in self._slots:
@@ -115,7 +114,7 @@ class LateLabels:
                 self.joined += 1
         return batch if x is None else replace(batch, x=x)
 
-    def _hold(self, each: int | str, x: NDArray[Any]) -> None:
+    def _hold(self, each: str, x: NDArray[Any]) -> None:
         if not self._x.size:
             self._x = np.zeros((self.max_size, *x.shape), x.dtype)
         self._check(x)

@@ -157,8 +157,7 @@ def _labels(names: Sequence[str], said: Any, probability: Any, target: Any) -> d
     }
 
 
-def _ids(batch: Batch) -> list[int | str | None]:
-    # in a column of strings, "" means that the row has no id
+def _ids(batch: Batch) -> list[str | None]:
     if batch.id is None:
         return [None] * len(batch)
-    return [i if i != "" else None for i in batch.id.tolist()]
+    return [each or None for each in batch.id.tolist()]

@@ -148,10 +148,9 @@ def test_ids_are_compared_as_what_they_are() -> None:
     # so many that they are not compared one by one
     assert buffer.forget(ids=np.array([large + 1, *range(100, 150)], np.uint64)) == 1
     assert buffer.buffer.id is not None
-    assert sorted(buffer.buffer.id.tolist()) == [-1, 7, large]
-    assert buffer.forget(ids=[-1]) == 0  # that is no name
+    assert sorted(buffer.buffer.id.tolist()) == ["-1", "7", str(large)]
     assert buffer.forget(ids=["7"]) == 1
-    for wrong in ({7}, [7.5], [None]):
+    for wrong in ({7}, [7.5], [True]):
         with pytest.raises(TypeError, match=r"^ids must be integers or strings, got "):
             buffer.forget(ids=wrong)  # type: ignore[arg-type]
 

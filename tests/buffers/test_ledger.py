@@ -144,7 +144,7 @@ class Pair:
         )
         if len(buffer):
             np.testing.assert_array_equal(buffer.buffer.x[:, 0], buffer.buffer.t)
-            np.testing.assert_array_equal(buffer.buffer.id, buffer.buffer.t)
+            np.testing.assert_array_equal(buffer.buffer.id, buffer.buffer.t.astype(str))
         self.check_the_promise()
 
     def check_the_promise(self) -> None:

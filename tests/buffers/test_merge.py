@@ -165,7 +165,7 @@ def test_what_comes_along() -> None:
     assert buffer.describe()["replayed"]["total"] == before == 500
     assert (len(other), len(buffer)) == (15, 30)
     assert buffer.buffer.id is not None
-    assert sorted(buffer.buffer.id.tolist()) == list(range(30))
+    assert sorted(map(int, buffer.buffer.id)) == list(range(30))
     empty = ReservoirSamplingBuffer(40, 5)
     empty.merge(other)
     assert sorted(empty.buffer.t) == sorted(other.buffer.t)

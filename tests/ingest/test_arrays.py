@@ -195,7 +195,7 @@ def test_select_gives_rows_in_the_order_asked_for() -> None:
     assert (first.x.tolist(), second.x.tolist()) == ([[0.0]], [[5.0]])
     assert (twice.labels.names, first.t.tolist(), second.t.tolist()) == (["a", "c"], [0], [1])
     assert second.id is not None
-    assert second.id.tolist() == [5]
+    assert second.id.tolist() == ["5"]
 
 
 def test_the_whole_does_not_move_the_position_or_add_labels() -> None:

@@ -133,7 +133,7 @@ def test_columns_may_be_named_or_placed(write: Write) -> None:
     source = CsvSource(write(["9,1,2,5"]), id=0, task="1", features=[2], label=3)
     batch = only(source)
     assert batch.id is not None
-    assert (batch.x.tolist(), batch.id.tolist(), batch.task.tolist()) == ([[2.0]], [9], [1])
+    assert (batch.x.tolist(), batch.id.tolist(), batch.task.tolist()) == ([[2.0]], ["9"], [1])
     assert labels(CsvSource(write(["u,v,y", "1,2,3"]), features=["v"])) == [3]
 
 

@@ -77,8 +77,7 @@ def test_all_columns(write: Write) -> None:
     assert batch.task.tolist() == [2, 2, 0, 0]
     assert batch.experience.tolist() == [1] * 4
     assert batch.id is not None
-    assert batch.id.dtype == np.int64
-    assert batch.id.tolist() == [7, 8, 9, -1]
+    assert batch.id.tolist() == ["7", "8", "9", "-1"]
     assert batch.time is not None
     np.testing.assert_array_equal(batch.time, [12.5, 0.0, math.nan, math.nan])
 
@@ -90,11 +89,14 @@ def test_columns_nobody_has_are_absent(write: Write) -> None:
     assert batch.y.tolist() == [-1, -1]
 
 
-def test_mixed_ids_are_strings(write: Write) -> None:
-    path = write(['{"x": [1], "id": 5}', '{"x": [2], "id": "b"}', '{"x": [3]}'])
-    batch = only(JsonlSource(path))
-    assert batch.id is not None
-    assert batch.id.tolist() == ["5", "b", ""]
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_ids_are_text_whatever_stands_next_to_them(write: Write, size: int) -> None:
+    given = ["5", '"5"', '"b"', "5.0", "null", '"05"', "7", "8"]
+    path = write([f'{{"x": [{i}], "id": {each}}}' for i, each in enumerate(given)])
+    found: list[str] = []
+    for batch in JsonlSource(path, batch_size=size):
+        found += [""] * len(batch) if batch.id is None else batch.id.tolist()
+    assert found == ["5", "5", "b", "5", "", "05", "7", "8"]
 
 
 def test_a_stream_without_labels(write: Write) -> None:
@@ -349,7 +351,7 @@ def table(source: JsonlSource) -> list[Any]:
     return [
         (
             b.x[i].tolist(), b.y[i], b.t[i], b.task[i], b.experience[i],
-            "" if b.id is None else str(b.id[i]),
+            "" if b.id is None else b.id[i],
             repr(math.nan if b.time is None else float(b.time[i])),
         )
         for b in source

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
-from streamreplay.ingest import LateLabels
+from streamreplay.ingest import CsvSource, JsonlSource, LateLabels
 
 
 def bare(*ids: Any) -> Batch:
@@ -104,3 +106,62 @@ def test_a_state_is_resumed_with_the_order_of_its_rows() -> None:
         LateLabels(4).load_state_dict(state)
     with pytest.raises(CheckpointError, match=r"^x: saved 2 rows for 1 ids$"):
         LateLabels(3).load_state_dict({**state, "id": ["a"]})
+
+
+IDS = [
+    ["00123", "45678", "7", "07", "1_000", "+7", "0x10", "x"],
+    ["1", "01", "1.0", "1e0", "-1", "\uff11", "12345678901234567890123", "nan"],
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 16])
+@pytest.mark.parametrize("ids", IDS)
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_ids_are_joined_as_text_in_batches_of_any_size(
+    tmp_path: Path, form: str, ids: list[str], size: int
+) -> None:
+    cells: list[tuple[str, float, str | None]] = [
+        (each, 1.0 + i, None) for i, each in enumerate(ids)
+    ]
+    cells += [(each, 0.0, f"class {i}") for i, each in reversed([*enumerate(ids)])]
+    path = tmp_path / "rows"
+    source: CsvSource | JsonlSource
+    if form == "csv":
+        path.write_text("id,u,y\n" + "".join(f"{a},{b},{c or ''}\n" for a, b, c in cells))
+        source = CsvSource(path, batch_size=size)
+    else:
+        records = [{"id": a, "u": b, "y": c} for a, b, c in cells]
+        path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+        source = JsonlSource(path, batch_size=size)
+    stage = LateLabels(100)
+    joined = [
+        (x, source.labels.name(y))
+        for batch in stage(source)
+        for x, y in zip(batch.x[:, 0].tolist(), batch.y.tolist(), strict=True)
+        if y >= 0
+    ]
+    assert joined == [(1.0 + i, f"class {i}") for i in reversed(range(len(ids)))]
+    assert (stage.joined, len(stage)) == (len(ids), 0)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_numbers_in_json_join_their_digits(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "rows"
+    path.write_text(
+        '{"id": 5, "u": 1}\n{"id": "6", "u": 2}\n{"id": 7.0, "u": 3}\n'
+        '{"id": 6, "u": 0, "y": "b"}\n{"id": "5", "u": 0, "y": "a"}\n{"id": 7, "u": 0, "y": "c"}\n'
+    )
+    stage = LateLabels(10)
+    batches = list(stage(JsonlSource(path, batch_size=size)))
+    assert np.concatenate([batch.x[:, 0] for batch in batches]).tolist() == [1, 2, 3, 2, 1, 3]
+    assert stage.joined == 3
+
+
+def test_a_row_without_a_label_needs_an_id_whatever_its_neighbours_have() -> None:
+    for ids in ([None, None], ["a", None]):
+        batch = Batch.from_arrays([[1.0], [2.0]], id=np.array(ids), start=4)
+        row = 4 if ids[0] is None else 5
+        with pytest.raises(ValueError, match=rf"needs an id .* row {row} has none"):
+            list(LateLabels(2)([batch]))
+    late = Batch.from_arrays([[1.0], [2.0]], [0, 1], id=["a", ""])
+    assert features(LateLabels(2), late) == [[1, 2]]

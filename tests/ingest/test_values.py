@@ -57,7 +57,19 @@ def test_what_is_no_integer(value: Any) -> None:
         v.integer("task", value)
 
 
-@pytest.mark.parametrize("value", [1.5, True, [1], "a" * 257, "a\0", -(1 << 63) - 1])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "5"), (5.0, "5"), (-0.0, "0"), ("5", "5"), ("05", "05"), ("5.0", "5.0"), (" 5", " 5"),
+        (-7, "-7"), (2**64 - 1, "18446744073709551615"), ("\uff15", "\uff15"), ("", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_an_id_is_text(value: Any, text: str | None) -> None:
+    assert v.row_id(value) == text
+
+
+@pytest.mark.parametrize("value", [1.5, 1e17, True, [1], "a" * 257, "a\0", 1 << 64])
 def test_what_is_no_id(value: Any) -> None:
     with pytest.raises(v.BadRecord, match=r"^id "):
         v.row_id(value)

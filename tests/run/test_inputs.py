@@ -106,7 +106,7 @@ def test_fields_are_renamed(tmp_path: Path) -> None:
     (batch,) = list(pipeline.source or ())
     assert batch.x.tolist() == [[1.5], [2.5]]
     assert batch.id is not None
-    assert batch.id.tolist() == [7, 8]
+    assert batch.id.tolist() == ["7", "8"]
     np.savez(tmp_path / "rows.npz", a=np.zeros((2, 2)), b=np.array(["u", "v"]))
     renamed = ["source.features=['a']", "source.label=b"]
     pipeline = build(load_job(None, [f"source.path={tmp_path}/rows.npz", *renamed]))

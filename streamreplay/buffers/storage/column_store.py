@@ -16,7 +16,6 @@ from streamreplay.buffers.storage.columns import (
     check_columns,
     check_extra,
     check_fits,
-    common_id_type,
     fits,
     kind_of,
     pad,
@@ -34,6 +33,7 @@ _Columns: TypeAlias = dict[str, NDArray[Any]]
 _BLOCK = 512  # rows copied at a time: what is gathered in between stays in cache
 _FEW = 24  # up to here, copying rows one by one is faster than fancy indexing
 _REPLAYED: Extra = {"replayed": (np.uint32, ())}
+_ABSENT = {"id": "", "time": np.nan, "weight": 1}  # in rows without one
 _NOTHING: dict[str, NDArray[Any]] = {}
 _NOTE = "note."  # how the names of columns for `Batch.notes` begin
 
@@ -202,8 +202,8 @@ class ColumnStore:
         check_fits(mine, batch)
         if columns.keys() != mine.keys():
             self._add_missing(columns)
-        if batch.id is not None and batch.id.dtype != mine["id"].dtype:
-            self._fit_id(batch.id)
+        if batch.id is not None:
+            self._widen_ids(batch.id)
 
     def write(self, slots: NDArray[np.int64], batch: Batch, rows: NDArray[np.int64]) -> None:
         """Copy rows of a batch into slots; slots at or past `size` must follow it without a gap.
@@ -371,13 +371,12 @@ class ColumnStore:
 
     def _write_missing(self, name: str, slots: NDArray[np.int64]) -> None:
         column = self._columns[name]
-        absent = {"time": np.nan, "weight": 1}.get(name, -1)
-        column[slots] = "" if column.dtype.kind == "U" else absent
+        column[slots] = _ABSENT[name]
 
-    def _fit_id(self, incoming: NDArray[Any]) -> None:
-        """Widen stored ids, or convert them to strings once the stream has both."""
+    def _widen_ids(self, incoming: NDArray[np.str_]) -> None:
+        """Make the column of ids as wide as the longest one, stored or incoming."""
         mine = self._columns["id"]
-        wanted = common_id_type(mine, incoming)
+        wanted = np.promote_types(mine.dtype, incoming.dtype)
         if wanted != mine.dtype:
             self._columns["id"] = self._new((wanted, ()), mine[: self.size])
             self._view = None

@@ -95,7 +95,7 @@ def fits(columns: Mapping[str, NDArray[Any]], batch: Batch) -> bool:
         and same_kind(batch.target, columns.get("target"))
         and (batch.weight is None) == ("weight" not in columns)
         and (batch.id is None) == ("id" not in columns)
-        and (batch.id is None or batch.id.dtype == columns["id"].dtype)
+        and (batch.id is None or batch.id.dtype.itemsize <= columns["id"].dtype.itemsize)
     )
 
 
@@ -140,15 +140,6 @@ def check_extra(extra: Extra, saved: Mapping[str, NDArray[Any]], max_size: int) 
                 f"{name}: saved {describe_array(saved[name])}, "
                 f"this pipeline has {describe_array(live)}"
             )
-
-
-def common_id_type(stored: NDArray[Any], incoming: NDArray[Any]) -> np.dtype[Any]:
-    """Return the type that holds stored and incoming ids: strings where either are strings."""
-    if incoming.dtype.kind == "U" or stored.dtype.kind == "U":
-        stored, incoming = (
-            ids if ids.dtype.kind == "U" else ids.astype(str) for ids in (stored, incoming)
-        )
-    return np.promote_types(stored.dtype, incoming.dtype)
 
 
 def pad(values: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:

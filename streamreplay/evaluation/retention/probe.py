@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +34,13 @@ def hash_values(values: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
     return hashed if not seed else _mix(hashed ^ start)  # else a seed would only shift the values
 
 
-def hash_rows(id: NDArray[Any] | None, t: NDArray[np.int64], seed: int = 0) -> NDArray[np.uint64]:
-    """Hash rows by their ids, int64[n] or str[n]; by their positions if they have none.
-
-    An integer and its text are the same id: which of them a column has may depend on its other
-    rows. -1 and "" stand for rows without an id.
-    """
+def hash_rows(
+    id: NDArray[np.str_] | None, t: NDArray[np.int64], seed: int = 0
+) -> NDArray[np.uint64]:
+    """Hash rows by their ids, str[n]; by their positions where they have none, or ""."""
     if id is None:
         return hash_values(t, seed)
-    names = id if id.dtype.kind == "U" else np.where(id == -1, "", id.astype(str))
-    return np.where(names == "", hash_values(t, seed), _hash_strings(names, seed))
+    return np.where(id == "", hash_values(t, seed), _hash_strings(id, seed))
 
 
 def _hash_strings(values: NDArray[np.str_], seed: int) -> NDArray[np.uint64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.targets import TargetFields
-from streamreplay.ingest.decode.values import RowId, float32s
+from streamreplay.ingest.decode.values import float32s
 from streamreplay.labels import Labels, Name
 
 
@@ -26,7 +26,7 @@ class Columns:
     label: Sequence[Name | None] | None = None
     task: NDArray[np.int64] | None = None
     experience: NDArray[np.int64] | None = None
-    id: Sequence[RowId | None] | None = None
+    id: Sequence[str | None] | None = None
     time: NDArray[np.float64] | None = None
     target: NDArray[np.float64] | None = None  # [n, d], NaN in rows without
     weight: NDArray[np.float32] | None = None
@@ -155,20 +155,17 @@ class PendingRows:
         return gone
 
 
-def id_column(ids: Sequence[RowId | None]) -> NDArray[Any] | None:
-    """Return int64 if every row has an integer, else strings; "" where a row has no id.
+def id_column(ids: Sequence[str | None]) -> NDArray[np.str_] | None:
+    """Return ids as a column, "" where a row has none; None if no row has one.
 
     Examples
     --------
-    >>> id_column([3, 4]).tolist(), id_column([3, "b", None]).tolist(), id_column([None])
-    ([3, 4], ['3', 'b', ''], None)
+    >>> id_column(["3", "b", None]).tolist(), id_column([None])
+    (['3', 'b', ''], None)
     """
-    kinds = set(map(type, ids))
-    if kinds == {int}:
-        return np.array(ids, np.int64)
-    if kinds == {type(None)}:
+    if not any(ids):
         return None
-    return np.array(["" if value is None else str(value) for value in ids], np.str_)
+    return np.array([each or "" for each in ids], np.str_)
 
 
 def _joined(parts: Sequence[Columns], name: str, absent: float) -> NDArray[Any] | None:
@@ -206,7 +203,7 @@ class Row:
     label: Name | None
     task: int
     experience: int
-    id: RowId | None
+    id: str | None
     time: float
     target: list[float] | None = None
     weight: float | None = None

@@ -11,17 +11,16 @@ import re
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.labels import Name
 
-RowId: TypeAlias = int | str
-
 MAX_ID = 256
 _INT64 = range(-(1 << 63), 1 << 63)
+_64_BITS = range(-(1 << 63), 1 << 64)  # signed or unsigned
 _CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 _KNOWN_FLOATS_END = 1 << 53  # beyond it a float no longer tells neighbouring integers apart
 _NO_VALUE = {type(None)}
@@ -95,9 +94,18 @@ def integers(field: str, values: Sequence[Any]) -> NDArray[np.int64] | None:
     return np.array([integer(field, value) for value in values], np.int64)
 
 
-def row_id(value: Any) -> RowId | None:
-    """Return a row's id: an integer of 64 bits, or a string of at most 256 characters."""
-    if value is None:
+def row_id(value: Any) -> str | None:
+    """Return a row's id, which is text of at most 256 characters; None if it has none.
+
+    A whole number stands for its decimal digits. Fractions, and numbers beyond the integers that a
+    float64 can tell apart, are refused: two ids could become one.
+
+    Examples
+    --------
+    >>> row_id(5), row_id(5.0), row_id("5"), row_id("005"), row_id("")
+    ('5', '5', '5', '005', None)
+    """
+    if value is None or value == "":
         return None
     if type(value) is str:
         if len(value) > MAX_ID:
@@ -106,15 +114,15 @@ def row_id(value: Any) -> RowId | None:
             raise BadRecord(f"id {shown(value)} holds a NUL character")
         return value
     if type(value) is float and value.is_integer() and abs(value) <= _KNOWN_FLOATS_END:
-        return int(value)
+        value = int(value)
     if type(value) is not int:
         raise BadRecord(f"id {shown(value)} is neither a string nor an integer")
-    if value not in _INT64:
+    if value not in _64_BITS:
         raise BadRecord(f"id {value} does not fit 64 bits")
-    return value
+    return str(value)
 
 
-def row_ids(values: Sequence[Any]) -> list[RowId | None] | None:
+def row_ids(values: Sequence[Any]) -> list[str | None] | None:
     """Apply `row_id` to a column; None for a column of None."""
     if set(map(type, values)) <= _NO_VALUE:
         return None

@@ -21,8 +21,8 @@ class Prediction(LogLine):
     """Name of the learner; absent where the job has one [learner]."""
     position: Rows
     """Position of the row in the stream, 0 for the first."""
-    id: Name | None
-    """The name that the stream gives to the row; null if it has none."""
+    id: str | None
+    """The name that the stream gives to the row, as text; null if it has none."""
     withheld: bool = absent()
     """True if the probe keeps the row out of learning; absent otherwise."""
 
