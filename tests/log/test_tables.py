@@ -16,7 +16,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.log import lines as log_format
 from streamreplay.log.rotation import JsonLines
-from streamreplay.log.tables import export, group_rows
+from streamreplay.log.tables import export
 from streamreplay.log.tables.export import export_logs
 from streamreplay.reading.run import Run
 from tests.log.log_lines import log_lines
@@ -55,7 +55,7 @@ def test_every_number_of_the_logs_is_in_the_tables(
     runs: dict[str, Path], job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "_PART", 7)  # several parts
-    monkeypatch.setattr(group_rows, "_PART", 50)
+    monkeypatch.setattr(export, "_GROUP_PART", 50)
     written = export_logs(runs[job], tmp_path)
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()}
     tables = {path.stem: rows_of(path) for path in written}

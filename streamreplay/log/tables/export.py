@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
@@ -11,10 +12,24 @@ from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import open_log, open_segment, parse_line, parse_metric, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
-from streamreplay.log.tables.flatten import Shapes, declared_types, flatten_line
-from streamreplay.log.tables.group_rows import GROUP_COLUMNS, GroupRows
+from streamreplay.log.tables.flatten import (
+    Grouped,
+    Shapes,
+    declared_types,
+    flatten_line,
+    group_values,
+)
 
-_PART = 50_000  # rows written at a time
+_PART, _GROUP_PART = 50_000, 200_000  # rows written at a time
+_GROUP_COLUMNS = {
+    "kind": "string",
+    "position": "int",
+    "learner": "string",
+    "by": "string",
+    "group": "string",
+    "field": "string",
+    "value": "float",
+}
 
 
 def export_logs(
@@ -64,7 +79,7 @@ def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]
             for table, shape in shapes.items()
         }
         grouped = any(shape.grouped for shape in shapes.values())
-        groups_of = GroupRows(tables.open("groups", GROUP_COLUMNS)) if grouped else None
+        groups_of = _GroupRows(tables.open("groups", _GROUP_COLUMNS)) if grouped else None
         for line in log:
             flat, groups = flatten_line(line)
             writers[_table_of(line, name)].add(flat)
@@ -125,27 +140,30 @@ class _Snapshot:
 
 
 class _TableFiles:
-    """Table files, which appear together when all are written; none after an error."""
+    """Table files, which get their names when all are written; none after an error."""
 
     def __init__(self, folder: Path, format: str) -> None:
         self._folder, self._format = folder, format
-        self._open: dict[Path, TableFile] = {}
+        self._open: list[tuple[Path, Path, TableFile]] = []
         self.written: dict[Path, int] = {}
 
     def open(self, table: str, columns: dict[str, str]) -> TableFile:
         path = self._folder / f"{table}.{self._format}"
-        self._open[path] = FORMATS[self._format](path, columns)
-        return self._open[path]
+        temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+        file = FORMATS[self._format](temporary, columns)
+        self._open.append((path, temporary, file))
+        return file
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for path, file in self._open.items():
-            if kind is not None:
-                file.discard()
-                continue
+        for path, temporary, file in self._open:
             file.close()
+            if kind is not None:
+                temporary.unlink(missing_ok=True)
+                continue
+            temporary.replace(path)
             self.written[path] = file.rows
 
 
@@ -171,3 +189,31 @@ class _Rows:
                 part[name] = [self._shapes.text(name, value) for value in part[name]]
         self._file.write(part)
         self._rows.clear()
+
+
+class _GroupRows:
+    """Collects a row for each number of a group, by column, and writes them in parts."""
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        self._part: dict[str, list[Any]] = {name: [] for name in _GROUP_COLUMNS}
+
+    def add(self, line: Mapping[str, Any], groups: Sequence[Grouped]) -> None:
+        part, before = self._part, len(self._part["value"])
+        for by, field, entries in groups:
+            for group, entry in entries.items():
+                values = group_values(entry, field)
+                part["by"] += [by] * len(values)
+                part["group"] += [group] * len(values)
+                part["field"] += values
+                part["value"] += values.values()
+        added = len(part["value"]) - before
+        for name in ("kind", "position", "learner"):
+            part[name] += [line.get(name)] * added
+        if len(part["value"]) >= _GROUP_PART:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._part["value"]:
+            self._file.write(self._part)
+            self._part = {name: [] for name in _GROUP_COLUMNS}

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Protocol, TypeAlias
 
 from streamreplay.errors import ConfigError
 
-
-class CodedColumn(NamedTuple):
-    """A column with few different strings.
-
-    Attributes
-    ----------
-    codes : int32[n]
-        The index of each row's string in `names`.
-    names : list of str or None
-    """
-
-    codes: NDArray[np.int32]
-    names: list[str | None]
-
-
-Part: TypeAlias = Mapping[str, Sequence[Any] | NDArray[Any] | CodedColumn]
+Part: TypeAlias = Mapping[str, Sequence[Any]]
 """Rows by column; None for a missing value."""
 
 
 class TableFile(Protocol):
-    """A file that gets its name when it is complete."""
+    """A file to which rows are appended in parts."""
 
     rows: int
 
@@ -44,10 +25,7 @@ class TableFile(Protocol):
         """Append rows."""
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
-
-    def discard(self) -> None:
-        """Delete the unfinished file."""
+        """Finish the file."""
 
 
 class ParquetFile:
@@ -71,7 +49,6 @@ class ParquetFile:
             "string": pa.string(),
         }
         self._pa = pa
-        self._path, self._temporary = path, _temporary(path)
         self._schema = pa.schema(
             [
                 (name, pa.list_(types[kind[1:-1]]) if kind.startswith("[") else types[kind])
@@ -79,7 +56,7 @@ class ParquetFile:
             ]
         )
         self._writer = parquet.ParquetWriter(
-            self._temporary,
+            path,
             self._schema,
             compression="zstd",
             store_schema=False,  # otherwise strings would be read back as categories
@@ -88,25 +65,14 @@ class ParquetFile:
 
     def write(self, part: Part) -> None:
         """Append rows."""
-        arrays = [self._array(part[field.name], field.type) for field in self._schema]
+        arrays = [self._pa.array(part[field.name], field.type) for field in self._schema]
         table = self._pa.Table.from_arrays(arrays, schema=self._schema)
         self._writer.write_table(table)
         self.rows += table.num_rows
 
-    def _array(self, values: Sequence[Any] | NDArray[Any] | CodedColumn, kind: Any) -> Any:
-        if isinstance(values, CodedColumn):
-            return self._pa.array(values.names, kind).take(self._pa.array(values.codes))
-        return self._pa.array(values, kind)
-
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file."""
         self._writer.close()
-        self._temporary.replace(self._path)
-
-    def discard(self) -> None:
-        """Delete the unfinished file."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 class CsvFile:
@@ -120,9 +86,8 @@ class CsvFile:
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
-        self._path, self._temporary = path, _temporary(path)
         self._columns = columns
-        self._file = self._temporary.open("w", newline="", encoding="utf-8")
+        self._file = path.open("w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(columns)
         self.rows = 0
@@ -134,14 +99,8 @@ class CsvFile:
         self.rows += len(columns[0])
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
+        """Finish the file."""
         self._file.close()
-        self._temporary.replace(self._path)
-
-    def discard(self) -> None:
-        """Delete the unfinished file."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 FORMATS: Mapping[str, type[TableFile]] = {"parquet": ParquetFile, "csv": CsvFile}
@@ -158,15 +117,7 @@ def check_parquet() -> None:
         ) from None
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".tmp-{os.getpid()}-{path.name}")
-
-
-def _cells(values: Sequence[Any] | NDArray[Any] | CodedColumn, kind: str) -> Sequence[Any]:
-    if isinstance(values, CodedColumn):
-        return [values.names[code] for code in values.codes.tolist()]
-    if isinstance(values, np.ndarray):
-        return list(values.tolist())
+def _cells(values: Sequence[Any], kind: str) -> Sequence[Any]:
     if kind in ("int", "float", "string"):
         return values
     return [None if each is None else json.dumps(each, ensure_ascii=False) for each in values]
