@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from streamreplay.log.lines import open_log, open_segment, parse_line
-from streamreplay.log.reader import check_run, kind_of
+from streamreplay.log.lines import check_run, kind_of, open_log, open_segment, parse_line
 
 _TAIL = 256  # last bytes read, kept to find out whether the log was cut back
 _BLOCK = 1 << 20

@@ -1,10 +1,14 @@
-"""The lines of the logs: their version, how to write and parse them, and their files."""
+"""The lines and files of the logs: their version, how to write, parse and read them in order.
+
+A log may have several files: finished ones, ``metrics.000001.jsonl`` and so on, and the active
+one, ``metrics.jsonl``. The oldest files may have been deleted.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -18,12 +22,15 @@ VERSION = 1
 """The version of the format of all four logs. It stays the same when a field or a kind of record is
 added. It goes up when a field is removed, renamed, or changes its meaning."""
 
+JOB_FILE = "job.toml"
+
 NumberedLine = tuple[Path, int, bytes]
 """A file, the number of a line in it, 1 for the first, and the line."""
 
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _BUFFER = 1 << 20  # bytes read at a time
 _KIND = re.compile("[a-z][a-z_]*")
+_FIRST_FIELDS = re.compile(rb'\{(?:"learner":"[^"\\]*",)?"kind":"([^"\\]*)"')
 
 
 def dump_line(record: dict[str, Any]) -> bytes:
@@ -60,17 +67,21 @@ def segments(run: Path, name: str = "metrics") -> list[Path]:
     return [*rotated_files(active).values(), *([active] if active.exists() else [])]
 
 
-def number_lines(folder: Path, name: str, *, missing_ok: bool = False) -> Iterator[NumberedLine]:
+def number_lines(
+    run: Path, name: str = "metrics", *, missing_ok: bool = False
+) -> Iterator[NumberedLine]:
     """Yield the whole lines of a log, each with its file and line number.
 
     Raises
     ------
     RunFolderError
-        There is no such log, and it may not be missing.
+        There is no such folder or log, and it may not be missing.
     """
-    full, active = open_log(folder, name)
+    if not missing_ok:
+        check_run(run)
+    full, active = open_log(run, name)
     if active is None and not full and not missing_ok:
-        raise RunFolderError(f"{folder}: has no {name}.jsonl")
+        raise RunFolderError(f"{run}: has no {name}.jsonl")
     with nullcontext() if active is None else active:
         for path in full:
             file = open_segment(path)
@@ -78,7 +89,7 @@ def number_lines(folder: Path, name: str, *, missing_ok: bool = False) -> Iterat
                 with file:
                     yield from _lines(file, path)
         if active is not None:
-            yield from _lines(active, folder / f"{name}.jsonl")
+            yield from _lines(active, run / f"{name}.jsonl")
 
 
 def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
@@ -169,3 +180,85 @@ small letters and _, got '../drift'
             f"{kind!r}"
         )
     return record
+
+
+def check_run(run: Path) -> None:
+    """Raise an error unless a folder is a run folder.
+
+    Raises
+    ------
+    RunFolderError
+        The folder does not exist, or has neither a job nor a log.
+    """
+    if not run.is_dir():
+        what = "is a file, not the folder of a run" if run.exists() else "there is no such folder"
+        raise RunFolderError(f"{run}: {what}")
+    if not (run / JOB_FILE).exists() and not segments(run):
+        raise RunFolderError(
+            f"{run}: is no run folder: it has neither {JOB_FILE} nor metrics.jsonl"
+        )
+
+
+def is_cut(run: Path, name: str = "metrics") -> bool:
+    """Return whether the oldest files of a log were deleted.
+
+    Parameters
+    ----------
+    run : Path
+    name : str
+        Which log.
+    """
+    files = segments(run, name)
+    return bool(files) and files[0].name not in (f"{name}.jsonl", f"{name}.000001.jsonl")
+
+
+def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:
+    """Yield the whole lines of a log, one at a time, each with its line break.
+
+    An unfinished last line, which a running or killed run may leave, is skipped. Lines that are
+    written after the call are not waited for.
+
+    Raises
+    ------
+    RunFolderError
+        There is no such folder or log.
+    """
+    return (line for _, _, line in number_lines(run, name))
+
+
+def read_records(
+    run: Path, *, kinds: Collection[str] | None = None, name: str = "metrics"
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of a log. Lines of other kinds are skipped without being parsed.
+
+    Parameters
+    ----------
+    run : Path
+    kinds : collection of str, optional
+        Such as ``("retention", "drift")``; by default all, including records without a kind.
+    name : str
+        Which log.
+
+    Raises
+    ------
+    RunFolderError
+        There is no such folder or log, a line is damaged, or is of a later version of the log.
+    """
+    wanted = None if kinds is None else frozenset(kinds)
+    for path, number, line in number_lines(run, name):
+        if wanted is None or (kind := kind_of(line)) is None or kind in wanted:
+            record = parse_line(line, path, number)
+            if wanted is None or record.get("kind") in wanted:
+                yield record
+
+
+def kind_of(line: bytes) -> str | None:
+    """Return the kind of a line from its first bytes; None if it has to be parsed.
+
+    Examples
+    --------
+    >>> kind_of(b'{"kind":"drift","v":1,"position":7}'), kind_of(b'{"position":7}')
+    ('drift', None)
+    """
+    found = _FIRST_FIELDS.match(line)
+    return None if found is None else found[1].decode()

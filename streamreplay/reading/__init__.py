@@ -1,8 +1,7 @@
 """Reading what runs have written: logs, reports, comparisons and the live view."""
 
 from streamreplay.log.follower import Follower
-from streamreplay.log.lines import segments
-from streamreplay.log.reader import check_run, read_lines, read_records
+from streamreplay.log.lines import check_run, read_lines, read_records, segments
 from streamreplay.reading.job import read_job
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -101,13 +102,11 @@ def number_columns(records: _Records) -> dict[str, Floats]:
     >>> number_columns([{"rows": 1, "no_change": {"accuracy": 0.5}}, {"rows": 2, "kappa": None}])
     {'rows': array([1., 2.]), 'no_change.accuracy': array([0.5, nan])}
     """
-    found: dict[str, Floats] = {}
+    found: defaultdict[str, Floats] = defaultdict(lambda: np.full(len(records), np.nan))
     for place, record in enumerate(records):
         for name, value in _numbers(record):
-            if name not in found:
-                found[name] = np.full(len(records), np.nan)
             found[name][place] = value
-    return found
+    return dict(found)
 
 
 def _numbers(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -135,23 +134,16 @@ def group_columns(records: _Records, key: str) -> GroupColumns | None:
     shown = [every[place] for place in evenly_spread(len(every), _MOST_POINTS)]
     all_ids = list(dict.fromkeys(name for record in shown for name in record[key]))
     ids = _largest(all_ids, shown[-1][key])
-    fields: dict[str, Floats] = {}
+    shape = len(shown), len(ids)
+    fields: defaultdict[str, Floats] = defaultdict(lambda: np.full(shape, np.nan))
     for place, group, name, number in _group_numbers(shown, key, ids):
-        if name not in fields:
-            fields[name] = np.full((len(shown), len(ids)), np.nan)
         fields[name][place, group] = number
+    most: defaultdict[str, Floats] = defaultdict(lambda: np.full(len(ids), np.nan))
+    for _, group, name, number in _group_numbers(every, key, ids):
+        most[name][group] = np.fmax(most[name][group], number)
     position = np.array([float(each["position"]) for each in shown])
     left_out = len(all_ids) - len(ids)
-    return GroupColumns(ids, position, fields, left_out, _greatest(every, key, ids))
-
-
-def _greatest(records: _Records, key: str, ids: Sequence[str]) -> dict[str, Floats]:
-    most: dict[str, Floats] = {}
-    for _, group, name, number in _group_numbers(records, key, ids):
-        if name not in most:
-            most[name] = np.full(len(ids), np.nan)
-        most[name][group] = np.fmax(most[name][group], number)
-    return most
+    return GroupColumns(ids, position, dict(fields), left_out, dict(most))
 
 
 def _largest(ids: list[str], last: Mapping[str, Any]) -> list[str]:

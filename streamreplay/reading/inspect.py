@@ -15,7 +15,7 @@ from rich.table import Table
 from streamreplay.buffers.description import describe_state
 from streamreplay.checkpoint.folder import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
-from streamreplay.log.reader import JOB_FILE
+from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable, score_text

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.reader import JOB_FILE, check_run
+from streamreplay.log.lines import JOB_FILE, check_run
 
 if TYPE_CHECKING:
     from streamreplay.config import Job

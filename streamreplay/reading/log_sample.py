@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 
-from streamreplay.log.lines import parse_line
-from streamreplay.log.reader import number_lines
+from streamreplay.log.lines import number_lines, parse_line
 
 MOST = 2000
 """Records of one stream that are kept at most."""
@@ -27,59 +26,65 @@ StreamKey = tuple[str, str, str, bool]
 """A stream of records: learner and sample ("" if there is none), kind, and whether the records are
 those at ends of experiences: learner, kind, sample, end."""
 
+Item = TypeVar("Item")
+
 _Line = tuple[int, Path, int, bytes, bytes]
 # index in the whole log, file, line number in the file, line, line before it (b"" if not needed)
 
 
-class EvenSample:
-    """A sample of lines: the first, the last, and lines at equal distances in between.
+class EvenSample(Generic[Item]):
+    """A sample of items at equal distances, from the first on, and the last one.
 
     Parameters
     ----------
     most : int
-        Lines kept at most. When there are more, every second one is dropped.
+        One more than the items kept at most. When there are so many, every second one is dropped.
+    size : callable
+        Returns the bytes of an item, which are limited too.
 
     Attributes
     ----------
     count : int
-        Lines given so far.
+        Items given so far.
+    kept : list
+        The sample without the last item, unless that is at such a distance.
 
     Examples
     --------
-    >>> lines = EvenSample(most=4)
+    >>> numbers = EvenSample(4)
     >>> for i in range(10):
-    ...     lines.add((i, Path("log"), i + 1, b"{}", b""))
-    >>> [place for place, *_ in lines]
-    [0, 4, 8, 9]
+    ...     numbers.add(i)
+    >>> numbers.kept, list(numbers)
+    ([0, 4, 8], [0, 4, 8, 9])
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST, size: Callable[[Item], int] = lambda _: 0) -> None:
         self.count = 0
-        self._most = most
+        self.kept: list[Item] = []
+        self._most, self._size = most, size
         self._stride = 1
-        self._kept: list[_Line] = []
         self._bytes = 0
-        self._last: _Line | None = None
+        self._last: Item | None = None
 
-    def __iter__(self) -> Iterator[_Line]:
-        yield from self._kept
-        if self._last is not None and self._last is not self._kept[-1]:
+    def __iter__(self) -> Iterator[Item]:
+        yield from self.kept
+        if self._last is not None and self._last is not self.kept[-1]:
             yield self._last
 
-    def add(self, line: _Line) -> None:
-        """Add a line, or leave it out."""
-        self._last = line
+    def add(self, item: Item) -> None:
+        """Add an item, or leave it out."""
+        self._last = item
         if self.count % self._stride == 0:
-            self._kept.append(line)
-            self._bytes += len(line[3]) + len(line[4])
+            self.kept.append(item)
+            self._bytes += self._size(item)
             while self._too_much():
-                self._kept = self._kept[::2]
+                self.kept = self.kept[::2]
                 self._stride *= 2
-                self._bytes = sum(len(each[3]) + len(each[4]) for each in self._kept)
+                self._bytes = sum(map(self._size, self.kept))
         self.count += 1
 
     def _too_much(self) -> bool:
-        kept = len(self._kept)
+        kept = len(self.kept)
         return kept >= self._most or (self._bytes > _MOST_BYTES and kept > _FEWEST)
 
 
@@ -107,7 +112,7 @@ def sample_log(
     RunFolderError
         There is no such folder or log, or a line is damaged or of a later version of the log.
     """
-    streams: dict[StreamKey, EvenSample] = {}
+    streams: dict[StreamKey, EvenSample[_Line]] = {}
     place, before, plain = count(), b"", name != "metrics"
     for path, number, line in number_lines(run, name):
         key = ("", name, "", False) if plain else _key(line)
@@ -116,7 +121,7 @@ def sample_log(
             key = _key(orjson.dumps(_in_order(record))) or ("", "", "", False)
         stream = streams.get(key)
         if stream is None:
-            stream = streams[key] = EvenSample(most)
+            stream = streams[key] = EvenSample(most, lambda line: len(line[3]) + len(line[4]))
         stream.add((next(place), path, number, line, before))
         before = line if plain else b""
     return {

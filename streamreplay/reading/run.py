@@ -13,8 +13,15 @@ from streamreplay.batch import Objective
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.log.lines import NumberedLine, number_lines, parse_metric, segments
-from streamreplay.log.reader import JOB_FILE, check_run, is_cut
+from streamreplay.log.lines import (
+    JOB_FILE,
+    NumberedLine,
+    check_run,
+    is_cut,
+    number_lines,
+    parse_metric,
+    segments,
+)
 from streamreplay.log.score_table import keep_last
 from streamreplay.reading.columns import Columns
 from streamreplay.reading.job import read_job

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamreplay.reading.live.sparkline import BLOCKS, ThinnedCurve, sparkline
+from streamreplay.reading.live.sparkline import BLOCKS, sparkline
+from streamreplay.reading.log_sample import EvenSample
 
 VALUES = st.lists(st.floats(0, 1), max_size=200)
 
@@ -33,14 +34,14 @@ def test_what_is_nearly_level_looks_level() -> None:
 
 @given(st.integers(0, 500), st.integers(2, 9))
 def test_a_curve_keeps_evenly_many(n: int, most: int) -> None:
-    curve = ThinnedCurve(2 * most)
+    curve = EvenSample[int](2 * most + 1)
     for value in range(n):
         curve.add(value)
-    assert len(curve.values) <= 2 * most
-    assert len(curve.values) >= min(n, most // 2)
-    steps = {b - a for a, b in zip(curve.values, curve.values[1:], strict=False)}
+    assert len(curve.kept) <= 2 * most
+    assert len(curve.kept) >= min(n, most // 2)
+    steps = {b - a for a, b in zip(curve.kept, curve.kept[1:], strict=False)}
     assert len(steps) <= 1
-    assert not n or curve.values[0] == 0
+    assert not n or curve.kept[0] == 0
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.reader import is_cut, read_records
+from streamreplay.log.lines import is_cut, read_records
 from streamreplay.log.score_table import SCORES, keep_last
 from streamreplay.reading.compare.outcomes import Outcomes, RunningTotals, read_predictions
 from streamreplay.reading.run import Run, RunLearner, check_same_objective
-from streamreplay.reading.scores import SCORES as MAIN_SCORES
-from streamreplay.reading.scores import find_objective
 from streamreplay.reading.seed_groups import SeedGroup, name_learners
 
 
@@ -58,7 +56,17 @@ def read_learners(runs: Sequence[Path], metric: str | None) -> tuple[list[Compar
 
 
 def _read_run(run: Run, metric: str | None) -> list[ComparedLearner]:
-    last, totals = _read_scores(run.folder, metric)
+    last: dict[str, dict[str, dict[str, Any]]] = {}  # by learner and kind
+    totals: dict[str, RunningTotals] = {}
+    cut = is_cut(run.folder)
+    for record in read_records(run.folder, kinds=SCORES):
+        keep_last(last, record)
+        if record["kind"] == "prequential":
+            name = record.get("learner", "")
+            if name not in totals:
+                field = metric or RunLearner(run, name, last[name]).score.name
+                totals[name] = RunningTotals(field, cut=cut)
+            totals[name].add(record)
     if not totals:
         raise RunFolderError(f"{run.folder}: has no scores yet: no record of kind prequential")
     chosen = metric or RunLearner(run, "", last[next(iter(totals))]).score.name
@@ -80,27 +88,3 @@ def _read_run(run: Run, metric: str | None) -> list[ComparedLearner]:
         )
         for learner, own in totals.items()
     ]
-
-
-def _read_scores(
-    run: Path, metric: str | None
-) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, RunningTotals]]:
-    """Return the last records by learner and kind, and the totals by learner."""
-    last: dict[str, dict[str, dict[str, Any]]] = {}
-    totals: dict[str, RunningTotals] = {}
-    cut = is_cut(run)
-    for record in read_records(run, kinds=SCORES):
-        if record["kind"] == "prequential":
-            learner = record.get("learner", "")
-            if learner not in totals:
-                totals[learner] = RunningTotals(metric or _main_metric(record, run), cut=cut)
-            totals[learner].add(record)
-        keep_last(last, record)
-    return last, totals
-
-
-def _main_metric(record: Mapping[str, Any], run: Path) -> str:
-    objective = find_objective(record)
-    if objective is None:
-        raise RunFolderError(f"{run}: its log has no accuracy, mae or exact_match")
-    return MAIN_SCORES[objective].name

@@ -13,8 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.lines import NumberedLine, parse_line, segments
-from streamreplay.log.reader import number_lines
+from streamreplay.log.lines import NumberedLine, number_lines, parse_line, segments
 from streamreplay.reading.bootstrap import Units
 
 _LINES = 20_000  # parsed at once
@@ -171,22 +170,22 @@ def read_predictions(run: Path, field: str) -> dict[str, Outcomes]:
     by_row = METRICS[field].by_row
     if by_row is None or not segments(run, "predictions"):
         return {}
-    parts: dict[str, list[Outcomes]] = {}
+    parts: dict[str, list[tuple[NDArray[Any], ...]]] = {}
     for records in _parsed(number_lines(run, "predictions")):
         for learner, own in _by_learner(records).items():
             try:
-                parts.setdefault(learner, []).append(_rows(own, by_row))
+                parts.setdefault(learner, []).append(_columns(own, by_row))
             except KeyError as missing:
                 raise RunFolderError(f"{run}: predictions have no field {missing}") from None
     return {learner: _joined(own) for learner, own in parts.items()}
 
 
-def _rows(records: Sequence[dict[str, Any]], field: str) -> Outcomes:
+def _columns(records: Sequence[dict[str, Any]], field: str) -> tuple[NDArray[Any], ...]:
+    """Return positions, marks, sums and scored rows, as `Outcomes` has them."""
     truth = "label" if "label" in records[0] else "target"
     values = np.array([record[field] for record in records], np.float64)  # null becomes NaN
     scored = ~np.isnan(values)
-    return Outcomes(
-        "predictions",
+    return (
         np.array([record["position"] for record in records], np.int64),
         np.array([_hash(record[truth]) for record in records], np.int64),
         np.where(scored, values, 0.0),
@@ -194,14 +193,9 @@ def _rows(records: Sequence[dict[str, Any]], field: str) -> Outcomes:
     )
 
 
-def _joined(parts: Sequence[Outcomes]) -> Outcomes:
-    return Outcomes(
-        "predictions",
-        np.concatenate([part.positions for part in parts]),
-        np.concatenate([part.marks for part in parts]),
-        np.concatenate([part.sums for part in parts]),
-        np.concatenate([part.scored for part in parts]),
-    )
+def _joined(parts: Sequence[tuple[NDArray[Any], ...]]) -> Outcomes:
+    positions, marks, sums, scored = map(np.concatenate, zip(*parts, strict=True))
+    return Outcomes("predictions", positions, marks, sums, scored)
 
 
 def _by_learner(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

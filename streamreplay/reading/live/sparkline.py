@@ -48,40 +48,6 @@ def sparkline(
     return "".join(blocks[level] for level in levels)
 
 
-class ThinnedCurve:
-    """Values in their order; when there are too many, every second one is dropped.
-
-    Parameters
-    ----------
-    most : int
-        Number of values kept at most.
-
-    Examples
-    --------
-    >>> curve = ThinnedCurve(4)
-    >>> for value in range(9):
-    ...     curve.add(value)
-    >>> curve.values
-    [0, 4, 8]
-    """
-
-    def __init__(self, most: int = 2048) -> None:
-        self.values: list[float] = []
-        self._most = most
-        self._every = 1
-        self._seen = 0
-
-    def add(self, value: float) -> None:
-        """Append a value."""
-        if self._seen % self._every == 0:
-            if len(self.values) == self._most:
-                self.values = self.values[::2]
-                self._every *= 2
-            if self._seen % self._every == 0:
-                self.values.append(value)
-        self._seen += 1
-
-
 def ago(seconds: float) -> str:
     """Write a time in the past relative to now.
 

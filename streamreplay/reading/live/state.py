@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.log.follower import Follower
-from streamreplay.reading.live.sparkline import ThinnedCurve
+from streamreplay.reading.log_sample import EvenSample
 from streamreplay.reading.run import Run
 from streamreplay.reading.scores import SCORES, Score, find_objective
 
@@ -19,12 +19,17 @@ _MOST_BYTES = 1 << 24  # read at first from the end of a log; older records are 
 _DRIFTS = 3  # drifts and warnings that are shown
 
 
+def _curve() -> EvenSample[float]:
+    """Return an empty sample of a score along the stream."""
+    return EvenSample(2049)
+
+
 @dataclass
 class RetentionState:
     """The scores on the rows of a test set or a probe, which are never learned."""
 
     last: dict[str, Any] = field(default_factory=dict)
-    curve: ThinnedCurve = field(default_factory=ThinnedCurve)
+    curve: EvenSample[float] = field(default_factory=_curve)
     best: dict[str, float] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
@@ -61,7 +66,7 @@ class LearnerState:
     ----------
     score : dict
         The last prequential record.
-    curve : ThinnedCurve
+    curve : EvenSample of float
         Its main score over the window.
     retained : dict of str to RetentionState
         By sample: ``test`` or ``probe``.
@@ -70,7 +75,7 @@ class LearnerState:
     """
 
     score: dict[str, Any] = field(default_factory=dict)
-    curve: ThinnedCurve = field(default_factory=ThinnedCurve)
+    curve: EvenSample[float] = field(default_factory=_curve)
     retained: dict[str, RetentionState] = field(default_factory=dict)
     buffer: dict[str, Any] = field(default_factory=dict)
 

@@ -105,7 +105,7 @@ class View:
         score, main = learner.score, learner.main_score
         parts: list[str | Text] = [
             Text.assemble((score_text(score.get(f"{main.name}_window")), "bold"), " in window"),
-            self._spark(learner.curve.values, is_share=main.share),
+            self._spark(learner.curve.kept, is_share=main.share),
             f"{score_text(score.get(main.name))} so far",
         ]
         if name:
@@ -117,7 +117,7 @@ class View:
         yield from self._line("  baselines", [*_baselines(score, main)])
         for sample, each in learner.retained.items():
             first, *others = _retained(each)
-            spark = self._spark(each.curve.values, is_share="mae" not in each.last)
+            spark = self._spark(each.curve.kept, is_share="mae" not in each.last)
             where = f"at row {each.last['position']:,}"
             yield from self._line(sample_name(sample), [first, spark, *others, where])
 
