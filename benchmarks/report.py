@@ -67,7 +67,7 @@ def in_process(run: Path, phase: str) -> list[float]:
 def measure(run: Path, last: str) -> tuple[float, float]:
     """Go through the phases up to one, and return its seconds and the process's peak in MB."""
     from streamreplay.reading.report import make_report, write_page, write_pictures  # noqa: PLC0415
-    from streamreplay.reading.report.data.curves import read_curves  # noqa: PLC0415
+    from streamreplay.reading.report.curves import read_curves  # noqa: PLC0415
 
     made: dict[str, Any] = {}
     steps: dict[str, Callable[[], Any]] = {

@@ -10,8 +10,7 @@ from streamreplay.errors import RunFolderError
 from streamreplay.reading.compare.comparison import compare_runs
 from streamreplay.reading.estimates import difference_of_seeds, mean_of_seeds
 from streamreplay.reading.report import make_report
-from streamreplay.reading.report.data.curves import LearnerCurves, read_curves
-from streamreplay.reading.report.data.seed_means import mean_curve, read_score
+from streamreplay.reading.report.curves import LearnerCurves, mean_curve, read_curves, read_score
 from streamreplay.reading.seed_groups import group_by_seed, setting_differences
 from tests.reading.made import Made, write_run
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from streamreplay.reading.report.data.curves import read_curves
-from streamreplay.reading.report.data.seed_means import CurveGroup
+from streamreplay.reading.report.curves import CurveGroup, read_curves
 from streamreplay.reading.report.group_comparison import comparison_sentences, scores_table
 from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
 from streamreplay.reading.seed_groups import group_by_seed

@@ -9,21 +9,21 @@ from pathlib import Path
 from streamreplay import __version__
 from streamreplay.reading.number_text import and_list, number
 from streamreplay.reading.report.charts.chart import Chart, Section, Table
-from streamreplay.reading.report.data.curves import LearnerCurves, read_curves
-from streamreplay.reading.report.data.seed_means import CurveGroup
-from streamreplay.reading.report.data.summary import summarize
+from streamreplay.reading.report.curves import CurveGroup, LearnerCurves, read_curves
 from streamreplay.reading.report.group_comparison import (
     comparison_sentences,
     scores_table,
     settings_table,
 )
 from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
-from streamreplay.reading.report.sections.cost import cost_section
-from streamreplay.reading.report.sections.drifts import drift_section
-from streamreplay.reading.report.sections.predictions import predictions_section
-from streamreplay.reading.report.sections.probabilities import probability_section
-from streamreplay.reading.report.sections.replay import replay_section
+from streamreplay.reading.report.sections.predictions import (
+    drift_section,
+    predictions_section,
+    probability_section,
+)
+from streamreplay.reading.report.sections.replay_and_cost import cost_section, replay_section
 from streamreplay.reading.report.sections.retention import retention_section
+from streamreplay.reading.report.summary import summarize
 from streamreplay.reading.run import check_same_objective
 from streamreplay.reading.seed_groups import group_by_seed
 

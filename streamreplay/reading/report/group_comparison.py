@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from streamreplay.reading.estimates import SeedMean, difference_of_seeds, mean_of_seeds
 from streamreplay.reading.number_text import number, percent, points
 from streamreplay.reading.report.charts.chart import Table
-from streamreplay.reading.report.data.seed_means import CurveGroup
-from streamreplay.reading.report.data.summary import LearnerSummary, summarize
+from streamreplay.reading.report.curves import CurveGroup
 from streamreplay.reading.report.learner_sentences import Sentence
+from streamreplay.reading.report.summary import LearnerSummary, summarize
 from streamreplay.reading.scores import Score
 from streamreplay.reading.seed_groups import setting_differences, setting_text
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from streamreplay.reading.number_text import and_list, number, percent, points, size
-from streamreplay.reading.report.data.curves import LearnerCurves
-from streamreplay.reading.report.data.summary import LearnerSummary, RetentionSummary, summarize
+from streamreplay.reading.report.curves import LearnerCurves
+from streamreplay.reading.report.summary import LearnerSummary, RetentionSummary, summarize
 from streamreplay.reading.scores import sample_name
 
 Tone: TypeAlias = Literal["plain", "warning"]

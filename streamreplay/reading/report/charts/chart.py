@@ -1,10 +1,12 @@
-"""The parts of a report: sections, charts, tables, and the colours that charts are drawn with."""
+"""The parts of a report (sections, charts, tables), their colours, and axes along the stream."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from streamreplay.reading.number_text import compact, tick
 
 Ink: TypeAlias = Mapping[str, str]
 """Colours by their use: ``text``, ``soft``, ``line``, ``page``, ``series1``, ..."""
@@ -36,6 +38,9 @@ PAPER: Ink = dict(
 )
 """Colours on white: hues of Okabe and Ito (2008), darkened for contrast."""
 
+EVENTS = ("end of an experience", "warning", "drift")
+_NAME = 18  # letters of a name at an axis
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -56,6 +61,44 @@ class Canvas:
     def series(self, place: int) -> str:
         """Return the colour of a series by its index."""
         return self.ink[f"series{place % SERIES + 1}"]
+
+    def rows_axis(self, axes: Any, last: float, *, label: bool = True) -> None:
+        """Set up the horizontal axis for the rows of the stream."""
+        axes.set_xlim(0, last)
+        axes.xaxis.set_major_formatter(lambda value, _: compact(value))
+        axes.locator_params(axis="x", nbins=4 if self.narrow else 8)
+        axes.grid(visible=False, axis="x")
+        if label:
+            axes.set_xlabel("rows of the stream")
+
+    def legend(self, axes: Any) -> None:
+        """Draw the legend above the axes, in as many columns as fit."""
+        handles, labels = axes.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda place: labels[place] in EVENTS)  # these last
+        for columns in range(len(labels), 0, -1):
+            made = self.figure.legend(
+                [handles[place] for place in order],
+                [labels[place] for place in order],
+                loc="outside upper left",
+                ncols=columns,
+            )
+            if made.get_window_extent().width <= self.figure.bbox.width or columns == 1:
+                return
+            made.remove()
+
+    def write_behind(self, axes: Any, text: str, at: float, fontsize: float | None = None) -> None:
+        """Write a text to the right of the axes, at a height in their units."""
+        axes.annotate(
+            text,
+            (1, at),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=self.ink["text"],
+            fontsize=fontsize,
+            annotation_clip=False,
+        )
 
 
 @dataclass(frozen=True)
@@ -130,18 +173,34 @@ class Section:
     figures: Table | None = None
 
 
-def write_behind(
-    canvas: Canvas, axes: Any, text: str, at: float, fontsize: float | None = None
-) -> None:
-    """Write a text to the right of the axes, at a height in their units."""
-    axes.annotate(
-        text,
-        (1, at),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        color=canvas.ink["text"],
-        fontsize=fontsize,
-        annotation_clip=False,
+def share_axis(axes: Any, *, whole: bool = True) -> None:
+    """Set up the vertical axis for shares, from 0 to 100 % or over the range of the data."""
+    if whole:
+        axes.set_ylim(-0.02, 1.03)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.yaxis.set_major_formatter(lambda value, _: tick(value))
+
+
+def names_axis(axes: Any, names: Sequence[str]) -> None:
+    """Set up the vertical axis for one name a row."""
+    axes.set_yticks(range(len(names)), [shorten(name) for name in names])
+    if len(names) > 20:
+        axes.tick_params(axis="y", labelsize=7)
+    axes.grid(visible=False)
+    axes.spines[["left", "bottom"]].set_visible(False)
+
+
+def shorten(name: str, most: int = _NAME) -> str:
+    """Shorten a name to fit, and keep matplotlib from reading it as a formula or a hidden label.
+
+    Examples
+    --------
+    >>> shorten("a class with a long name")
+    'a class with a lo…'
+    """
+    shown = name if len(name) <= most else f"{name[: most - 1]}…"
+    shown = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown
     )
+    shown = shown.replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{shown}" if shown.startswith("_") else shown

@@ -1,18 +1,23 @@
-"""Maps: a score as colour, by group and over the stream."""
+"""Maps of a score by group, and stacks of shares of a whole, over the stream."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from streamreplay.reading.columns import Floats
 from streamreplay.reading.number_text import tick
-from streamreplay.reading.report.charts.axes import names_axis, rows_axis
-from streamreplay.reading.report.charts.chart import Canvas, write_behind
+from streamreplay.reading.report.charts.chart import Canvas, names_axis, share_axis, shorten
 
 _PIXELS = 240
+
+NamedShare: TypeAlias = tuple[str, Floats]
+"""A name, and its share at each record."""
+
+_HATCHES = ("", "////", "....", "\\\\\\\\")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Map:
         Text to the right of each row.
     share : bool
         True for shares, of which more is better; False for errors.
+    label : str
+        Of the axis with the names.
     """
 
     names: list[str]
@@ -37,10 +44,17 @@ class Map:
     values: Floats
     last: list[str]
     share: bool = True
+    label: str = ""
+
+    @property
+    def height(self) -> float:
+        """The height of a chart of it, in inches."""
+        return max(1.5, 0.75 + 0.2 * len(self.names))
 
 
-def draw_map(canvas: Canvas, axes: Any, shown: Map) -> Any:
-    """Draw a map with the stream from left to right; return the image for a colour bar."""
+def draw_map(canvas: Canvas, shown: Map) -> None:
+    """Draw a map with the stream from left to right, and a colour bar above it."""
+    axes = canvas.figure.subplots()
     end = float(shown.x[-1])
     at = (np.arange(_PIXELS) + 0.5) * end / _PIXELS
     values = shown.values[:, np.searchsorted(shown.x, at)]
@@ -54,9 +68,10 @@ def draw_map(canvas: Canvas, axes: Any, shown: Map) -> Any:
     names_axis(axes, shown.names)
     for row, text in enumerate(shown.last):
         axes.axhline(row - 0.5, color=canvas.ink["page"], linewidth=1.2)
-        write_behind(canvas, axes, text, row, 7 if len(shown.names) > 20 else 8)
-    rows_axis(axes, canvas, end)
-    return image
+        canvas.write_behind(axes, text, row, 7 if len(shown.names) > 20 else 8)
+    canvas.rows_axis(axes, end)
+    colour_bar(canvas, axes, image, share=shown.share)
+    axes.set_ylabel(shown.label)
 
 
 def colours(values: Floats, *, share: bool) -> dict[str, Any]:
@@ -67,7 +82,7 @@ def colours(values: Floats, *, share: bool) -> dict[str, Any]:
     return {"cmap": "cividis_r", "vmin": 0.0, "vmax": most or 1.0}
 
 
-def colour_bar(canvas: Canvas, axes: Any, image: Any, *, share: bool = True) -> None:
+def colour_bar(canvas: Canvas, axes: Any, image: Any, *, share: bool) -> None:
     """Draw a small colour bar above a map."""
     bar = canvas.figure.colorbar(
         image, ax=axes, location="top", shrink=0.4, aspect=28, pad=0.02, anchor=(0.0, 0.0)
@@ -78,6 +93,34 @@ def colour_bar(canvas: Canvas, axes: Any, image: Any, *, share: bool = True) -> 
         bar.set_ticks([0, 0.5, 1])
 
 
-def map_height(n: int) -> float:
-    """Return the height in inches of a chart with so many named rows."""
-    return max(1.5, 0.75 + 0.2 * n)
+def draw_stack(canvas: Canvas, x: Floats, shares: Sequence[NamedShare], title: str) -> None:
+    """Draw shares that add up to 1, with their names at the right edge or in a legend."""
+    axes = canvas.figure.subplots()
+    canvas.rows_axis(axes, float(x[-1]))
+    _draw_bands(canvas, axes, x, shares)
+    share_axis(axes, whole=False)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel(title)
+
+
+def _draw_bands(canvas: Canvas, axes: Any, x: Floats, shares: Sequence[NamedShare]) -> None:
+    colours = [canvas.series(place) for place in range(len(shares))]
+    values = np.nan_to_num(np.stack([share for _, share in shares]))
+    if len(x) == 1:  # a single record is drawn as a band from row 0
+        x, values = np.array([0.0, x[0]]), np.repeat(values, 2, axis=1)
+    bands = axes.stackplot(x, values, colors=colours, linewidth=0.6, edgecolor=canvas.ink["page"])
+    for place, band in enumerate(bands):
+        band.set_hatch(_HATCHES[place // len(set(colours)) % len(_HATCHES)] if place else "")
+        band.set_alpha(0.85)
+    last = values[:, -1]
+    points_high = canvas.figure.get_figheight() * 72 * 0.65  # of the axes, about
+    room = 10 / points_high * max(float(last.sum()), 1e-12)
+    for (name, _), height, middle in zip(shares, last, np.cumsum(last) - last / 2, strict=True):
+        if height > room:
+            canvas.write_behind(axes, shorten(name, 14), middle)
+    axes.set_xlim(float(x[0]), float(x[-1]))
+    axes.set_ylim(0, max(float(values.sum(axis=0).max()), 1e-12))
+    if (last <= room).any():
+        for (name, _), band in zip(shares, bands, strict=True):
+            band.set_label(shorten(name))
+        canvas.legend(axes)

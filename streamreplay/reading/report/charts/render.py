@@ -16,6 +16,7 @@ from streamreplay.reading.report.charts.chart import PAGE, PAPER, Canvas, Chart,
 
 _WIDE, _NARROW = 7.6, 3.6  # inches
 _DPI = 200
+_STYLE = Path(__file__).with_name("charts.mplstyle")
 
 
 def inline_svg(chart: Chart, *, narrow: bool = False) -> str:
@@ -76,37 +77,17 @@ def _draw(chart: Chart, ink: Ink, *, narrow: bool) -> Figure:
 
 
 def _style(ink: Ink) -> Any:  # matplotlib types the names of settings as a literal of all of them
+    common = mpl.rc_params_from_file(_STYLE, use_default_template=False)
     return {
-        "font.size": 8.0,
-        "font.family": "DejaVu Sans",
-        "axes.titlesize": 8.0,
-        "axes.titlelocation": "left",
+        **common,
         "axes.titlecolor": ink["text"],
         "axes.labelcolor": ink["soft"],
         "axes.edgecolor": ink["line"],
-        "axes.facecolor": "none",
         "figure.facecolor": "none" if ink is PAGE else ink["page"],
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": 0.8,
         "grid.color": ink["line"],
-        "grid.linewidth": 0.5,
         "xtick.color": ink["line"],
         "ytick.color": ink["line"],
         "xtick.labelcolor": ink["soft"],
         "ytick.labelcolor": ink["soft"],
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 0.0,
         "text.color": ink["text"],
-        "legend.frameon": False,
-        "legend.fontsize": 8.0,
-        "legend.handlelength": 2.4,
-        "legend.columnspacing": 1.4,
-        "legend.borderpad": 0.1,
-        "lines.linewidth": 1.5,
-        "lines.markersize": 4.0,
-        "figure.constrained_layout.h_pad": 0.03,
-        "figure.constrained_layout.w_pad": 0.03,
     }

@@ -1,27 +1,32 @@
-"""The section on prequential scores: how good the predictions were as the rows came."""
+"""The sections on rows as they came: prequential scores, calibration, drift."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from streamreplay.reading.columns import GroupColumns
-from streamreplay.reading.number_text import percent
-from streamreplay.reading.report.charts.axes import MOST_MARKS, boundaries
-from streamreplay.reading.report.charts.chart import Canvas, Chart, Section, Table
+from streamreplay.reading.columns import GroupColumns, evenly_spread
+from streamreplay.reading.number_text import number, percent
+from streamreplay.reading.report.charts.chart import Chart, Section, Table
 from streamreplay.reading.report.charts.lines import (
+    MOST_MARKS,
     PlotLine,
-    draw_scores,
-    ends_text,
     group_lines,
-    lines_table,
+    make_panel,
+    panels_chart,
+    scores_chart,
 )
-from streamreplay.reading.report.charts.maps import Map, colour_bar, draw_map, map_height
-from streamreplay.reading.report.charts.panels import make_panel, panels_chart
-from streamreplay.reading.report.data.curves import LearnerCurves
-from streamreplay.reading.report.data.seed_means import CurveGroup, mean_curve, read_score
-from streamreplay.reading.report.sections.drawn_group import DrawnGroup, drawn_groups
+from streamreplay.reading.report.charts.maps import Map, draw_map
+from streamreplay.reading.report.curves import (
+    CurveGroup,
+    DrawnGroup,
+    LearnerCurves,
+    drawn_groups,
+    mean_curve,
+    read_score,
+)
 from streamreplay.reading.scores import Score
 
 _MOST_CLASSES = 40
@@ -37,54 +42,46 @@ _OTHER_SCORES = (
     ("rmse_window", "root mean squared error", False),
     ("r2_window", "R²", False),
 )
+_SCORES = (("ece", "expected calibration error"), ("brier", "Brier score"))
+_MOST = 40  # rows of the table for each group
+_HEADER = ("position", "level", "detector", "on", "value", "actions")
 
 
 def predictions_section(groups: Sequence[CurveGroup]) -> Section:
     """Return the section on prequential scores."""
-    charts = [_score_chart(groups)]
+    charts = [*_score_chart(groups)]
     for drawn in drawn_groups(groups):
         classes = drawn.learner.by_class
         if classes is not None and len(classes.ids) > 1 and len(classes.position) > 1:
             charts.append(_class_chart(drawn, classes))
-    found = [chart for chart in charts if chart is not None]
-    other = _other_chart(groups)
     return Section(
         "predictions",
         "How good were the predictions?",
         "Every row was predicted first and learned afterwards. These scores cover the rows as they "
         "came; they do not show what was forgotten of earlier rows.",
-        [*found, *([other] if other else [])],
-        [] if found else ["No chart: the log has no scores over a window."],
+        [*charts, *_other_chart(groups)],
+        [] if charts else ["No chart: the log has no scores over a window."],
     )
 
 
-def _score_chart(groups: Sequence[CurveGroup]) -> Chart | None:
+def _score_chart(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
     first = groups[0].first
     score = first.score
     lines = _single_lines(groups[0], score) if len(groups) == 1 else _overlaid(groups, score)
     if not lines:  # no row had a label
-        return None
-
-    def draw(canvas: Canvas) -> None:
-        draw_scores(canvas, lines, first, score.title)
-
-    ends = ends_text(lines, score)
+        return
     window = first.settings.get("evaluator.window", 1000)
-    rows = f"{first.prequential['position']:,}"
-    return Chart(
+    head = (
         "predictions",
         f"{score.title.capitalize()} over the stream",
         f"Over the last {window:,} labelled rows.{_marks_text(first)}",
-        f"Line chart of {score.title} over {rows} rows. At the end: {ends}.",
-        draw,
-        height=3.1,
-        narrow_height=3.3,
-        table=lines_table(lines, score.write),
+        f"Line chart of {score.title} over {first.prequential['position']:,} rows.",
     )
+    yield scores_chart(head, lines, first, score.title)
 
 
 def _marks_text(learner: LearnerCurves) -> str:
-    ended = len(boundaries(learner))
+    ended = len(learner.boundaries)
     text = " Vertical lines: ends of experiences." if ended else ""
     if ended > MOST_MARKS:
         text = f" {ended:,} experiences ended, too many to mark them."
@@ -126,11 +123,6 @@ def _class_chart(drawn: DrawnGroup, classes: GroupColumns) -> Chart:
     total = [percent(float(each)) for each in classes.fields["accuracy"][-1, order]]
     shown = Map(names, classes.position, accuracy[:, order].T, total)
 
-    def draw(canvas: Canvas) -> None:
-        axes = canvas.figure.subplots()
-        image = draw_map(canvas, axes, shown)
-        colour_bar(canvas, axes, image)
-
     count = len(classes.ids) + classes.left_out
     hidden = f" Only the {len(names)} largest of {count:,} classes are shown."
     cells = [
@@ -144,22 +136,89 @@ def _class_chart(drawn: DrawnGroup, classes: GroupColumns) -> Chart:
         "Blank: there were no rows of the class. On the right: accuracy over all rows of the class."
         + (hidden if count > len(names) else ""),
         f"Heat map of accuracy by class over the stream. Over all rows: {end}.",
-        draw,
-        height=map_height(len(names)),
+        lambda canvas: draw_map(canvas, shown),
+        height=shown.height,
         table=Table(("class", "rows", "accuracy"), cells),
     )
 
 
-def _other_chart(groups: Sequence[CurveGroup]) -> Chart | None:
+def _other_chart(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
     chosen = [
         (name, name.removeprefix("metrics.").removesuffix("_window"), False)
         for name in groups[0].first.scores
         if name.startswith("metrics.") and name.endswith("_window")
     ]
     panels = [
-        panel
+        make_panel(title, groups, read_score(name), share=share)
         for name, title, share in (*_OTHER_SCORES, *chosen)
-        if (panel := make_panel(title, groups, read_score(name), share=share)) is not None
     ]
     caption = "Over the window, if the score has one. Horizontal axis: rows of the stream."
-    return panels_chart("further", "Other scores", caption, panels) if panels else None
+    return panels_chart("further", "Other scores", caption, panels)
+
+
+def probability_section(groups: Sequence[CurveGroup]) -> Section | None:
+    """Return the section on calibration; None if the log has neither of its scores."""
+    panels = []
+    for name, title in _SCORES:
+        field = f"{name}_window" if f"{name}_window" in groups[0].first.scores else name
+        panels.append(make_panel(title, groups, read_score(field), floor=True))
+    caption = "Over the window. Horizontal axis: rows of the stream."
+    charts = [*panels_chart("probabilities", "Errors of the probabilities", caption, panels)]
+    if not charts:
+        return None
+    lead = (
+        "If a calibrated model gives a probability of 80 %, it is right in 80 of 100 cases. Both "
+        "scores are errors: 0 is best."
+    )
+    return Section("probabilities", "Are the probabilities reliable?", lead, charts)
+
+
+def drift_section(groups: Sequence[CurveGroup]) -> Section:
+    """Return the section with the findings of drift detectors."""
+    title = "Did the stream change?"
+    if not any(group.first.drifts for group in groups):
+        watched = any(group.first.watches_drift for group in groups)
+        missing = (
+            "The drift detectors of the job found nothing."
+            if watched
+            else "The job has no drift detector. To watch for drift, add a `[[drift]]` section to "
+            "the job."
+        )
+        return Section("drift", title, missing=[missing])
+    several = len(groups) > 1
+    counts = [(f"{group.title}: " if several else "") + _count(group.first) for group in groups]
+    lead = f"{'; '.join(counts)}. They are marked in the first chart."
+    if any(len(group.first.drifts) > _MOST for group in groups):
+        lead += f" At most {_MOST} of each run are listed, evenly spread."
+    return Section("drift", title, lead, figures=_table(groups))
+
+
+def _table(groups: Sequence[CurveGroup]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for group in groups:
+        drifts = group.first.drifts
+        rows += [
+            (group.title, *_cells(drifts[place])) for place in evenly_spread(len(drifts), _MOST)
+        ]
+    if len(groups) == 1:
+        return Table(_HEADER, [row[1:] for row in rows])
+    return Table(("run", *_HEADER), rows)
+
+
+def _cells(record: dict[str, object]) -> tuple[str, ...]:
+    value, actions = record.get("value"), record.get("actions")
+    return (
+        f"{record['position']:,}",
+        *(str(record.get(field, "-")) for field in ("level", "detector", "on")),
+        number(value) if isinstance(value, int | float) else "-",
+        ", ".join(map(str, actions)) if isinstance(actions, list) and actions else "-",
+    )
+
+
+def _count(learner: LearnerCurves) -> str:
+    if learner.n_drifts > len(learner.drifts):
+        return f"{learner.n_drifts:,} entries, of which {len(learner.drifts):,} were read"
+    if not learner.drifts:
+        return "nothing found" if learner.watches_drift else "not watched"
+    levels = Counter(str(each.get("level")) for each in learner.drifts)
+    return ", ".join(f"{n:,} {level}{'' if n == 1 else 's'}" for level, n in sorted(levels.items()))

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from streamreplay.reading.columns import Floats
 from streamreplay.reading.estimates import mean_of_seeds
 from streamreplay.reading.number_text import number
-from streamreplay.reading.report.charts.chart import Canvas, Chart, Section, Table
-from streamreplay.reading.report.charts.lines import (
-    PlotLine,
-    draw_scores,
-    ends_text,
-    group_lines,
-    lines_table,
-)
-from streamreplay.reading.report.data.curves import LearnerCurves
-from streamreplay.reading.report.data.seed_means import (
+from streamreplay.reading.report.charts.chart import Chart, Section, Table
+from streamreplay.reading.report.charts.lines import PlotLine, group_lines, scores_chart
+from streamreplay.reading.report.curves import (
+    MOST_DRAWN,
     CurveGroup,
+    LearnerCurves,
     ReadCurve,
+    drawn_groups,
     mean_curve,
     read_score,
 )
-from streamreplay.reading.report.sections.drawn_group import MOST_DRAWN, drawn_groups
-from streamreplay.reading.report.sections.final_classes import final_classes_chart
-from streamreplay.reading.report.sections.retention_maps import (
-    age_chart,
-    class_map,
-    experience_map,
-    matrix_chart,
+from streamreplay.reading.report.sections.retention_charts import (
+    charts_by_group,
+    final_classes_chart,
 )
 from streamreplay.reading.scores import Score, sample_name
 
@@ -67,19 +59,15 @@ def retention_section(groups: Sequence[CurveGroup]) -> Section:
         "The model was tested on rows that it never learned, of everything that the stream has "
         "shown so far: the rows of a test set, or those that a probe kept out of learning."
     )
-    return Section("retention", title, lead, _charts(groups), missing, _figures(groups))
+    return Section("retention", title, lead, [*_charts(groups)], missing, _figures(groups))
 
 
-def _charts(groups: Sequence[CurveGroup]) -> list[Chart]:
-    charts = [_score_chart(groups)]
+def _charts(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
+    yield from _score_chart(groups)
     if len(groups) > 1:
-        charts.append(final_classes_chart(groups))
+        yield from final_classes_chart(groups)
     for drawn in drawn_groups(groups):
-        curves = drawn.learner.main_retention
-        if curves is not None:
-            makers = (class_map, experience_map, age_chart, matrix_chart)
-            charts += [make(drawn, curves) for make in makers]
-    return [chart for chart in charts if chart is not None]
+        yield from charts_by_group(drawn)
 
 
 def _read(sample: str | None, field: str) -> ReadCurve:
@@ -94,30 +82,21 @@ def _read(sample: str | None, field: str) -> ReadCurve:
     return read
 
 
-def _score_chart(groups: Sequence[CurveGroup]) -> Chart | None:
+def _score_chart(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
     first = groups[0].first
     score = first.score
     if len(groups) == 1:
         lines = _single_lines(groups[0], score)
     else:
         lines = group_lines(groups, _read(None, score.retained), 1.8)
-    if not lines:
-        return None
-
-    def draw(canvas: Canvas) -> None:
-        draw_scores(canvas, lines, first, score.retained_title, drifts=False)
-
-    ends = ends_text(lines, score)
-    return Chart(
-        "retention",
-        "What the model still knew",
-        _caption(first, lines),
-        f"Line chart of {score.retained_title} on rows never learned. At the end: {ends}.",
-        draw,
-        height=3.1,
-        narrow_height=3.3,
-        table=lines_table(lines, score.write),
-    )
+    if lines:
+        head = (
+            "retention",
+            "What the model still knew",
+            _caption(first, lines),
+            f"Line chart of {score.retained_title} on rows never learned.",
+        )
+        yield scores_chart(head, lines, first, score.retained_title, drifts=False)
 
 
 def _caption(learner: LearnerCurves, lines: Sequence[PlotLine]) -> str:

@@ -1,27 +1,34 @@
-"""The log of a learner as curves: what the report draws and sums up."""
+"""The logs of learners as curves: what the report draws and sums up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from streamreplay.errors import RunFolderError
 from streamreplay.log.score_table import keep_last
 from streamreplay.reading.columns import (
     Columns,
+    Floats,
     GroupColumns,
     RetentionMatrix,
     group_columns,
     number_columns,
     retention_matrix,
 )
+from streamreplay.reading.estimates import LEVEL, t_quantile
 from streamreplay.reading.log_sample import MOST, StreamKey, sample_log
 from streamreplay.reading.run import Run, RunLearner
 from streamreplay.reading.scores import Score
+from streamreplay.reading.seed_groups import SeedGroup
 
 _Streams = Mapping[StreamKey, tuple[int, list[dict[str, Any]]]]
+MOST_DRAWN = 4
+"""Number of groups that get charts of their own."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,24 @@ class LearnerCurves(RunLearner):
         return any(key.startswith("drift[") for key in self.settings)
 
     @property
+    def boundaries(self) -> list[int]:
+        """The positions at which an experience ended and the stream went on."""
+        last = self.prequential["position"]
+        return [position for position in self.ends if position < last]
+
+    @property
     def main_retention(self) -> RetentionCurves | None:
         """The retention curves with the most rounds; None if there are none."""
         return max(
             self.retention_curves, key=lambda each: len(each.columns["position"]), default=None
         )
+
+
+CurveGroup: TypeAlias = SeedGroup[LearnerCurves]
+"""Learners that differ only in their seed, with their curves."""
+
+ReadCurve: TypeAlias = Callable[[LearnerCurves], tuple[Floats, Floats] | None]
+"""Returns positions and values of a learner's curve, or None."""
 
 
 def read_curves(folder: Path, most: int = MOST) -> list[LearnerCurves]:
@@ -217,3 +237,100 @@ def _records(streams: _Streams, learner: str, kind: str, sample: str = "") -> li
         for record in streams.get((learner, kind, sample, end), (0, ()))[1]
     ]
     return sorted(found, key=lambda record: int(record["#"]))
+
+
+@dataclass(frozen=True)
+class MeanCurve:
+    """A mean over seeds along the stream.
+
+    Attributes
+    ----------
+    x, y : float64[n]
+    low, high : float64[n], optional
+        The 95 % interval of the mean, if there are several seeds.
+    """
+
+    x: Floats
+    y: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+
+
+def mean_curve(group: CurveGroup, read: ReadCurve) -> MeanCurve | None:
+    """Return the mean over a group's seeds of a curve; None if no learner has it.
+
+    If the seeds have records at different rows, values are interpolated linearly.
+    """
+    found = [curve for each in group if (curve := _known_points(read(each))) is not None]
+    if not found:
+        return None
+    x, y = found[0]
+    if len(found) == 1:
+        return MeanCurve(x, y)
+    start, stop = max(each[0][0] for each in found), min(each[0][-1] for each in found)
+    x = x[(x >= start) & (x <= stop)]
+    if not len(x):
+        return MeanCurve(*found[0])
+    values = np.stack([np.interp(x, *each) for each in found])
+    n = len(values)
+    half = t_quantile((1 + LEVEL) / 2, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
+    mean: Floats = values.mean(axis=0)
+    return MeanCurve(x, mean, mean - half, mean + half)
+
+
+def _known_points(curve: tuple[Floats, Floats] | None) -> tuple[Floats, Floats] | None:
+    if curve is None:
+        return None
+    x, y = curve
+    known = np.isfinite(y)
+    known[:-1] &= (np.diff(x) > 0) | ~known[1:]  # of two points at one row, keep the later one
+    return (x[known], y[known]) if known.any() else None
+
+
+def read_score(name: str) -> ReadCurve:
+    """Return a function that reads a prequential score along the stream, for `mean_curve`."""
+
+    def read(learner: LearnerCurves) -> tuple[Floats, Floats] | None:
+        values = learner.scores.get(name)
+        return None if values is None else (learner.scores["position"], values)
+
+    return read
+
+
+@dataclass(frozen=True)
+class DrawnGroup:
+    """A group that gets charts of its own; they show its first learner.
+
+    Attributes
+    ----------
+    group : SeedGroup
+    place : int
+    alone : bool
+        Whether there is no other group.
+    """
+
+    group: CurveGroup
+    place: int
+    alone: bool
+
+    @property
+    def learner(self) -> LearnerCurves:
+        """The learner that is shown."""
+        return self.group.first
+
+    def name(self, chart: str) -> str:
+        """Return the name of this group's chart of some kind."""
+        return f"{chart}-{self.place}" if self.place else chart
+
+    def title(self, chart: str) -> str:
+        """Return the title of a chart, with the group if there are several, and the seed."""
+        if self.alone:
+            return chart
+        seed = f", seed {self.learner.seed}" if len(self.group) > 1 else ""
+        return f"{chart}: {self.group.title}{seed}"
+
+
+def drawn_groups(groups: Sequence[CurveGroup]) -> list[DrawnGroup]:
+    """Return the first groups, which get charts of their own."""
+    alone = len(groups) == 1
+    return [DrawnGroup(group, place, alone) for place, group in enumerate(groups[:MOST_DRAWN])]

@@ -2,59 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from streamreplay.reading.columns import Floats, GroupColumns, RetentionMatrix, evenly_spread
-from streamreplay.reading.number_text import and_list, number, percent
-from streamreplay.reading.report.charts.axes import (
-    legend,
+from streamreplay.reading.estimates import mean_of_seeds
+from streamreplay.reading.number_text import and_list, number, percent, tick
+from streamreplay.reading.report.charts.chart import (
+    MARKERS,
+    Canvas,
+    Chart,
+    Table,
     names_axis,
-    rows_axis,
     share_axis,
     shorten,
 )
-from streamreplay.reading.report.charts.chart import Canvas, Chart, Table
 from streamreplay.reading.report.charts.lines import PlotLine, draw_lines, lines_table
-from streamreplay.reading.report.charts.maps import (
-    Map,
-    colour_bar,
-    colours,
-    draw_map,
-    map_height,
+from streamreplay.reading.report.charts.maps import Map, colour_bar, colours, draw_map
+from streamreplay.reading.report.curves import (
+    CurveGroup,
+    DrawnGroup,
+    LearnerCurves,
+    MeanCurve,
+    RetentionCurves,
 )
-from streamreplay.reading.report.data.curves import RetentionCurves
-from streamreplay.reading.report.data.seed_means import MeanCurve
-from streamreplay.reading.report.sections.drawn_group import DrawnGroup
 from streamreplay.reading.scores import SCORES, Score, sample_name
 
 _MOST = 40  # rows of a map
 _MOST_NUMBERS = 12  # rows and columns of a matrix that has room for the numbers in its cells
 
 
-def class_map(drawn: DrawnGroup, curves: RetentionCurves) -> Chart | None:
-    """Return a map of the accuracy on each class over the stream."""
+def charts_by_group(drawn: DrawnGroup) -> Iterator[Chart]:
+    """Yield charts of the scores by class, by experience and by age that the log has."""
+    curves = drawn.learner.main_retention
+    if curves is not None:
+        for make in (_class_map, _experience_map, _age_chart, _matrix_chart):
+            yield from make(drawn, curves)
+
+
+def _class_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
+    """Yield a map of the accuracy on each class over the stream."""
     classes = curves.by_class
-    if classes is None or len(classes.ids) < 2:
-        return None
-    blank = f"Blank: the stream had not shown the class yet. {_rows_of(curves)}"
-    return _map_chart(drawn, "class", classes, "accuracy", blank, SCORES["classes"])
+    if classes is not None and len(classes.ids) > 1:
+        blank = f"Blank: the stream had not shown the class yet. {_rows_of(curves)}"
+        yield _map_chart(drawn, "class", classes, "accuracy", blank, SCORES["classes"])
 
 
-def experience_map(drawn: DrawnGroup, curves: RetentionCurves) -> Chart | None:
-    """Return a map of the score on each experience; None if the matrix shows the same."""
+def _experience_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
+    """Yield a map of the score on each experience, unless the matrix shows the same."""
     experiences, matrix = curves.by_experience, curves.matrix
     if experiences is None or len(experiences.ids) < 2:
-        return None
+        return
     if matrix is not None and len(experiences.position) <= len(matrix.after) <= _MOST_NUMBERS:
-        return None
+        return
     score = drawn.learner.score
     field = "value" if "value" in experiences.fields else score.retained
     blank = "Blank: the stream had not shown the experience yet."
     if curves.sample == "test":
         blank = "Before the stream had shown an experience, the model could not know it."
-    return _map_chart(drawn, "experience", experiences, field, f"{blank} {_rows_of(curves)}", score)
+    yield _map_chart(drawn, "experience", experiences, field, f"{blank} {_rows_of(curves)}", score)
 
 
 def _map_chart(
@@ -65,15 +74,8 @@ def _map_chart(
     if len(groups.ids) > _MOST:
         order = _most_forgotten(values, share=score.share)
     names, last = [groups.ids[i] for i in order], [score.write(each) for each in values[order, -1]]
-    shown = Map(names, groups.position, values[order], last, share=score.share)
-
-    def draw(canvas: Canvas) -> None:
-        axes = canvas.figure.subplots()
-        image = draw_map(canvas, axes, shown)
-        colour_bar(canvas, axes, image, share=score.share)
-        if by == "experience":
-            axes.set_ylabel("experience")
-
+    label = "experience" if by == "experience" else ""
+    shown = Map(names, groups.position, values[order], last, score.share, label)
     count = len(groups.ids) + groups.left_out
     hidden = f" Only the {len(names)} most forgotten of {count:,} are shown."
     best = [score.write(each) for each in _best(values[order], share=score.share)]
@@ -86,8 +88,8 @@ def _map_chart(
         f"its right end. {blank} On the right: the last round."
         + (hidden if count > len(names) else ""),
         f"Heat map of retention by {by}. In the last round: {ends}.",
-        draw,
-        height=map_height(len(names)),
+        lambda canvas: draw_map(canvas, shown),
+        height=shown.height,
         table=Table((by, "best", "last"), [*zip(names, best, last, strict=True)]),
     )
 
@@ -108,25 +110,22 @@ def _most_forgotten(values: Floats, *, share: bool) -> list[int]:
     return sorted(kept.tolist())
 
 
-def age_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Chart | None:
-    """Return a chart of the accuracy on rows of different age."""
+def _age_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
+    """Yield a chart of the accuracy on rows of different age."""
     ages = curves.by_age
-    if ages is None or "accuracy" not in ages.fields:
-        return None
-    lines = _age_lines(ages)
-    if not lines:
-        return None
+    if ages is None or "accuracy" not in ages.fields or not (lines := _age_lines(ages)):
+        return
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.figure.subplots()
         draw_lines(canvas, axes, lines)
         share_axis(axes)
         axes.set_ylabel("accuracy")
-        rows_axis(axes, canvas, float(ages.position[-1]))
-        legend(canvas, axes)
+        canvas.rows_axis(axes, float(ages.position[-1]))
+        canvas.legend(axes)
 
     ends = "; ".join(f"{line.label}: {percent(line.end)}" for line in lines)
-    return Chart(
+    yield Chart(
         drawn.name("ages"),
         drawn.title("Accuracy by age of the rows"),
         "Rows of the probe by how long ago they came.",
@@ -152,11 +151,11 @@ def _age_lines(ages: GroupColumns) -> list[PlotLine]:
     return lines
 
 
-def matrix_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Chart | None:
-    """Return a chart of the matrix R[i, j]."""
+def _matrix_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
+    """Yield a chart of the matrix R[i, j]."""
     matrix, score = curves.matrix, drawn.learner.score
     if matrix is None or len(matrix.of) < 2:
-        return None
+        return
     written = max(len(matrix.after), len(matrix.of)) <= _MOST_NUMBERS
 
     def draw(canvas: Canvas) -> None:
@@ -173,7 +172,7 @@ def matrix_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Chart | None:
 
     size = 0.34 if written else 0.1
     name = score.retained_title
-    return Chart(
+    yield Chart(
         drawn.name("matrix"),
         drawn.title("The matrix R[i, j]"),
         f"Each line: {name} on the held-out rows of all experiences, after one of them had ended. "
@@ -224,3 +223,76 @@ def _label_matrix(axes: Any, matrix: RetentionMatrix) -> None:
     axes.set_xticks(columns, [shorten(matrix.of[j], 8) for j in columns])
     axes.set_ylabel("after experience i")
     axes.set_xlabel("of experience j")
+
+
+def final_classes_chart(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
+    """Yield a dot plot of accuracy by class in the last round, if a log has it."""
+    found = [_Dots(group, place, _mean_accuracies(group)) for place, group in enumerate(groups)]
+    shown = [dots for dots in found if dots.known]
+    names = list(dict.fromkeys(name for dots in shown for name in dots.known))[:_MOST]
+    if not names:
+        return
+    cells = [(name, *(dots.cell(name) for dots in shown)) for name in names]
+    yield Chart(
+        "classes-at-end",
+        "Accuracy on each class at the end",
+        "One mark for each run, or for the mean of several seeds.",
+        "Dot plot of accuracy by class at the end; the table below has its values.",
+        lambda canvas: _draw(canvas, shown, names),
+        height=max(1.8, 1.0 + 0.2 * len(names)),
+        table=Table(("class", *(dots.group.title for dots in shown)), cells),
+    )
+
+
+@dataclass(frozen=True)
+class _Dots:
+    """The accuracy of a group on each class that it knows."""
+
+    group: CurveGroup
+    place: int
+    known: Mapping[str, float]
+
+    def cell(self, name: str) -> str:
+        return percent(self.known[name]) if name in self.known else "-"
+
+    def draw(self, canvas: Canvas, axes: Any, names: Sequence[str]) -> None:
+        rows = [row for row, name in enumerate(names) if name in self.known]
+        axes.plot(
+            [self.known[names[row]] for row in rows],
+            rows,
+            linestyle="none",
+            marker=MARKERS[self.place % len(MARKERS)],
+            markersize=6,
+            color=canvas.series(self.place),
+            label=shorten(self.group.title, 48),
+        )
+
+
+def _draw(canvas: Canvas, shown: Sequence[_Dots], names: Sequence[str]) -> None:
+    axes = canvas.figure.subplots()
+    for row, name in enumerate(names):
+        values = [dots.known[name] for dots in shown if name in dots.known]
+        axes.plot((min(values), max(values)), (row, row), color=canvas.ink["line"], zorder=1)
+    for dots in shown:
+        dots.draw(canvas, axes, names)
+    names_axis(axes, names)
+    axes.invert_yaxis()
+    axes.grid(visible=True, axis="x")
+    axes.set_xlim(-0.02, 1.02)
+    axes.xaxis.set_major_formatter(lambda value, _: tick(value))
+    axes.set_xlabel("accuracy on rows never learned, at the end")
+    canvas.legend(axes)
+
+
+def _mean_accuracies(group: CurveGroup) -> Mapping[str, float]:
+    ends = [_last_accuracies(learner) for learner in group]
+    names = dict.fromkeys(name for end in ends for name in end)
+    return {name: mean_of_seeds([e[name] for e in ends if name in e]).value for name in names}
+
+
+def _last_accuracies(learner: LearnerCurves) -> Mapping[str, float]:
+    curves = learner.main_retention
+    if curves is None or curves.by_class is None or "accuracy" not in curves.by_class.fields:
+        return {}
+    values = zip(curves.by_class.ids, curves.by_class.fields["accuracy"][-1], strict=True)
+    return {name: float(value) for name, value in values if np.isfinite(value)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streamreplay.reading.columns import Columns, Floats, GroupColumns
-from streamreplay.reading.report.data.curves import LearnerCurves, RetentionCurves
+from streamreplay.reading.report.curves import LearnerCurves, RetentionCurves
 from streamreplay.reading.scores import Score
 
 
