@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation.drift.signals import (
     MOST,
-    Signals,
     SignalValues,
     check_signal,
     is_binary,
+    is_unseen_class,
+    read_signal,
 )
 from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
@@ -290,7 +291,6 @@ class DriftMonitor:
         """Drifts reported so far."""
         self.warnings = 0
         """Warnings reported so far."""
-        self._signals = Signals()
         self._position = 0  # rows of the stream so far
         self._known: set[int] = set()  # watched classes that had a row
         self._watches = [_Watch(each) for each in detectors]
@@ -307,7 +307,7 @@ class DriftMonitor:
 
     def unseen_classes(self, labels: Labels) -> list[Detector]:
         """Return the detectors on a class that is not among the labels: they see only zeros."""
-        return [each for each in self.detectors if self._signals.is_unseen_class(each.on, labels)]
+        return [each for each in self.detectors if is_unseen_class(each.on, labels)]
 
     def state_dict(self) -> State:
         """Return counts, and the state of every detector by its name."""
@@ -336,7 +336,7 @@ class DriftMonitor:
         alarms = sorted(
             alarm
             for place, watch in enumerate(self._watches)
-            for alarm in watch.alarms(self._signals.read(watch.on, scored, self._known), place)
+            for alarm in watch.alarms(read_signal(watch.on, scored, self._known), place)
         )
         found = [
             self._report(alarm, int(batch.experience[alarm.row]))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
-from streamreplay.evaluation.sums.output_sums import is_number
+from streamreplay.evaluation.sums.output_sums import errors_of
 from streamreplay.labels import Labels
 from streamreplay.records import Scored
 
@@ -68,105 +69,101 @@ def is_binary(on: str) -> bool | None:
     return None if on == "error" else on.partition(":")[0] in ("label", "labels")
 
 
-@final
-class Signals:
-    """Compute signals from scored batches.
+def read_signal(on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
+    """Yield the values of one signal in a batch: one item per column or class of all of them.
 
-    Columns and classes have the names that the batch gives them; without names they go by index.
+    Columns and classes have the names that the batch gives them; without names they go by
+    index.
+
+    Parameters
+    ----------
+    on : str
+    scored : Scored
+    known : collection of int
+        Classes that had a row before this batch, by label index.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column, there are too many, or what is predicted has no classes.
     """
+    kind, _, name = on.partition(":")
+    if kind == "error":
+        yield _finite(on, *_errors(scored))
+    elif kind == "loss":
+        rows = np.arange(len(scored.incoming))
+        yield _finite(on, rows, scored.loss.astype(np.float64))
+    elif kind.startswith("feature"):
+        yield from _features(name, scored.incoming)
+    else:
+        yield from _labels(name, scored.incoming, known)
 
-    def __init__(self) -> None:
-        self._feature_names = _DisplayNames()
-        self._label_names = _DisplayNames()
 
-    def read(self, on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
-        """Yield the values of one signal in a batch: one item per column or class of all of them.
+def is_unseen_class(on: str, labels: Labels) -> bool:
+    """Return whether a signal is of a class that is not among the labels so far."""
+    kind, _, name = on.partition(":")
+    return kind == "label" and _find(name, _shown(tuple(labels.names))) < 0
 
-        Parameters
-        ----------
-        on : str
-        scored : Scored
-        known : collection of int
-            Classes that had a row before this batch, by label index.
 
-        Raises
-        ------
-        ConfigError
-            There is no such column, there are too many, or what is predicted has no classes.
-        """
-        kind, _, name = on.partition(":")
-        if kind == "error":
-            yield _finite(on, *_errors(scored))
-        elif kind == "loss":
-            rows = np.arange(len(scored.incoming))
-            yield _finite(on, rows, scored.loss.astype(np.float64))
-        elif kind.startswith("feature"):
-            yield from self._features(name, scored.incoming)
-        else:
-            yield from self._labels(name, scored.incoming, known)
+def _features(name: str, batch: Batch) -> Iterator[SignalValues]:
+    flat = batch.x.reshape(len(batch), -1)
+    names = _shown(tuple(batch.feature_names or ()))
+    for column in _columns(name, names, flat.shape[1]):
+        values = flat[:, column].astype(np.float64)
+        said = name or (names[column] if names else column)
+        yield _finite(f"feature:{said}", np.arange(len(batch)), values)
 
-    def is_unseen_class(self, on: str, labels: Labels) -> bool:
-        """Return whether a signal is of a class that is not among the labels so far."""
-        kind, _, name = on.partition(":")
-        return kind == "label" and _find(name, self._label_names.of(labels.names)) < 0
 
-    def _features(self, name: str, batch: Batch) -> Iterator[SignalValues]:
-        flat = batch.x.reshape(len(batch), -1)
-        names = self._feature_names.of(batch.feature_names)
-        for column in self._columns(name, names, flat.shape[1]):
-            values = flat[:, column].astype(np.float64)
-            said = name or (names[column] if names else column)
-            yield _finite(f"feature:{said}", np.arange(len(batch)), values)
+def _columns(name: str, names: tuple[str, ...], width: int) -> Sequence[int]:
+    if not name:
+        if width > MOST:
+            raise ConfigError(
+                f"drift on features: at most {MOST} columns are watched, rows have {width}: "
+                "name some as feature:NAME"
+            )
+        return range(width)
+    column = _find(name, names)
+    if column < 0 and name.isdecimal():
+        column = int(name)
+    if not 0 <= column < width:
+        have = "" if not names else f": {', '.join(names[:10])}"
+        raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
+    return [column]
 
-    def _columns(self, name: str, names: list[str], width: int) -> Sequence[int]:
-        if not name:
-            if width > MOST:
-                raise ConfigError(
-                    f"drift on features: at most {MOST} columns are watched, rows have {width}: "
-                    "name some as feature:NAME"
-                )
-            return range(width)
-        column = _find(name, names)
-        if column < 0 and name.isdecimal():
-            column = int(name)
-        if not 0 <= column < width:
-            have = "" if not names else f": {', '.join(names[:10])}"
-            raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
-        return [column]
 
-    def _labels(self, name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:
-        target, labels = batch.target, batch.labels
-        names = self._label_names.of(None if labels is None else labels.names)
-        rows = np.flatnonzero(batch.y >= 0)
-        if target is not None:
-            yield from self._of_targets(name, target[rows], rows, names)
-            return
-        y = batch.y[rows]
-        if name:
-            yield SignalValues(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
-            return
-        for label in sorted({*known, *y[y < MOST].tolist()}):
-            hits = (y == label).astype(np.int64)
-            # a class is watched from its first row on
-            first = 0 if label in known else int(hits.argmax())
-            said = names[label] if label < len(names) else label
-            yield SignalValues(f"label:{said}", rows[first:], hits[first:])
+def _labels(name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:
+    target, labels = batch.target, batch.labels
+    names = _shown(() if labels is None else tuple(labels.names))
+    rows = np.flatnonzero(batch.y >= 0)
+    if target is not None:
+        yield from _of_targets(name, target[rows], rows, names)
+        return
+    y = batch.y[rows]
+    if name:
+        yield SignalValues(f"label:{name}", rows, (y == _find(name, names)).astype(np.int64))
+        return
+    for label in sorted({*known, *y[y < MOST].tolist()}):
+        hits = (y == label).astype(np.int64)
+        # a class is watched from its first row on
+        first = 0 if label in known else int(hits.argmax())
+        said = names[label] if label < len(names) else label
+        yield SignalValues(f"label:{said}", rows[first:], hits[first:])
 
-    def _of_targets(
-        self,
-        name: str,
-        target: NDArray[Any],
-        rows: NDArray[np.int64],
-        names: list[str],
-    ) -> Iterator[SignalValues]:
-        if target.dtype != np.bool_:
-            raise ConfigError("drift on labels: rows have numbers to predict, and no labels")
-        column = _find(name, names) if name else 0
-        if not column < target.shape[1] or column < 0:
-            raise ConfigError(f"drift on label:{name}: is none of {describe_array(target[:0])}")
-        for each in [column] if name else range(min(MOST, target.shape[1])):
-            said = name or (names[each] if names else each)
-            yield SignalValues(f"label:{said}", rows, target[:, each].astype(np.int64))
+
+def _of_targets(
+    name: str,
+    target: NDArray[Any],
+    rows: NDArray[np.int64],
+    names: tuple[str, ...],
+) -> Iterator[SignalValues]:
+    if target.dtype != np.bool_:
+        raise ConfigError("drift on labels: rows have numbers to predict, and no labels")
+    column = _find(name, names) if name else 0
+    if not column < target.shape[1] or column < 0:
+        raise ConfigError(f"drift on label:{name}: is none of {describe_array(target[:0])}")
+    for each in [column] if name else range(min(MOST, target.shape[1])):
+        said = name or (names[each] if names else each)
+        yield SignalValues(f"label:{said}", rows, target[:, each].astype(np.int64))
 
 
 def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -178,8 +175,7 @@ def _errors(scored: Scored) -> tuple[NDArray[np.int64], NDArray[Any]]:
     target, said = batch.target[rows], said[rows]
     if target.dtype == np.bool_:
         return rows, (said != target).any(axis=1).astype(np.int64)
-    said = np.where(is_number(said), said, np.nan)
-    return rows, np.abs(said - target).mean(axis=1)
+    return rows, np.abs(errors_of(said, target)).mean(axis=1)
 
 
 def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> SignalValues:
@@ -189,25 +185,12 @@ def _finite(on: str, rows: NDArray[np.int64], values: NDArray[Any]) -> SignalVal
     return SignalValues(on, rows[finite], values[finite])
 
 
-class _DisplayNames:
-    """Names as `_shown` returns them, computed again only if they have changed."""
-
-    def __init__(self) -> None:
-        self._given: list[str | int] = []
-        self._shown: list[str] = []
-
-    def of(self, names: Sequence[str | int] | None) -> list[str]:
-        given = list(names or ())
-        if given != self._given:
-            self._given, self._shown = given, _shown(given)
-        return self._shown
-
-
-def _shown(names: Sequence[str | int]) -> list[str]:
+@lru_cache(maxsize=16)  # the names are those of the last batch nearly always
+def _shown(names: tuple[str | int, ...]) -> tuple[str, ...]:
     """Return names as text; of 1 and "1", the second gets a quote.
 
-    >>> _shown(["1", 1, "a"])
-    ['1', "1'", 'a']
+    >>> _shown(("1", 1, "a"))
+    ('1', "1'", 'a')
     """
     shown: dict[str, None] = {}
     for name in names:
@@ -215,10 +198,10 @@ def _shown(names: Sequence[str | int]) -> list[str]:
         while text in shown:
             text += "'"
         shown[text] = None
-    return list(shown)
+    return tuple(shown)
 
 
-def _find(name: str, names: list[str]) -> int:
+def _find(name: str, names: tuple[str, ...]) -> int:
     """Return the index of a name; -1 if it is unknown so far."""
     if names:
         return names.index(name) if name in names else -1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Objective, Sample
-from streamreplay.evaluation.retention.round_scores import make_round_scores
+from streamreplay.evaluation.retention.round_scores import ClassRoundScores, SumRoundScores
 from streamreplay.evaluation.sums.by_group import KEPT, drop_oldest
 from streamreplay.evaluation.sums.means import mean_of
 from streamreplay.records import Scored
@@ -216,7 +216,9 @@ class RetentionScores:
     ) -> None:
         self.sample = sample
         self._least = _LEAST if sample == "probe" else 1  # rows that make a score comparable
-        self._round = make_round_scores(objective, outputs)
+        self._round = (
+            ClassRoundScores() if objective == "classes" else SumRoundScores(objective, outputs)
+        )
         self._row = -1  # t of the last row of the round
         self._probed = 0  # rows ever predicted
         self._matrix: dict[int, dict[int, float]] = {}  # R, the last rows, in order of first end

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Objective
 from streamreplay.evaluation.sums.by_group import Tally
-from streamreplay.evaluation.sums.output_sums import ErrorSums, LabelCounts, is_number
+from streamreplay.evaluation.sums.output_sums import ErrorSums, LabelCounts, errors_of
 from streamreplay.records import Scored
 from streamreplay.state import CREATED, PART, Fields
 
@@ -86,11 +87,13 @@ class SumRoundScores:
 
     STATE = Fields(_experiences=CREATED, _ages=CREATED, _all=PART)
 
-    def __init__(self, name: str, sign: int, make: Callable[[], Any]) -> None:
-        self.name, self.sign, self._make = name, sign, make
-        self._experiences: defaultdict[int, Any] = defaultdict(make)
-        self._ages: defaultdict[int, Any] = defaultdict(make)
-        self._all = make()
+    def __init__(self, objective: Objective, outputs: int) -> None:
+        numbers = objective == "numbers"
+        self.name, self.sign = ("mae", -1) if numbers else ("f1_micro", 1)
+        self._make: Callable[[], Any] = partial(ErrorSums if numbers else LabelCounts, outputs)
+        self._experiences = defaultdict[int, Any](self._make)
+        self._ages = defaultdict[int, Any](self._make)
+        self._all = self._make()
 
     @property
     def open(self) -> bool:
@@ -108,15 +111,18 @@ class SumRoundScores:
         batch = scored.incoming
         if batch.target is None:
             return
+        target, values = batch.target, scored.prediction
+        if scored.objective == "numbers":
+            values = errors_of(values, target)
         known = batch.y >= 0
-        _add(self._all, batch.target[known], scored.prediction[known])
+        self._all.add(target[known], values[known])
         groups = [(self._experiences, batch.experience)]
         if ages is not None:
             groups.append((self._ages, age_limits(ages)))
         for sums, ids in groups:
             for j in np.unique(ids[known]).tolist():
                 rows = known & (ids == j)
-                _add(sums[j], batch.target[rows], scored.prediction[rows])
+                sums[j].add(target[rows], values[rows])
 
     def by_experience(self, least: int = 1) -> dict[int, float]:
         """Return the score of each experience with at least so many rows, ids ascending."""
@@ -138,19 +144,6 @@ class SumRoundScores:
         return found
 
 
-RoundScores: TypeAlias = ClassRoundScores | SumRoundScores
-"""Scores of one round."""
-
-
-def make_round_scores(objective: Objective, outputs: int) -> RoundScores:
-    """Return the scores of a round for what is predicted."""
-    if objective == "classes":
-        return ClassRoundScores()
-    if objective == "numbers":
-        return SumRoundScores("mae", -1, lambda: ErrorSums(outputs))
-    return SumRoundScores("f1_micro", 1, lambda: LabelCounts(outputs))
-
-
 def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each age in rows the least of 1,000, 10,000, ... that is not below it.
 
@@ -161,11 +154,3 @@ def age_limits(ages: NDArray[np.int64]) -> NDArray[np.int64]:
     """
     limits: NDArray[np.int64] = _LIMITS[np.searchsorted(_LIMITS, ages)]
     return limits
-
-
-def _add(sums: ErrorSums | LabelCounts, target: Any, prediction: Any) -> None:
-    if isinstance(sums, ErrorSums):
-        known = is_number(prediction)[:, 0]
-        sums.add(target[known], prediction[known] - target[known])
-    else:
-        sums.add(target, prediction)

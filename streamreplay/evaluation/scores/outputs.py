@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy
 from streamreplay.evaluation.sums.by_group import ScoresByGroup
 from streamreplay.evaluation.sums.means import Fading, RecentRows, RunningMean, mean_of_finite
-from streamreplay.evaluation.sums.output_sums import ErrorSums, LabelCounts, is_number
+from streamreplay.evaluation.sums.output_sums import ErrorSums, LabelCounts, errors_of
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.state import ARRAY, PART, PARTS, Fields
 
@@ -63,31 +63,20 @@ class NumberScores:
         target = labelled.target
         if target is None or not len(labelled):
             return
-        errors = {
-            "model": np.where(is_number(labelled.prediction), labelled.prediction, np.nan) - target,
-            **self._baselines(target),
-        }
-        self._window.extend(target=target, **errors)
-        for name in _BASELINES:
-            known = ~np.isnan(errors[name][:, 0])
-            self._sums[name].add(target[known], errors[name][known])
-        said = ~np.isnan(errors["model"]).any(axis=1)
-        self.unpredicted += len(said) - int(np.count_nonzero(said))
-        if said.any():
-            self._add(target[said], errors["model"][said], labelled.task[said], experience)
-
-    def _add(
-        self,
-        target: NDArray[np.float64],
-        error: NDArray[np.float64],
-        task: NDArray[np.int64],
-        experience: int,
-    ) -> None:
-        n = len(target)
+        error, baselines = errors_of(labelled.prediction, target), self._baselines(target)
+        self._window.extend(target=target, model=error, **baselines)
+        for name, sums in self._sums.items():
+            sums.add(target, baselines[name])
+        said = ~np.isnan(error).any(axis=1)
+        n = int(np.count_nonzero(said))
+        self.unpredicted += len(error) - n
+        if not n:
+            return
+        target, error = target[said], error[said]
         self._model.add(target, error)
         self._faded.decay(self._fading.decay(n))
         self._faded.add(target, error, self._fading.weights(n))
-        self.groups.add(task, experience, np.abs(error).mean(axis=1))
+        self.groups.add(labelled.task[said], experience, np.abs(error).mean(axis=1))
 
     def _baselines(self, target: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Return the errors of predicting the last target, and the mean of all before."""
@@ -102,7 +91,7 @@ class NumberScores:
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores so far, as ``streamreplay schema --log`` describes them."""
-        recent, faded = self._recent("model"), self._faded.scores()
+        recent, faded = _recent(self._window, "model", ErrorSums), self._faded.scores()
         outputs = self._model.by_output()
         return {
             "rows": self._labelled,
@@ -115,17 +104,8 @@ class NumberScores:
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
-        total = self._sums[name].scores()
-        return with_variants(
-            {key: total[key] for key in ("mae", "rmse")}, window=self._recent(name)
-        )
-
-    def _recent(self, name: str) -> dict[str, float | None]:
-        target, error = self._window["target"], self._window[name]
-        said = ~np.isnan(error).any(axis=1)
-        sums = ErrorSums(target.shape[1])
-        sums.add(target[said], error[said])
-        return sums.scores()
+        total, recent = self._sums[name].scores(), _recent(self._window, name, ErrorSums)
+        return with_variants({key: total[key] for key in ("mae", "rmse")}, window=recent)
 
 
 _TRACKS = ("model", "no_change", "majority")
@@ -201,7 +181,7 @@ class LabelScores:
 
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores so far, as ``streamreplay schema --log`` describes them."""
-        recent, faded = self._recent("model"), self._faded.scores()
+        recent, faded = _recent(self._window, "model", LabelCounts), self._faded.scores()
         labels = self._counts["model"].by_label()
         return {
             "rows": self.rows,
@@ -215,13 +195,17 @@ class LabelScores:
         }
 
     def _baseline(self, name: str) -> dict[str, float | None]:
-        return with_variants(self._counts[name].scores(), window=self._recent(name))
+        recent = _recent(self._window, name, LabelCounts)
+        return with_variants(self._counts[name].scores(), window=recent)
 
-    def _recent(self, name: str) -> dict[str, float | None]:
-        target = self._window["target"]
-        counts = LabelCounts(target.shape[1])
-        counts.add(target, self._window[name])
-        return counts.scores()
+
+def _recent(
+    window: RecentRows, name: str, kind: type[ErrorSums | LabelCounts]
+) -> dict[str, float | None]:
+    """Return the scores of one predictor over the rows of the window."""
+    sums = kind(window["target"].shape[1])
+    sums.add(window["target"], window[name])
+    return sums.scores()
 
 
 def with_variants(scores: Mapping[str, Any], **variants: Mapping[str, Any]) -> dict[str, Any]:

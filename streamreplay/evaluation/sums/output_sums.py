@@ -59,10 +59,15 @@ class ErrorSums:
         error: NDArray[np.float64],
         weight: NDArray[np.float64] | None = None,
     ) -> None:
-        """Add rows: targets and errors float64[n, d], weights float64[n] or all 1."""
-        if not len(target):
+        """Add rows: targets and errors float64[n, d], weights float64[n] or all 1.
+
+        Rows with an error of NaN are left out.
+        """
+        known = ~np.isnan(error).any(axis=1)
+        if not known.any():
             return
-        w = np.ones(len(target)) if weight is None else weight
+        target, error = target[known], error[known]
+        w = np.ones(len(target)) if weight is None else weight[known]
         rows = float(w.sum())
         self._absolute += total_of(w, np.abs(error))
         self._squared += total_of(w, error * error)
@@ -96,6 +101,12 @@ class ErrorSums:
             r2 = 1 - squared / spread if defined else None
             found.append({"mae": absolute / self.rows, "mse": mse, "rmse": sqrt(mse), "r2": r2})
         return found
+
+
+def errors_of(prediction: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the errors of predictions, [n, d]; NaN for all of a row that cannot be scored."""
+    errors: NDArray[np.float64] = np.where(is_number(prediction), prediction, np.nan) - target
+    return errors
 
 
 def is_number(prediction: NDArray[np.float64]) -> NDArray[np.bool_]:
