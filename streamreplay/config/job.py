@@ -118,6 +118,20 @@ class ExperiencesSection(_Section):
     """time: seconds of event time of an experience."""
 
 
+_BALANCED = ("class_balanced", "task_balanced", "experience_balanced")
+GOES_WITH: dict[str, tuple[str, ...]] = {
+    "groups": _BALANCED,
+    "groupby": ("parametric",),
+    "selection": ("parametric",),
+    "half_life": ("decayed",),
+    "half_life_seconds": ("decayed",),
+}
+"""Keys that only some kinds of buffers have."""
+
+EITHER = (("half_life", "half_life_seconds"), ("ttl", "ttl_seconds"))
+"""Keys that exclude each other."""
+
+
 class BackboneSection(_Section):
     """A frozen module in front of the buffer, which then stores features instead of rows."""
 

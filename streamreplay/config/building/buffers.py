@@ -15,10 +15,9 @@ from streamreplay.buffers.selection import (
     OnlineSelectionStrategy,
     RandomExemplarsSelectionStrategy,
 )
-from streamreplay.config.buffer_keys import EITHER, GOES_WITH
 from streamreplay.config.building.learners import Learner, require_torch
 from streamreplay.config.building.user_code import UserCode, as_array
-from streamreplay.config.job import BufferSection
+from streamreplay.config.job import EITHER, GOES_WITH, BufferSection
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import count
 from typing import Any
 
@@ -169,18 +169,12 @@ def _with_slda(made: Method, settings: LearnerSection) -> Method:
 
 def make_training(settings: LearnerSection) -> Training:
     """Return the options of training steps, whatever the method."""
-    return Training(
-        ema=settings.ema,
-        clip_grad_norm=settings.clip_grad_norm,
-        label_smoothing=settings.label_smoothing,
-        class_weight=settings.class_weight,
-        augment=make_augmentation(settings),
-        augment_incoming=settings.augment_incoming,
-        schedule=make_schedule(settings),
-        schedule_weight_decay=settings.schedule_weight_decay,
-        schedule_restarts=settings.schedule_restarts,
-        huber=settings.huber,
-    )
+    made: dict[str, Any] = {
+        "augment": make_augmentation(settings),
+        "schedule": make_schedule(settings),
+    }
+    plain = {field.name for field in fields(Training)} - made.keys()
+    return Training(**made, **settings.model_dump(include=plain))
 
 
 def choose_method(settings: LearnerSection, objective: Objective) -> LearnerSection:

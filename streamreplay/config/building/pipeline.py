@@ -20,7 +20,6 @@ from streamreplay.config.job import (
     ExperiencesSection,
     Job,
     MixerSection,
-    ProbeSection,
     SourceSection,
 )
 from streamreplay.errors import ConfigError
@@ -37,7 +36,6 @@ from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.stage import Pipeline, Source, Stage
 
 _KEY = "evaluator.metrics"
-
 _NEEDED = {"count": "rows", "time": "seconds"}
 
 
@@ -115,7 +113,8 @@ def _stages_before_learners(
     if experiences is not None:
         stages["experiences"] = experiences
     if job.probe is not None:
-        stages["probe"] = _probe(job.probe)
+        probe = job.probe.model_dump(exclude={"every"})
+        stages["probe"] = Probe(**probe, every=job.probe.every or None)
     if job.test is not None and test is not None:
         stages["holdout"] = make_holdout(test, source, every=job.test.every or None)
     if job.backbone is not None:
@@ -169,17 +168,6 @@ def _chain(
         parts = StageParts(experiences, own, replayed, learner, alone)
         stages["drift"] = make_monitor(job.drift, parts, job.seed, objective)
     return stages if own is None else stages | _inventory(job, own, buffer.kind)
-
-
-def _probe(settings: ProbeSection) -> Probe:
-    return Probe(
-        settings.share,
-        max_size=settings.max_size,
-        by=settings.by,
-        every=settings.every or None,
-        budget=settings.budget,
-        seed=settings.seed,
-    )
 
 
 def _mixer(settings: MixerSection, drawn: int, candidates: int | None, seed: Seed) -> Mixer:
@@ -268,12 +256,7 @@ def make_evaluator(settings: EvaluatorSection, objective: Objective, source: Sou
         _check_objective(each, objective)
         if objective == "classes" and isinstance(source, ArraySource):
             _check_classes(each, source.coded.names)
-    return Prequential(
-        report_every=settings.report_every,
-        window=settings.window,
-        fading=settings.fading,
-        metrics=metrics,
-    )
+    return Prequential(metrics=metrics, **settings.model_dump(exclude={"metrics", "buffer"}))
 
 
 def _metrics(texts: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from types import ModuleType
 from typing import Any
@@ -142,17 +143,14 @@ def _shorter(root: ModuleType, within: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
+@dataclass(frozen=True)
 class _Builder:
     """Construct objects from the parts of a text."""
 
-    def __init__(
-        self, written: Expression, root: ModuleType, seed: Seed, shorter: Mapping[str, list[str]]
-    ) -> None:
-        self._shown = written.shown
-        self._fault = written.fault
-        self.root = root
-        self.seed = seed
-        self.shorter = shorter
+    text: Expression
+    root: ModuleType
+    seed: Seed
+    shorter: Mapping[str, list[str]]
 
     def build(self, node: ast.expr) -> Any:
         """Construct the object that a part of the text describes."""
@@ -173,14 +171,14 @@ class _Builder:
             case ast.BinOp() if type(node.op) in _OPERATORS:
                 made = self._join(node)
             case _:
-                raise self._fault(node, f"{self._shown(node)} cannot be used; {_ALLOWED}")
+                raise self.text.fault(node, f"{self.text.shown(node)} cannot be used; {_ALLOWED}")
         return made
 
     def _dict(self, node: ast.Dict) -> dict[Any, Any]:
         made = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if not isinstance(key, ast.Constant):
-                raise self._fault(key or value, "the keys of a dict must be numbers or strings")
+                raise self.text.fault(key or value, "the keys of a dict must be numbers or strings")
             made[self.build(key)] = self.build(value)
         return made
 
@@ -190,7 +188,7 @@ class _Builder:
         kwargs: dict[str, Any] = {}
         for keyword in node.keywords:
             if keyword.arg is None:
-                raise self._fault(keyword.value, f"** cannot be used; {_ALLOWED}")
+                raise self.text.fault(keyword.value, f"** cannot be used; {_ALLOWED}")
             kwargs[keyword.arg] = self.build(keyword.value)
         return self._run(node, lambda: kind(*args, **self._seeded(node, kind, args, kwargs)))
 
@@ -200,8 +198,8 @@ class _Builder:
         sides = [self.build(node.left), self.build(node.right)]
         for part, side in zip((node.left, node.right), sides, strict=True):
             if not isinstance(side, base.Base):
-                raise self._fault(
-                    part, f"{self._shown(part)} is not an object of River; {_ALLOWED}"
+                raise self.text.fault(
+                    part, f"{self.text.shown(part)} is not an object of River; {_ALLOWED}"
                 )
         return self._run(node, lambda: _OPERATORS[type(node.op)](*sides))
 
@@ -209,8 +207,8 @@ class _Builder:
         try:
             return make()
         except Exception as error:  # River may raise anything
-            what = f"{self._shown(node)} cannot be made: {type(error).__name__}: {error}"
-            raise self._fault(node, what) from error
+            what = f"{self.text.shown(node)} cannot be made: {type(error).__name__}: {error}"
+            raise self.text.fault(node, what) from error
 
     def _seeded(
         self, node: ast.expr, kind: type, args: list[Any], kwargs: dict[str, Any]
@@ -237,10 +235,10 @@ class _Builder:
             if part not in exported or not hasattr(found, part):
                 near = difflib.get_close_matches(part, {*exported, *self.shorter} - {part}, 1)
                 hint = f", did you mean {near[0]}?" if near else ""
-                raise self._fault(node, f"River has no class {named!r}{hint}")
+                raise self.text.fault(node, f"River has no class {named!r}{hint}")
             found = getattr(found, part)
         if not _is_constructible(found):
-            raise self._fault(node, f"River has no class {named!r}")
+            raise self.text.fault(node, f"River has no class {named!r}")
         return found  # type: ignore[no-any-return]
 
     def _path(self, node: ast.expr) -> list[str]:
@@ -250,7 +248,9 @@ class _Builder:
             parts.append(inner.attr)
             inner = inner.value
         if not isinstance(inner, ast.Name):
-            raise self._fault(node, f"{self._shown(inner)} is no name of a class; {_ALLOWED}")
+            raise self.text.fault(
+                node, f"{self.text.shown(inner)} is no name of a class; {_ALLOWED}"
+            )
         return [inner.id, *reversed(parts)]
 
 

@@ -22,6 +22,7 @@ from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
 _TARGETS = ("target", "multilabel", "weight")
+_OPTIONS = {"batch_size", "max_wait", "allow_nan", "max_line_bytes", "header"}
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
@@ -241,11 +242,7 @@ def _open(
 ) -> ArraySource | LineSource:
     file_format, fields = FORMATS[kind], _given(settings)
     options |= {
-        "batch_size": settings.batch_size,
-        "max_wait": settings.max_wait,
-        "allow_nan": settings.allow_nan,
-        "max_line_bytes": settings.max_line_bytes,
-        "header": settings.header,
+        **settings.model_dump(include=_OPTIONS),
         "delimiter": settings.delimiter or ("\t" if bare_name(path).endswith(".tsv") else ","),
     }
     if kind == "jsonl":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamreplay.config.buffer_keys import EITHER, GOES_WITH
-from streamreplay.config.job import BufferSection
+from streamreplay.config.job import EITHER, GOES_WITH, BufferSection
 from streamreplay.errors import ConfigError
 
 _EXCLUDES = (*EITHER, ("max_size", "max_bytes"))
