@@ -13,6 +13,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.rows import id_column
 from streamreplay.labels import Name
 from streamreplay.randomness import Seed, make_rng
@@ -147,12 +148,10 @@ def in_memory(source: LineSource) -> ArraySource:
     batches = list(source)
     if not batches:
         raise SourceError(f"{source.name}: there are no rows in it")
-    names = source.labels.names
     y = np.concatenate([batch.y for batch in batches])
-    named = np.array([*names, None], np.object_)[y]  # -1 is the last
     rows = ArraySource(
         np.concatenate([batch.x for batch in batches]),
-        named if source.target_names is None else y,
+        Coded.numbered(y, source.labels.names) if source.target_names is None else y,
         task=np.concatenate([batch.task for batch in batches]),
         experience=np.concatenate([batch.experience for batch in batches]),
         id=_ids(batches),

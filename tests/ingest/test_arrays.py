@@ -31,7 +31,7 @@ def test_labels_are_numbered_as_they_appear(names: list[Any], size: int) -> None
     known = Labels()
     for batch in source:
         t = batch.t.tolist()
-        expected = [-1 if names[i] is None else known.index(names[i]) for i in t]
+        expected = [-1 if names[i] in (None, -1) else known.index(names[i]) for i in t]
         assert batch.y.tolist() == expected
         assert source.labels.names == known.names  # none that was not met yet
     assert source.position == len(source) == source.rows_total == len(names)
@@ -41,6 +41,12 @@ def test_labels_are_numbered_as_they_appear(names: list[Any], size: int) -> None
     ("y", "names"),
     [
         (np.array([5, -2, 5], np.int8), [5, -2, 5]),
+        (np.array([-1, 5, -1], np.int8), [None, 5, None]),
+        (np.array([-1.0, 1.0, 0.0]), [None, 1, 0]),
+        ([-1, 1, -1], [None, 1, None]),
+        ([-1, "a", "-1"], [None, "a", "-1"]),
+        (np.array(["-1", "1", "1"]), ["-1", "1", "1"]),
+        (np.full(3, -1), [None] * 3),
         (np.array([7, 1, 7], np.uint8), [7, 1, 7]),
         (np.array(["b", "a", "b"]), ["b", "a", "b"]),
         (np.array([2.0, 1.0, 2.0]), [2, 1, 2]),

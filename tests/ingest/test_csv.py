@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError, RecordError
 from streamreplay.ingest import CsvSource
+from streamreplay.ingest.decode.values import label_cell
 
 Write = Callable[..., Path]
 
@@ -296,7 +297,8 @@ def test_against_the_csv_module_line_by_line(
         except ValueError:
             continue
         if len(row) == 3 and all(map(math.isfinite, numbers)):
-            expected.append((numbers, row[2].strip() or None))
+            name = label_cell(row[2])
+            expected.append((numbers, None if name is None else str(name)))
     found = [
         (x, None if y < 0 else str(source.labels.name(y)))
         for batch in source

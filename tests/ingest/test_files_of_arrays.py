@@ -12,7 +12,7 @@ import pytest
 
 import streamreplay.ingest
 from streamreplay.errors import ConfigError, SourceError
-from streamreplay.ingest import open_idx, open_npz
+from streamreplay.ingest import open_dataset, open_idx, open_npz
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
 DIGITS = np.array([7, 0, 7, 3], np.uint8)
@@ -31,6 +31,19 @@ def test_npz(tmp_path: Path) -> None:
     assert (first.y.tolist(), second.y.tolist()) == ([0, 1], [0, 2])
     assert second.id is not None
     assert second.id.tolist() == ["c", "d"]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, np.object_])
+def test_minus_one_is_no_label(tmp_path: Path, dtype: type) -> None:
+    path = tmp_path / "rows.npz"
+    y: Any = np.array([-1, 1, -1, 0]).astype(dtype)
+    if dtype is not np.object_:  # which would be a pickle
+        np.savez(path, x=IMAGES, y=y)
+        source = open_npz(path)
+        assert [b.y.tolist() for b in source] == [[-1, 0, -1, 1]]
+        assert source.labels.names == [1, 0]
+    (batch,) = open_dataset([*zip(IMAGES.astype(np.float32), y, strict=True)])
+    assert (batch.y.tolist(), batch.labels and batch.labels.names) == ([-1, 0, -1, 1], [1, 0])
 
 
 def test_npz_arrays_may_be_renamed_or_absent(tmp_path: Path) -> None:

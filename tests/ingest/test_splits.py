@@ -140,6 +140,13 @@ def test_what_cannot_be_held_out() -> None:
         hold_out(source_of([1, 2]), 0.5, first=1)
 
 
+def test_minus_one_in_a_text_file_is_a_class_also_in_memory(write: Write) -> None:
+    path = write(['{"x": [1], "y": 1}', '{"x": [2], "y": -1}', '{"x": [3]}', '{"x": [4], "y": -1}'])
+    source = in_memory(JsonlSource(path))
+    assert source.coded.names == [1, -1]
+    assert source.coded.codes.tolist() == [0, 1, -1, 1]
+
+
 def test_a_file_in_memory_keeps_all_columns(write: Write) -> None:
     path = write(
         [

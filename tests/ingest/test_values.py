@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +97,7 @@ def test_times(value: Any, seconds: float) -> None:
 
 
 COLUMNS: list[tuple[Callable[[Any], Any], Callable[[list[Any]], Any]]] = [
-    (v.label_name, v.label_names),
+    (v.json_label, v.json_labels),
     (lambda value: v.integer("task", value), lambda column: v.integers("task", column)),
     (v.row_id, v.row_ids),
     (v.seconds, v.times),
@@ -139,12 +140,26 @@ def test_packed_numbers_are_judged_one_by_one(column: list[Any], allow_nan: bool
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
-        ("12", 12), (" -3 ", -3), ("0", 0), ("007", "007"), ("+7", "+7"), ("-0", "-0"),
-        ("1.0", "1.0"), ("1_0", "1_0"), ("٣", "٣"), (" cat ", "cat"), ("", None), ("  ", None),
+        ("12", 12), (" -3 ", -3), ("0", 0), ("007", "007"), ("+7", "+7"), ("-0", 0), ("1.0", 1),
+        ("1.50", "1.5"), ("1e3", 1000), (".5", ".5"), ("1.", "1."), ("0x10", "0x10"),
+        ("nan", "nan"),
+        ("inf", "inf"), ("1_0", "1_0"), ("٣", "٣"), (" cat ", "cat"), ("", None), ("  ", None),
         ("9223372036854775807", (1 << 63) - 1), ("9223372036854775808", "9223372036854775808"),
+        ("12345678901234567890123", "12345678901234567890123"), ("1e300", "1e300"),
+        ("1e400", "1e400"), ("9" * 5000, "9" * 5000),
     ],
 )  # fmt: skip
-def test_typed_cells(cell: str, value: Any) -> None:
-    found = v.typed_cell(cell)
+def test_label_cells(cell: str, value: Any) -> None:
+    found = v.label_cell(cell)
     assert found == value
     assert type(found) is type(value)
+
+
+@given(st.one_of(st.integers(-3, 3).map(float), st.floats(allow_nan=False), st.integers()))
+def test_a_number_is_one_label_in_json_and_in_a_cell(value: float) -> None:
+    text = json.dumps(value)
+    try:
+        expected = v.json_label(value)
+    except v.BadRecord:  # a number with too many digits
+        expected = text
+    assert v.label_cell(text) == expected

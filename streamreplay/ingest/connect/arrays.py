@@ -31,8 +31,8 @@ class ArraySource:
     x : array_like [n, *feature]
         uint8 is kept; anything else numeric becomes float32.
     y : array_like [n], optional
-        Labels: integers or strings, of any value; None for a row without one. Left out, no row
-        has a label.
+        Labels: integers or strings, of any value; None or -1 for a row without one. Left out, no
+        row has a label.
     task, experience : array_like of int [n], optional
     id : array_like of int or str [n], optional
     time : array_like of float [n], optional

@@ -29,9 +29,9 @@ from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
     integers,
+    label_cell,
     row_id,
     row_ids,
-    typed_cell,
 )
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, expect
@@ -59,8 +59,8 @@ class CsvSource(LineSource):
         The columns to learn from, by name or position.
     label : str or int or False, optional
         The column with the label, by name or position (-1 is the last). Left out: ``y`` if there
-        is a header, else the last column. False or "" if there is none. A cell that is written as
-        an integer is one, any other a string; an empty one is no label.
+        is a header, else the last column. False or "" if there is none. A cell that is a
+        number in JSON is that number, any other is text (``01``, ``+7``); an empty one is no label.
     target : str or int, or sequence of str or int, optional
         Instead of a label: the columns with the numbers to predict. All of them empty: no target.
     multilabel : sequence of str or int, optional
@@ -233,7 +233,7 @@ class CsvSource(LineSource):
         except KeyError:
             if len(known) > _CACHED:
                 known.clear()
-            known.update((cell, typed_cell(cell)) for cell in cells if cell not in known)
+            known.update((cell, label_cell(cell)) for cell in cells if cell not in known)
             return list(map(known.__getitem__, cells))
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
@@ -285,7 +285,7 @@ class CsvSource(LineSource):
                 )
                 for i in features
             ],
-            None if layout.label is None else typed_cell(cells[layout.label]),
+            None if layout.label is None else label_cell(cells[layout.label]),
             integer("task", integer_cell(others.get("task", ""))),
             integer("experience", integer_cell(others.get("experience", ""))),
             row_id(others.get("id", "").strip()),

@@ -22,8 +22,8 @@ from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
     integers,
-    label_name,
-    label_names,
+    json_label,
+    json_labels,
     number,
     pack,
     row_id,
@@ -195,7 +195,7 @@ class JsonlSource(LineSource):
             pack(
                 self._numbers(records), self.feature_shape or (), allow_nan=self.options.allow_nan
             ),
-            None if label is None else label_names([r.get(label) for r in records]),
+            None if label is None else json_labels([r.get(label) for r in records]),
             integers("task", get["task"]),
             integers("experience", get["experience"]),
             row_ids(get["id"]),
@@ -243,7 +243,7 @@ class JsonlSource(LineSource):
         numbers, shape = self._features(record, names, array=array)
         row = Row(
             numbers,
-            None if label is None else label_name(record.get(label)),
+            None if label is None else json_label(record.get(label)),
             integer("task", found["task"]),
             integer("experience", found["experience"]),
             row_id(found["id"]),

@@ -16,7 +16,7 @@ from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, SourceError
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
-from streamreplay.ingest.decode.values import BadRecord, label_name
+from streamreplay.ingest.decode.values import BadRecord, array_label
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, Stateful, within
@@ -49,7 +49,7 @@ def open_dataset(
         Each item is a tuple or a mapping of one row.
     label, features : int or str, optional
         The places of label and features in an item, or their keys. No row has a label if ``label``
-        is None.
+        is None; a row whose label is None or -1 has none.
     batch_size : int
         Most rows in a batch.
     limit : int, optional
@@ -205,7 +205,7 @@ class DatasetSource:
                 "features and label, as in open_dataset(dataset, features=0, label=1)"
             ) from error
         try:
-            return x, None if given is None else label_name(self._value(given))
+            return x, None if given is None else array_label(self._value(given))
         except BadRecord as error:
             raise TypeError(f"{self.name}: {error}") from None
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from streamreplay.ingest.decode.values import (
     BadRecord,
     check_finite,
+    json_number,
     pack,
     seconds,
     shown,
-    typed_cell,
 )
 
 _BOOLEANS = {"true": True, "false": False}
@@ -106,15 +106,17 @@ def number_cell(feature: str, cell: str, *, allow_nan: bool) -> float:
     return check_finite(feature, value, allow_nan=allow_nan)
 
 
-def integer_cell(cell: str) -> int | float | str | None:
-    """Return what `values.integer` judges: the number in a cell, or its text."""
-    value = typed_cell(cell)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def integer_cell(cell: str) -> float | str | None:
+    """Return what `values.integer` judges: the number in a cell, or its text.
+
+    Examples
+    --------
+    >>> integer_cell(" 2.0"), integer_cell("02"), integer_cell("")
+    (2.0, '02', None)
+    """
+    cell = cell.strip()
+    number = json_number(cell)
+    return (cell or None) if number is None else number
 
 
 def goal_cell(cell: str) -> float | str | None:
@@ -140,8 +142,5 @@ def time_cell(cell: str) -> float:
     cell = cell.strip()
     if not cell:
         return math.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        return seconds(cell)
-    return seconds(value)
+    number = json_number(cell)
+    return seconds(cell if number is None else float(number))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamreplay.ingest.decode.values import BadRecord, label_name
+from streamreplay.ingest.decode.values import BadRecord, array_label
 from streamreplay.labels import Name
 
 
@@ -32,7 +32,7 @@ class Coded:
 
     @staticmethod
     def of(y: ArrayLike | Sequence[Name | None] | None, n: int) -> Coded:
-        """Encode labels: integers, strings or booleans; None for a row without one.
+        """Encode labels: integers, strings or booleans; None or -1 for a row without one.
 
         Raises
         ------
@@ -58,12 +58,31 @@ class Coded:
             return _of_objects(column)
         if column.dtype.kind not in "biuU":
             raise TypeError(f"y must be integers or strings, got {column.dtype}")
-        names, codes = np.unique(column, return_inverse=True)
-        return _numbered(codes.astype(np.int64, copy=False), [_name(v) for v in names.tolist()])
+        values, codes = np.unique(column, return_inverse=True)
+        return Coded.numbered(codes, [_name(v) for v in values.tolist()])
+
+    @staticmethod
+    def numbered(codes: NDArray[np.int64], names: Sequence[Name | None]) -> Coded:
+        """Renumber codes by where they appear first; -1, and a name of None, are no label.
+
+        Examples
+        --------
+        >>> coded = Coded.numbered(np.array([2, -1, 0, 1]), ["a", None, "b"])
+        >>> coded.codes.tolist(), coded.names, coded.first
+        ([0, -1, 1, -1], ['b', 'a'], [0, 2])
+        """
+        found, first = np.unique(codes, return_index=True)
+        named = np.array([each >= 0 and names[each] is not None for each in found], np.bool_)
+        first, found = first[named], found[named]
+        order = np.argsort(first)
+        renumber = np.full(len(names) + 1, -1, np.int64)  # its last place is for codes of -1
+        renumber[found[order]] = np.arange(len(found))
+        ordered = [name for i in found[order] if (name := names[i]) is not None]
+        return Coded(renumber[codes], ordered, first[order].tolist())
 
     def take(self, rows: NDArray[np.int64]) -> Coded:
         """Return the labels of some rows, numbered from 0 again."""
-        return _numbered(self.codes[rows], self.names)
+        return Coded.numbered(self.codes[rows], self.names)
 
 
 def _as_array(y: ArrayLike | Sequence[Name | None]) -> NDArray[Any]:
@@ -99,16 +118,6 @@ def _of_objects(column: NDArray[Any]) -> Coded:
 
 def _name(value: Any, where: str = "") -> Name | None:
     try:
-        return label_name(value.item() if isinstance(value, np.generic) else value)
+        return array_label(value.item() if isinstance(value, np.generic) else value)
     except BadRecord as error:
         raise TypeError(f"y: {error}{where}") from None
-
-
-def _numbered(codes: NDArray[np.int64], names: list[Any]) -> Coded:
-    found, first = np.unique(codes, return_index=True)
-    first = first[found >= 0]
-    found = found[found >= 0]
-    order = np.argsort(first)
-    renumber = np.full(len(names) + 1, -1, np.int64)  # its last place is for codes of -1
-    renumber[found[order]] = np.arange(len(found))
-    return Coded(renumber[codes], [names[i] for i in found[order]], first[order].tolist())

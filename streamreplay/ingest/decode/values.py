@@ -20,8 +20,9 @@ from streamreplay.labels import Name
 
 MAX_ID = 256
 _INT64 = range(-(1 << 63), 1 << 63)
+_LONGEST_NUMBER = 400  # characters: Python converts no more than 4,300 digits
 _64_BITS = range(-(1 << 63), 1 << 64)  # signed or unsigned
-_CANONICAL_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?P<real>(\.[0-9]+)?([eE][+-]?[0-9]+)?)", re.ASCII)
 _KNOWN_FLOATS_END = 1 << 53  # beyond it a float no longer tells neighbouring integers apart
 _NO_VALUE = {type(None)}
 
@@ -60,12 +61,31 @@ def label_name(value: Any) -> Name | None:
     return value  # type: ignore[no-any-return]
 
 
-def label_names(values: Sequence[Any]) -> list[Name | None]:
-    """Apply `label_name` to a column."""
+def array_label(value: Any) -> Name | None:
+    """Return the name of a label in an array: as `label_name` does, and None for -1."""
+    name = label_name(value)
+    return None if name == -1 else name
+
+
+def json_label(value: Any) -> Name | None:
+    """Return the name of a label in JSON: as `label_name` does, and for a fraction its text.
+
+    Examples
+    --------
+    >>> json_label(1), json_label("1"), json_label(1.0), json_label(2.50)
+    (1, '1', 1, '2.5')
+    """
+    if type(value) is float and math.isfinite(value) and not value.is_integer():
+        return repr(value)
+    return label_name(value)
+
+
+def json_labels(values: Sequence[Any]) -> list[Name | None]:
+    """Apply `json_label` to a column."""
     kinds = set(map(type, values))
     if kinds <= {str, type(None)}:
         return list(values)
-    return [label_name(value) for value in values]
+    return [json_label(value) for value in values]
 
 
 def integer(field: str, value: Any) -> int:
@@ -214,17 +234,38 @@ def float32s(values: NDArray[np.float64]) -> NDArray[np.float32]:
         return values.astype(np.float32)
 
 
-def typed_cell(cell: str) -> Name | None:
-    """Return what a label or an id in a CSV cell stands for; None if the cell is empty.
+def json_number(text: str) -> float | None:
+    """Return the number that a text is in JSON; None if it is none there.
 
-    An integer is one only as Python would write it: ``007`` and ``+7`` stay strings.
+    JSON has no ``007``, ``+7``, ``1_000``, ``0x10``, ``.5``, ``nan``, and no digits but 0 to 9.
 
     Examples
     --------
-    >>> typed_cell(" 12 "), typed_cell("012"), typed_cell("")
-    (12, '012', None)
+    >>> json_number("-12"), json_number("1.50"), json_number("2e3"), json_number("012")
+    (-12, 1.5, 2000.0, None)
+    """
+    found = _JSON_NUMBER.fullmatch(text)
+    if found is None or len(text) > _LONGEST_NUMBER:
+        return None
+    return float(text) if found["real"] else int(text)
+
+
+def label_cell(cell: str) -> Name | None:
+    """Return the name of a label in a CSV cell; None if the cell is empty.
+
+    A cell that is a number in JSON has the name that this number has there, any other cell its
+    text. Numbers that are refused there, as they have too many digits, are text.
+
+    Examples
+    --------
+    >>> label_cell(" 12 "), label_cell("12.0"), label_cell("012"), label_cell("1.50")
+    (12, 12, '012', '1.5')
     """
     cell = cell.strip()
-    if _CANONICAL_INTEGER.fullmatch(cell) and cell != "-0" and int(cell) in _INT64:
-        return int(cell)
-    return cell or None
+    number = json_number(cell)
+    if number is None:
+        return cell or None
+    try:
+        return json_label(number)
+    except BadRecord:
+        return cell
