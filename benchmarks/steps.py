@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from streamreplay.learners import linear, mlp
-from streamreplay.learners.neural import products
+from streamreplay.learners.neural import fastpath
 from streamreplay.learners.neural.fastpath import FastPath
 
 MODULES: dict[str, tuple[tuple[int, ...], int]] = {
@@ -120,17 +120,17 @@ def functional(given: Given) -> Step | None:
 
 def ours(given: Given, *, onednn: bool = True) -> Step:
     """Take the learner's step; without oneDNN, all products are torch's own."""
-    fast, original = FastPath(given.module, given.optimizer), products.onednn
+    fast, original = FastPath(given.module, given.optimizer), fastpath.onednn
 
     def step() -> None:
-        products.onednn = original if onednn else _none  # type: ignore[assignment]
+        fastpath.onednn = original if onednn else _none  # type: ignore[assignment]
         fast.ready(given.x)
         for parameter in given.parameters:
             parameter.grad = None
         logits = fast.forward(given.x)
         cross_entropy(logits, given.y).backward()
         fast.step(logits)
-        products.onednn = original
+        fastpath.onednn = original
 
     return step
 
@@ -265,7 +265,7 @@ def main() -> None:
     parser.add_argument("--threads", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(machine() + ", oneDNN " + ("used" if products.onednn() else "not used"))
+    print(machine() + ", oneDNN " + ("used" if fastpath.onednn() else "not used"))
     kept: dict[str, Any] = {"steps": compare(options.rounds, options.steps)}
     if options.threads:
         kept["threads"] = compare_threads(options.rounds, options.steps)

@@ -15,7 +15,7 @@ from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policies import ClassBalancedBuffer
 from streamreplay.checkpoint.tree import Columns, decode, encode
-from streamreplay.learners.models.mlp import ModuleFactory, mlp
+from streamreplay.learners.models.networks import ModuleFactory, mlp
 from streamreplay.learners.neural.learner import TorchLearner
 from streamreplay.learners.neural.network import OptimizerFactory
 from streamreplay.mixing.mixer import Mixer

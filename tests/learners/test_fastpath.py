@@ -26,7 +26,7 @@ from streamreplay.learners import (
     linear,
     mlp,
 )
-from streamreplay.learners.neural import products
+from streamreplay.learners.neural import fastpath
 from streamreplay.learners.neural.fastpath import FastPath, find_layers
 from streamreplay.learners.neural.head import grow_head
 from streamreplay.learners.neural.training import Training
@@ -129,7 +129,7 @@ def test_gradients_are_right_to_the_last_digits(
 ) -> None:
     """Small and large products, by either library, against double precision."""
     if not onednn:
-        monkeypatch.setattr(products, "onednn", lambda: None)
+        monkeypatch.setattr(fastpath, "onednn", lambda: None)
     module = build([400], hidden, 70)
     double = copy.deepcopy(module).double()
     fast = FastPath(module, SGD(module.parameters(), lr=0.1))
@@ -151,8 +151,8 @@ def test_large_layers_learn_alike_with_and_without_onednn(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    for library in (products.onednn, lambda: None):
-        monkeypatch.setattr(products, "onednn", library)
+    for library in (fastpath.onednn, lambda: None):
+        monkeypatch.setattr(fastpath, "onednn", library)
         module = build([400], [300, 200], 10)
         optimizer = OPTIMIZERS[name](module.parameters())
         fast = FastPath(module, optimizer)

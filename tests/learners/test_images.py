@@ -17,7 +17,7 @@ from torch.optim import SGD
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
 from streamreplay.learners import ModuleFactory, TorchLearner, cnn, slim_resnet18
-from streamreplay.learners.models.images import Layout
+from streamreplay.learners.models.networks import Layout
 from streamreplay.learners.neural.global_state import is_plain
 from tests.learners.reference import learn, network
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreplay.learners.methods import catalogue, losses
-from streamreplay.learners.methods.gradient_projection import project
 from streamreplay.learners.methods.step import Loss, Step
+from streamreplay.learners.neural.descent import project
 from tests.learners import formulas
 from tests.learners.formulas import Case, Formula, mean_loss
 

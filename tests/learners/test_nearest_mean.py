@@ -14,7 +14,7 @@ from torch import nn
 
 from streamreplay.batch import Batch
 from streamreplay.learners import TorchLearner, Training, linear, mlp
-from streamreplay.learners.methods import nearest_mean
+from streamreplay.learners.methods import classifiers
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.memory import FixedMemory
 from streamreplay.records import Rehearsal
@@ -119,13 +119,13 @@ def test_when_means_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the first row in memory, every 50 batches learned, and before held-out rows if need be."""
     taken: list[int] = []
     learner = TorchLearner(mlp([6]), sgd(), method="ncm")
-    class_means = nearest_mean.class_means
+    class_means = classifiers.class_means
 
     def noted(features: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.float32]:
         taken.append(learner.batches)
         return class_means(features, y)
 
-    monkeypatch.setattr(nearest_mean, "class_means", noted)
+    monkeypatch.setattr(classifiers, "class_means", noted)
     records = rehearsals([[0, 1], *[[1, 0]] * 119])
     learn(learner, records[:53])
     assert taken == [1, 51]
@@ -138,7 +138,7 @@ def test_when_means_are_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert taken == [1, 51, 54, 101]
     nearest = learner._predictor.classifiers["ncm"]
     state = plain(nearest.state_dict())
-    other = nearest_mean.NearestMean()
+    other = classifiers.NearestMean()
     other.load_state_dict(nearest.state_dict())
     assert plain(other.state_dict()) == state
 

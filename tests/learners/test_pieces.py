@@ -17,8 +17,8 @@ from streamreplay.batch import Batch
 from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import ConfigError, DivergenceError
 from streamreplay.learners import Method, Step, TorchLearner, linear, mlp
-from streamreplay.learners.askable import AskableLearner
 from streamreplay.learners.methods.catalogue import hardest, most_interfered
+from streamreplay.learners.methods.step import AskableLearner
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
 from tests.contract.digest import plain

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.learners import Method, TorchLearner, mlp
-from streamreplay.learners.askable import AskableLearner
-from streamreplay.learners.methods.slda import StreamingLDASettings
-from streamreplay.learners.methods.slda_weight import AdaptiveWeight
+from streamreplay.learners.methods.slda import AdaptiveWeight, StreamingLDASettings
+from streamreplay.learners.methods.step import AskableLearner
 from streamreplay.learners.predictions import LOSS_LIMIT
 from streamreplay.memory import FixedMemory
 from streamreplay.state import load_state, save_state

@@ -126,7 +126,7 @@ def _user_module(code: UserCode, choices: str, *, trained: bool = True) -> Any:
     """Import a module or a factory of it, and check each module that it gives."""
     from torch import nn  # noqa: PLC0415 - slow
 
-    from streamreplay.learners.neural.user_module import run_forward_inside  # noqa: PLC0415
+    from streamreplay.learners.neural.user_functions import run_forward_inside  # noqa: PLC0415
 
     def check(module: Any) -> nn.Module:
         if not isinstance(module, nn.Module):

@@ -14,7 +14,6 @@ from streamreplay.config.building.user_code import UserCode, as_array, is_import
 from streamreplay.config.job import BufferSection, LearnerSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
-from streamreplay.learners.askable import Retrieval
 from streamreplay.learners.methods.catalogue import (
     METHODS,
     Method,
@@ -22,6 +21,7 @@ from streamreplay.learners.methods.catalogue import (
     most_interfered,
 )
 from streamreplay.learners.methods.slda import StreamingLDASettings
+from streamreplay.learners.methods.step import Retrieval
 from streamreplay.learners.neural import augment, schedules
 from streamreplay.learners.neural.augment import Augmentation
 from streamreplay.learners.neural.budget import ReplayBudget

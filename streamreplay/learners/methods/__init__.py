@@ -1,6 +1,5 @@
 """Replay methods and the parts they are made of."""
 
-from streamreplay.learners.askable import Retrieval
 from streamreplay.learners.methods.catalogue import (
     METHODS,
     Method,
@@ -16,6 +15,7 @@ from streamreplay.learners.methods.catalogue import (
     mkd,
     ncm,
 )
+from streamreplay.learners.methods.step import Retrieval
 
 __all__ = [
     "METHODS",

@@ -11,12 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.learners.askable import AskableLearner, Retrieval
 from streamreplay.learners.methods import losses
-from streamreplay.learners.methods.classifiers import Classifier, ClassifierFactory
-from streamreplay.learners.methods.nearest_mean import NearestMean
+from streamreplay.learners.methods.classifiers import Classifier, ClassifierFactory, NearestMean
 from streamreplay.learners.methods.slda import StreamingLDASettings
-from streamreplay.learners.methods.step import Loss, NoteMaker, Step
+from streamreplay.learners.methods.step import AskableLearner, Loss, NoteMaker, Retrieval, Step
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Errors for what is given to a learner in place of a module, its factory or an optimizer."""
+"""Check what a learner is given as a module, its factory or an optimizer, and what is trained."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from streamreplay.learners.models.cnn import cnn
-from streamreplay.learners.models.mlp import linear, mlp
-from streamreplay.learners.models.resnet import slim_resnet18
+from streamreplay.learners.models.networks import cnn, linear, mlp, slim_resnet18
 
 _MAKERS = (linear, mlp, cnn, slim_resnet18)
 
@@ -90,3 +88,33 @@ def naming_the_shape(feature_shape: tuple[int, ...]) -> Iterator[None]:
     except RuntimeError as error:
         shape = ", ".join(map(str, feature_shape))
         raise ValueError(f"module: does not take rows of shape [n, {shape}]: {error}") from error
+
+
+def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that require a gradient.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    found = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not found:
+        raise ValueError(f"module: {type(module).__name__} has no parameter that can be trained")
+    return found
+
+
+def frozen_parts(module: nn.Module) -> list[nn.Module]:
+    """Return the largest submodules with parameters of which none requires a gradient.
+
+    Examples
+    --------
+    >>> backbone = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout())
+    >>> model = nn.Sequential(backbone.requires_grad_(False), nn.Dropout(), nn.Linear(3, 2))
+    >>> frozen_parts(model) == [backbone]
+    True
+    """
+    wanted = [parameter.requires_grad for parameter in module.parameters()]
+    if wanted and not any(wanted):
+        return [module]
+    return [part for child in module.children() for part in frozen_parts(child)]

@@ -17,8 +17,7 @@ from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, own_threads
-from streamreplay.learners.scaling import Scaler
-from streamreplay.learners.staging import stage
+from streamreplay.learners.scaling import Scaler, stage
 from streamreplay.randomness import Seed
 from streamreplay.state import State, expect
 

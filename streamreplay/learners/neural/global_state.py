@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, WeightNormLinear
-from streamreplay.learners.models.resnet import ResidualBlock
+from streamreplay.learners.models.networks import ResidualBlock
 from streamreplay.state import State
 
 _PLAIN = frozenset(

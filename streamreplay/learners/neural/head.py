@@ -1,8 +1,13 @@
-"""Grow the head of a classifier for new labels."""
+"""The head of a classifier: grow it for new labels, and observe its inputs and gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
@@ -61,3 +66,105 @@ def _fresh(head: nn.Linear, rows: int) -> nn.Linear:
     if isinstance(head, CosineLinear | WeightNormLinear):
         return head.fresh(rows)
     return nn.Linear(head.in_features, rows, bias=head.bias is not None)
+
+
+class HeadView:
+    """The inputs and outputs of a head when it last ran."""
+
+    def __init__(self, head: nn.Linear | None) -> None:
+        self.head = head
+        self.inputs: torch.Tensor | None = None
+        """float32[n, ..., in_features]."""
+        self.outputs: torch.Tensor | None = None
+
+    def features(self, logits: torch.Tensor) -> NDArray[np.float32]:
+        """Return the head's inputs, or the logits of a module without a head: float32[n, d]."""
+        found = logits if self.inputs is None else self.inputs
+        flat = found.detach().reshape(len(logits), -1)
+        # copied, as a head without layers before it reads the staged rows themselves
+        return flat.to("cpu", torch.float32, copy=True).numpy()
+
+    def gradients(
+        self, at_outputs: NDArray[np.float32], logits: torch.Tensor
+    ) -> NDArray[np.float32]:
+        """Return each row's gradient of the loss with respect to the head: float32[n, d].
+
+        It is the gradient at each output times the gradient of that output at its class's weights:
+        ``[inputs, 1]`` for a linear head (without the 1 if it has no bias), the layer's ``slopes``
+        for a cosine or a weight-normalised one. Entries are ordered by class, so that a head that
+        grows appends entries. If the head's outputs are not the module's, or it is of another kind,
+        the gradient at the outputs is returned.
+
+        Parameters
+        ----------
+        at_outputs : float32[n, classes]
+        logits : float32[n, width]
+            The module's outputs.
+        """
+        head, inputs = self.head, self.inputs
+        if head is None or inputs is None or self.outputs is not logits or inputs.ndim != 2:
+            return at_outputs
+        if isinstance(head, CosineLinear | WeightNormLinear):
+            with torch.no_grad():
+                slopes = head.slopes(inputs, at_outputs.shape[1]).to("cpu", torch.float32)
+            found: NDArray[np.float32] = at_outputs[:, :, None] * slopes.numpy()
+            return found.reshape(len(found), -1)
+        if type(head) is not nn.Linear:
+            return at_outputs
+        h = self.features(logits)
+        if head.bias is not None:
+            h = np.append(h, np.ones((len(h), 1), np.float32), 1)
+        return (at_outputs[:, :, None] * h[:, None, :]).reshape(len(h), -1)
+
+
+@contextmanager
+def watching(head: nn.Linear | None) -> Iterator[HeadView]:
+    """Record inputs and outputs of a head while a module runs inside the block."""
+    view = HeadView(head)
+    if head is None:
+        yield view
+        return
+
+    def look(_head: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        view.inputs, view.outputs = inputs[0], output
+
+    hook = head.register_forward_hook(look)
+    try:
+        yield view
+    finally:
+        hook.remove()
+
+
+def gradients_at_outputs(
+    probability: NDArray[np.float32], y: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the gradient of each row's cross-entropy with respect to its logits.
+
+    A class without a probability counts as if it were 0. Rows without a label have a gradient
+    of 0.
+
+    Parameters
+    ----------
+    probability : float32[n, width]
+    y : int64[n]
+        Label index, -1 where there is none.
+
+    Returns
+    -------
+    float32[n, max(width, largest label + 1)]
+        Probabilities, less 1 at the label.
+
+    Examples
+    --------
+    >>> p = np.array([[0.75, 0.25], [0.75, 0.25], [0.75, 0.25]], np.float32)
+    >>> gradients_at_outputs(p, np.array([0, 2, -1]))
+    array([[-0.25,  0.25,  0.  ],
+           [ 0.75,  0.25, -1.  ],
+           [ 0.  ,  0.  ,  0.  ]], dtype=float32)
+    """
+    n, width = probability.shape
+    found = np.zeros((n, max(width, int(y.max(initial=-1)) + 1)), np.float32)
+    labelled = np.flatnonzero(y >= 0)
+    found[labelled, :width] = probability[labelled]
+    found[labelled, y[labelled]] -= 1
+    return found

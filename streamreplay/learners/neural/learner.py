@@ -14,22 +14,17 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch
 from streamreplay.learners.methods.catalogue import Method, find_method, made_here, make_classifiers
 from streamreplay.learners.models.factory_checks import check_factory, check_optimizer
-from streamreplay.learners.models.mlp import ModuleFactory
+from streamreplay.learners.models.networks import ModuleFactory
 from streamreplay.learners.neural.budget import BUDGET, ReplayBudget
-from streamreplay.learners.neural.builder import Builder
 from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, own_threads
 from streamreplay.learners.neural.network import Network, OptimizerFactory
-from streamreplay.learners.neural.predictor import Predictor
-from streamreplay.learners.neural.questions import Questions
-from streamreplay.learners.neural.retraining import Retraining
-from streamreplay.learners.neural.stepper import Stepper
+from streamreplay.learners.neural.predictor import Predictor, Questions
+from streamreplay.learners.neural.stepper import Builder, Retraining, Stepper
 from streamreplay.learners.neural.targets import ClassTargets, load_targets
 from streamreplay.learners.neural.trainer import Trainer
 from streamreplay.learners.neural.training import OnDivergence, Training
-from streamreplay.learners.predictions import unknown
-from streamreplay.learners.scaling import Normalize, Scaler
-from streamreplay.learners.staging import Staging
-from streamreplay.learners.withheld import step_around
+from streamreplay.learners.predictions import step_around, unknown
+from streamreplay.learners.scaling import Normalize, Scaler, Staging
 from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
 from streamreplay.records import Rehearsal, Scored

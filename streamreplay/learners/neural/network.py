@@ -15,14 +15,18 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
-from streamreplay.learners.models.factory_checks import call_factory, naming_the_shape
-from streamreplay.learners.models.frozen import frozen_parts, trained_parameters
-from streamreplay.learners.models.mlp import ModuleFactory
+from streamreplay.learners.models.factory_checks import (
+    call_factory,
+    frozen_parts,
+    naming_the_shape,
+    trained_parameters,
+)
+from streamreplay.learners.models.networks import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
 from streamreplay.learners.neural.head import grow_head, last_linear
-from streamreplay.learners.neural.targets.base import Targets
-from streamreplay.learners.staging import describe_tensor
+from streamreplay.learners.neural.targets import Targets
+from streamreplay.learners.scaling import describe_tensor
 from streamreplay.state import State, expect
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]

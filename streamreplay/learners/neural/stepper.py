@@ -1,24 +1,29 @@
-"""One record: predict its incoming rows, then learn from them and from memory."""
+"""One record: predict its incoming rows, then learn from it, or retrain from memory alone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.errors import ConfigError
+from streamreplay.learners.methods.catalogue import Method
 from streamreplay.learners.methods.classifiers import Opinion, Outputs
 from streamreplay.learners.neural.budget import NoBudget, ReplayBudget
+from streamreplay.learners.neural.global_state import OwnRandomness
 from streamreplay.learners.neural.network import Network
 from streamreplay.learners.neural.predictor import Predictor
+from streamreplay.learners.neural.targets import Targets, targets_of
 from streamreplay.learners.neural.trainer import Trainer
-from streamreplay.learners.scaling import Scaler
-from streamreplay.learners.staging import Staging
-from streamreplay.learners.withheld import in_order
+from streamreplay.learners.neural.training import Training
+from streamreplay.learners.predictions import in_order
+from streamreplay.learners.scaling import Scaler, Staging
 from streamreplay.records import Rehearsal, Scored
+from streamreplay.state import Fields
 
 _NO_BUDGET = NoBudget()
 
@@ -161,3 +166,155 @@ class Stepper:
             return False
         net.meet(y)
         return True
+
+
+@final
+class Builder:
+    """Build the module for the first rows, or a fresh one for the same stream.
+
+    Parameters
+    ----------
+    network : Network
+    predictor : Predictor
+    training : Training
+    random : OwnRandomness
+        New weights are drawn from it.
+    """
+
+    def __init__(
+        self, network: Network, predictor: Predictor, training: Training, random: OwnRandomness
+    ) -> None:
+        self._network = network
+        self._predictor = predictor
+        self._training = training
+        self._random = random
+
+    def build(self, rows: Batch) -> None:
+        """Build a module for rows; the first ones decide what the learner learns.
+
+        Raises
+        ------
+        ConfigError
+            The rows have numbers or labels, and a setting is for classes.
+        """
+        if not self._network.built:
+            self._network.targets = targets_of(rows, self._training.huber)
+            self._check_settings(self._network.targets)
+        self._network.build_for(rows)
+        with self._random():
+            self._predictor.build()
+
+    def _check_settings(self, targets: Targets) -> None:
+        if targets.objective == "classes":
+            return
+        settings = {
+            **{f"method: {name}": True for name in self._predictor.classifiers},
+            "label_smoothing": bool(self._training.label_smoothing),
+            "class_weight": self._training.class_weight is not None,
+        }
+        for name, given in settings.items():
+            if given:
+                raise ConfigError(
+                    f"learner.{name}: is for classes, and rows have {targets.objective} instead"
+                )
+
+
+_BATCH_SIZE = 32
+
+
+@final
+class Retraining:
+    """Find out when a fresh module is due, and train it.
+
+    Parameters
+    ----------
+    network : Network
+    builder : Builder
+    scaler : Scaler
+    trainer : Trainer
+    predictor : Predictor
+    method : Method
+        Its ``retrain`` and ``retrain_every``.
+
+    Raises
+    ------
+    ValueError
+        The method retrains, and the network was made from a module: there is no fresh one.
+
+    References
+    ----------
+    A. Prabhu et al., "GDumb: a simple approach that questions our progress in continual learning",
+    2020.
+    """
+
+    STATE: ClassVar = Fields(rows=int)
+
+    def __init__(
+        self,
+        network: Network,
+        builder: Builder,
+        scaler: Scaler,
+        trainer: Trainer,
+        predictor: Predictor,
+        method: Method,
+    ) -> None:
+        self._network = network
+        self._builder = builder
+        self._scaler = scaler
+        self._trainer = trainer
+        self._predictor = predictor
+        self._method = method
+        self.rows = 0
+        """Rows of the stream since a module was trained."""
+        if method.retrain is not None:
+            self._check_renewable("a method that retrains")
+
+    def step(self, rehearsal: Rehearsal) -> Scored:
+        """Train a fresh module if one is due, and predict; learn nothing from the stream itself."""
+        incoming = rehearsal.incoming
+        if self._due(rehearsal):
+            self.retrain(rehearsal.memory.stored, self._method.retrain or 0, _BATCH_SIZE)
+        predictions = self._predictor.predict_batch(incoming)
+        if not incoming.held_out:
+            learnable = incoming.learnable()
+            self._network.targets.update(learnable)
+            if len(learnable):
+                self._scaler.update(learnable.x)
+            self.rows += len(incoming)
+            self._trainer.boost.passed(len(incoming))
+        return predictions.scored(incoming)
+
+    def retrain(self, memory: Batch, passes: int, batch_size: int) -> None:
+        """Replace the module by a fresh one that has learned from these rows alone."""
+        self._check_renewable("retrain")
+        given = len(memory)
+        memory = memory.take(memory.y >= 0)
+        if not len(memory):
+            raise ValueError(f"memory must have rows with a label, got {given} without")
+        if self._network.built:
+            self._network.check_shape(memory.x)
+        if not self._scaler.count:
+            self._scaler.update(memory.x)
+        self._trainer.forget_module()
+        self._trainer.restart_schedule()
+        self._builder.build(memory)
+        for _ in range(passes):
+            order = torch.randperm(len(memory)).numpy()
+            for start in range(0, len(memory), batch_size):
+                rows = memory.take(order[start : start + batch_size])
+                self._network.meet(rows.y)
+                self._trainer.fit(rows)
+        self.rows = 0
+
+    def _due(self, rehearsal: Rehearsal) -> bool:
+        if not self.rows or not len(rehearsal.memory.stored):
+            return False
+        return rehearsal.incoming.held_out is not None or (
+            0 < self._method.retrain_every <= self.rows
+        )
+
+    def _check_renewable(self, what: str) -> None:
+        if not self._network.renewable:
+            raise ValueError(
+                f"{what} needs a factory of modules, got a module: there is no way to a fresh one"
+            )

@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, Objective, objective_of
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.learners.predictions import Predictions
+from streamreplay.learners.predictions import Predictions, step_around
 from streamreplay.learners.river.classifiers import RiverClasses
-from streamreplay.learners.river.parts import FeatureName, LabelName, Row, as_rows, import_base
-from streamreplay.learners.river.pickles import dump, load
+from streamreplay.learners.river.parts import (
+    FeatureName,
+    LabelName,
+    Row,
+    as_rows,
+    dump,
+    import_base,
+    load,
+)
 from streamreplay.learners.river.targets import RiverTargets
-from streamreplay.learners.withheld import step_around
 from streamreplay.memory import empty_memory
 from streamreplay.records import Rehearsal, Scored
 from streamreplay.safepickle import check_versions, live_versions

@@ -1,25 +1,178 @@
-"""Several numbers a row (regression), or several labels a row (multi-label)."""
+"""What a network's outputs stand for: classes, numbers, or labels of a row."""
 
 from __future__ import annotations
 
-from typing import Any, final
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import binary_cross_entropy_with_logits, huber_loss, mse_loss
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    mse_loss,
+)
 
-from streamreplay.batch import Batch
+from streamreplay.batch import Batch, Objective, objective_of
 from streamreplay.learners.methods.step import Step
-from streamreplay.learners.neural.targets.base import Targets
+from streamreplay.learners.neural.head import gradients_at_outputs
 from streamreplay.learners.predictions import (
+    LOSS_LIMIT,
     Predictions,
     label_losses,
     squared_errors,
+    unknown_classes,
     unknown_labels,
     unknown_numbers,
 )
-from streamreplay.state import ARRAY, SETTING, Fields, State
+from streamreplay.state import ARRAY, SETTING, Fields, State, load_state
+
+
+class Targets(ABC):
+    """What the rows of a stream ask for, and what a network's outputs mean for it.
+
+    Where a method takes ``outputs``, float32[n, width], those of classes that no label has named
+    yet are -inf.
+    """
+
+    STATE: ClassVar[Fields]
+    objective: ClassVar[Objective]
+    width: int | None = None
+    """How many outputs there are; None for classes, which grow in number."""
+
+    def __str__(self) -> str:
+        return f"{self.objective}[{'' if self.width is None else self.width}]"
+
+    def check(self, batch: Batch) -> None:
+        """Raise ValueError if labelled rows ask for something else."""
+        objective = objective_of(batch.target)
+        width = None if batch.target is None else batch.target.shape[1]
+        if (objective, width) == (self.objective, self.width):
+            return
+        if batch.target is not None or batch.y.max(initial=-1) >= 0:
+            got = f"{objective}[{'' if width is None else width}]"
+            raise ValueError(
+                f"target: this learner has learned {self} from the first row on, got rows with "
+                f"{got}: the target of a row may be unknown if it is NaN, or if y is -1"
+            )
+
+    @abstractmethod
+    def count_outputs(self, rows: Batch) -> int:
+        """Return the number of outputs that a module for such rows needs."""
+
+    @abstractmethod
+    def update(self, rows: Batch) -> None:
+        """Update the running scale of the targets by those of labelled rows."""
+
+    @abstractmethod
+    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
+        """Set the targets of a training pass, [n + k, d], and their loss."""
+
+    @abstractmethod
+    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
+        """Return what two rows must have in common to be mixed by an augmentation.
+
+        Parameters
+        ----------
+        y : int64[n]
+            On the CPU.
+        target : float64[n, d] or bool[n, d] or None
+        """
+
+    @abstractmethod
+    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
+        """Return the mean loss of labelled rows, to be differentiated."""
+
+    @abstractmethod
+    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
+        """Return the gradient of each row's loss at its outputs, 0 for unlabelled rows."""
+
+    @abstractmethod
+    def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
+        """Return the predictions of rows, and how far off they are."""
+
+    @abstractmethod
+    def unknown(self, rows: Batch) -> Predictions:
+        """Return the predictions of rows while nothing is known to predict."""
+
+    @abstractmethod
+    def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
+        """Return the probability of each class or label: float32[n, width].
+
+        Raises
+        ------
+        ValueError
+            The outputs are numbers.
+        """
+
+
+_LOSS_LIMIT = np.float32(LOSS_LIMIT)
+
+
+@final
+class ClassTargets(Targets):
+    """One of several classes, whose number grows: outputs are logits.
+
+    Examples
+    --------
+    >>> rows = Batch.from_arrays([[0.0]], [0])
+    >>> ClassTargets().predict(torch.tensor([[0.0, 0.0, -torch.inf]]), rows)
+    Predictions(prediction=array([0]), probability=array([0.5], dtype=float32), ...)
+    """
+
+    STATE = Fields(objective=SETTING)
+    objective = "classes"
+
+    def count_outputs(self, rows: Batch) -> int:
+        """Return one output for each class up to the largest label, at least one."""
+        return max(1, int(rows.y.max(initial=-1)) + 1)
+
+    def update(self, rows: Batch) -> None:
+        """Do nothing: classes have no scale."""
+
+    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
+        """Do nothing: the loss of a class takes the label, which the step has."""
+
+    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:  # noqa: ARG002 - none
+        """Return the labels: int64[n]."""
+        return y
+
+    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
+        """Return the mean cross-entropy of labelled rows."""
+        return cross_entropy(outputs, torch.tensor(rows.y, device=outputs.device))
+
+    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
+        """Return probabilities, less 1 at the label: float32[n, max(width, largest label + 1)]."""
+        p: NDArray[np.float32] = torch.softmax(outputs, 1).cpu().numpy()
+        if bool(torch.isneginf(outputs).all()):  # no class is known
+            p = np.zeros_like(p)
+        return gradients_at_outputs(p, rows.y)
+
+    def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
+        """Return the most likely class of each row, of which one at least must be known."""
+        y = rows.y
+        log_p = torch.log_softmax(outputs.detach(), 1).cpu().numpy()
+        each = np.arange(len(y))
+        prediction = log_p.argmax(1)
+        p = np.exp(log_p)
+        probability = p[each, prediction]
+        last = outputs.shape[1] - 1
+        loss = np.minimum(-log_p[each, np.minimum(y, last)], _LOSS_LIMIT)
+        if y.min() < 0 or y.max() > last:
+            loss[y > last] = LOSS_LIMIT
+            loss[y < 0] = np.nan
+        return Predictions(prediction, probability, loss, np.einsum("ij,ij->i", p, p))
+
+    def unknown(self, rows: Batch) -> Predictions:
+        """Return -1 for each row, with the largest loss."""
+        return unknown_classes(rows.y)
+
+    def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
+        """Return the probability of each class, 0 for those that no label has named."""
+        p: NDArray[np.float32] = torch.softmax(outputs, 1).cpu().numpy()
+        return p
 
 
 @final
@@ -228,3 +381,47 @@ def _slopes(
     found: NDArray[np.float32] = slopes.cpu().numpy()
     found[rows.y < 0] = 0
     return found
+
+
+__all__ = ["ClassTargets", "LabelTargets", "NumberTargets", "Targets", "load_targets", "targets_of"]
+
+
+def targets_of(rows: Batch, huber: float | None = None) -> Targets:
+    """Return what some rows ask for.
+
+    Parameters
+    ----------
+    rows : Batch
+    huber : float, optional
+        For numbers, see `NumberTargets`.
+
+    Examples
+    --------
+    >>> str(targets_of(Batch.from_arrays([[0.0]], target=[[1.5, 2.0]])))
+    'numbers[2]'
+    """
+    if rows.target is None:
+        return ClassTargets()
+    width = rows.target.shape[1]
+    return (
+        LabelTargets(width)
+        if objective_of(rows.target) == "labels"
+        else NumberTargets(width, huber)
+    )
+
+
+def load_targets(state: State, huber: float | None) -> Targets:
+    """Return the targets of a state.
+
+    Raises
+    ------
+    CheckpointError
+        They were learned with another ``huber``.
+    """
+    targets: Targets = ClassTargets()
+    if state["objective"] == "numbers":
+        targets = NumberTargets(int(state["width"]), huber)
+    elif state["objective"] == "labels":
+        targets = LabelTargets(int(state["width"]))
+    load_state(targets, state)
+    return targets
