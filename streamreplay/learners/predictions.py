@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, objective_of
+from streamreplay.batch import Batch, Objective, objective_of
 from streamreplay.records import Rehearsal, Scored
 
 LOSS_LIMIT = -math.log(1e-7)
@@ -57,31 +56,24 @@ def unknown(batch: Batch) -> Predictions:
 
     Their shape is that of the batch's own targets.
     """
-    if batch.target is None:
-        return unknown_classes(batch.y)
-    width = batch.target.shape[1]
-    if objective_of(batch.target) == "labels":
-        return unknown_labels(batch.y, width)
-    return unknown_numbers(batch.y, width)
+    width = None if batch.target is None else batch.target.shape[1]
+    return unknown_rows(batch.y, objective_of(batch.target), width)
 
 
-def unknown_classes(y: NDArray[np.int64]) -> Predictions:
-    """Return the predictions of rows while no class is known: -1, with the largest loss."""
+def unknown_rows(y: NDArray[np.int64], objective: Objective, width: int | None) -> Predictions:
+    """Return the predictions of rows while nothing is known to predict.
+
+    For classes that is -1; for ``width`` numbers NaN; for ``width`` labels none of them. Classes
+    and labels have the largest loss, unlabelled rows NaN.
+    """
     nothing = np.full(len(y), np.nan, np.float32)
-    return Predictions(np.full(len(y), -1), nothing, _largest_loss(y), np.zeros(len(y), np.float32))
-
-
-def unknown_numbers(y: NDArray[np.int64], width: int) -> Predictions:
-    """Return the predictions of rows while no number is known: NaN."""
-    nothing = np.full(len(y), np.nan, np.float32)
-    return Predictions(np.full((len(y), width), np.nan), nothing, nothing)
-
-
-def unknown_labels(y: NDArray[np.int64], width: int) -> Predictions:
-    """Return the predictions of rows while no label is known: none of them, the largest loss."""
+    largest = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
+    if width is None:
+        return Predictions(np.full(len(y), -1), nothing, largest, np.zeros(len(y), np.float32))
     shape = (len(y), width)
-    nothing = np.full(shape, np.nan, np.float32)
-    return Predictions(np.zeros(shape, np.bool_), nothing, _largest_loss(y))
+    if objective == "numbers":
+        return Predictions(np.full(shape, np.nan), nothing, nothing)
+    return Predictions(np.zeros(shape, np.bool_), np.full(shape, np.nan, np.float32), largest)
 
 
 def squared_errors(batch: Batch, prediction: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -105,11 +97,6 @@ def label_losses(batch: Batch, probability: NDArray[np.float32]) -> NDArray[np.f
     right = np.where(batch.target, p, 1 - p)
     nats = -np.log(np.maximum(right, np.exp(-LOSS_LIMIT))).mean(axis=1)
     loss: NDArray[np.float32] = np.where(batch.y < 0, np.nan, nats).astype(np.float32)
-    return loss
-
-
-def _largest_loss(y: NDArray[np.int64]) -> NDArray[np.float32]:
-    loss: NDArray[np.float32] = np.where(y < 0, np.nan, LOSS_LIMIT).astype(np.float32)
     return loss
 
 
@@ -148,19 +135,6 @@ def step_around(
         loss=_merge(withheld, inside.loss, rest.loss),
         square_sum=squares,
     )
-
-
-def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
-    """Merge the rows where a mask is true with the others, in the order of the mask.
-
-    Examples
-    --------
-    >>> in_order(np.array([False, True]), torch.tensor([1]), torch.tensor([0]))
-    tensor([0, 1])
-    """
-    order = np.argsort(~mask, kind="stable")  # where each row of `both` belongs
-    both = torch.cat((inside, outside))
-    return torch.empty_like(both).index_copy_(0, torch.from_numpy(order).to(both.device), both)
 
 
 def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any]) -> NDArray[Any]:

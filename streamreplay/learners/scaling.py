@@ -112,23 +112,28 @@ class Staging:
     """A tensor that rows are scaled into, in memory aligned the same way in every process."""
 
     def __init__(self, scaler: Scaler) -> None:
-        self._scaler = scaler
+        self.scaler = scaler
         self.x = torch.empty(0)  # float32[rows, *feature]
         self.y = torch.empty(0, dtype=torch.int64)  # [rows]
         self._x_array = self.x.numpy()  # the same memory
         self._y_array = self.y.numpy()
 
-    def make_room(self, rows: int, feature_shape: tuple[int, ...]) -> None:
-        """Make the tensor long enough for some rows; if it was not, what was staged is lost."""
-        if len(self.x) < rows or self.x.shape[1:] != feature_shape:
-            self.x = torch.zeros(rows, *feature_shape)
+    def begin(self, x: NDArray[Any], y: NDArray[np.int64] | None = None, more: int = 0) -> None:
+        """Scale rows into the first places, and make room for ``more`` rows after them.
+
+        If the tensor was too short, what was staged is lost.
+        """
+        rows = len(x) + more
+        if len(self.x) < rows or self.x.shape[1:] != x.shape[1:]:
+            self.x = torch.zeros(rows, *x.shape[1:])
             self.y = torch.zeros(rows, dtype=torch.int64)
             self._x_array, self._y_array = self.x.numpy(), self.y.numpy()
+        self.put(0, x, y)
 
     def put(self, start: int, x: NDArray[Any], y: NDArray[np.int64] | None = None) -> None:
         """Scale rows into the tensor from place ``start`` on."""
         end = start + len(x)
-        self._scaler.write(x, self._x_array[start:end])
+        self.scaler.write(x, self._x_array[start:end])
         if y is not None:
             self._y_array[start:end] = y
 

@@ -121,8 +121,7 @@ _LIMIT = 10.0  # standard deviations
 _ROUNDING = 1e-7  # of the float32 products that second moments are summed from
 
 
-_TENSOR = Kind(lambda tensor: tensor, lambda _name, _live, saved: saved.clone())
-_TENSOR_OR_NONE = Kind(
+_TENSOR = Kind(
     lambda tensor: tensor, lambda _name, _live, saved: None if saved is None else saved.clone()
 )
 
@@ -140,7 +139,7 @@ class StreamingLDASettings:
         How much its log-probabilities count, compared to those of the module's head.
     margin : float
         How much accuracy on current classes may be traded for accuracy on old ones; see
-        `streamreplay.learners.methods.slda.AdaptiveWeight`.
+        `AdaptiveWeight`.
     shrinkage : float
         What is added to the covariance's diagonal, in units of the features' mean square.
 
@@ -181,7 +180,7 @@ class StreamingLDA:
     again when the rows of a class have doubled. A `refreshed` copy has both of the present sums.
 
     Its log-probabilities are added to those of the module, with a weight that adapts to the stream:
-    see `streamreplay.learners.methods.slda.AdaptiveWeight`.
+    see `AdaptiveWeight`.
 
     Parameters
     ----------
@@ -208,7 +207,7 @@ class StreamingLDA:
         _biases=_TENSOR,
         _waits=int,
         _factored=int,
-        _factor=_TENSOR_OR_NONE,
+        _factor=_TENSOR,
         adaptive_weight=PART,
     )
     name = "slda"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from streamreplay.batch import Batch
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Step:
     """The results of a training pass: incoming rows first, then the rows of memory.
 
@@ -37,46 +39,20 @@ class Step:
         What was stored with the rows of memory; NaN where nothing was stored.
     """
 
-    __slots__ = (
-        "_find_recent",
-        "_losses",
-        "_mask",
-        "_teach",
-        "_teacher_logits",
-        "known",
-        "logits",
-        "n",
-        "notes",
-        "smoothing",
-        "target",
-        "teacher_known",
-        "weight",
-        "y",
-    )
-
-    def __init__(
-        self,
-        logits: torch.Tensor,
-        y: torch.Tensor,
-        n: int,
-        mask: torch.Tensor | None,
-        known: torch.Tensor,
-        recent: Callable[[], torch.Tensor],
-    ) -> None:
-        self.logits = logits
-        self.y = y
-        self.n = n
-        self.known = known
-        self.weight: torch.Tensor | None = None
-        self.smoothing = 0.0
-        self.target: torch.Tensor | None = None
-        self._losses: RowLosses | None = None
-        self.notes: Mapping[str, torch.Tensor] = {}
-        self.teacher_known = known
-        self._mask = mask
-        self._find_recent = recent
-        self._teach: Callable[[], torch.Tensor] | None = None
-        self._teacher_logits: torch.Tensor | None = None
+    logits: torch.Tensor
+    y: torch.Tensor
+    n: int
+    _mask: torch.Tensor | None
+    known: torch.Tensor
+    _find_recent: Callable[[], torch.Tensor]
+    weight: torch.Tensor | None = None
+    smoothing: float = 0.0
+    target: torch.Tensor | None = None
+    notes: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    _losses: RowLosses | None = None
+    _teach: Callable[[], torch.Tensor] | None = None
+    _teacher_logits: torch.Tensor | None = None
+    _teacher_known: torch.Tensor | None = None
 
     @property
     def masked(self) -> torch.Tensor:
@@ -101,9 +77,14 @@ class Step:
             self._teacher_logits = self._teach()
         return self._teacher_logits
 
+    @property
+    def teacher_known(self) -> torch.Tensor:
+        """The classes that the teacher knows: bool[width]."""
+        return self.known if self._teacher_known is None else self._teacher_known
+
     def taught_by(self, teach: Callable[[], torch.Tensor], known: torch.Tensor) -> None:
         """Set the function that computes `teacher_logits` when they are first read."""
-        self._teach, self.teacher_known = teach, known
+        self._teach, self._teacher_known = teach, known
 
     def aim(self, target: torch.Tensor, losses: RowLosses) -> None:
         """Set targets in place of classes, and the function that returns their losses."""

@@ -202,21 +202,6 @@ def _afford_passes(most: int, credit: float, cost: float) -> int:
     return most if cost * most <= credit else int(credit / cost)
 
 
-@final
-class NoBudget:
-    """Allow all rehearsal: the budget of a learner that has none."""
-
-    def allow(self, rehearsal: Rehearsal) -> tuple[Rehearsal, int]:
-        """Return the rehearsal as it is, and that nothing was left out."""
-        return rehearsal, 0
-
-    def begin(self) -> None:
-        """Do nothing."""
-
-    def done(self) -> None:
-        """Do nothing."""
-
-
 def _load(name: str, live: ReplayBudget | None, saved: State | None) -> ReplayBudget | None:
     if live is not None and saved is not None:
         with within(name):

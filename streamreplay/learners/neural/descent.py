@@ -14,7 +14,8 @@ from streamreplay.batch import Batch
 from streamreplay.boost import Boost
 from streamreplay.errors import DivergenceError
 from streamreplay.labels import Labels, Name
-from streamreplay.learners.methods.step import Loss, Step
+from streamreplay.learners.methods.catalogue import Method
+from streamreplay.learners.methods.step import Step
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.network import Network
 from streamreplay.learners.neural.schedules import Scheduler, set_rate
@@ -127,9 +128,8 @@ class Descent:
     Parameters
     ----------
     network : Network
-    loss : Loss
-    reference : Loss or None
-        The gradient is projected so as not to raise this loss.
+    method : Method
+        The gradient of its loss is projected so as not to raise its ``reference``.
     training : Training
     on_divergence : {"raise", "skip"}
     """
@@ -137,19 +137,20 @@ class Descent:
     def __init__(
         self,
         network: Network,
-        loss: Loss,
-        reference: Loss | None,
+        method: Method,
         training: Training,
         on_divergence: OnDivergence,
     ) -> None:
         self._network = network
-        self._loss = loss
-        self._reference = reference
+        self._loss = method.loss
+        self._reference = method.reference
         self._clip_grad_norm = training.clip_grad_norm
         self._on_divergence = on_divergence
         # whether anything comes between the gradients and the optimizer's step
         self._reads_gradients = (
-            on_divergence == "skip" or reference is not None or training.clip_grad_norm is not None
+            on_divergence == "skip"
+            or method.reference is not None
+            or training.clip_grad_norm is not None
         )
         self.scheduler: Scheduler | None = None
         if training.schedule is not None:
@@ -204,7 +205,8 @@ class Descent:
         if self._on_divergence == "skip" and not self._finite_gradients(references):
             network.restore(before)
             return False
-        self._change_gradients(references)
+        if self._reads_gradients:
+            self._change_gradients(references)
         self._set_rate()
         if fast is None:
             network.optimizer.step()
@@ -252,8 +254,11 @@ class Descent:
 
 def _not_finite(*losses: torch.Tensor | None) -> float | None:
     """Return the first loss that is not finite, None if all are."""
-    values = [loss.item() for loss in losses if loss is not None]
-    return next((value for value in values if not math.isfinite(value)), None)
+    for loss in losses:
+        value = 0.0 if loss is None else loss.item()
+        if not math.isfinite(value):
+            return value
+    return None
 
 
 def _error(loss: float, incoming: Batch, batches: int) -> DivergenceError:

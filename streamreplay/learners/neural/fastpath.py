@@ -346,7 +346,7 @@ def _is_watched(module: nn.Module) -> bool:
         or module._backward_hooks  # noqa: SLF001
         or module._backward_pre_hooks  # noqa: SLF001
         or module._compiled_call_impl is not None  # noqa: SLF001
-        or has_forward_of_its_own(module)
+        or ("forward" in module.__dict__ and has_forward_of_its_own(module))
     )
 
 

@@ -19,8 +19,8 @@ from streamreplay.learners.neural.budget import BUDGET, ReplayBudget
 from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, own_threads
 from streamreplay.learners.neural.network import Network, OptimizerFactory
 from streamreplay.learners.neural.predictor import Predictor, Questions
-from streamreplay.learners.neural.stepper import Builder, Retraining, Stepper
-from streamreplay.learners.neural.targets import ClassTargets, load_targets
+from streamreplay.learners.neural.stepper import Retraining, Stepper
+from streamreplay.learners.neural.targets import check_objective, load_targets
 from streamreplay.learners.neural.trainer import Trainer
 from streamreplay.learners.neural.training import OnDivergence, Training
 from streamreplay.learners.predictions import step_around, unknown
@@ -133,38 +133,21 @@ class TorchLearner:
         self._scaler = Scaler(normalize)
         self._staging = Staging(self._scaler)
         self._random = OwnRandomness(_torch_seed(seed), self.device)
-        self._network = Network(module, optimizer, self.device, self._random, ClassTargets())
+        self._network = Network(module, optimizer, self.device, self._random)
         self._trainer = Trainer(
             self, self._network, self._staging, self.method, self.training, on_divergence
         )
         self._predictor = Predictor(
             self._network, self._staging, self._trainer.average, make_classifiers(self.method)
         )
-        self._builder = Builder(self._network, self._predictor, self.training, self._random)
-        self._retraining = Retraining(
-            self._network,
-            self._builder,
-            self._scaler,
-            self._trainer,
-            self._predictor,
-            self.method,
-        )
-        self._stepper = Stepper(
-            self._network,
-            self._scaler,
-            self._staging,
-            self._trainer,
-            self._predictor,
-            replay_budget,
-        )
+        self._retraining = Retraining(self._trainer, self._predictor, self._random)
+        self._stepper = Stepper(self._trainer, self._predictor, replay_budget)
         # as with layers, only our own functions are known to draw no random number
         draws = self.training.augment is not None or not made_here(self.method)
         self._surroundings = Surroundings(
             threads, self._random, lambda: draws or not self._network.plain
         )
-        self._questions = Questions(
-            self._network, self._predictor, self._scaler, self._staging, self._surroundings
-        )
+        self._questions = Questions(self._predictor, self._surroundings)
 
     @property
     def module(self) -> nn.Module:
@@ -307,7 +290,8 @@ class TorchLearner:
 
     def restart_schedule(self) -> None:
         """Start the schedule of the learning rate again, for example after a drift."""
-        self._trainer.restart_schedule()
+        if self._trainer.scheduler is not None:
+            self._trainer.scheduler.restart()
 
     @property
     def scheduled(self) -> bool:
@@ -360,9 +344,9 @@ class TorchLearner:
                 return step_around(rehearsal, self._step, unknown)
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return unknown(incoming).scored(incoming)
-            self._builder.build(incoming)
+            self._retraining.build(incoming)
         self._network.check_shape(incoming.x)
-        self._network.targets.check(incoming)
+        check_objective(self._network.targets, incoming)
         if not self._surroundings.needed:
             return self._work(rehearsal)
         with self._surroundings():

@@ -25,7 +25,7 @@ from streamreplay.learners.models.networks import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
 from streamreplay.learners.neural.head import grow_head, last_linear
-from streamreplay.learners.neural.targets import Targets
+from streamreplay.learners.neural.targets import ClassTargets, Targets
 from streamreplay.learners.scaling import describe_tensor
 from streamreplay.state import State, expect
 
@@ -42,8 +42,6 @@ class Network:
     device : torch.device
     random : OwnRandomness
         New weights are drawn from it.
-    targets : Targets
-        What the outputs stand for, until the first row shows what it asks for.
     """
 
     def __init__(
@@ -52,7 +50,6 @@ class Network:
         make_optimizer: OptimizerFactory | Optimizer,
         device: torch.device,
         random: OwnRandomness,
-        targets: Targets,
     ) -> None:
         self._given = given
         self._make_optimizer = make_optimizer
@@ -66,8 +63,8 @@ class Network:
         self.statistics: list[torch.Tensor] = []
         """Tensors that a forward pass in training changes, such as a batch norm's mean."""
         self._frozen: list[nn.Module] = []
-        self.targets = targets
-        """What the outputs stand for."""
+        self.targets: Targets = ClassTargets()
+        """What the outputs stand for; classes, until the first row shows what it asks for."""
         self.feature_shape: tuple[int, ...] = ()
         self.width = 0
         """The number of the module's outputs."""
@@ -131,6 +128,11 @@ class Network:
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
         """Return logits with -inf for classes that no label has named: float32[n, width]."""
         return logits if self.mask is None else logits + self.mask
+
+    def update_targets(self, rows: Batch) -> None:
+        """Update the running scale of numbers by those of labelled rows."""
+        if not isinstance(self.targets, ClassTargets):
+            self.targets.update(rows)
 
     def check_shape(self, x: NDArray[Any]) -> None:
         """Raise ValueError if rows have another shape than those that the module is built for."""

@@ -23,8 +23,9 @@ from streamreplay.learners.methods.teachers import Average
 from streamreplay.learners.neural.global_state import Surroundings
 from streamreplay.learners.neural.head import watching
 from streamreplay.learners.neural.network import Network
-from streamreplay.learners.predictions import Predictions, unknown
-from streamreplay.learners.scaling import Scaler, Staging
+from streamreplay.learners.neural.targets import check_objective
+from streamreplay.learners.predictions import Predictions, unknown, unknown_rows
+from streamreplay.learners.scaling import Staging
 from streamreplay.state import PARTS, Fields
 
 
@@ -51,21 +52,17 @@ class Predictor:
         average: Average | None,
         classifiers: Mapping[str, Classifier],
     ) -> None:
-        self._network = network
-        self._staging = staging
+        self.network = network
+        self.staging = staging
         self._average = average
         self.classifiers = classifiers
+        self._each = tuple(classifiers.values())
         self._refreshed: tuple[int, Predictor] | None = None  # and the batch it is of
-
-    @property
-    def reads_memory(self) -> bool:
-        """Whether predictions depend on the rows in memory."""
-        return any(each.reads_memory for each in self.classifiers.values())
 
     def build(self) -> None:
         """Prepare for a module that was just built."""
-        for each in self.classifiers.values():
-            each.build(self._network.feature_shape)
+        for each in self._each:
+            each.build(self.network.feature_shape)
         self.drop_copies()
 
     def drop_copies(self) -> None:
@@ -74,23 +71,23 @@ class Predictor:
 
     def observe(self, memory: Batch) -> None:
         """Prepare to predict, from the rows in memory."""
-        for each in self.classifiers.values():
+        for each in self._each:
             each.observe(memory, self._features)
 
     def outputs(self, x: NDArray[Any]) -> Outputs:
         """Return the outputs of the module for rows."""
-        if any(each.needs_features for each in self.classifiers.values()):
-            with watching(self._network.head_of(self._module)) as view:
+        if any(each.needs_features for each in self._each):
+            with watching(self.network.head_of(self._module)) as view:
                 logits = self.run(x, module=self._module)
-                return Outputs(x, self._network.masked(logits), view.features(logits))
+                return Outputs(x, self.network.masked(logits), view.features(logits))
         average = self._average
         logits = self.run(x, module=None if average is None else average.module)
-        return Outputs(x, self._network.masked(logits))
+        return Outputs(x, self.network.masked(logits))
 
     def combine(self, outputs: Outputs) -> tuple[torch.Tensor, list[Opinion | None]]:
         """Return the logits to predict by, and the opinion of each classifier."""
         opinions = []
-        for each in self.classifiers.values():
+        for each in self._each:
             logits, opinion = each.predict(outputs)
             outputs = Outputs(outputs.x, logits, outputs.features)
             opinions.append(opinion)
@@ -102,8 +99,10 @@ class Predictor:
 
     def score(self, rows: Batch, logits: torch.Tensor) -> Predictions:
         """Return the predictions of rows by their logits."""
-        targets = self._network.targets
-        return targets.predict(logits, rows) if self._network.known.any() else targets.unknown(rows)
+        targets = self.network.targets
+        if not self.network.known.any():
+            return unknown_rows(rows.y, targets.objective, targets.width)
+        return targets.predict(logits, rows)
 
     def predict_batch(self, rows: Batch) -> Predictions:
         """Return the predictions of rows."""
@@ -113,7 +112,7 @@ class Predictor:
         self, incoming: Batch, opinions: Sequence[Opinion | None], recent: RecentClasses
     ) -> None:
         """Teach the classifiers a batch, given their opinions on its rows."""
-        for each, opinion in zip(self.classifiers.values(), opinions, strict=True):
+        for each, opinion in zip(self._each, opinions, strict=True):
             each.learn(incoming, opinion, recent)
 
     def refreshed(self, memory: Batch, batches: int) -> Predictor:
@@ -132,7 +131,7 @@ class Predictor:
                 name: each.refreshed(memory, self._features)
                 for name, each in self.classifiers.items()
             }
-            fresh = Predictor(self._network, self._staging, self._average, copies)
+            fresh = Predictor(self.network, self.staging, self._average, copies)
             self._refreshed = (batches, fresh)
         return self._refreshed[1]
 
@@ -153,14 +152,13 @@ class Predictor:
         module : torch.nn.Module, optional
             By default the learner's own.
         """
-        self._staging.make_room(len(x), self._network.feature_shape)
-        self._staging.put(0, x)
-        rows = self._staging.x[: len(x)].to(self._network.device)
-        fast = self._network.fast(rows) if module is None and weights is None else None
+        self.staging.begin(x)
+        rows = self.staging.x[: len(x)].to(self.network.device)
+        fast = self.network.fast(rows) if module is None and weights is None else None
         if fast is not None:
             return fast.predict(rows)
-        live = self._network.module if module is None else module
-        if not self._network.plain:
+        live = self.network.module if module is None else module
+        if not self.network.plain:
             live.eval()
         with torch.no_grad():
             logits: torch.Tensor = (
@@ -172,11 +170,11 @@ class Predictor:
     def _module(self) -> nn.Module:
         """The module whose features count: the average of the weights, if there is one."""
         if self._average is None or self._average.module is None:
-            return self._network.module
+            return self.network.module
         return self._average.module
 
     def _features(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        with watching(self._network.head_of(self._module)) as view:
+        with watching(self.network.head_of(self._module)) as view:
             return view.features(self.run(x, module=self._module))
 
 
@@ -189,25 +187,13 @@ class Questions:
 
     Parameters
     ----------
-    network : Network
     predictor : Predictor
-    scaler : Scaler
-    staging : Staging
     surroundings : Surroundings
     """
 
-    def __init__(
-        self,
-        network: Network,
-        predictor: Predictor,
-        scaler: Scaler,
-        staging: Staging,
-        surroundings: Surroundings,
-    ) -> None:
-        self._network = network
+    def __init__(self, predictor: Predictor, surroundings: Surroundings) -> None:
+        self._network = predictor.network
         self._predictor = predictor
-        self._scaler = scaler
-        self._staging = staging
         self._surroundings = surroundings
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
@@ -227,7 +213,7 @@ class Questions:
         if not known.any() or not len(batch):
             return self.losses(batch)
         lesson = lesson.take(known)
-        net.targets.check(lesson)
+        check_objective(net.targets, lesson)
         net.check_shape(lesson.x)
         net.check_shape(batch.x)
         with self._surroundings.without_trace():
@@ -238,7 +224,7 @@ class Questions:
         """Return what the head is given for each row: float32[n, d]."""
         if not self._network.built or not len(x):
             plain = np.empty(x.shape, np.float32)
-            self._scaler.write(x, plain)
+            self._predictor.staging.scaler.write(x, plain)
             return plain.reshape(len(x), math.prod(x.shape[1:]))
         self._network.check_shape(x)
         with self._surroundings.without_trace(), watching(self._network.head) as view:
@@ -259,12 +245,11 @@ class Questions:
 
     def _weights_after(self, lesson: Batch) -> dict[str, torch.Tensor]:
         """Return the weights as a step on these rows would leave them."""
-        net, n = self._network, len(lesson)
-        self._staging.make_room(n, net.feature_shape)
-        self._staging.put(0, lesson.x, lesson.y)
+        net, staging = self._network, self._predictor.staging
+        staging.begin(lesson.x)
         if not net.plain:
             net.module.eval()
-        logits = net.masked(net.module(self._staging.x[:n].to(net.device)))
+        logits = net.masked(net.module(staging.x[: len(lesson)].to(net.device)))
         loss = net.targets.mean_loss(logits, lesson)
         named = {name: p for name, p in net.module.named_parameters() if p.requires_grad}
         slopes = torch.autograd.grad(

@@ -9,23 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch
+from streamreplay.batch import Batch, Objective
 from streamreplay.errors import ConfigError
-from streamreplay.learners.methods.catalogue import Method
 from streamreplay.learners.methods.classifiers import Opinion, Outputs
-from streamreplay.learners.neural.budget import NoBudget, ReplayBudget
+from streamreplay.learners.neural.budget import ReplayBudget
 from streamreplay.learners.neural.global_state import OwnRandomness
-from streamreplay.learners.neural.network import Network
 from streamreplay.learners.neural.predictor import Predictor
-from streamreplay.learners.neural.targets import Targets, targets_of
+from streamreplay.learners.neural.targets import targets_of
 from streamreplay.learners.neural.trainer import Trainer
-from streamreplay.learners.neural.training import Training
-from streamreplay.learners.predictions import in_order
-from streamreplay.learners.scaling import Scaler, Staging
 from streamreplay.records import Rehearsal, Scored
 from streamreplay.state import Fields
 
-_NO_BUDGET = NoBudget()
+_RETRAIN_BATCH = 32  # rows in a step
 
 
 @final
@@ -37,31 +32,25 @@ class Stepper:
 
     Parameters
     ----------
-    network : Network
-    scaler : Scaler
-    staging : Staging
     trainer : Trainer
     predictor : Predictor
     budget : ReplayBudget or None
     """
 
-    def __init__(
-        self,
-        network: Network,
-        scaler: Scaler,
-        staging: Staging,
-        trainer: Trainer,
-        predictor: Predictor,
-        budget: ReplayBudget | None,
-    ) -> None:
-        self._network = network
-        self._scaler = scaler
-        self._staging = staging
+    def __init__(self, trainer: Trainer, predictor: Predictor, budget: ReplayBudget | None) -> None:
+        self._network = predictor.network
+        self._staging = predictor.staging
         self._trainer = trainer
         self._predictor = predictor
-        self._budget = budget or _NO_BUDGET
-        # whether rows must be predicted before the first training pass
-        self._predicts_apart = predictor.reads_memory or trainer.predicts_apart
+        self._budget = budget
+        # whether rows must be predicted before the first training pass, which is no prediction:
+        # it has other weights, or other rows, or classifiers first read the memory
+        self._predicts_apart = (
+            any(each.reads_memory for each in predictor.classifiers.values())
+            or trainer.average is not None
+            or trainer.training.augment is not None
+            or trainer.method.retrieve is not None
+        )
 
     def learn(self, rehearsal: Rehearsal) -> Scored:
         """Predict the incoming rows of a record, then learn from the record."""
@@ -69,22 +58,21 @@ class Stepper:
         if whole.withheld is not None:
             rehearsal = replace(rehearsal, incoming=whole.learnable())
         incoming = rehearsal.incoming
-        first = not self._scaler.count
+        scaler = self._staging.scaler
+        first = not scaler.count
         if first:
-            self._scaler.update(incoming.x)
-        top = int(incoming.y.max())
-        budget = self._budget if top >= 0 else _NO_BUDGET
-        rehearsal, throttled = budget.allow(rehearsal)
+            scaler.update(incoming.x)
+        top, throttled = int(incoming.y.max()), 0
+        if self._budget is not None and top >= 0:
+            rehearsal, throttled = self._budget.allow(rehearsal)
         logits, outputs = self._forward(rehearsal, whole, top)
         combined, opinions = self._predictor.combine(outputs)
         predictions = self._predictor.score(whole, combined)
-        if logits is None:
-            budget.begin()  # the time of a training pass counts, that of predictions does not
         replayed, skipped = self._train(rehearsal, logits) if top >= 0 else (0, 0)
-        budget.done()
         if not first:
-            self._scaler.update(incoming.x)
-        self._teach_classifiers(incoming, opinions, whole.withheld)
+            scaler.update(incoming.x)
+        if opinions:
+            self._teach_classifiers(incoming, opinions, whole.withheld)
         self._trainer.boost.passed(len(whole))
         return predictions.scored(whole, replayed, skipped, throttled)
 
@@ -108,15 +96,17 @@ class Stepper:
 
     def _train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
         """Grow the module for the classes of a record, and take the training steps."""
-        incoming, trainer = rehearsal.incoming, self._trainer
-        trainer.note_experience(incoming)
+        incoming, budget = rehearsal.incoming, self._budget
+        if budget is not None and logits is None:
+            budget.begin()  # the time of a training pass counts, that of predictions does not
+        self._trainer.note_experience(incoming)
         if self._grow_for_memory(rehearsal):
             logits = None
         self._network.meet(incoming.y)
-        self._network.targets.update(incoming)
-        trainer.begin(incoming)
-        counts = trainer.train(rehearsal, logits)
-        trainer.end(incoming)
+        self._network.update_targets(incoming)
+        counts = self._trainer.train(rehearsal, logits)
+        if budget is not None:
+            budget.done()
         return counts
 
     def _forward(
@@ -135,23 +125,16 @@ class Stepper:
         if not net.plain or not 0 <= top < net.width or self._predicts_apart:
             self._predictor.observe(rehearsal.memory.stored)
             outputs = self._predictor.outputs(whole.x)
-            self._stage(rehearsal)
+            self._staging.begin(incoming.x, incoming.y, rehearsal.rows.shape[1])
             return None, outputs
         # withheld rows first: others are staged in their place
         apart = None if mask is None else self._predictor.outputs(whole.x[mask]).logits
-        self._stage(rehearsal)
+        self._staging.begin(incoming.x, incoming.y, rehearsal.rows.shape[1])
         logits = self._trainer.forward(rehearsal, rehearsal.rows[0])
         masked = net.masked(logits[: len(incoming)].detach())
         if mask is not None and apart is not None:
             masked = in_order(mask, apart, masked)
         return logits, Outputs(whole.x, masked)
-
-    def _stage(self, rehearsal: Rehearsal) -> None:
-        """Put incoming rows where the first training pass finds them."""
-        incoming = rehearsal.incoming
-        n = len(incoming) + rehearsal.rows.shape[1]
-        self._staging.make_room(n, self._network.feature_shape)
-        self._staging.put(0, incoming.x, incoming.y)
 
     def _grow_for_memory(self, rehearsal: Rehearsal) -> bool:
         """Grow the head for classes that occur only in memory; return True if there are any.
@@ -169,72 +152,16 @@ class Stepper:
 
 
 @final
-class Builder:
-    """Build the module for the first rows, or a fresh one for the same stream.
-
-    Parameters
-    ----------
-    network : Network
-    predictor : Predictor
-    training : Training
-    random : OwnRandomness
-        New weights are drawn from it.
-    """
-
-    def __init__(
-        self, network: Network, predictor: Predictor, training: Training, random: OwnRandomness
-    ) -> None:
-        self._network = network
-        self._predictor = predictor
-        self._training = training
-        self._random = random
-
-    def build(self, rows: Batch) -> None:
-        """Build a module for rows; the first ones decide what the learner learns.
-
-        Raises
-        ------
-        ConfigError
-            The rows have numbers or labels, and a setting is for classes.
-        """
-        if not self._network.built:
-            self._network.targets = targets_of(rows, self._training.huber)
-            self._check_settings(self._network.targets)
-        self._network.build_for(rows)
-        with self._random():
-            self._predictor.build()
-
-    def _check_settings(self, targets: Targets) -> None:
-        if targets.objective == "classes":
-            return
-        settings = {
-            **{f"method: {name}": True for name in self._predictor.classifiers},
-            "label_smoothing": bool(self._training.label_smoothing),
-            "class_weight": self._training.class_weight is not None,
-        }
-        for name, given in settings.items():
-            if given:
-                raise ConfigError(
-                    f"learner.{name}: is for classes, and rows have {targets.objective} instead"
-                )
-
-
-_BATCH_SIZE = 32
-
-
-@final
 class Retraining:
-    """Find out when a fresh module is due, and train it.
+    """Build the module, find out when a fresh one is due, and train that.
 
     Parameters
     ----------
-    network : Network
-    builder : Builder
-    scaler : Scaler
     trainer : Trainer
+        Its method's ``retrain`` and ``retrain_every`` are followed.
     predictor : Predictor
-    method : Method
-        Its ``retrain`` and ``retrain_every``.
+    random : OwnRandomness
+        What classifiers begin with is drawn from it.
 
     Raises
     ------
@@ -249,35 +176,42 @@ class Retraining:
 
     STATE: ClassVar = Fields(rows=int)
 
-    def __init__(
-        self,
-        network: Network,
-        builder: Builder,
-        scaler: Scaler,
-        trainer: Trainer,
-        predictor: Predictor,
-        method: Method,
-    ) -> None:
-        self._network = network
-        self._builder = builder
-        self._scaler = scaler
+    def __init__(self, trainer: Trainer, predictor: Predictor, random: OwnRandomness) -> None:
+        self._network = predictor.network
+        self._scaler = predictor.staging.scaler
         self._trainer = trainer
         self._predictor = predictor
-        self._method = method
+        self._method = trainer.method
+        self._random = random
         self.rows = 0
         """Rows of the stream since a module was trained."""
-        if method.retrain is not None:
+        if self._method.retrain is not None:
             self._check_renewable("a method that retrains")
+
+    def build(self, rows: Batch) -> None:
+        """Build a module for rows; the first ones decide what the learner learns.
+
+        Raises
+        ------
+        ConfigError
+            The rows have numbers or labels, and a setting is for classes.
+        """
+        if not self._network.built:
+            self._network.targets = targets_of(rows, self._trainer.training.huber)
+            self._check_settings(self._network.targets.objective)
+        self._network.build_for(rows)
+        with self._random():
+            self._predictor.build()
 
     def step(self, rehearsal: Rehearsal) -> Scored:
         """Train a fresh module if one is due, and predict; learn nothing from the stream itself."""
         incoming = rehearsal.incoming
         if self._due(rehearsal):
-            self.retrain(rehearsal.memory.stored, self._method.retrain or 0, _BATCH_SIZE)
+            self.retrain(rehearsal.memory.stored, self._method.retrain or 0, _RETRAIN_BATCH)
         predictions = self._predictor.predict_batch(incoming)
         if not incoming.held_out:
             learnable = incoming.learnable()
-            self._network.targets.update(learnable)
+            self._network.update_targets(learnable)
             if len(learnable):
                 self._scaler.update(learnable.x)
             self.rows += len(incoming)
@@ -296,8 +230,9 @@ class Retraining:
         if not self._scaler.count:
             self._scaler.update(memory.x)
         self._trainer.forget_module()
-        self._trainer.restart_schedule()
-        self._builder.build(memory)
+        if self._trainer.scheduler is not None:
+            self._trainer.scheduler.restart()
+        self.build(memory)
         for _ in range(passes):
             order = torch.randperm(len(memory)).numpy()
             for start in range(0, len(memory), batch_size):
@@ -313,8 +248,36 @@ class Retraining:
             0 < self._method.retrain_every <= self.rows
         )
 
+    def _check_settings(self, objective: Objective) -> None:
+        if objective == "classes":
+            return
+        training = self._trainer.training
+        settings = {
+            **{f"method: {name}": True for name in self._predictor.classifiers},
+            "label_smoothing": bool(training.label_smoothing),
+            "class_weight": training.class_weight is not None,
+        }
+        for name, given in settings.items():
+            if given:
+                raise ConfigError(
+                    f"learner.{name}: is for classes, and rows have {objective} instead"
+                )
+
     def _check_renewable(self, what: str) -> None:
         if not self._network.renewable:
             raise ValueError(
                 f"{what} needs a factory of modules, got a module: there is no way to a fresh one"
             )
+
+
+def in_order(mask: NDArray[np.bool_], inside: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
+    """Merge the rows where a mask is true with the others, in the order of the mask.
+
+    Examples
+    --------
+    >>> in_order(np.array([False, True]), torch.tensor([1]), torch.tensor([0]))
+    tensor([0, 1])
+    """
+    order = np.argsort(~mask, kind="stable")  # where each row of `both` belongs
+    both = torch.cat((inside, outside))
+    return torch.empty_like(both).index_copy_(0, torch.from_numpy(order).to(both.device), both)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, TypeAlias, final
 
 import numpy as np
 import torch
@@ -23,96 +23,14 @@ from streamreplay.learners.predictions import (
     Predictions,
     label_losses,
     squared_errors,
-    unknown_classes,
-    unknown_labels,
-    unknown_numbers,
 )
 from streamreplay.state import ARRAY, SETTING, Fields, State, load_state
-
-
-class Targets(ABC):
-    """What the rows of a stream ask for, and what a network's outputs mean for it.
-
-    Where a method takes ``outputs``, float32[n, width], those of classes that no label has named
-    yet are -inf.
-    """
-
-    STATE: ClassVar[Fields]
-    objective: ClassVar[Objective]
-    width: int | None = None
-    """How many outputs there are; None for classes, which grow in number."""
-
-    def __str__(self) -> str:
-        return f"{self.objective}[{'' if self.width is None else self.width}]"
-
-    def check(self, batch: Batch) -> None:
-        """Raise ValueError if labelled rows ask for something else."""
-        objective = objective_of(batch.target)
-        width = None if batch.target is None else batch.target.shape[1]
-        if (objective, width) == (self.objective, self.width):
-            return
-        if batch.target is not None or batch.y.max(initial=-1) >= 0:
-            got = f"{objective}[{'' if width is None else width}]"
-            raise ValueError(
-                f"target: this learner has learned {self} from the first row on, got rows with "
-                f"{got}: the target of a row may be unknown if it is NaN, or if y is -1"
-            )
-
-    @abstractmethod
-    def count_outputs(self, rows: Batch) -> int:
-        """Return the number of outputs that a module for such rows needs."""
-
-    @abstractmethod
-    def update(self, rows: Batch) -> None:
-        """Update the running scale of the targets by those of labelled rows."""
-
-    @abstractmethod
-    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Set the targets of a training pass, [n + k, d], and their loss."""
-
-    @abstractmethod
-    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
-        """Return what two rows must have in common to be mixed by an augmentation.
-
-        Parameters
-        ----------
-        y : int64[n]
-            On the CPU.
-        target : float64[n, d] or bool[n, d] or None
-        """
-
-    @abstractmethod
-    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
-        """Return the mean loss of labelled rows, to be differentiated."""
-
-    @abstractmethod
-    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
-        """Return the gradient of each row's loss at its outputs, 0 for unlabelled rows."""
-
-    @abstractmethod
-    def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
-        """Return the predictions of rows, and how far off they are."""
-
-    @abstractmethod
-    def unknown(self, rows: Batch) -> Predictions:
-        """Return the predictions of rows while nothing is known to predict."""
-
-    @abstractmethod
-    def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
-        """Return the probability of each class or label: float32[n, width].
-
-        Raises
-        ------
-        ValueError
-            The outputs are numbers.
-        """
-
 
 _LOSS_LIMIT = np.float32(LOSS_LIMIT)
 
 
 @final
-class ClassTargets(Targets):
+class ClassTargets:
     """One of several classes, whose number grows: outputs are logits.
 
     Examples
@@ -123,21 +41,12 @@ class ClassTargets(Targets):
     """
 
     STATE = Fields(objective=SETTING)
-    objective = "classes"
+    objective: ClassVar[Objective] = "classes"
+    width = None
 
     def count_outputs(self, rows: Batch) -> int:
         """Return one output for each class up to the largest label, at least one."""
         return max(1, int(rows.y.max(initial=-1)) + 1)
-
-    def update(self, rows: Batch) -> None:
-        """Do nothing: classes have no scale."""
-
-    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Do nothing: the loss of a class takes the label, which the step has."""
-
-    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:  # noqa: ARG002 - none
-        """Return the labels: int64[n]."""
-        return y
 
     def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
         """Return the mean cross-entropy of labelled rows."""
@@ -165,18 +74,101 @@ class ClassTargets(Targets):
             loss[y < 0] = np.nan
         return Predictions(prediction, probability, loss, np.einsum("ij,ij->i", p, p))
 
-    def unknown(self, rows: Batch) -> Predictions:
-        """Return -1 for each row, with the largest loss."""
-        return unknown_classes(rows.y)
-
     def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
         """Return the probability of each class, 0 for those that no label has named."""
         p: NDArray[np.float32] = torch.softmax(outputs, 1).cpu().numpy()
         return p
 
 
+class ColumnTargets(ABC):
+    """The d targets of a row, which are columns of the stream: as many outputs from the start.
+
+    Parameters
+    ----------
+    width : int
+        d.
+    """
+
+    STATE: ClassVar[Fields]
+    objective: ClassVar[Objective]
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def count_outputs(self, rows: Batch) -> int:  # noqa: ARG002 - the width is known
+        """Return d."""
+        return self.width
+
+    def update(self, rows: Batch) -> None:  # noqa: B027 - only numbers have a scale
+        """Update the running scale of the targets by those of labelled rows."""
+
+    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
+        """Set the staged targets of a training pass, [n + k, d], and their loss."""
+        if target is not None:
+            step.aim(self.stage(target).to(step.logits.device), self.losses)
+
+    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
+        """Return what two rows must have in common to be mixed by an augmentation.
+
+        Parameters
+        ----------
+        y : int64[n]
+            On the CPU.
+        target : float64[n, d] or bool[n, d] or None
+
+        Returns
+        -------
+        float32[n, d + 1]
+            The staged targets, then ``y``.
+        """
+        if target is None:
+            return y
+        staged = self.stage(target)
+        return torch.cat([staged, y[:, None].to(staged.dtype)], 1)
+
+    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
+        """Return the mean loss of labelled rows, to be differentiated."""
+        if rows.target is None:
+            return outputs.sum() * 0
+        return self.losses(outputs, self.stage(rows.target).to(outputs.device)).mean()
+
+    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
+        """Return the gradient of each row's loss at its outputs, 0 if unlabelled: float32[n, d]."""
+        if rows.target is None:
+            return np.zeros(tuple(outputs.shape), np.float32)
+        leaf = outputs.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            total = self.losses(leaf, self.stage(rows.target).to(leaf.device)).sum()
+        (slopes,) = torch.autograd.grad(total, leaf)
+        found: NDArray[np.float32] = slopes.cpu().numpy()
+        found[rows.y < 0] = 0
+        return found
+
+    @abstractmethod
+    def stage(self, target: NDArray[Any]) -> torch.Tensor:
+        """Return targets as a loss takes them: float32[n, d]."""
+
+    @abstractmethod
+    def losses(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of each row over its d staged targets: float32[n]."""
+
+    @abstractmethod
+    def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
+        """Return the predictions of rows, and how far off they are."""
+
+    @abstractmethod
+    def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
+        """Return the probability of each label: float32[n, d].
+
+        Raises
+        ------
+        ValueError
+            The outputs are numbers.
+        """
+
+
 @final
-class NumberTargets(Targets):
+class NumberTargets(ColumnTargets):
     """The d numbers of a row, learned by their squared error.
 
     Outputs are in units of the numbers' running standard deviation from their running mean, so that
@@ -204,16 +196,12 @@ class NumberTargets(Targets):
     objective = "numbers"
 
     def __init__(self, width: int, huber: float | None = None) -> None:
-        self.width: int = width
+        super().__init__(width)
         self._huber = huber
         self._rows = 0
         self._mean = np.zeros(width)
         self._squares = np.zeros(width)  # sum of squared distances from the mean
         self._deviation = np.ones(width)
-
-    def count_outputs(self, rows: Batch) -> int:  # noqa: ARG002 - the width is known
-        """Return d."""
-        return self.width
 
     def update(self, rows: Batch) -> None:
         """Update the running mean and deviation by the targets of labelled rows."""
@@ -231,14 +219,6 @@ class NumberTargets(Targets):
         self._rows = total
         self._prepare()
 
-    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Set the standardised numbers of a training pass."""
-        _aim(self, step, target)
-
-    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
-        """Return the standardised numbers and the labels: float32[n, d + 1]."""
-        return _marks(self, y, target)
-
     def stage(self, target: NDArray[Any]) -> torch.Tensor:
         """Return standardised numbers, 0 in rows without a target: float32[n, d]."""
         standard = (target - self._mean) / self._deviation
@@ -250,14 +230,6 @@ class NumberTargets(Targets):
             return mse_loss(outputs, target, reduction="none").mean(1)
         return huber_loss(outputs, target, reduction="none", delta=self._huber).mean(1)
 
-    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
-        """Return the mean loss of labelled rows."""
-        return _mean_loss(self, outputs, rows)
-
-    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
-        """Return the gradient of each row's loss at its outputs: float32[n, d]."""
-        return _slopes(self, outputs, rows)
-
     def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
         """Return numbers on their own scale: float64[n, d], NaN before the first label."""
         predicted = np.full(tuple(outputs.shape), np.nan)
@@ -266,10 +238,6 @@ class NumberTargets(Targets):
             predicted = np.asarray(raw * self._deviation + self._mean)
         nothing = np.full(len(rows), np.nan, np.float32)
         return Predictions(predicted, nothing, squared_errors(rows, predicted))
-
-    def unknown(self, rows: Batch) -> Predictions:
-        """Return NaN for each row."""
-        return unknown_numbers(rows.y, self.width)
 
     def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:  # noqa: ARG002 - none
         """Raise ValueError: numbers have no probabilities."""
@@ -292,29 +260,11 @@ class NumberTargets(Targets):
 
 
 @final
-class LabelTargets(Targets):
+class LabelTargets(ColumnTargets):
     """Which of d labels a row has: outputs are a logit for each, learned by its cross-entropy."""
 
     STATE = Fields(objective=SETTING, width=SETTING)
     objective = "labels"
-
-    def __init__(self, width: int) -> None:
-        self.width: int = width
-
-    def count_outputs(self, rows: Batch) -> int:  # noqa: ARG002 - the width is known
-        """Return d."""
-        return self.width
-
-    def update(self, rows: Batch) -> None:
-        """Do nothing: labels have no scale."""
-
-    def aim(self, step: Step, target: NDArray[Any] | None) -> None:
-        """Set the labels of a training pass."""
-        _aim(self, step, target)
-
-    def marks(self, y: torch.Tensor, target: NDArray[Any] | None) -> torch.Tensor:
-        """Return which labels each row has, and whether it has any: float32[n, d + 1]."""
-        return _marks(self, y, target)
 
     def stage(self, target: NDArray[Any]) -> torch.Tensor:
         """Return labels as 0 and 1: float32[n, d]."""
@@ -324,22 +274,10 @@ class LabelTargets(Targets):
         """Return the mean cross-entropy of each row's labels: float32[n]."""
         return binary_cross_entropy_with_logits(outputs, target, reduction="none").mean(1)
 
-    def mean_loss(self, outputs: torch.Tensor, rows: Batch) -> torch.Tensor:
-        """Return the mean loss of labelled rows."""
-        return _mean_loss(self, outputs, rows)
-
-    def slopes(self, outputs: torch.Tensor, rows: Batch) -> NDArray[np.float32]:
-        """Return the gradient of each row's loss at its outputs: float32[n, d]."""
-        return _slopes(self, outputs, rows)
-
     def predict(self, outputs: torch.Tensor, rows: Batch) -> Predictions:
         """Return the labels with a probability of at least one half: bool[n, d]."""
         probability = self.probabilities(outputs)
         return Predictions(probability >= 0.5, probability, label_losses(rows, probability))
-
-    def unknown(self, rows: Batch) -> Predictions:
-        """Return no label for each row, with the largest loss."""
-        return unknown_labels(rows.y, self.width)
 
     def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
         """Return the probability of each label: float32[n, d]."""
@@ -347,43 +285,7 @@ class LabelTargets(Targets):
         return p
 
 
-def _aim(targets: NumberTargets | LabelTargets, step: Step, target: NDArray[Any] | None) -> None:
-    if target is not None:
-        step.aim(targets.stage(target).to(step.logits.device), targets.losses)
-
-
-def _marks(
-    targets: NumberTargets | LabelTargets, y: torch.Tensor, target: NDArray[Any] | None
-) -> torch.Tensor:
-    if target is None:
-        return y
-    staged = targets.stage(target)
-    return torch.cat([staged, y[:, None].to(staged.dtype)], 1)
-
-
-def _mean_loss(
-    targets: NumberTargets | LabelTargets, outputs: torch.Tensor, rows: Batch
-) -> torch.Tensor:
-    if rows.target is None:
-        return outputs.sum() * 0
-    return targets.losses(outputs, targets.stage(rows.target).to(outputs.device)).mean()
-
-
-def _slopes(
-    targets: NumberTargets | LabelTargets, outputs: torch.Tensor, rows: Batch
-) -> NDArray[np.float32]:
-    if rows.target is None:
-        return np.zeros(tuple(outputs.shape), np.float32)
-    leaf = outputs.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        total = targets.losses(leaf, targets.stage(rows.target).to(leaf.device)).sum()
-    (slopes,) = torch.autograd.grad(total, leaf)
-    found: NDArray[np.float32] = slopes.cpu().numpy()
-    found[rows.y < 0] = 0
-    return found
-
-
-__all__ = ["ClassTargets", "LabelTargets", "NumberTargets", "Targets", "load_targets", "targets_of"]
+Targets: TypeAlias = ClassTargets | NumberTargets | LabelTargets
 
 
 def targets_of(rows: Batch, huber: float | None = None) -> Targets:
@@ -397,17 +299,15 @@ def targets_of(rows: Batch, huber: float | None = None) -> Targets:
 
     Examples
     --------
-    >>> str(targets_of(Batch.from_arrays([[0.0]], target=[[1.5, 2.0]])))
-    'numbers[2]'
+    >>> targets_of(Batch.from_arrays([[0.0]], target=[[1.5, 2.0]])).objective
+    'numbers'
     """
     if rows.target is None:
         return ClassTargets()
     width = rows.target.shape[1]
-    return (
-        LabelTargets(width)
-        if objective_of(rows.target) == "labels"
-        else NumberTargets(width, huber)
-    )
+    if objective_of(rows.target) == "labels":
+        return LabelTargets(width)
+    return NumberTargets(width, huber)
 
 
 def load_targets(state: State, huber: float | None) -> Targets:
@@ -425,3 +325,21 @@ def load_targets(state: State, huber: float | None) -> Targets:
         targets = LabelTargets(int(state["width"]))
     load_state(targets, state)
     return targets
+
+
+def check_objective(targets: Targets, batch: Batch) -> None:
+    """Raise ValueError if labelled rows ask for something else than what was learned."""
+    objective = objective_of(batch.target)
+    width = None if batch.target is None else batch.target.shape[1]
+    if (objective, width) == (targets.objective, targets.width):
+        return
+    if batch.target is not None or batch.y.max(initial=-1) >= 0:
+        raise ValueError(
+            f"target: this learner has learned {_described(targets.objective, targets.width)} "
+            f"from the first row on, got rows with {_described(objective, width)}: the target of "
+            "a row may be unknown if it is NaN, or if y is -1"
+        )
+
+
+def _described(objective: Objective, width: int | None) -> str:
+    return f"{objective}[{'' if width is None else width}]"

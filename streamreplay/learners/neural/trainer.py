@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.boost import Boost
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.catalogue import Method
 from streamreplay.learners.methods.step import AskableLearner, Step
 from streamreplay.learners.methods.teachers import Average, Snapshot
 from streamreplay.learners.neural.descent import Descent, RowWeights
 from streamreplay.learners.neural.network import Network
-from streamreplay.learners.neural.schedules import Scheduler
+from streamreplay.learners.neural.targets import ClassTargets
 from streamreplay.learners.neural.training import OnDivergence, Training
 from streamreplay.learners.neural.user_functions import augmented, notes_of, retrieved
 from streamreplay.learners.scaling import Staging
 from streamreplay.memory import empty_memory
 from streamreplay.records import Rehearsal
-from streamreplay.state import PART, State, expect
+from streamreplay.state import GROWN, PART, Fields, State, expect, load_state, save_state
 
 _NEVER = 1 << 62
 
@@ -30,6 +29,8 @@ _NEVER = 1 << 62
 @final
 class ClassRecency:
     """The number of each class's latest row, counting the rows learned from."""
+
+    STATE: ClassVar = Fields(rows=int, latest=GROWN)
 
     def __init__(self) -> None:
         self.rows = 0
@@ -83,58 +84,33 @@ class Trainer:
         self._learner = learner
         self._network = network
         self._staging = staging
-        self._method = method
-        self._training = training
+        self.method = method
+        self.training = training
         ema = method.ema if training.ema is None else training.ema
         if method.teacher == "average" and ema is None:
             raise ValueError(f"a method with teacher = {method.teacher!r} needs ema, got none")
         self.average = None if ema is None else Average(ema)
         self.snapshot = Snapshot() if method.teacher == "snapshot" else None
-        self._descent = Descent(network, method.loss, method.reference, training, on_divergence)
+        self._descent = Descent(network, method, training, on_divergence)
+        self.scheduler = self._descent.scheduler
+        """The schedule of the learning rate, if there is one."""
+        self.boost = self._descent.boost
+        """The factor of the learning rate in addition to that of the schedule."""
         self._weights = RowWeights(training.class_weight)
         self.recent = ClassRecency()
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
         self._aligned = 0  # outputs when copies of the module last grew with it
 
-    @property
-    def scheduler(self) -> Scheduler | None:
-        """The schedule of the learning rate, if there is one."""
-        return self._descent.scheduler
-
-    @property
-    def boost(self) -> Boost:
-        """The factor of the learning rate in addition to that of the schedule."""
-        return self._descent.boost
-
-    @property
-    def predicts_apart(self) -> bool:
-        """Whether a training pass is no prediction: it has other weights, or other rows."""
-        return (
-            self.average is not None
-            or self._training.augment is not None
-            or self._method.retrieve is not None
-        )
-
     def note_experience(self, incoming: Batch) -> None:
-        """Take a teacher snapshot if a new experience starts. Call before the head grows."""
+        """Prepare for the batch's experience, which may be new. Call before the head grows.
+
+        A new one takes a teacher snapshot, and may restart the schedule.
+        """
         if self.snapshot is not None:
             net = self._network
             self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
-
-    def begin(self, incoming: Batch) -> None:
-        """Prepare for the steps of a batch. Call after the head has grown."""
         if self.scheduler is not None:
             self.scheduler.arrive(int(incoming.experience[-1]))
-        self._align(incoming)
-
-    def end(self, incoming: Batch) -> None:
-        """Count the rows of a batch that was learned from."""
-        self.recent.add(incoming.y, self._network.width)
-
-    def restart_schedule(self) -> None:
-        """Start the schedule of the learning rate again, if there is one."""
-        if self.scheduler is not None:
-            self.scheduler.restart()
 
     def forget_module(self) -> None:
         """Drop what belongs to a module that is about to be replaced."""
@@ -144,7 +120,7 @@ class Trainer:
                 copied.drop()
 
     def train(self, rehearsal: Rehearsal, logits: torch.Tensor | None) -> tuple[int, int]:
-        """Take the steps for a record.
+        """Take the steps for a record, after the head has grown for it.
 
         Parameters
         ----------
@@ -166,6 +142,7 @@ class Trainer:
         ConfigError
             The mixer draws candidates and the method does not choose, or the other way round.
         """
+        self._align(rehearsal.incoming)
         self._check_candidates(rehearsal)
         replayed = skipped = 0
         for number in range(len(rehearsal.rows)):
@@ -177,7 +154,7 @@ class Trainer:
                 logits = self.forward(rehearsal, rows)
             step = self._step_of(rehearsal, rows, logits)
             logits = None
-            if number == 0 and self._method.notes is not None:
+            if number == 0 and self.method.notes is not None:
                 self._store_notes(rehearsal, step)  # before the weights that made them change
             if self._descent.step(step, rehearsal.incoming, self._learner.batches, before):
                 replayed += len(rows)
@@ -185,6 +162,7 @@ class Trainer:
                     self.average.update(self._network.module)
             else:
                 skipped += 1
+        self.recent.add(rehearsal.incoming.y, self._network.width)
         return replayed, skipped
 
     def forward(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor:
@@ -197,10 +175,12 @@ class Trainer:
         if not net.plain:
             net.train()
         x = staging.x[:end].to(net.device)
-        augment = self._training.augment
+        augment = self.training.augment
         if augment is not None:
-            first = 0 if self._training.augment_incoming else n
-            marks = net.targets.marks(staging.y[:end], _targets(rehearsal, rows))
+            first = 0 if self.training.augment_incoming else n
+            marks = staging.y[:end]
+            if not isinstance(net.targets, ClassTargets):
+                marks = net.targets.marks(marks, _targets(rehearsal, rows))
             x = augmented(augment, x, first, marks)
         fast = net.fast(x)
         logits: torch.Tensor = net.module(x) if fast is None else fast.forward(x)
@@ -208,18 +188,13 @@ class Trainer:
 
     def fit(self, batch: Batch) -> None:
         """Take one step on some labelled rows alone."""
-        rehearsal = Rehearsal(batch, empty_memory(batch))
-        self._staging.make_room(len(batch), self._network.feature_shape)
-        self._staging.put(0, batch.x, batch.y)
-        self._align(batch)
-        self.train(rehearsal, None)
-        self.end(batch)
+        self._staging.begin(batch.x, batch.y)
+        self.train(Rehearsal(batch, empty_memory(batch)), None)
 
     def state_dict(self) -> State:
         """Return the averages, and which classes came when."""
         return {
-            "rows": self.recent.rows,
-            "latest": self.recent.latest,
+            **save_state(self.recent),
             "average": PART.save(self.average),
             "snapshot": PART.save(self.snapshot),
             "scheduler": PART.save(self.scheduler),
@@ -229,7 +204,7 @@ class Trainer:
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same method and training settings."""
         live = self._network.module if self._network.built else None
-        self.recent.rows, self.recent.latest = int(state["rows"]), state["latest"].copy()
+        load_state(self.recent, state)
         parts: dict[str, Average | Snapshot | None]
         parts = {"average": self.average, "snapshot": self.snapshot}
         for name, part in parts.items():
@@ -250,7 +225,7 @@ class Trainer:
                 copied.grow_along(self._network.module)
 
     def _check_candidates(self, rehearsal: Rehearsal) -> None:
-        chooses = self._method.retrieve is not None
+        chooses = self.method.retrieve is not None
         if not rehearsal.rows.size or chooses == (rehearsal.candidates is not None):
             return
         why = "draws none, of which the method is to choose"
@@ -261,7 +236,7 @@ class Trainer:
     def _retrieve(
         self, rehearsal: Rehearsal, candidates: NDArray[np.int64], k: int
     ) -> NDArray[np.int64]:
-        retrieve, incoming, memory = self._method.retrieve, rehearsal.incoming, rehearsal.memory
+        retrieve, incoming, memory = self.method.retrieve, rehearsal.incoming, rehearsal.memory
         if retrieve is None:
             return candidates
         drawn = memory.stored.take(candidates)
@@ -276,21 +251,22 @@ class Trainer:
         net = self._network
         y = self._staging.y[: len(logits)].to(net.device)
         step = Step(logits, y, len(rehearsal.incoming), net.mask, net.known_tensor, self._recent)
-        step.smoothing = self._training.label_smoothing
+        step.smoothing = self.training.label_smoothing
         step.weight = self._weights(rehearsal, rows, y)
-        net.targets.aim(step, _targets(rehearsal, rows))
+        if not isinstance(net.targets, ClassTargets):
+            net.targets.aim(step, _targets(rehearsal, rows))
         stored = rehearsal.memory.stored.notes
-        if stored and self._method.notes is not None:
+        if stored and self.method.notes is not None:
             step.notes = {
                 name: torch.from_numpy(values[rows]).to(net.device)
                 for name, values in stored.items()
             }
-        if self._method.teacher is not None:
+        if self.method.teacher is not None:
             self._set_teacher(step, len(logits))
         return step
 
     def _set_teacher(self, step: Step, rows: int) -> None:
-        teacher = self.average if self._method.teacher == "average" else self.snapshot
+        teacher = self.average if self.method.teacher == "average" else self.snapshot
         module = None if teacher is None else teacher.module
         if module is None:
             return
@@ -307,14 +283,14 @@ class Trainer:
         step.taught_by(teach, known)
 
     def _store_notes(self, rehearsal: Rehearsal, step: Step) -> None:
-        if self._method.notes is None:
+        if self.method.notes is None:
             return
-        for name, values in notes_of(step, self._method.notes).items():
+        for name, values in notes_of(step, self.method.notes).items():
             rehearsal.memory.note(name, values.detach().cpu().float().numpy().copy())
 
     def _recent(self) -> torch.Tensor:
         recent = np.zeros(self._network.width, np.bool_)
-        back = self._method.look_back
+        back = self.method.look_back
         if back:
             recent[: len(self.recent.latest)] = self.recent.among(back)
         recent[self._present[self._present >= 0]] = True

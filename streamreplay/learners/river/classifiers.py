@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Objective
 from streamreplay.errors import ConfigError
-from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_classes
+from streamreplay.learners.predictions import LOSS_LIMIT, Predictions, unknown_rows
 from streamreplay.learners.river.parts import (
     LabelName,
     Row,
@@ -92,7 +92,7 @@ class RiverClasses:
 
     def unknown(self, batch: Batch) -> Predictions:
         """Return the predictions of rows before anything was learned."""
-        return unknown_classes(batch.y)
+        return unknown_rows(batch.y, "classes", None)
 
     def learn(self, rows: Sequence[Row], batch: Batch) -> None:
         """Learn the labelled rows of a batch, in order.
@@ -112,7 +112,7 @@ class RiverClasses:
 
     def score(self, batch: Batch, rows: Sequence[Row]) -> Predictions:
         """Predict rows, one after the other; the loss of a row is cut to [0, `LOSS_LIMIT`]."""
-        scores = unknown_classes(batch.y)
+        scores = self.unknown(batch)
         if not self.known:
             return scores
         square_sum = np.zeros(len(batch), np.float32)

@@ -18,8 +18,7 @@ from streamreplay.learners.predictions import (
     label_losses,
     squared_errors,
     unknown,
-    unknown_labels,
-    unknown_numbers,
+    unknown_rows,
 )
 from streamreplay.learners.river.parts import (
     LabelName,
@@ -104,10 +103,7 @@ class RiverTargets:
         """Return the predictions of rows before anything was learned."""
         if batch.target is not None:
             return unknown(batch)
-        width = len(self.names) or 1
-        if self.objective == "numbers":
-            return unknown_numbers(batch.y, width)
-        return unknown_labels(batch.y, width)
+        return unknown_rows(batch.y, self.objective, len(self.names) or 1)
 
     def learn(self, rows: Sequence[Row], batch: Batch) -> None:
         """Learn the labelled rows of a batch, in order.
