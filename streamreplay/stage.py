@@ -57,9 +57,14 @@ class Source(Stateful, Protocol):
         Set this after loading a state if what can be read now begins *after* the learned rows, as
         the next part of a pipe does. Otherwise the stream must begin at its start again. Has no
         effect on a source that can go to any position.
+    whole_batches : bool
+        Set this to end the iteration before a batch that only the end of the stream, or a limit,
+        makes shorter than it would be otherwise. Iterating again without it yields that batch. A
+        state saved in between is one that a longer stream passes through as well.
     """
 
     continue_from_here: bool
+    whole_batches: bool
 
     @property
     def position(self) -> int: ...  # noqa: D102 - described above, as those below

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streamreplay.ingest.connect import line_source
+
 # A slow machine is no failure; in CI the same examples each time, elsewhere new ones.
 settings.register_profile(
     "here",
@@ -15,6 +17,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("here")
+
+# Nobody writes to the files of tests, many of which have no line end in their last line.
+line_source.SETTLED = 0.0
 
 # A shell starts background jobs with SIGINT ignored, and ours would keep to that; tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

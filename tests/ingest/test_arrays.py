@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from streamreplay.errors import CheckpointError
 from streamreplay.ingest import ArraySource
+from streamreplay.ingest.connect import arrays
 from streamreplay.labels import Labels
 
 Exact = Callable[[Any], Any]
@@ -218,3 +219,23 @@ def test_a_state_of_other_rows_with_a_target_is_refused() -> None:
     state = ArraySource(column(3), [0, 0, 0], target=target).state_dict()
     with pytest.raises(CheckpointError, match=r"^fingerprint: "):
         ArraySource(column(3), [0, -1, 0], target=target).load_state_dict(state)
+
+
+@pytest.mark.parametrize("block", [1, 64, 1 << 22])
+def test_any_changed_row_is_noticed(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(arrays, "_BLOCK", block)
+    x = np.zeros((50, 3), np.float32)
+    state = ArraySource(x).state_dict()
+    ArraySource(x.copy()).load_state_dict(state)
+    for row in range(50):
+        other = x.copy()
+        other[row, 1] = 1
+        with pytest.raises(CheckpointError, match=r"^fingerprint: "):
+            ArraySource(other).load_state_dict(state)
+
+
+def test_of_very_large_arrays_some_rows_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.arange(100, dtype=np.float32)[:, None]
+    monkeypatch.setattr(arrays, "_MOST_CHECKED", x.nbytes // 4 + 1)
+    monkeypatch.setattr(arrays, "_BLOCK", 40)
+    assert np.concatenate([*arrays._blocks(x)])[:, 0].tolist() == [*range(0, 100, 4)]

@@ -19,6 +19,9 @@ from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.state import State, within
 
+_BLOCK = 1 << 22  # bytes
+_MOST_CHECKED = 1 << 32  # bytes of x that tell these arrays from others, about three seconds
+
 
 class ArraySource:
     """Rows from arrays in memory, in their order.
@@ -80,6 +83,7 @@ class ArraySource:
 
     left_out: Sequence[str] = ()
     continue_from_here = False
+    whole_batches = False
 
     def __init__(  # noqa: PLR0913 - a column each
         self,
@@ -147,13 +151,18 @@ class ArraySource:
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), "ArraySource")
+        self._passes.ended = not self.whole_batches
 
     def _next(self) -> Batch | None:
         start = self._row
         end = self.rows_total if self.limit is None else min(self.limit, self.rows_total)
         if start >= end:
             return None
-        stop = min(start + self.batch_size, end, self._cuts[bisect_right(self._cuts, start)])
+        whole = min(start + self.batch_size, self._cuts[bisect_right(self._cuts, start)])
+        stop = min(whole, end)
+        short = stop == self.rows_total and stop - start < self.batch_size
+        if self.whole_batches and (stop < whole or short):
+            return None
         if self._assigned < len(self.coded.first) and self.coded.first[self._assigned] < stop:
             self._assign(stop)
         self._row = stop
@@ -284,18 +293,25 @@ class ArraySource:
     def _checksum(self) -> int:
         if self._fingerprint is None:
             n = self.rows_total
-            ends = [] if n == 0 else [0, n - 1]
-            parts: list[Any] = [self._x[ends if self._order is None else self._order[ends]]]
-            y = self.coded.codes if self._columns.target is None else self._columns.y
-            parts += [y, self._columns.experience]
-            goals = (self._columns.target, self._columns.weight)
-            parts += [column for column in goals if column is not None]
+            parts: list[Any] = [*_blocks(self._x)]
+            rest = self._columns
+            parts += [rest.y if rest.target is not None else self.coded.codes]
+            columns = (rest.task, rest.experience, rest.id, rest.time, rest.target, rest.weight)
+            parts += [column for column in columns if column is not None]
             crc = zlib.crc32(repr((n, self._x.dtype, self._x.shape, self.coded.names)).encode())
             for part in parts if self._order is None else [*parts, self._order]:
                 raw: Any = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
                 crc = zlib.crc32(raw, crc)
             self._fingerprint = crc
         return self._fingerprint
+
+
+def _blocks(x: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield all rows, a few megabytes at a time; of very large arrays only every k-th row."""
+    step = 1 + x.nbytes // _MOST_CHECKED
+    rows = max(1, _BLOCK * len(x) // max(x.nbytes, 1)) * step
+    for start in range(0, len(x), rows):
+        yield x[start : start + rows : step]
 
 
 def _features(x: ArrayLike, *, allow_nan: bool) -> NDArray[Any]:

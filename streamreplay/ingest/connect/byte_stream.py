@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 import weakref
 import zlib
 from pathlib import Path
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.compression import Decoder, decoder_for, may_be_magic
+from streamreplay.ingest.decode.lines import Position
 
 BLOCK = 1 << 18
 
@@ -108,22 +110,33 @@ class ByteStream:
         self._decoder.finish()
         return None
 
-    def seek(self, to: int, line_start: int, line_crc: int, line: int) -> None:
-        """Move to a byte of a seekable stream, after a check of the line before it.
+    def settled(self, seconds: float) -> bool:
+        """Return whether this is no file, or one that was not written to for some seconds."""
+        if not self.regular or self._decoder is not None:
+            return True
+        return not 0 <= time.time() - self._status().st_mtime < seconds
+
+    def seek(self, to: Position) -> None:
+        """Move to a position of a seekable stream, after a check of all bytes before it.
 
         Raises
         ------
         SourceError
-            The file is too short, or that line differs.
+            The file is too short, or differs.
         """
         size = self._status().st_size - self._start
-        if size < to:
+        if size < to.bytes:
             raise SourceError(
-                f"{self.name}: {to} bytes of it were learned from, but it has only {size}"
+                f"{self.name}: {to.bytes} bytes of it were learned from, but it has only {size}"
             )
-        if self._crc(line_start, to) != line_crc:
-            raise SourceError(f"{self.name}: line {line} differs from the one that was learned")
-        os.lseek(self._fd, self._start + to, os.SEEK_SET)
+        if self._crc(to.last_start, to.bytes) != to.last_crc:
+            raise SourceError(f"{self.name}: line {to.lines} differs from the one that was learned")
+        if self._crc(0, to.bytes) != to.crc:
+            raise SourceError(
+                f"{self.name}: not the file that was learned from: it differs somewhere in its "
+                f"first {to.bytes} bytes"
+            )
+        os.lseek(self._fd, self._start + to.bytes, os.SEEK_SET)
         self._first = None
 
     def _crc(self, start: int, end: int) -> int:

@@ -27,6 +27,7 @@ from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
 POLL = 0.2
+SETTLED = 1.0  # seconds without a write after which a file's last line counts as whole
 CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
 _NOTHING = np.empty(0, np.uint8)
 
@@ -34,7 +35,8 @@ _NOTHING = np.empty(0, np.uint8)
 class _Came(Enum):
     ENOUGH = auto()
     LATE = auto()  # a row has waited long enough
-    ENDED = auto()  # the stream has, or it broke with rows still to be yielded
+    ENDED = auto()
+    BROKEN = auto()  # it cannot be read any further: rows before the error go out first
     STOPPED = auto()
 
 
@@ -49,6 +51,9 @@ class LineSource(ABC):
         Set this after loading a state if a pipe (or standard input) brings what comes *after* the
         learned rows. If it is false, a pipe must bring the same stream from its start, and its
         learned part is skipped. A file is always the same file.
+    whole_batches : bool
+        Set this to pause before rows that only the end of the stream or the limit makes a batch,
+        and before a last line without a line end. Iterate again without it to get them.
 
     The others are described in `Source`.
     """
@@ -66,6 +71,7 @@ class LineSource(ABC):
         self.fields = fields
         self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
         self.continue_from_here = False
+        self.whole_batches = False
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = LineBuffer(options.max_line_bytes)
         self._pending = PendingRows()
@@ -104,7 +110,7 @@ class LineSource(ABC):
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), self.name)
-        self._passes.ended = not self._stopped
+        self._passes.ended = not (self._stopped or self.whole_batches)
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
@@ -160,28 +166,40 @@ class LineSource(ABC):
         return line is not None and line < self._buffer.position.lines
 
     def _next(self) -> Batch | None:
-        pending = self._pending
-        while (want := self._room()) > 0:
-            rows = pending.head(want)
-            if rows is not None and (len(rows) == want or len(rows) < len(pending)):
+        pending, size = self._pending, self.options.batch_size
+        while (room := self._room()) > 0:
+            rows = pending.head(size)
+            if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
                 return self._take(rows)
-            came = self._gather(want - len(pending))
-            self._stopped = came is _Came.STOPPED
-            if self._stopped:
-                return None
-            self._decode_gathered(want - len(pending))
-            if came is _Came.ENOUGH or len(self._buffer) > pending.lines:
+            if rows is not None and len(rows) >= room:  # the limit cuts this batch
+                return None if self.whole_batches else self._take(rows.take(slice(0, room)))
+            came = self._gather_rows(min(size, room) - len(pending))
+            if came is _Came.ENOUGH:
                 continue
-            rows = pending.head(want)
+            if came is _Came.STOPPED or (self.whole_batches and came is not _Came.LATE):
+                return None
+            rows = pending.head(min(size, room))
             if rows is not None:
                 return self._take(rows)
             if came is _Came.ENDED:
                 return None
         return None
 
+    def _gather_rows(self, rows: int) -> _Came:
+        """Read and decode lines for so many rows; ENOUGH if more lines may follow."""
+        came = self._gather(rows)
+        self._stopped = came is _Came.STOPPED
+        if not self._stopped:
+            # lines without a row are decoded in bulk; if strict, none behind the batch is
+            self._decode_gathered(rows + (0 if self.options.strict else self._pending.gap))
+            if len(self._buffer) > self._pending.lines:
+                return _Came.ENOUGH
+        return came
+
     def _room(self) -> int:
-        size, limit = self.options.batch_size, self.options.limit
-        return size if limit is None else min(size, limit - self.position)
+        """Return how many rows may be yielded, at least a batch if there is no limit."""
+        limit = self.options.limit
+        return self.options.batch_size if limit is None else limit - self.position
 
     def _gather(self, lines: int) -> _Came:
         """Read until so many lines are there to be decoded."""
@@ -189,6 +207,8 @@ class LineSource(ABC):
             if self._stream is None:
                 self._stream = self._connect()
                 continue
+            if self._ended and not self.whole_batches:
+                self._buffer.finish()
             if self._ended and len(self._buffer):
                 return _Came.ENDED
             before, late = len(self._buffer), False
@@ -223,8 +243,12 @@ class LineSource(ABC):
             block = stream.read()
         except SourceError:
             if len(self._buffer):
-                return _Came.LATE  # rows before the error go out first
+                return _Came.BROKEN
             raise
+        if block is None and self._buffer.partial and not stream.settled(SETTLED):
+            time.sleep(POLL / 4)
+            stopped = self.options.stop is not None and self.options.stop()
+            return _Came.STOPPED if stopped else _Came.ENOUGH
         self._ended = block is None
         text = self._text.decode(block)
         if self._skip is not None:
@@ -233,7 +257,8 @@ class LineSource(ABC):
         if text:
             self._buffer.feed(text, time.monotonic())
         if self._ended:
-            self._buffer.finish()
+            if not self.whole_batches:
+                self._buffer.finish()
             return _Came.ENDED
         return _Came.ENOUGH
 
@@ -245,7 +270,7 @@ class LineSource(ABC):
             self._buffer.feed(self._carry.tobytes(), time.monotonic())
         elif at.bytes and stream.seekable and is_plain(stream.first(LOOK), quotes=self._quotes):
             self._text.skip_detection()
-            stream.seek(at.bytes, at.last_start, at.last_crc, at.lines)
+            stream.seek(at)
         elif at.bytes:
             self._skip = Skip(self.name, at.bytes, at.crc)
         return stream
@@ -271,7 +296,7 @@ class LineSource(ABC):
             found, faults = self._decode_short(lines, first)
         else:
             found, faults = self._decode(lines, first)
-        pending.add(len(lines), found, faults)
+        pending.add(lines, first, found, faults)
 
     def _decode_short(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         longest = self._buffer.longest
@@ -325,5 +350,7 @@ class LineSource(ABC):
             return self._carry
         if self._stream.reopens:
             return _NOTHING
+        # a pipe's end is the end of its last line, whatever comes through the next pipe
+        unread = self._buffer.unread(end_line=self._ended)
         held = np.frombuffer(self._text.held, np.uint8)
-        return np.concatenate([self._buffer.unread(), held]) if len(held) else self._buffer.unread()
+        return np.concatenate([unread, held]) if len(held) else unread

@@ -113,6 +113,7 @@ class DatasetSource:
         self.limit = check_limit(limit)
         self.labels = labels_or_new(labels)
         self.continue_from_here = False
+        self.whole_batches = False
         self.position = 0
         self._bytes = self._crc = self._last_crc = 0  # of the rows yielded
         self._items: Iterator[Any] | None = None
@@ -125,6 +126,7 @@ class DatasetSource:
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), self.name)
+        self._passes.ended = not self.whole_batches
 
     def close(self) -> None:
         """Drop the iterator over the dataset; iterating again makes a new one and continues."""
@@ -167,13 +169,18 @@ class DatasetSource:
         room = self.batch_size
         if self.limit is not None:
             room = min(room, self.limit - self.position)
-        if room <= 0:
+        if room <= 0 or (self.whole_batches and room < self.batch_size):
             return None
+        before = self.state_dict() if self.whole_batches else None
         try:
-            return self._read(room)
+            batch = self._read(room)
         except BaseException:  # which ends a generator: the next call makes a new one
             self._items = None
             raise
+        if before is None or batch is None or len(batch) == room:
+            return batch
+        self.load_state_dict(before)
+        return None
 
     def _read(self, room: int) -> Batch | None:
         """Return the next rows, at most ``room``; an error leaves the position in front of them."""

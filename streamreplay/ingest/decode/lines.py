@@ -80,6 +80,11 @@ class LineBuffer:
         """Count the complete lines."""
         return len(self._lines) - self._head
 
+    @property
+    def partial(self) -> bool:
+        """Whether the last line has no line end yet, and is not among the complete ones."""
+        return bool(self._tail) or self._open is not None
+
     def feed(self, block: bytes, now: float = 0.0) -> None:
         """Append bytes of the stream, read at the time ``now``."""
         if self._head:
@@ -135,10 +140,15 @@ class LineBuffer:
             self._arrivals.popleft()
         return self._arrivals[0][1] if self._arrivals else 0.0
 
-    def unread(self) -> NDArray[np.uint8]:
-        """Return what was read and not consumed; a long line is cut."""
+    def unread(self, *, end_line: bool = False) -> NDArray[np.uint8]:
+        """Return what was read and not consumed; a long line is cut.
+
+        With ``end_line``, a line that has no line end yet gets one.
+        """
         lines = self._lines[self._head :]
         data = b"\n".join([*lines, bytes(self._tail)])
+        if end_line and self._tail:
+            data += b"\n"
         return np.frombuffer(data[:-1] if self._unended else data, np.uint8)
 
     def consume(self, n: int) -> None:

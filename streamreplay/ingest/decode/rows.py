@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,6 +16,13 @@ from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.labels import Labels, Name
+
+SPARSE = 1 << 20
+"""Bytes of lines without a row, behind a row, after which its batch goes out as it is.
+
+Each such line counts as 64 bytes more than it has. This bounds the lines that wait in memory.
+"""
+_LINE = 64
 
 
 @dataclass(slots=True)
@@ -123,15 +131,33 @@ class PendingRows:
     faults: list[Fault] = field(default_factory=list)
     lines: int = 0
     """Lines decoded, counted from the first that is not consumed."""
+    empty: list[tuple[int, int]] = field(default_factory=list)
+    """Number and weight of each line without a row behind the first row."""
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    def add(self, lines: int, found: Columns | None, faults: list[Fault]) -> None:
-        """Append what was found in the next lines."""
-        self.lines += lines
+    @property
+    def gap(self) -> int:
+        """The number of lines without a row behind the first row."""
+        return len(self.empty)
+
+    def add(
+        self, lines: Sequence[bytes], first: int, found: Columns | None, faults: list[Fault]
+    ) -> None:
+        """Append what was found in the next lines, the first of which has the number ``first``."""
+        self.lines += len(lines)
         self.faults += faults
-        if found is not None and len(found):
+        n = 0 if found is None else len(found)
+        if n < len(lines) and (self.parts or n):
+            full = set() if found is None else set(found.line)
+            begin = first if self.parts or found is None else found.line[0]
+            self.empty += [
+                (i, len(line) + _LINE)
+                for i, line in enumerate(lines, first)
+                if i >= begin and i not in full
+            ]
+        if found is not None and n:
             self.parts.append(found)
 
     def head(self, most: int) -> Columns | None:
@@ -142,7 +168,23 @@ class PendingRows:
             self.parts = [Columns.concat(self.parts)]
         rows = self.parts[0]
         size = min(most, rows.one_experience())
+        end = self._end_of_dense()
+        if end is not None:
+            size = min(size, bisect_left(rows.line, end))
         return rows if size == len(rows) else rows.take(slice(0, size))
+
+    def is_whole(self, rows: Columns, most: int) -> bool:
+        """Return whether no row can be added to the next batch: ``head(most)``."""
+        return len(rows) == most or len(rows) < len(self) or self._end_of_dense() is not None
+
+    def _end_of_dense(self) -> int | None:
+        """Return the line at which a batch that begins with the first row has to end, if any."""
+        total = 0
+        for line, weight in self.empty:
+            total += weight
+            if total > SPARSE:
+                return line
+        return None
 
     def drop(self, rows: int, lines: int, end: int) -> list[Fault]:
         """Remove rows, and the lines before line ``end``; return the faults among them."""
@@ -152,6 +194,8 @@ class PendingRows:
             self.parts = [left.take(slice(rows, None))] if rows < len(left) else []
         gone = [fault for fault in self.faults if fault.line < end]
         self.faults = self.faults[len(gone) :]
+        begin = self.parts[0].line[0] if self.parts else end
+        self.empty = [] if not self.parts else [each for each in self.empty if each[0] > begin]
         return gone
 
 
