@@ -139,7 +139,7 @@ class Prequential:
                 self._retentions[scored.incoming.held_out].add(scored, self.position)
             else:
                 yield Report(scored, self._take(scored))
-        yield Report(None, self._end())
+        yield Report(None, self._finish(end=self._experience is not None))
 
     @property
     def position(self) -> int:
@@ -259,9 +259,6 @@ class Prequential:
         hits = scored.prediction[labelled] == scored.incoming.y[labelled]
         self._entry[experience] = float(hits.mean())
         drop_oldest(self._entry, KEPT)
-
-    def _end(self) -> tuple[dict[str, Any], ...]:
-        return self._finish(end=self._experience is not None)
 
     def _finish(self, *, end: bool) -> tuple[dict[str, Any], ...]:
         due = []

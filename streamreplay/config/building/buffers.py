@@ -73,7 +73,7 @@ def _own_settings(settings: BufferSection, seed: Seed, learner: Learner | None) 
         return {"adaptive_size": False, _GROUPS[settings.kind]: settings.groups}
     if settings.kind == "parametric":
         return {
-            "groupby": _groupby(settings),
+            "groupby": None if settings.groupby == "none" else settings.groupby or "class",
             "selection_strategy": _strategy(settings.selection or "random", seed, learner),
         }
     half_life = _span(settings.half_life, settings.half_life_seconds)
@@ -95,10 +95,6 @@ def _span(rows: float | None, seconds: float | None) -> float | timedelta | None
     return rows if seconds is None else timedelta(seconds=seconds)
 
 
-def _groupby(settings: BufferSection) -> Any:
-    return None if settings.groupby == "none" else settings.groupby or "class"
-
-
 def _strategy(
     name: str, seed: Seed, learner: Learner | None
 ) -> ExemplarsSelectionStrategy | OnlineSelectionStrategy:
@@ -116,9 +112,9 @@ def _strategy(
     module = require_torch(learner, f"buffer.selection: {name}")
     if name == "gss_greedy":
         return GSSGreedySelectionStrategy(module.gradients, seed=spawn_seed(seed, "gss"))
-    herds = name == "herding"
-    kind = HerdingSelectionStrategy if herds else ClosestToCenterSelectionStrategy
-    return kind(module.features)
+    if name == "herding":
+        return HerdingSelectionStrategy(module.features)
+    return ClosestToCenterSelectionStrategy(module.features)
 
 
 def _user_strategy(

@@ -90,11 +90,13 @@ class Detector:
     cooldown: int = 0
 
     def __post_init__(self) -> None:
+        from river.base import BinaryDriftDetector, DriftDetector  # noqa: PLC0415 - an extra
+
         check_signal(self.on)
         if self.cooldown < 0:
             raise ValueError(f"cooldown must be at least 0, got {self.cooldown}")
         kind = type(self.detector).__name__
-        if not _is_detector(self.detector):
+        if not isinstance(self.detector, DriftDetector | BinaryDriftDetector):
             raise TypeError(f"detector must be one of river.drift, got {kind}")
         if self.binary and is_binary(self.on) is False:
             raise ValueError(
@@ -117,12 +119,6 @@ class Detector:
     def warns(self) -> bool:
         """Whether it also gives warnings."""
         return hasattr(self.detector, "warning_detected")
-
-
-def _is_detector(detector: object) -> bool:
-    from river.base import BinaryDriftDetector, DriftDetector  # noqa: PLC0415 - an extra
-
-    return isinstance(detector, DriftDetector | BinaryDriftDetector)
 
 
 @final

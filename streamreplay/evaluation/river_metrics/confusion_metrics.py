@@ -24,8 +24,6 @@ from streamreplay.evaluation.sums.scored_rows import ScoredRows
 from streamreplay.groups import GroupIndex
 from streamreplay.state import PART, Fields, State
 
-_ROOM = 128  # pairs, at first
-
 Cells: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """Labels int64[m], predictions int64[m] and how often each pair came, float64[m]."""
 
@@ -47,9 +45,7 @@ class PairCounts:
 
     def __init__(self) -> None:
         self._slot: dict[int, int] = {}  # by code of a pair, in order of first sight
-        self._y = np.zeros(_ROOM, np.int64)
-        self._prediction = np.zeros(_ROOM, np.int64)
-        self._counts = np.zeros(_ROOM)
+        self._counts = np.zeros(128)
 
     def add(self, codes: NDArray[np.int64]) -> None:
         """Count rows, [n], by the codes of their pairs."""
@@ -58,17 +54,16 @@ class PairCounts:
 
     def add_pairs(self, codes: list[int], sums: NDArray[Any]) -> None:
         """Add a count to each of several different pairs, [g]."""
-        slots = self._slots(codes)
-        self._counts[slots] += sums
+        self._counts[self._slots(codes)] += sums
 
     def decay(self, factor: float) -> None:
         """Multiply all counts so far."""
         self._counts *= factor
 
     def cells(self) -> Cells:
-        """Return all pairs in order of first sight, as views."""
-        n = len(self._slot)
-        return self._y[:n], self._prediction[:n], self._counts[:n]
+        """Return all pairs in order of first sight, and a view of their counts."""
+        codes = np.array(list(self._slot), np.int64)
+        return *unpair(codes), self._counts[: len(codes)]
 
     def state_dict(self) -> State:
         """Return codes, int64[m], and counts, float64[m]."""
@@ -81,21 +76,13 @@ class PairCounts:
         """Load codes and counts."""
         self._slot.clear()
         self._counts[:] = 0
-        slots = self._slots(state["codes"].tolist())
-        self._counts[slots] = state["counts"]
+        self._counts[self._slots(state["codes"].tolist())] = state["counts"]
 
     def _slots(self, codes: list[int]) -> list[int]:
-        slot, known = self._slot, len(self._slot)
+        slot, room = self._slot, len(self._counts)
         slots = [slot.setdefault(code, len(slot)) for code in codes]
-        n = len(slot)
-        if n > len(self._counts):
-            room = max(n, 2 * len(self._counts)) - len(self._counts)
-            self._y = np.pad(self._y, (0, room))
-            self._prediction = np.pad(self._prediction, (0, room))
-            self._counts = np.pad(self._counts, (0, room))
-        if n > known:
-            new = np.array(list(slot)[known:], np.int64)
-            self._y[known:n], self._prediction[known:n] = unpair(new)
+        if len(slot) > room:
+            self._counts = np.pad(self._counts, (0, max(len(slot) - room, room)))
         return slots
 
 
@@ -220,16 +207,15 @@ class _Tables:
     def __init__(self, specs: Sequence[MetricSpec], index_of: Callable[[Any], int | None]) -> None:
         self._specs = specs
         self._index_of = index_of
-        self._many = [each for each in specs if not each.binary]
-        self._live = _Matrix(self._many)  # of all rows: is given the new counts only
+        many = [each for each in specs if not each.binary]
+        self._live = _Matrix(many)  # of all rows: is given the new counts only
         self._fed = np.zeros(0)  # the counts that it was given, of each pair
-        self._scratch = _Matrix(self._many)
-        self._binary = {
-            repr(each.positive): (each.positive, [one for one in specs if _alike(one, each)])
-            for each in specs
-            if each.binary
-        }
-        self._matrices = {key: _Matrix(group) for key, (_, group) in self._binary.items()}
+        self._scratch = _Matrix(many)
+        by_positive: dict[str, list[MetricSpec]] = {}
+        for each in specs:
+            if each.binary:
+                by_positive.setdefault(repr(each.positive), []).append(each)
+        self._binary = [(group, _Matrix(group)) for group in by_positive.values()]
 
     def of_all(self, cells: Cells) -> dict[str, Figure]:
         """Return the figures of the table that only ever grows."""
@@ -239,7 +225,7 @@ class _Tables:
         changed = np.flatnonzero(new)
         self._live.feed(y[changed].tolist(), prediction[changed].tolist(), new[changed].tolist())
         self._fed = counts.copy()
-        return self._ordered({**self._live.figures(), **self._one_against_rest(cells)})
+        return {**self._live.figures(), **self._one_against_rest(cells)}
 
     def of(self, cells: Cells, *, weighted: bool = False) -> dict[str, Figure]:
         """Return the figures of any table."""
@@ -248,7 +234,7 @@ class _Tables:
         found = {**self._scratch.figures(), **self._one_against_rest(cells)}
         if weighted:
             found |= {each.name: None for each in self._specs if not each.allows_weights}
-        return self._ordered(found)
+        return found
 
     def restart(self) -> None:
         """Start the table that only ever grows again."""
@@ -258,8 +244,8 @@ class _Tables:
     def _one_against_rest(self, cells: Cells) -> dict[str, Figure]:
         y, prediction, counts = cells
         found: dict[str, Figure] = {}
-        for key, (positive, group) in self._binary.items():
-            index, matrix = self._index_of(positive), self._matrices[key]
+        for group, matrix in self._binary:
+            index = self._index_of(group[0].positive)
             if index is None:
                 found |= {each.name: None for each in group}
                 continue
@@ -269,9 +255,6 @@ class _Tables:
             matrix.feed([False, False, True, True], [False, True, False, True], cell)
             found |= matrix.figures()
         return found
-
-    def _ordered(self, found: dict[str, Figure]) -> dict[str, Figure]:
-        return {each.name: found[each.name] for each in self._specs}
 
 
 class _Matrix:
@@ -299,7 +282,3 @@ class _Matrix:
         if not self._matrix.total_weight:
             return dict.fromkeys(self._metrics)
         return {name: figure_of(metric) for name, metric in self._metrics.items()}
-
-
-def _alike(one: MetricSpec, other: MetricSpec) -> bool:
-    return one.binary and repr(one.positive) == repr(other.positive)
