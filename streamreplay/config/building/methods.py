@@ -5,21 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, final
 
 from streamreplay.batch import Objective
-from streamreplay.config.building.user_classifier import wrap_classifier
 from streamreplay.config.building.user_code import UserCode, as_array, is_import_path
 from streamreplay.config.job import BufferSection, LearnerSection
 from streamreplay.config.parsing.expressions import construct
 from streamreplay.errors import ConfigError
-from streamreplay.learners.methods.catalogue import (
-    METHODS,
-    Method,
-    hardest,
-    most_interfered,
-)
+from streamreplay.learners.methods.catalogue import METHODS, Method, hardest, most_interfered
+from streamreplay.learners.methods.classifiers import Classifier, ClassifierFactory
 from streamreplay.learners.methods.slda import StreamingLDASettings
 from streamreplay.learners.methods.step import Retrieval
 from streamreplay.learners.neural import augment, schedules
@@ -268,7 +264,7 @@ def _wrap_parts(code: UserCode, method: Method) -> Method:
     }
     if method.retrieve is not None:
         parts["retrieve"] = code.wrap(method.retrieve, as_array)
-    parts["classifiers"] = tuple(wrap_classifier(code, each) for each in method.classifiers)
+    parts["classifiers"] = tuple(_wrap_classifier(code, each) for each in method.classifiers)
     return replace(method, **parts)
 
 
@@ -283,3 +279,41 @@ def _retrieval(name: str) -> Retrieval:
         return ours[name]
     code = UserCode("learner.retrieval", name)
     return code.wrap(code.load(", ".join(ours)), as_array)
+
+
+@final
+class UserClassifier:
+    """Call a classifier of the user's, and report its errors under the key of the method.
+
+    Parameters
+    ----------
+    code : UserCode
+        The method that has the classifier.
+    classifier : Classifier
+    """
+
+    def __init__(self, code: UserCode, classifier: Classifier) -> None:
+        self._code, self._classifier = code, classifier
+        with code:
+            self.name, self.reads_memory = classifier.name, classifier.reads_memory
+            self.build = code.wrap(classifier.build)
+            self.observe = code.wrap(classifier.observe)
+            self.predict = code.wrap(classifier.predict)
+            self.learn = code.wrap(classifier.learn)
+            self.refreshed = code.wrap(classifier.refreshed, partial(UserClassifier, code))
+            self.state_dict = code.wrap(classifier.state_dict)
+            # a `CheckpointError` is the answer to a wrong state, and passes unchanged
+            self.load_state_dict = classifier.load_state_dict
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether `predict` needs features."""
+        with self._code:
+            return self._classifier.needs_features
+
+
+def _wrap_classifier(code: UserCode, factory: ClassifierFactory) -> ClassifierFactory:
+    """Return a factory of classifiers that report errors under a key; the package's are kept."""
+    if str(getattr(factory, "__module__", "")).startswith("streamreplay."):
+        return factory
+    return code.wrap(factory, lambda made: UserClassifier(code, made))
