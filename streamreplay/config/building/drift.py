@@ -147,15 +147,10 @@ def _instead_of_rehearsal(parts: StageParts) -> str:
         return f"mixer.batch_size_mem = {parts.mixer.batch_size_mem}"
     if parts.buffer is not None and _is_none(parts.buffer):
         return "a buffer without room"
-    if _retrains(parts.learner):
+    torch = torch_learner(parts.learner)
+    if torch is not None and torch.method.retrain is not None:
         return "a method that retrains from memory"
     return ""
-
-
-def _retrains(learner: Learner) -> bool:
-    """Return whether a learner learns only from memory, not from each batch."""
-    torch = torch_learner(learner)
-    return torch is not None and torch.method.retrain is not None
 
 
 def _lr(parts: StageParts, factor: float, rows: int | None = None) -> Action:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Literal, TypeAlias, final
 
 import numpy as np
@@ -274,13 +275,8 @@ def _share_out(counts: NDArray[np.int64], size: int) -> int:
     >>> _share_out(np.array([2, 50, 60]), 40)
     19
     """
-    low, high = 1, size  # `low` fits, and what is above `high` does not
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if np.minimum(counts, middle).sum() <= size else (low, middle - 1)
-        )
-    return low
+    quotas = range(2, size + 1)
+    return 1 + bisect_right(quotas, size, key=lambda quota: int(np.minimum(counts, quota).sum()))
 
 
 def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:

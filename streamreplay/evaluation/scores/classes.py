@@ -43,9 +43,7 @@ class NoChange:
 
     def hits(self, y: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of the next labels, int64[n], n >= 1, are predicted right, bool[n]."""
-        hits = np.empty(len(y), np.bool_)
-        hits[0] = y[0] == self._last
-        np.equal(y[1:], y[:-1], out=hits[1:])
+        hits: NDArray[np.bool_] = y == _shifted(y, self._last)
         self._last = int(y[-1])
         return hits
 
@@ -85,14 +83,10 @@ class Majority:
         most = np.maximum.accumulate(rank)
         np.maximum(most, self._count, out=most)
         # A row changes the leader only when its class gets ahead of every count before it.
-        leads = np.empty(n, np.bool_)
-        leads[0] = most[0] > self._count
-        np.greater(most[1:], most[:-1], out=leads[1:])
+        leads = most > _shifted(most, self._count)
         since = np.maximum.accumulate(np.where(leads, np.arange(n), -1))
         after = np.where(since < 0, self._leader, y[since])
-        hits = np.empty(n, np.bool_)
-        hits[0] = y[0] == self._leader
-        np.equal(y[1:], after[:-1], out=hits[1:])
+        hits: NDArray[np.bool_] = y == _shifted(after, self._leader)
         self._leader, self._count = int(after[-1]), int(most[-1])
         return hits
 
@@ -155,6 +149,11 @@ class Calibration:
         }
 
 
+def _shifted(column: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+    """Return for each row the value of the row before it."""
+    return np.concatenate([[first], column[:-1]])
+
+
 def brier_scores(loss: NDArray[np.float64], square_sum: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return each row's squared distance between all probabilities and the true class.
 
@@ -177,11 +176,8 @@ def _binned(hits: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArra
     p = probability.astype(np.float64)
     # the upper edge belongs to a bin, so does 0 to the first
     place = np.minimum(np.maximum(np.ceil(p * _BINS).astype(np.intp) - 1, 0), _BINS - 1)
-    bins = np.empty((3, _BINS))
-    bins[0] = np.bincount(place, None, _BINS)
-    bins[1] = np.bincount(place[hits], None, _BINS)
-    bins[2] = np.bincount(place, p, _BINS)
-    return bins
+    rows, right = (np.bincount(some, minlength=_BINS) for some in (place, place[hits]))
+    return np.stack([rows, right, np.bincount(place, p, _BINS)])
 
 
 def _error(bins: NDArray[np.float64]) -> float | None:
