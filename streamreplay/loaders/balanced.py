@@ -7,16 +7,8 @@ from typing import Any, final
 
 from streamreplay.loaders.base import PlannedDataLoader
 from streamreplay.loaders.data import open_source, tasks_of
-from streamreplay.loaders.dealing import deal_endless
-from streamreplay.loaders.plans import (
-    Plan,
-    balanced_plan,
-    by_task,
-    numbered,
-    open_datasets,
-    positive,
-    seed_words,
-)
+from streamreplay.loaders.dealing import deal_cycled, deal_endless, deal_once
+from streamreplay.loaders.plans import Plan, by_task, numbered, open_datasets, positive
 from streamreplay.randomness import Seed
 
 
@@ -80,6 +72,8 @@ class GroupBalancedDataLoader(PlannedDataLoader):
     [0, 1, 2, 10, 11, 12, 14, 15]
     """
 
+    SETTINGS = ("batch_size", "drop_last", "oversample_small_groups")
+
     def __init__(
         self,
         datasets: Sequence[Any],
@@ -98,20 +92,11 @@ class GroupBalancedDataLoader(PlannedDataLoader):
         self.drop_last = drop_last
         self.oversample_small_groups = oversample_small_groups
         sources, groups = open_datasets(self.datasets)
+        deal_groups = deal_cycled if oversample_small_groups else deal_once
+        deal = deal_groups(*numbered(groups), self.batch_size)
         super().__init__(
             sources,
-            balanced_plan(
-                groups,
-                self.batch_size,
-                cycle=oversample_small_groups,
-                drop_last=drop_last,
-                plan={"words": seed_words(seed), "shuffle": shuffle},
-            ),
-            {
-                "batch_size": self.batch_size,
-                "drop_last": drop_last,
-                "oversample_small_groups": oversample_small_groups,
-            },
+            Plan(groups, [deal], seed, shuffle=shuffle, drop_last=drop_last),
             provenance=provenance,
             distributed_sampling=distributed_sampling,
             options=kwargs,
@@ -153,6 +138,8 @@ class GroupBalancedInfiniteDataLoader(PlannedDataLoader):
     400
     """
 
+    SETTINGS = ("batch_size",)
+
     def __init__(
         self,
         datasets: Sequence[Any],
@@ -172,8 +159,7 @@ class GroupBalancedInfiniteDataLoader(PlannedDataLoader):
         deal = deal_endless(*numbered(groups), self.batch_size * len(self.datasets))
         super().__init__(
             sources,
-            Plan(groups, [deal], None, seed_words(seed), shuffle=shuffle),
-            {"batch_size": self.batch_size},
+            Plan(groups, [deal], seed, shuffle=shuffle),
             provenance=provenance,
             distributed_sampling=distributed_sampling,
             options=kwargs,
@@ -214,6 +200,8 @@ class TaskBalancedDataLoader(PlannedDataLoader):
     [0, 0, 1, 1]
     """
 
+    SETTINGS = ("batch_size", "drop_last", "oversample_small_groups")
+
     def __init__(  # noqa: PLR0913 - Avalanche's parameters, and torch's
         self,
         data: Any,
@@ -234,20 +222,11 @@ class TaskBalancedDataLoader(PlannedDataLoader):
         self.oversample_small_groups = oversample_small_groups
         source = open_source("data", data)
         groups = by_task(source, tasks_of(source, task_labels))
+        deal_groups = deal_cycled if oversample_small_groups else deal_once
+        deal = deal_groups(*numbered(groups), self.batch_size)
         super().__init__(
             [source],
-            balanced_plan(
-                groups,
-                self.batch_size,
-                cycle=oversample_small_groups,
-                drop_last=drop_last,
-                plan={"words": seed_words(seed), "shuffle": shuffle},
-            ),
-            {
-                "batch_size": self.batch_size,
-                "drop_last": drop_last,
-                "oversample_small_groups": oversample_small_groups,
-            },
+            Plan(groups, [deal], seed, shuffle=shuffle, drop_last=drop_last),
             provenance=provenance,
             distributed_sampling=distributed_sampling,
             options=kwargs,

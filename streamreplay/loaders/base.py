@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,12 +57,16 @@ class PlannedDataLoader:
         All of them with rows.
     plan : Plan
         Its groups refer to the sources by number.
-    settings : dict
-        Values that a saved state must have as well, in addition to the sizes of the groups.
     provenance : bool
     distributed_sampling : bool
     options : mapping
         For `torch.utils.data.DataLoader`; not changed.
+
+    Attributes
+    ----------
+    SETTINGS : tuple of str
+        Attributes that must be as in a saved state, in addition to the sizes of the groups; a
+        loader sets them before it calls this constructor.
 
     Raises
     ------
@@ -70,11 +74,12 @@ class PlannedDataLoader:
         An option that the loader decides itself, or that torch refuses.
     """
 
+    SETTINGS: ClassVar[tuple[str, ...]]
+
     def __init__(
         self,
         sources: Sequence[LoaderData],
         plan: Plan,
-        settings: State,
         *,
         provenance: bool,
         distributed_sampling: bool,
@@ -86,7 +91,7 @@ class PlannedDataLoader:
         self._plan = plan
         self._settings = {
             "loader": type(self).__name__,
-            **settings,
+            **{name: _plain(getattr(self, name)) for name in self.SETTINGS},
             "shuffle": plan.shuffle,
             "sizes": [group.size for group in plan.groups],
         }
@@ -95,7 +100,7 @@ class PlannedDataLoader:
         self._label_of = np.array([group.label for group in plan.groups], np.int64)
         self._memory_of = np.array([group.is_memory for group in plan.groups], np.bool_)
         view, collate = _view(sources, options.get("collate_fn"))
-        self._requests = _Requests(plan, self._source_of, distributed_sampling=distributed_sampling)
+        self._requests = _Requests()
         self._generator = torch.Generator()  # seeds the workers, not the global one
         # built now, so that torch reports a mistake where it was made
         self._loader: DataLoader[Any] = DataLoader(
@@ -140,23 +145,37 @@ class PlannedDataLoader:
         at.epoch, at.batch, at.begun = at.epoch + 1, 0, False
 
     def _gathered(self, at: _Position, columns: ColumnView) -> Iterator[Any]:
-        for block in self._plan.blocks(at.epoch, at.batch, *self._share()):
+        for block in self._blocks(at):
             yield from columns.batches(self._source_of[block.group], block.offset, block.sizes)
 
     def _loaded(self, at: _Position) -> Iterator[Any]:
-        self._requests.begin(at.epoch, at.batch)
+        self._requests.rest = self._requested(at)
         seed = np.random.SeedSequence(self._plan.words, spawn_key=(at.epoch,))
         self._generator.manual_seed(int(seed.generate_state(1)[0]))
-        return iter(self._loader)
+        batches = iter(self._loader)
+        self._requests.rest = iter(())  # a loader without a generator can be copied
+        return batches
+
+    def _requested(self, at: _Position) -> Iterator[Request]:
+        for block in self._blocks(at):
+            sources = _split(self._source_of[block.group], block)
+            yield from map(list, zip(sources, _split(block.offset, block), strict=True))
 
     def _provenances(self, at: _Position) -> Iterator[Provenance]:
-        for block in self._plan.blocks(at.epoch, at.batch, *self._share()):
+        for block in self._blocks(at):
             columns = self._memory_of[block.group], self._label_of[block.group], block.offset
             parts = (_split(column, block) for column in columns)
             yield from map(Provenance, *parts)
 
+    def _blocks(self, at: _Position) -> Iterator[Block]:
+        return self._plan.blocks(at.epoch, at.batch, *self._share())
+
     def _share(self) -> tuple[int, int]:
-        return _share(distributed_sampling=self.distributed_sampling)
+        """Return this process's rank among those that share the epoch, and their number."""
+        group = torch.distributed
+        if self.distributed_sampling and group.is_available() and group.is_initialized():
+            return group.get_rank(), group.get_world_size()
+        return 0, 1
 
     def state_dict(self) -> State:
         """Return the epoch and how many of its batches were delivered: the same on every rank.
@@ -238,26 +257,11 @@ class _Position:
 class _Requests:
     """The batch sampler that torch's loader draws from: it runs ahead of what is delivered."""
 
-    def __init__(
-        self, plan: Plan, source_of: NDArray[np.int64], *, distributed_sampling: bool
-    ) -> None:
-        self._plan = plan
-        self._source_of = source_of
-        self._distributed_sampling = distributed_sampling
-        self._start = (0, 0)
-
-    def begin(self, epoch: int, batch: int) -> None:
-        """Set where the next iterator starts."""
-        self._start = (epoch, batch)
+    rest: Iterator[Request] = iter(())
+    """The batches of the next iterator; torch asks for it twice if there are workers."""
 
     def __iter__(self) -> Iterator[Request]:
-        return self._rest(*self._start)
-
-    def _rest(self, epoch: int, batch: int) -> Iterator[Request]:
-        share = _share(distributed_sampling=self._distributed_sampling)
-        for block in self._plan.blocks(epoch, batch, *share):
-            sources = _split(self._source_of[block.group], block)
-            yield from map(list, zip(sources, _split(block.offset, block), strict=True))
+        return self.rest
 
 
 def _split(column: NDArray[Any], block: Block) -> Iterator[NDArray[Any]]:
@@ -268,9 +272,8 @@ def _split(column: NDArray[Any], block: Block) -> Iterator[NDArray[Any]]:
         end += size
 
 
-def _share(*, distributed_sampling: bool) -> tuple[int, int]:
-    """Return this process's rank among those that share the epoch, and their number."""
-    group = torch.distributed
-    if distributed_sampling and group.is_available() and group.is_initialized():
-        return group.get_rank(), group.get_world_size()
-    return 0, 1
+def _plain(setting: Any) -> Any:
+    """Return a setting in a form that a state can hold."""
+    if isinstance(setting, Mapping):
+        return [[int(key), int(setting[key])] for key in sorted(setting)]
+    return int(setting) if isinstance(setting, np.integer) else setting

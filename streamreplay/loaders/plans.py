@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.groups import GroupIndex
 from streamreplay.loaders.data import LoaderData, open_source
-from streamreplay.loaders.dealing import Deal, deal_cycled, deal_once
+from streamreplay.loaders.dealing import Deal
 from streamreplay.randomness import Seed
 
 Ints = NDArray[np.int64]
@@ -71,27 +71,39 @@ class Plan:
     groups : sequence of Group
     deals : sequence of Deal
         What each batch is put together from.
-    batches : int or None
-        In an epoch; None without end.
-    words : list of int
-        The seed, see `seed_words`.
+    seed : int or numpy.random.SeedSequence
     shuffle : bool
         Whether a group's rows come in a new random order each time it is gone through.
+    drop_last : bool
+        Whether an epoch leaves a short last batch out.
+
+    Attributes
+    ----------
+    batches : int or None
+        In an epoch: until the deals that have an end are dealt. None if no deal has one.
+    words : list of int
+        The seed as four words of 32 bits, which fit into any state.
+
+    Raises
+    ------
+    ValueError
+        ``drop_last`` leaves no batch.
     """
 
     def __init__(
         self,
         groups: Sequence[RowGroup],
         deals: Sequence[Deal],
-        batches: int | None,
-        words: list[int],
+        seed: Seed,
         *,
         shuffle: bool,
+        drop_last: bool = False,
     ) -> None:
         self.groups = tuple(groups)
         self.deals = tuple(deals)
-        self.batches = batches
-        self.words = words
+        self.batches = _count_batches(deals, drop_last=drop_last)
+        root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        self.words = [int(word) for word in root.generate_state(4)]
         self.shuffle = shuffle
         self.rows_per_batch = max(1, sum(deal.per_batch for deal in deals))
         # Passes of tiny groups are drawn many at a time, within what all groups together may hold.
@@ -179,23 +191,11 @@ class Plan:
         return drawn[2]
 
 
-def seed_words(seed: Seed) -> list[int]:
-    """Return a seed as four words of 32 bits, which fit into any state."""
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    return [int(word) for word in root.generate_state(4)]
-
-
-def balanced_plan(
-    groups: list[RowGroup], batch_size: int, *, cycle: bool, drop_last: bool, plan: dict[str, Any]
-) -> Plan:
-    """Plan batches with an equal share of each group."""
-    deal = (deal_cycled if cycle else deal_once)(*numbered(groups), batch_size)
-    return Plan(groups, [deal], count_batches([deal], drop_last=drop_last), **plan)
-
-
-def count_batches(deals: Sequence[Deal], *, drop_last: bool) -> int:
-    """Return the batches of an epoch of the deals that have an end."""
+def _count_batches(deals: Sequence[Deal], *, drop_last: bool) -> int | None:
+    """Return the batches of an epoch of the deals that have an end; None if none has."""
     rows = [(deal.length, deal.per_batch) for deal in deals if deal.length is not None]
+    if not rows:
+        return None
     batches = max(length // size if drop_last else -(-length // size) for length, size in rows)
     if not batches:
         raise ValueError(

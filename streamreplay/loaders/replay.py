@@ -9,15 +9,7 @@ from typing import Any, final
 from streamreplay.loaders.base import PlannedDataLoader
 from streamreplay.loaders.data import LoaderData, open_source, tasks_of
 from streamreplay.loaders.dealing import Deal, deal_endless, deal_once, deal_spread
-from streamreplay.loaders.plans import (
-    Plan,
-    RowGroup,
-    by_task,
-    count_batches,
-    numbered,
-    positive,
-    seed_words,
-)
+from streamreplay.loaders.plans import Plan, RowGroup, by_task, numbered, positive
 from streamreplay.randomness import Seed
 
 
@@ -80,6 +72,14 @@ class ReplayDataLoader(PlannedDataLoader):
     [[0, 1, 2, 3, 100, 101], [4, 5, 102, 100]]
     """
 
+    SETTINGS = (
+        "batch_size",
+        "batch_size_mem",
+        "drop_last",
+        "oversample_small_tasks",
+        "task_balanced_dataloader",
+    )
+
     def __init__(  # noqa: PLR0913 - Avalanche's parameters, and torch's
         self,
         data: Any,
@@ -109,7 +109,6 @@ class ReplayDataLoader(PlannedDataLoader):
         source = open_source("data", data)
         sources = [source]
         groups, deals = _current(source, batch_size, task_labels, full=full)
-        batches = count_batches(deals, drop_last=drop_last)
         stored = None if memory is None else open_source("memory", memory)
         if stored is not None and stored.size:
             sources.append(stored)
@@ -118,14 +117,7 @@ class ReplayDataLoader(PlannedDataLoader):
             groups += more
         super().__init__(
             sources,
-            Plan(groups, deals, batches, seed_words(seed), shuffle=shuffle),
-            {
-                "batch_size": _plain(batch_size),
-                "batch_size_mem": self.batch_size_mem,
-                "drop_last": drop_last,
-                "oversample_small_tasks": oversample_small_tasks,
-                "task_balanced_dataloader": task_balanced_dataloader,
-            },
+            Plan(groups, deals, seed, shuffle=shuffle, drop_last=drop_last),
             provenance=provenance,
             distributed_sampling=distributed_sampling,
             options=kwargs,
@@ -170,10 +162,3 @@ def _memory(source: LoaderData, task_labels: Any, *, by_tasks: bool) -> list[Row
 
 def _replayed(groups: tuple[list[int], list[int]], size: int, *, full: bool) -> list[Deal]:
     return [deal_endless(*groups, size)] if full else deal_spread(*groups, size)
-
-
-def _plain(batch_size: int | Mapping[int, int]) -> int | list[list[int]]:
-    """Return sizes in a form that a state can hold."""
-    if isinstance(batch_size, Mapping):
-        return [[int(task), int(batch_size[task])] for task in sorted(batch_size)]
-    return int(batch_size)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
 from streamreplay.loaders.dealing import Deal, deal_cycled, deal_endless, deal_once, deal_spread
-from streamreplay.loaders.plans import Plan, RowGroup, seed_words
+from streamreplay.loaders.plans import Plan, RowGroup
 
 Row = tuple[int, int]  # group, and how many rows it has given before
 
@@ -98,7 +98,7 @@ def test_blocks_are_batches_one_at_a_time(
     deal = deal_cycled(range(len(sizes)), sizes, size)
 
     def plan() -> Plan:
-        return Plan(groups, [deal], deal.batches, seed_words(3), shuffle=shuffle)
+        return Plan(groups, [deal], 3, shuffle=shuffle)
 
     count = len(plan())
     for rank in range(world):
@@ -117,7 +117,7 @@ def test_blocks_are_batches_one_at_a_time(
 
 @given(st.integers(1, 30), st.integers(1, 7))
 def test_each_pass_through_a_group_gives_every_row_once(n: int, size: int) -> None:
-    plan = Plan([RowGroup(n, 0)], [deal_endless([0], [n], size)], None, seed_words(1), shuffle=True)
+    plan = Plan([RowGroup(n, 0)], [deal_endless([0], [n], size)], 1, shuffle=True)
     blocks = chain.from_iterable(block.offset for block in plan.blocks(0, 0))
     offsets = list(islice(blocks, 5 * n))
     for a in range(0, 5 * n, n):
@@ -128,7 +128,7 @@ def test_passes_and_epochs_and_groups_are_shuffled_apart() -> None:
     n = 50
     groups = [RowGroup(n, 0), RowGroup(n, 0)]
     deals = [deal_endless([0], [n], n), deal_endless([1], [n], n)]
-    plan = Plan(groups, deals, None, seed_words(1), shuffle=True)
+    plan = Plan(groups, deals, 1, shuffle=True)
     orders = [
         tuple(block.offset[a : a + n])
         for epoch in (0, 1)
@@ -146,12 +146,12 @@ def test_orders_are_uniform(n: int) -> None:
     """
     found = np.zeros(5, np.int64)
     for seed in range(2000):
-        plan = Plan([RowGroup(n, 0)], [deal_once([0], [n], 1)], n, seed_words(seed), shuffle=True)
+        plan = Plan([RowGroup(n, 0)], [deal_once([0], [n], 1)], seed, shuffle=True)
         found[plan.block(0, np.array([0])).offset[0] * 5 // n] += 1
     assert chi2.sf(((found - 400) ** 2).sum() / 400, 4) > 1e-4
 
 
 def test_a_plan_in_order() -> None:
-    plan = Plan([RowGroup(3, 0)], [deal_endless([0], [3], 2)], None, seed_words(1), shuffle=False)
+    plan = Plan([RowGroup(3, 0)], [deal_endless([0], [3], 2)], 1, shuffle=False)
     offsets = next(iter(plan.blocks(0, 0))).offset.tolist()
     assert offsets == list(islice(cycle([0, 1, 2]), len(offsets)))
