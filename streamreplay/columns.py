@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "Floats",
+    "Ints",
     "as_column",
     "as_features",
     "as_ids",
@@ -21,6 +23,12 @@ __all__ = [
     "labels_of_targets",
     "same_kind",
 ]
+
+Ints: TypeAlias = NDArray[np.int64]
+"""Integers: int64[...]."""
+
+Floats: TypeAlias = NDArray[np.float64]
+"""Numbers in double precision: float64[...]."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 

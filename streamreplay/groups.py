@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from streamreplay.columns import Ints
 
 __all__ = ["GroupIndex", "draw_balanced", "share_out"]
 
@@ -28,13 +29,13 @@ class GroupIndex:
         Row numbers, by group, ascending within a group.
     """
 
-    ids: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    order: NDArray[np.int64]
+    ids: Ints
+    counts: Ints
+    starts: Ints
+    order: Ints
 
     @classmethod
-    def of(cls, values: NDArray[np.int64]) -> GroupIndex:
+    def of(cls, values: Ints) -> GroupIndex:
         """Index rows by value.
 
         Examples
@@ -58,7 +59,7 @@ class GroupIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, position: int) -> NDArray[np.int64]:
+    def rows(self, position: int) -> Ints:
         """Return the rows of the group at a position in `ids`."""
         start = self.starts[position]
         return self.order[start : start + self.counts[position]]
@@ -66,7 +67,7 @@ class GroupIndex:
 
 def draw_balanced(
     rng: np.random.Generator, index: GroupIndex, k: int, turn: int, *, replacement: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+) -> tuple[Ints, Ints, int]:
     """Draw k rows, the same number from each group.
 
     Parameters
@@ -103,9 +104,7 @@ def draw_balanced(
     return index.order[places], index.ids[which], odd
 
 
-def share_out(
-    counts: NDArray[np.int64], k: int, turn: int, *, replacement: bool
-) -> tuple[NDArray[np.int64], int]:
+def share_out(counts: Ints, k: int, turn: int, *, replacement: bool) -> tuple[Ints, int]:
     """Deal k draws to groups in equal shares, and the odd ones to groups in turn.
 
     Returns each group's share, int64[groups], and the number of odd draws: if ``turn`` advances by

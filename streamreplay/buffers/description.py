@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS
+from streamreplay.columns import Ints
 from streamreplay.state import State
 
 _AGE_BINS = 10
@@ -74,8 +75,8 @@ def describe_state(state: State, position: int | None = None) -> dict[str, Any]:
 
 
 def _composition(
-    ids: NDArray[np.int64],
-    ages: NDArray[np.int64],
+    ids: Ints,
+    ages: Ints,
     replayed: NDArray[np.uint32],
     together: list[dict[str, Any]],
 ) -> dict[int, dict[str, Any]]:
@@ -89,9 +90,9 @@ def _composition(
 
 
 def _groups(
-    places: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    ages: NDArray[np.int64],
+    places: Ints,
+    groups: Ints,
+    ages: Ints,
     replayed: NDArray[np.uint32],
 ) -> list[dict[str, Any]]:
     """Describe each of some groups, given which of them each row is of."""
@@ -106,7 +107,7 @@ def _groups(
     ]
 
 
-def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _numbered(ids: Ints) -> tuple[Ints, Ints]:
     """Return the groups in ascending order, and which of them each row is of."""
     least, most = int(ids.min()), int(ids.max())
     there = np.bincount(ids - least) if most - least <= len(ids) else np.zeros(1)
@@ -116,12 +117,7 @@ def _numbered(ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return groups, places
 
 
-def _ranked(
-    places: NDArray[np.int64],
-    ages: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    ranks: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def _ranked(places: Ints, ages: Ints, rows: Ints, ranks: Ints) -> Ints:
     """Return the ages of the rows of some ranks, 0 for the newest, in each group.
 
     Parameters
@@ -148,7 +144,7 @@ def _ranked(
     return found * width + (width - 1) // 2
 
 
-def _middle(ages: NDArray[np.int64]) -> tuple[float, list[int]]:
+def _middle(ages: Ints) -> tuple[float, list[int]]:
     """Return the median of all ages, and the three that part them into quarters."""
     n = len(ages)
     ranks = [(n - 1) // 2, n // 2, *((n - 1) * quarter // 4 for quarter in (1, 2, 3))]
@@ -157,7 +153,7 @@ def _middle(ages: NDArray[np.int64]) -> tuple[float, list[int]]:
     return float(found[:2].mean()), found[2:].tolist()
 
 
-def _ages(ages: NDArray[np.int64], quarters: list[int]) -> dict[str, Any]:
+def _ages(ages: Ints, quarters: list[int]) -> dict[str, Any]:
     n = len(ages)
     newest, oldest = int(ages.min()), int(ages.max())
     top = max(oldest + 1, _AGE_BINS)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.storage.column_store import ColumnStore
+from streamreplay.columns import Ints
 from streamreplay.errors import ConfigError
 from streamreplay.groups import GroupIndex
 
@@ -37,7 +38,7 @@ class OfferedMemory:
         """Return which of the stored rows belong to which class, task or experience."""
         return self._store.groups(by)
 
-    def replayed(self, rows: NDArray[np.int64]) -> None:
+    def replayed(self, rows: Ints) -> None:
         """Count stored rows as rehearsed, each as often as it is named."""
         self._store.count_replays(rows)
 

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, TensorDataset
 
 from streamreplay.batch import Batch
+from streamreplay.columns import Ints
 
 __all__ = ["RowForm", "StoredRows", "make_dataset", "make_empty_dataset", "read_rows", "read_tasks"]
 
 _BYTES = 1 << 25  # of features gathered at a time
 
-Pieces: TypeAlias = list[tuple[torch.Tensor, torch.Tensor, NDArray[np.int64]]]
+Pieces: TypeAlias = list[tuple[torch.Tensor, torch.Tensor, Ints]]
 """Features, labels, and the indices of the rows to read from both, in order."""
 
 
@@ -101,7 +102,7 @@ def make_empty_dataset() -> Any:
     return importlib.import_module("avalanche.benchmarks.utils").AvalancheDataset([])
 
 
-def read_tasks(dataset: Any) -> NDArray[np.int64] | None:
+def read_tasks(dataset: Any) -> Ints | None:
     """Return the task label of each row, int64[n]; None if the dataset has no such labels."""
     labels = getattr(dataset, "targets_task_labels", None)
     if labels is None:
@@ -143,7 +144,7 @@ def read_rows(dataset: Any, group: str) -> Iterator[tuple[NDArray[Any], NDArray[
             yield features.numpy(), _select(y, part).numpy()
 
 
-def _locate(node: Any, rows: NDArray[np.int64], group: str) -> Pieces | None:
+def _locate(node: Any, rows: Ints, group: str) -> Pieces | None:
     """Find the tensors that hold the given rows; None if only the dataset can read them."""
     if type(node) in (TensorDataset, StoredRows, _their_tensor_dataset()):
         columns = node.tensors
@@ -168,7 +169,7 @@ def _locate(node: Any, rows: NDArray[np.int64], group: str) -> Pieces | None:
     return pieces
 
 
-def _runs(values: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _runs(values: Ints) -> list[Ints]:
     """Return the positions of each run of equal values."""
     if not len(values):
         return []
@@ -198,7 +199,7 @@ def _transforms(node: Any, group: str) -> bool:
     return False
 
 
-def _select(column: torch.Tensor, rows: NDArray[np.int64]) -> torch.Tensor:
+def _select(column: torch.Tensor, rows: Ints) -> torch.Tensor:
     """Return rows of a column: a view of consecutive rows, otherwise a copy."""
     first, n = int(rows[0]), len(rows)
     if rows[-1] - first == n - 1 and np.all(np.diff(rows) == 1):

@@ -15,6 +15,7 @@ from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policies import ClassBalancedBuffer
 from streamreplay.checkpoint.tree import Columns, decode, encode
+from streamreplay.columns import Floats
 from streamreplay.learners.models.networks import ModuleFactory, mlp
 from streamreplay.learners.neural.learner import TorchLearner
 from streamreplay.learners.neural.network import OptimizerFactory
@@ -189,7 +190,7 @@ class _Work:
         for _ in self._learner(self._mixer(self._buffer([batch]))):
             pass
 
-    def predict(self, rows: Sequence[dict[Any, Any]]) -> NDArray[np.float64]:
+    def predict(self, rows: Sequence[dict[Any, Any]]) -> Floats:
         """Return probabilities [n, labels] that add up to 1 in float64."""
         p = self._learner.predict_proba(self._table(rows))[:, : len(self.labels)]
         wide = p.astype(np.float64)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from streamreplay.columns import Ints
 from streamreplay.errors import CheckpointError
 from streamreplay.loaders.data import LoaderData, common_collate
 from streamreplay.loaders.gather import ColumnView, Request, SampleView, collate_mixed, identity
@@ -41,8 +42,8 @@ class Provenance:
     """
 
     is_memory: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    offset: NDArray[np.int64]
+    group: Ints
+    offset: Ints
 
     def __len__(self) -> int:
         return len(self.group)

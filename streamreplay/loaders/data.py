@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from streamreplay.batch import Batch
+from streamreplay.columns import Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +40,10 @@ class LoaderData:
     data: Any
     size: int
     columns: tuple[torch.Tensor, ...] | None = None
-    index: NDArray[np.int64] | None = None
+    index: Ints | None = None
     bare: bool = False
 
-    def samples(self, rows: NDArray[np.int64]) -> list[Any]:
+    def samples(self, rows: Ints) -> list[Any]:
         """Return rows one by one, as the dataset gives them."""
         if self.columns is None:
             wanted = rows.tolist()
@@ -126,7 +127,7 @@ def common_collate(sources: Sequence[LoaderData]) -> Callable[[list[Any]], Any] 
     return first
 
 
-def tasks_of(source: LoaderData, given: Any = None) -> NDArray[np.int64]:
+def tasks_of(source: LoaderData, given: Any = None) -> Ints:
     """Return the task of each row, int64[n].
 
     Parameters

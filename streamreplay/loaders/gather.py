@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
+from streamreplay.columns import Ints
 from streamreplay.loaders.data import LoaderData
 
-Ints = NDArray[np.int64]
 _STAGED = 1 << 20
 """Bytes gathered ahead from several stores: about what stays in a core's cache."""
 

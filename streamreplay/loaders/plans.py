@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from streamreplay.columns import Ints
 from streamreplay.groups import GroupIndex
 from streamreplay.loaders.data import LoaderData, open_source
 from streamreplay.loaders.dealing import Deal
 from streamreplay.randomness import Seed
-
-Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 13  # rows planned at a time
 _SMALL = 1 << 16

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, GroupBy
 from streamreplay.boost import Boost
+from streamreplay.columns import Ints
 from streamreplay.groups import draw_balanced
 from streamreplay.memory import Memory
 from streamreplay.randomness import Seed, make_rng
@@ -151,7 +151,7 @@ class Mixer:
             self._boost.passed(len(incoming))
             yield Rehearsal(incoming, memory, rows, group, candidates)
 
-    def _draw(self, memory: Memory) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _draw(self, memory: Memory) -> tuple[Ints, Ints]:
         n, k = len(memory.stored), self._times(self.candidates or self.batch_size_mem)
         if not self.replacement:
             k = min(k, n)

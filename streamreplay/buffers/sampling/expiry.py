@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
+from streamreplay.columns import Ints
 from streamreplay.state import SETTING, Fields
 
 
@@ -58,9 +59,7 @@ class Expiry:
         self.by_time = by_time
         self._loosened = -inf  # when the thresholds were last raised
 
-    def update(
-        self, slots: GroupedSlots, batch: Batch, group_ids: NDArray[np.int64] | None
-    ) -> None:
+    def update(self, slots: GroupedSlots, batch: Batch, group_ids: Ints | None) -> None:
         """Offer labelled rows, and delete each stored row when it expires."""
         stamps = slots.clock.stamps(batch, by_time=self.by_time)
         now = slots.clock.running(batch) if self.by_time else stamps
@@ -97,7 +96,7 @@ class Expiry:
         self,
         slots: GroupedSlots,
         batch: Batch,
-        group_ids: NDArray[np.int64] | None,
+        group_ids: Ints | None,
         stamps: NDArray[Any],
         now: NDArray[Any],
     ) -> None:

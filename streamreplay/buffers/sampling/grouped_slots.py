@@ -14,6 +14,7 @@ from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.stream_clock import StreamClock
 from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.buffers.storage.columns import Extra
+from streamreplay.columns import Floats, Ints
 from streamreplay.errors import CheckpointError
 from streamreplay.state import State, load_state, save_state
 
@@ -57,7 +58,7 @@ class GroupedSlots(ABC):
         counts = enumerate(self.groups.count)
         return max((self.groups.begun(group) for group, count in counts if count), default=0)
 
-    def slots_of(self, group: int) -> NDArray[np.int64]:
+    def slots_of(self, group: int) -> Ints:
         """Return the slots of a group's rows by its number, ascending: int64[count]."""
         if len(self.groups) == 1:
             return np.arange(self.size)
@@ -66,7 +67,7 @@ class GroupedSlots(ABC):
     def update(
         self,
         batch: Batch,
-        group_ids: NDArray[np.int64] | None,
+        group_ids: Ints | None,
         extra: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Offer labelled rows.
@@ -85,10 +86,10 @@ class GroupedSlots(ABC):
         self.clock.advance(batch)
 
     @abstractmethod
-    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+    def _offer(self, batch: Batch, group_ids: Ints | None) -> None:
         """Store the rows that belong in the buffer."""
 
-    def remove(self, slots: NDArray[np.int64]) -> None:
+    def remove(self, slots: Ints) -> None:
         """Delete rows by their slots."""
         if not len(slots):
             return
@@ -98,7 +99,7 @@ class GroupedSlots(ABC):
         self.groups.set_counts(np.array(self.groups.count, np.int64) - lost, self.seen)
         self._forget_derived()
 
-    def delete(self, slots: NDArray[np.int64]) -> None:
+    def delete(self, slots: Ints) -> None:
         """Delete rows that are to be forgotten."""
         self.remove(slots)
 
@@ -148,18 +149,18 @@ class GroupedSlots(ABC):
 
     def _bind(self) -> None:
         """Read what the store has allocated: its columns, and how many slots there are."""
-        self.key: NDArray[np.float64] = self.store.extra.get("key", np.empty(0))
+        self.key: Floats = self.store.extra.get("key", np.empty(0))
         self.group: NDArray[np.int32] = self.store.extra.get("group", np.empty(0, np.int32))
         self.groups.set_caps()
 
-    def _forget_groups(self) -> NDArray[np.int64]:
+    def _forget_groups(self) -> Ints:
         """Forget groups without rows; return each group's new number, -1 for those forgotten."""
         renumbered = self.groups.forget_oldest()
         self.group[: self.size] = renumbered[self.group[: self.size]]
         self._forget_derived()
         return renumbered
 
-    def _append(self, batch: Batch, n: int, keys: NDArray[np.float64]) -> None:
+    def _append(self, batch: Batch, n: int, keys: Floats) -> None:
         """Store all rows, while there is room."""
         end = self.size + n
         self.key[self.size : end] = keys
@@ -185,11 +186,11 @@ class GroupedSlots(ABC):
     def _place(
         self,
         batch: Batch,
-        rows: NDArray[np.int64],
-        keys: NDArray[np.float64],
-        groups: NDArray[np.int64],
-        freed: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        rows: Ints,
+        keys: Floats,
+        groups: Ints,
+        freed: Ints,
+    ) -> tuple[Ints, Ints]:
         """Write rows of a batch into freed slots, lowest first, and after the stored rows.
 
         ``keys`` and ``groups`` are those of ``rows``. Returns the slots written to and those freed
@@ -203,7 +204,7 @@ class GroupedSlots(ABC):
         self.store.write(slots, batch, rows)
         return slots, freed[len(rows) :]
 
-    def _close(self, left: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    def _close(self, left: Ints, counts: Ints) -> None:
         """Close up freed slots, and set how many rows each group has now."""
         if len(left):
             self.store.remove(left)
@@ -215,7 +216,7 @@ class GroupedSlots(ABC):
     def _forget_derived(self) -> None:
         """Drop what was worked out from slots that have changed."""
 
-    def _smallest(self, group: int, quota: int) -> NDArray[np.int64]:
+    def _smallest(self, group: int, quota: int) -> Ints:
         """Return the slots of a group's ``quota`` smallest keys; the next key is its threshold."""
         slots = self.slots_of(group)
         if len(slots) <= quota:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.buffers.storage.column_store import ColumnStore
+from streamreplay.columns import Floats, Ints
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import GROWN, SETTING, Fields, Kind, State
 
@@ -19,9 +20,7 @@ _INTEGERS = Kind(partial(np.array, dtype=np.int64), lambda _name, _live, saved: 
 _NUMBERS = Kind(partial(np.array, dtype=np.float64), lambda _name, _live, saved: saved.tolist())
 
 
-def deal_slots(
-    available: NDArray[np.int64], priority: NDArray[np.float64], max_size: int
-) -> NDArray[np.int64]:
+def deal_slots(available: Ints, priority: Floats, max_size: int) -> Ints:
     """Deal slots to groups in rounds; return each group's quota: int64[groups].
 
     In each round the group with the lowest priority comes first; of equal ones the later group,
@@ -153,14 +152,14 @@ class BufferGroups:
             self.set_caps()
         return number
 
-    def number_all(self, ids: NDArray[np.int64], most: int, start: int) -> NDArray[np.int64] | None:
+    def number_all(self, ids: Ints, most: int, start: int) -> Ints | None:
         """Return each row's group number, adding groups in order of appearance: int64[n].
 
         The rows have the numbers from ``start`` + 1 on. None, and nothing added, if there would be
         more than ``most`` groups.
         """
         if len(self.ids) <= most and ids.min() >= 0 and ids.max() < len(self._table):
-            numbers: NDArray[np.int64] = self._table[ids]
+            numbers: Ints = self._table[ids]
             if numbers.min() >= 0:
                 return numbers
         found, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -171,7 +170,7 @@ class BufferGroups:
             self.add(int(found[i]), start + int(first[i]) + 1)
         return np.array([self.number[i] for i in found.tolist()], np.int64)[inverse]
 
-    def offer(self, rows: NDArray[np.int64]) -> None:
+    def offer(self, rows: Ints) -> None:
         """Count rows that were offered to each group: int64[groups]."""
         self.seen = [a + b for a, b in zip(self.seen, rows.tolist(), strict=True)]
 
@@ -180,7 +179,7 @@ class BufferGroups:
         self.count[group] += rows
         self._level[group] += rows
 
-    def set_counts(self, counts: NDArray[np.int64], at: int) -> None:
+    def set_counts(self, counts: Ints, at: int) -> None:
         """Set how many rows each group has, int64[groups], after ``at`` rows."""
         self._level = self._level % 1.0 + counts
         before, self.count = self.count, counts.tolist()
@@ -221,7 +220,7 @@ class BufferGroups:
         """Return how many rows had been offered when the group's sample began."""
         return 0 if self.is_sound(group) else self.since[group]
 
-    def deal(self, available: NDArray[np.int64]) -> NDArray[np.int64]:
+    def deal(self, available: Ints) -> Ints:
         """Deal slots to groups that have so many rows to give; return quotas: int64[groups]."""
         if self._announced is not None:
             available = np.minimum(available, self.cap)
@@ -278,7 +277,7 @@ class BufferGroups:
         """Return whether groups without rows must be forgotten, so that memory stays bounded."""
         return len(self.ids) > _REMEMBERED + 4 * self._store.max_size
 
-    def forget_oldest(self) -> NDArray[np.int64]:
+    def forget_oldest(self) -> Ints:
         """Forget most groups without rows, in the order in which they last drew.
 
         One that comes again draws as if it came for the first time. Returns each group's new

@@ -19,7 +19,6 @@ from math import inf
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.cyclic_window import CyclicWindow
@@ -28,6 +27,7 @@ from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.keys import KeyLaw, KeyStream, UniformKeys, WindowKeys
 from streamreplay.buffers.sampling.largest_keys import find_largest
 from streamreplay.buffers.storage.column_store import ColumnStore
+from streamreplay.columns import Floats, Ints
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import State, load_state, save_state
 
@@ -88,7 +88,7 @@ class KeyedReservoir(GroupedSlots):
             for group in range(len(self.groups)):
                 self.groups.loosen(group, inf, self.seen)
 
-    def delete(self, slots: NDArray[np.int64]) -> None:
+    def delete(self, slots: Ints) -> None:
         """Delete rows. As after growing, new rows are then no likelier to stay than those left."""
         if len(slots):
             full = self.size == self.store.max_size
@@ -130,7 +130,7 @@ class KeyedReservoir(GroupedSlots):
         if self._window is not None:
             self._window.forget()
 
-    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+    def _offer(self, batch: Batch, group_ids: Ints | None) -> None:
         n = len(batch)
         if group_ids is None and self._uniform:
             self._update_ungrouped(batch, n)
@@ -156,9 +156,7 @@ class KeyedReservoir(GroupedSlots):
         if self.groups.threshold[group] < inf and self.groups.count[group]:
             self.groups.threshold[group] = float(self.key[self.slots_of(group)].max())
 
-    def _update_ungrouped(
-        self, batch: Batch, n: int, keys: NDArray[np.float64] | None = None
-    ) -> None:
+    def _update_ungrouped(self, batch: Batch, n: int, keys: Floats | None = None) -> None:
         """Offer rows of one group; without ``keys``, draw uniform ones, searched in blocks."""
         if not len(self.groups):
             self.groups.add(0, self.seen + 1)
@@ -207,9 +205,7 @@ class KeyedReservoir(GroupedSlots):
         self.groups.threshold[0] = threshold
         self.store.write_each(slots, batch, placed)
 
-    def _fill_up(
-        self, window: CyclicWindow, batch: Batch, room: int, keys: NDArray[np.float64]
-    ) -> None:
+    def _fill_up(self, window: CyclicWindow, batch: Batch, room: int, keys: Floats) -> None:
         """Fill the room of a window first: then rows lie in the order of their arrival."""
         self._update_ungrouped(batch.take(slice(0, room)), room, keys[:room])
         if not window.turn_over(batch, room):
@@ -217,9 +213,7 @@ class KeyedReservoir(GroupedSlots):
             self.store.fit(rest)  # whose notes are those to be written now
             self._update_ungrouped(rest, len(rest), keys[room:])
 
-    def _update_each(
-        self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
-    ) -> None:
+    def _update_each(self, batch: Batch, keys: Floats, group_ids: Ints) -> None:
         slots, placed = list[int](), list[int]()
         groups, start = self.groups, self.seen
         number, seen, threshold = groups.number, groups.seen, groups.threshold
@@ -321,9 +315,7 @@ class KeyedReservoir(GroupedSlots):
         largest.extend(zip(keys[top].tolist(), places.tolist(), strict=True))
         return largest
 
-    def _update_many(
-        self, batch: Batch, keys: NDArray[np.float64], group_ids: NDArray[np.int64]
-    ) -> bool:
+    def _update_many(self, batch: Batch, keys: Floats, group_ids: Ints) -> bool:
         """Offer many rows; return False and do nothing if they must be taken one by one."""
         most, start = self.store.max_size, self.seen
         groups = self.groups.number_all(group_ids, most, start)
@@ -342,13 +334,7 @@ class KeyedReservoir(GroupedSlots):
         """Return whether one pass over all stored keys costs less than inserting each row."""
         return candidates > _FEW + self.size // 64
 
-    def keep_smallest(
-        self,
-        batch: Batch,
-        rows: NDArray[np.int64],
-        keys: NDArray[np.float64],
-        groups: NDArray[np.int64],
-    ) -> None:
+    def keep_smallest(self, batch: Batch, rows: Ints, keys: Floats, groups: Ints) -> None:
         """Store what inserting the rows one by one would: the same rows, in other slots."""
         if self._window is not None:
             self._window.forget()
@@ -365,9 +351,7 @@ class KeyedReservoir(GroupedSlots):
         _, left = self._place(batch, rows[taken], keys[taken], groups[taken], np.concatenate(free))
         self._close(left, quotas)
 
-    def _cut(
-        self, group: int, quota: int, keys: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _cut(self, group: int, quota: int, keys: Floats) -> tuple[Ints, Ints]:
         """Choose a group's ``quota`` smallest keys among stored and offered ones.
 
         Returns which offered ones stay (positions in ``keys``) and which slots are freed.

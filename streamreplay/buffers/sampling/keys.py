@@ -11,11 +11,11 @@ from math import exp, inf, log
 from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.stream_clock import StreamClock
 from streamreplay.buffers.selection.base import OnlineSelectionStrategy
+from streamreplay.columns import Floats
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, load_rng_state, make_rng, rng_state
 from streamreplay.state import SETTING, Fields, State, expect
@@ -36,9 +36,7 @@ class KeyLaw(ABC):
     """True if keys depend on random numbers."""
 
     @abstractmethod
-    def make_keys(
-        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def make_keys(self, rows: Batch, uniform: Floats, stamps: Floats) -> Floats:
         """Return a key for each row, float64[n], given when it came: float64[n]."""
 
     @abstractmethod
@@ -61,9 +59,7 @@ class KeyLaw(ABC):
 class UniformKeys(KeyLaw):
     """Uniform keys: a uniform sample. The reservoir has a faster way to find small ones."""
 
-    def make_keys(
-        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def make_keys(self, rows: Batch, uniform: Floats, stamps: Floats) -> Floats:
         """Return the random numbers as they are."""
         return uniform
 
@@ -82,9 +78,7 @@ class WindowKeys(KeyLaw):
 
     draws = False
 
-    def make_keys(
-        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def make_keys(self, rows: Batch, uniform: Floats, stamps: Floats) -> Floats:
         """Return the stamps, negated."""
         return -stamps
 
@@ -114,12 +108,10 @@ class DecayingKeys(KeyLaw):
         self.half_life = half_life
         self.by_time = by_time
 
-    def make_keys(
-        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def make_keys(self, rows: Batch, uniform: Floats, stamps: Floats) -> Floats:
         """Return log(E / w)."""
         exponential = np.maximum(-np.log1p(-uniform), _TINY)
-        keys: NDArray[np.float64] = np.log(exponential) - stamps * (log(2) / self.half_life)
+        keys: Floats = np.log(exponential) - stamps * (log(2) / self.half_life)
         return keys
 
     def acceptance(self, threshold: float, now: float) -> float:
@@ -140,9 +132,7 @@ class StrategyKeys(KeyLaw):
     def __init__(self, strategy: OnlineSelectionStrategy) -> None:
         self.strategy = strategy
 
-    def make_keys(
-        self, rows: Batch, uniform: NDArray[np.float64], stamps: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def make_keys(self, rows: Batch, uniform: Floats, stamps: Floats) -> Floats:
         """Call the strategy, and check what it returns."""
         made = np.asarray(self.strategy.make_keys(rows, uniform))
         name = type(self.strategy).__name__
@@ -189,7 +179,7 @@ class KeyStream:
         self._limit = 0.0
         self._draw_block()
 
-    def take(self, n: int) -> NDArray[np.float64]:
+    def take(self, n: int) -> Floats:
         """Return the next n keys: float64[n]."""
         start, end = self._next, self._next + n
         if end <= _BLOCK:
@@ -204,7 +194,7 @@ class KeyStream:
             missing -= self._next
         return np.concatenate(parts)
 
-    def make(self, law: KeyLaw, batch: Batch, clock: StreamClock) -> NDArray[np.float64]:
+    def make(self, law: KeyLaw, batch: Batch, clock: StreamClock) -> Floats:
         """Return a key for each row of the next batch, made by a rule: float64[n].
 
         If the rule raises, as a user's strategy may, no number has been drawn.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from streamreplay.columns import Floats, Ints
 
 _MOST = 1 << 15  # keys found at most
 _SAMPLED = 1 << 16  # keys compared to estimate where the largest begin
 
 
-def find_largest(keys: NDArray[np.float64]) -> NDArray[np.int64]:
+def find_largest(keys: Floats) -> Ints:
     """Return the places of about the largest sixteenth of the keys, smallest of them first.
 
     Of equal keys the one in the last place comes last.

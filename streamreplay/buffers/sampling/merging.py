@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.buffers.sampling.grouped_slots import SLOT_COLUMNS
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
+from streamreplay.columns import Floats, Ints
 
 
 def merge_reservoirs(mine: KeyedReservoir, other: KeyedReservoir) -> None:
@@ -37,7 +37,7 @@ def merge_reservoirs(mine: KeyedReservoir, other: KeyedReservoir) -> None:
             mine.groups.start_again(group, mine.seen)
 
 
-def _join_groups(mine: KeyedReservoir, other: KeyedReservoir, shift: float) -> NDArray[np.int64]:
+def _join_groups(mine: KeyedReservoir, other: KeyedReservoir, shift: float) -> Ints:
     """Merge the statistics of all groups; return the number that each of the other's has here."""
     ours, theirs = mine.groups, other.groups
     numbers = np.array([ours.number.get(each, -1) for each in theirs.ids], np.int64)
@@ -48,7 +48,7 @@ def _join_groups(mine: KeyedReservoir, other: KeyedReservoir, shift: float) -> N
     return numbers
 
 
-def _drop_above(mine: KeyedReservoir, limits: NDArray[np.float64]) -> None:
+def _drop_above(mine: KeyedReservoir, limits: Floats) -> None:
     """Delete rows with keys above their group's limit, without starting any group again."""
     groups = mine.groups
     since, sound = groups.since.copy(), groups.sound.copy()

@@ -13,7 +13,7 @@ from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.selection.base import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.storage.column_store import ColumnStore
-from streamreplay.columns import describe_array
+from streamreplay.columns import Ints, describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.state import State, expect
 
@@ -61,7 +61,7 @@ class RankedSlots(GroupedSlots):
     def _forget_derived(self) -> None:
         pass
 
-    def _offer(self, batch: Batch, group_ids: NDArray[np.int64] | None) -> None:
+    def _offer(self, batch: Batch, group_ids: Ints | None) -> None:
         numbers = self._number(len(batch), group_ids)
         counts = np.array(self.groups.count, np.int64)
         offered = np.bincount(numbers, minlength=len(counts))
@@ -97,7 +97,7 @@ class RankedSlots(GroupedSlots):
             self.store.extra["notes"][slots] = np.concatenate(notes[1:])
         self._close(left, quotas)
 
-    def _number(self, n: int, group_ids: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    def _number(self, n: int, group_ids: Ints | None) -> Ints:
         """Return each row's group number, and hold the lottery where groups are too many."""
         groups, start = self.groups, self.seen
         if groups.too_many:
@@ -113,14 +113,12 @@ class RankedSlots(GroupedSlots):
                 groups.draw_lots(group, start + row + 1)
         return numbers
 
-    def _ranked(self, group: int) -> NDArray[np.int64]:
+    def _ranked(self, group: int) -> Ints:
         """Return a group's slots, best first."""
         slots = self.slots_of(group)
         return slots[np.argsort(self.key[slots], kind="stable")]
 
-    def _candidates(
-        self, batch: Batch, rows: NDArray[np.int64], group: int, slots: NDArray[np.int64]
-    ) -> Candidates:
+    def _candidates(self, batch: Batch, rows: Ints, group: int, slots: Ints) -> Candidates:
         new = batch.take(rows)
         weight = np.ones(len(slots) + len(rows))
         notes = np.zeros((len(weight), self.strategy.width), np.float32)
@@ -132,7 +130,7 @@ class RankedSlots(GroupedSlots):
         both = Batch.concat(_alike(self.store.batch.take(slots), new))
         return Candidates(both, len(slots), weight, notes)
 
-    def _choose(self, batch: Batch, rows: NDArray[np.int64], group: int, quota: int) -> _Choice:
+    def _choose(self, batch: Batch, rows: Ints, group: int, quota: int) -> _Choice:
         """Choose a group's rows, without changing anything."""
         slots = self._ranked(group)
         if not (quota and len(rows)):
@@ -142,7 +140,7 @@ class RankedSlots(GroupedSlots):
         candidates = self._candidates(batch, rows, group, slots)
         return _Choice(slots, rows, self._ask(candidates, quota), candidates.notes)
 
-    def _ask(self, candidates: Candidates, quota: int) -> NDArray[np.int64]:
+    def _ask(self, candidates: Candidates, quota: int) -> Ints:
         """Call the strategy, and check what it returns."""
         stays = np.asarray(self.strategy.make_sorted_indices(candidates, quota))
         n, name = len(candidates), f"{type(self.strategy).__name__}.make_sorted_indices"
@@ -170,9 +168,9 @@ class _Choice:
     notes : float32[stored + new, width]
     """
 
-    slots: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    stays: NDArray[np.int64]
+    slots: Ints
+    rows: Ints
+    stays: Ints
     notes: NDArray[np.float32]
 
 

@@ -6,9 +6,9 @@ from math import inf
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.columns import Floats
 from streamreplay.errors import ConfigError
 from streamreplay.state import Fields
 
@@ -35,7 +35,7 @@ class StreamClock:
         """Return the current time, in rows or seconds."""
         return self.latest if by_time else float(self.rows)
 
-    def stamps(self, batch: Batch, *, by_time: bool) -> NDArray[np.float64]:
+    def stamps(self, batch: Batch, *, by_time: bool) -> Floats:
         """Return when each row of the next batch comes: float64[n].
 
         Rows are numbered from 1. A row without an event time comes at the latest one seen.
@@ -50,10 +50,10 @@ class StreamClock:
         times = _times(batch)
         return np.where(np.isnan(times), self.running(batch), times)
 
-    def running(self, batch: Batch) -> NDArray[np.float64]:
+    def running(self, batch: Batch) -> Floats:
         """Return the latest event time seen up to each row: float64[n], ascending."""
         times = _times(batch)
-        latest: NDArray[np.float64] = np.fmax(np.fmax.accumulate(times), self.latest)
+        latest: Floats = np.fmax(np.fmax.accumulate(times), self.latest)
         return latest
 
     def advance(self, batch: Batch) -> None:
@@ -63,7 +63,7 @@ class StreamClock:
             self.latest = max(self.latest, float(np.fmax.reduce(_times(batch), initial=-inf)))
 
 
-def _times(batch: Batch) -> NDArray[np.float64]:
+def _times(batch: Batch) -> Floats:
     if batch.time is None:
         raise ConfigError(
             "rows have no event time for ttl or half_life: name its field (source.time), "

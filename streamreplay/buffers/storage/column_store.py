@@ -22,7 +22,7 @@ from streamreplay.buffers.storage.columns import (
     rows_within,
 )
 from streamreplay.buffers.storage.group_indexes import GroupIndexes
-from streamreplay.columns import describe_array
+from streamreplay.columns import Ints, describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
@@ -205,7 +205,7 @@ class ColumnStore:
         if batch.id is not None:
             self._widen_ids(batch.id)
 
-    def write(self, slots: NDArray[np.int64], batch: Batch, rows: NDArray[np.int64]) -> None:
+    def write(self, slots: Ints, batch: Batch, rows: Ints) -> None:
         """Copy rows of a batch into slots; slots at or past `size` must follow it without a gap.
 
         Where a slot is named twice, the later row stays.
@@ -272,7 +272,7 @@ class ColumnStore:
         for name, extra in self._arriving.items():
             self.extra[name][slots] = extra[rows]
 
-    def keep(self, slots: NDArray[np.int64]) -> None:
+    def keep(self, slots: Ints) -> None:
         """Keep only the rows in ``slots``, moved to the front in that order; reallocate columns."""
         self.size, self._view = len(slots), None
         for columns in (self._columns, self.extra):
@@ -284,7 +284,7 @@ class ColumnStore:
                 columns[name] = fresh
         self._indexes.clear()
 
-    def remove(self, slots: NDArray[np.int64]) -> None:
+    def remove(self, slots: Ints) -> None:
         """Delete the rows in ``slots``, each named once; the last rows move into their places.
 
         What is left of the deleted rows is overwritten with zeros.
@@ -299,7 +299,7 @@ class ColumnStore:
         self.size, self._view = size, None
         self._indexes.expire()
 
-    def count_replays(self, slots: NDArray[np.int64]) -> None:
+    def count_replays(self, slots: Ints) -> None:
         """Count rows as rehearsed, each as often as it is named."""
         if not slots.size:
             return
@@ -353,7 +353,7 @@ class ColumnStore:
         notes = [column for name, column in self.extra.items() if name.startswith(_NOTE)]
         return rows_within(max_bytes, [*columns.values(), *notes], self._extra)
 
-    def _write_extra(self, slots: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    def _write_extra(self, slots: Ints, rows: Ints) -> None:
         self.extra["replayed"][slots] = 0
         for name, values in self._arriving.items():
             self.extra[name][slots] = values[rows]
@@ -369,7 +369,7 @@ class ColumnStore:
             self._write_missing(name, np.arange(self.size))
             self._view = None
 
-    def _write_missing(self, name: str, slots: NDArray[np.int64]) -> None:
+    def _write_missing(self, name: str, slots: Ints) -> None:
         column = self._columns[name]
         column[slots] = _ABSENT[name]
 

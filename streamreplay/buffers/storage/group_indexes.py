@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
+from streamreplay.columns import Ints
 from streamreplay.groups import GroupIndex
 
 
@@ -33,9 +34,9 @@ class GroupIndexes:
     def overwrite(
         self,
         columns: Mapping[str, NDArray[Any]],
-        slots: NDArray[np.int64],
+        slots: Ints,
         batch: Batch,
-        rows: NDArray[np.int64],
+        rows: Ints,
     ) -> None:
         """Drop indexes that do not hold once rows of a batch are written into slots."""
         for by, index in self.asked.items():
