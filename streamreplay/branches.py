@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn, final
 
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, StreamReplayError
+from streamreplay.errors import StreamReplayError
 from streamreplay.pipeline_checks import check_order, check_stages
 from streamreplay.records import Rehearsal, Report
 from streamreplay.stage import Chain, Meter, Stage
-from streamreplay.state import State, expect, load_parts, save_parts
+from streamreplay.state import State, expect, load_parts, save_parts, within
 
 __all__ = ["Branches"]
 
@@ -110,10 +110,8 @@ class Branches:
         expect("branches", list(states), list(self.branches))
         for branch, stages in self.branches.items():
             expect(f"{branch}.stages", list(states[branch]), list(stages))
-            try:
+            with within(branch):
                 load_parts(stages, states[branch])
-            except CheckpointError as error:
-                raise type(error)(f"{branch}.{error}") from None
 
     def _chain(self, branch: str) -> Chain:
         named = {f"{branch}.{name}": stage for name, stage in self.branches[branch].items()}

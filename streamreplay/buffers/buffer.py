@@ -196,11 +196,10 @@ class ExemplarsBuffer:
         batch = batch.learnable().labelled()
         if not len(batch):
             return
-        groups = None if self.by is None else getattr(batch, GROUP_COLUMNS[self.by])
         if self._expiry is not None:
-            self._expiry.update(self._reservoir, batch, groups)
+            self._expiry.update(self._reservoir, batch)
         else:
-            self._reservoir.update(batch, groups)
+            self._reservoir.update(batch)
         self._keep_to_budget()
 
     def sample(self, n: int, by: GroupBy | None = None) -> Batch:

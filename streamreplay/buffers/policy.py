@@ -95,7 +95,8 @@ def make_slots(policy: Policy, store: ColumnStore, seed: Seed) -> GroupedSlots:
     TypeError
         The policy's ``selection`` is none of the types it may have.
     """
-    groups = BufferGroups(store, seed, policy.announced)
+    column = None if policy.by is None else GROUP_COLUMNS[policy.by]
+    groups = BufferGroups(store, seed, column, policy.announced)
     selection = policy.selection
     if isinstance(selection, ExemplarsSelectionStrategy):
         return RankedSlots(store, groups, selection)

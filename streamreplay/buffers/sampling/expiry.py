@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.keyed_reservoir import KeyedReservoir
-from streamreplay.columns import Ints
 from streamreplay.state import SETTING, Fields
 
 
@@ -59,24 +58,22 @@ class Expiry:
         self.by_time = by_time
         self._loosened = -inf  # when the thresholds were last raised
 
-    def update(self, slots: GroupedSlots, batch: Batch, group_ids: Ints | None) -> None:
+    def update(self, slots: GroupedSlots, batch: Batch) -> None:
         """Offer labelled rows, and delete each stored row when it expires."""
         stamps = slots.clock.stamps(batch, by_time=self.by_time)
         now = slots.clock.running(batch) if self.by_time else stamps
         alive = stamps > now - self.limit
         if not alive.all():  # they are too old already
             batch, stamps, now = batch.take(alive), stamps[alive], now[alive]
-            group_ids = None if group_ids is None else group_ids[alive]
         if not isinstance(slots, KeyedReservoir):
-            self._update_at_once(slots, batch, group_ids, stamps, now)
+            self._update_at_once(slots, batch, stamps, now)
             return
         start = 0
         while start < len(batch):
             self._expire(slots, float(now[start]))
             stop = self._next_stop(slots, stamps, now, start)
             part = slice(start, stop)
-            ids = None if group_ids is None else group_ids[part]
-            slots.update(batch.take(part), ids, {"stamp": stamps[part]})
+            slots.update(batch.take(part), {"stamp": stamps[part]})
             start = stop
         if len(now):
             self._expire(slots, float(now[-1]))
@@ -96,7 +93,6 @@ class Expiry:
         self,
         slots: GroupedSlots,
         batch: Batch,
-        group_ids: Ints | None,
         stamps: NDArray[Any],
         now: NDArray[Any],
     ) -> None:
@@ -106,8 +102,7 @@ class Expiry:
         self._expire(slots, float(now[-1]))
         stays = np.flatnonzero(stamps > now[-1] - self.limit)
         gone = len(batch) - len(stays)
-        ids = None if group_ids is None else group_ids[stays]
-        slots.update(batch.take(stays), ids, {"stamp": stamps[stays]})
+        slots.update(batch.take(stays), {"stamp": stamps[stays]})
         slots.seen += gone
         slots.clock.rows += gone
 

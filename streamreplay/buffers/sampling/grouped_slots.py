@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.buffers.sampling.groups import BufferGroups
-from streamreplay.buffers.sampling.stream_clock import StreamClock
+from streamreplay.buffers.sampling.keys import StreamClock
 from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.buffers.storage.columns import Extra
 from streamreplay.columns import Floats, Ints
@@ -64,24 +64,18 @@ class GroupedSlots(ABC):
             return np.arange(self.size)
         return np.flatnonzero(self.group[: self.size] == group)
 
-    def update(
-        self,
-        batch: Batch,
-        group_ids: Ints | None,
-        extra: Mapping[str, NDArray[Any]] | None = None,
-    ) -> None:
+    def update(self, batch: Batch, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
         """Offer labelled rows.
 
         Parameters
         ----------
         batch : Batch
-        group_ids : int64[n] or None
-            The group of each row; None puts all of them into one.
         extra : mapping, optional
             The values of extra columns for these rows: [n, ...] by name.
         """
         self.fit(batch, extra or {})
-        self._offer(batch, group_ids)
+        column = self.groups.column
+        self._offer(batch, None if column is None else getattr(batch, column))
         self.seen += len(batch)
         self.clock.advance(batch)
 

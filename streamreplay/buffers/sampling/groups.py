@@ -56,7 +56,9 @@ class BufferGroups:
         Its ``max_size`` slots are those to share.
     seed : int or numpy.random.SeedSequence
         For the lottery that ranks groups of equal size.
-    announced : int, optional
+    column : str or None
+        The column of a batch that has the group of each row; None puts all rows into one.
+    announced : int or None
         How many groups will come: from the beginning each gets at most an equal share, which is
         reserved for it. If more come, all get equal shares of the slots.
 
@@ -92,7 +94,10 @@ class BufferGroups:
         _drawn_at=_INTEGERS,
     )
 
-    def __init__(self, store: ColumnStore, seed: Seed, announced: int | None = None) -> None:
+    def __init__(
+        self, store: ColumnStore, seed: Seed, column: str | None, announced: int | None
+    ) -> None:
+        self.column = column
         self.ids: list[int] = []
         self.seen: list[int] = []
         self.count: list[int] = []

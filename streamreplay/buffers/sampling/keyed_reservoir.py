@@ -43,21 +43,19 @@ class KeyedReservoir(GroupedSlots):
     store : ColumnStore
     groups : BufferGroups
     seed : int or numpy.random.SeedSequence
-    law : KeyLaw, optional
-        How keys are made; uniform by default.
+    law : KeyLaw
+        How keys are made.
     """
 
-    def __init__(
-        self, store: ColumnStore, groups: BufferGroups, seed: Seed, law: KeyLaw | None = None
-    ) -> None:
+    def __init__(self, store: ColumnStore, groups: BufferGroups, seed: Seed, law: KeyLaw) -> None:
         super().__init__(store, groups)
-        self.law = law or UniformKeys()
-        self._uniform = isinstance(self.law, UniformKeys)
+        self.law = law
+        self._uniform = isinstance(law, UniformKeys)
         self._keys = KeyStream(spawn_seed(seed, "keys"))
         self._largest: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)  # derived
         self._window: CyclicWindow | None = None
         # rows that expire one by one do not stay in the order of their arrival
-        if isinstance(self.law, WindowKeys) and not store.keeps("stamp"):
+        if isinstance(law, WindowKeys) and not store.keeps("stamp"):
             self._window = CyclicWindow(self)
 
     @property

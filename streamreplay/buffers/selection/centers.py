@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamreplay.buffers.selection.base import Candidates, ExemplarsSelectionStrategy
 from streamreplay.buffers.selection.features import FeatureExtractor, FeatureModel
+from streamreplay.columns import Floats, Ints
+
+
+class CenterStrategy(ExemplarsSelectionStrategy):
+    """Ranks rows by their features' offsets from the centre of the group.
+
+    Parameters
+    ----------
+    model, layer_name, batch_size
+        Where features come from: see `FeatureExtractor`.
+    normalize : bool
+        Bring each feature vector to length 1 first.
+    """
+
+    def __init__(
+        self,
+        model: FeatureModel,
+        layer_name: str | None = None,
+        batch_size: int = 256,
+        *,
+        normalize: bool = False,
+    ) -> None:
+        self._extract = FeatureExtractor(model, layer_name, batch_size)
+        self.normalize = normalize
+
+    def make_sorted_indices(self, candidates: Candidates, k: int) -> Ints:
+        """Return the rows to keep, best first: int64[min(k, n)]."""
+        if k < 1 or not len(candidates):
+            return np.empty(0, np.int64)
+        return self._rank(self._offsets(candidates), min(k, len(candidates)))
+
+    @abstractmethod
+    def _rank(self, offset: Floats, k: int) -> Ints:
+        """Return k rows, best first: int64[k], given float64[n, d]."""
+
+    def _offsets(self, candidates: Candidates) -> Floats:
+        """Return how far each candidate's features are from the weighted centre: float64[n, d]."""
+        features = self._extract(candidates.rows.x).astype(np.float64)
+        if self.normalize:
+            length = np.sqrt(np.einsum("nd,nd->n", features, features))
+            features /= np.where(length > 0, length, 1.0)[:, None]
+        weight = candidates.weight
+        center = np.einsum("n,nd->d", weight, features) / weight.sum()
+        features -= center
+        return features
 
 
 @final
-class HerdingSelectionStrategy(ExemplarsSelectionStrategy):
+class HerdingSelectionStrategy(CenterStrategy):
     """Keep rows whose mean feature is nearest to the mean feature of the group (herding).
 
     One row after the other is added, each time the one that brings the mean of those chosen nearest
@@ -49,28 +94,14 @@ class HerdingSelectionStrategy(ExemplarsSelectionStrategy):
     array([1, 0, 2])
     """
 
-    def __init__(
-        self,
-        model: FeatureModel,
-        layer_name: str | None = None,
-        batch_size: int = 256,
-        *,
-        normalize: bool = False,
-    ) -> None:
-        self._extract = FeatureExtractor(model, layer_name, batch_size)
-        self.normalize = normalize
-
-    def make_sorted_indices(self, candidates: Candidates, k: int) -> NDArray[np.int64]:
-        """Return the first k rows of a herding: int64[min(k, n)]."""
-        if k < 1 or not len(candidates):
-            return np.empty(0, np.int64)
-        offset = _offsets(candidates, self._extract, normalize=self.normalize)
+    def _rank(self, offset: Floats, k: int) -> Ints:
+        """Return the first k rows of a herding."""
         # With o = phi(x) - mu and S the sum of those chosen so far, Algorithm 4's distance
         # |mu - (phi(x) + ...) / k| is |o + S| / k: smallest where |o|^2 + 2 o.S is.
         squared = np.einsum("nd,nd->n", offset, offset)
-        chosen = np.empty(min(k, len(candidates)), np.int64)
+        chosen = np.empty(k, np.int64)
         total = np.zeros(offset.shape[1])
-        for place in range(len(chosen)):
+        for place in range(k):
             # einsum, as a BLAS product rounds equal rows differently, and by number of threads
             best = int((squared + 2 * np.einsum("nd,d->n", offset, total)).argmin())
             chosen[place] = best
@@ -80,7 +111,7 @@ class HerdingSelectionStrategy(ExemplarsSelectionStrategy):
 
 
 @final
-class ClosestToCenterSelectionStrategy(ExemplarsSelectionStrategy):
+class ClosestToCenterSelectionStrategy(CenterStrategy):
     """Keep the rows whose features are nearest to the mean feature of the group.
 
     Typical rows, and similar to one another; see `HerdingSelectionStrategy` for rows that are
@@ -109,36 +140,8 @@ class ClosestToCenterSelectionStrategy(ExemplarsSelectionStrategy):
     array([1, 2, 0])
     """
 
-    def __init__(
-        self,
-        model: FeatureModel,
-        layer_name: str | None = None,
-        batch_size: int = 256,
-        *,
-        normalize: bool = False,
-    ) -> None:
-        self._extract = FeatureExtractor(model, layer_name, batch_size)
-        self.normalize = normalize
-
-    def make_sorted_indices(self, candidates: Candidates, k: int) -> NDArray[np.int64]:
-        """Return the k rows nearest to the centre, nearest first: int64[min(k, n)]."""
-        if k < 1 or not len(candidates):
-            return np.empty(0, np.int64)
-        offset = _offsets(candidates, self._extract, normalize=self.normalize)
+    def _rank(self, offset: Floats, k: int) -> Ints:
+        """Return the k rows nearest to the centre, nearest first."""
         squared = np.einsum("nd,nd->n", offset, offset)
-        nearest: NDArray[np.int64] = squared.argsort(kind="stable")[:k]
+        nearest: Ints = squared.argsort(kind="stable")[:k]
         return nearest
-
-
-def _offsets(
-    candidates: Candidates, extract: FeatureExtractor, *, normalize: bool
-) -> NDArray[np.float64]:
-    """Return how far each candidate's features are from the weighted centre: float64[n, d]."""
-    features = extract(candidates.rows.x).astype(np.float64)
-    if normalize:
-        length = np.sqrt(np.einsum("nd,nd->n", features, features))
-        features /= np.where(length > 0, length, 1.0)[:, None]
-    weight = candidates.weight
-    center = np.einsum("n,nd->d", weight, features) / weight.sum()
-    features -= center
-    return features

@@ -214,15 +214,10 @@ class ColumnStore:
             return
         self._grow(int(slots.max()) + 1)
         self._indexes.overwrite(self._columns, slots, batch, rows)
-        for name, column in self._columns.items():
-            values = getattr(batch, name)
-            if values is None:
-                self._write_missing(name, slots)
-                continue
+        for column, values in self._sources(batch):
             for start in range(0, len(slots), _BLOCK):
                 part = slice(start, start + _BLOCK)
                 column[slots[part]] = values.take(rows[part], axis=0)
-        self._write_extra(slots, rows)
 
     def append(self, batch: Batch) -> None:
         """Write all rows of a batch after the stored ones."""
@@ -238,16 +233,8 @@ class ColumnStore:
         self._copy(slot, batch, row, n)
 
     def _copy(self, slot: int, batch: Batch, row: int, n: int) -> None:
-        end, stop = slot + n, row + n
-        for name, column in self._columns.items():
-            values = getattr(batch, name)
-            if values is None:
-                self._write_missing(name, np.arange(slot, end))
-            else:
-                column[slot:end] = values[row:stop]
-        self.extra["replayed"][slot:end] = 0
-        for name, values in self._arriving.items():
-            self.extra[name][slot:end] = values[row:stop]
+        for column, values in self._sources(batch):
+            column[slot : slot + n] = values[row : row + n]
 
     def write_each(self, slots: list[int], batch: Batch, rows: list[int]) -> None:
         """Copy rows into slots as `write` does; faster for few rows."""
@@ -259,18 +246,9 @@ class ColumnStore:
         self._grow(max(slots) + 1)
         if self._indexes.asked:
             self._indexes.overwrite(self._columns, np.array(slots), batch, np.array(rows))
-        for name, column in self._columns.items():
-            values = getattr(batch, name)
-            if values is None:
-                self._write_missing(name, np.array(slots))
-            else:
-                for slot, row in zip(slots, rows):  # noqa: B905 - strict= costs a third here
-                    column[slot] = values[row]
-        replayed = self.extra["replayed"]
-        for slot in slots:
-            replayed[slot] = 0
-        for name, extra in self._arriving.items():
-            self.extra[name][slots] = extra[rows]
+        for column, values in self._sources(batch):
+            for slot, row in zip(slots, rows):  # noqa: B905 - strict= costs a third here
+                column[slot] = values[row]
 
     def keep(self, slots: Ints) -> None:
         """Keep only the rows in ``slots``, moved to the front in that order; reallocate columns."""
@@ -353,10 +331,19 @@ class ColumnStore:
         notes = [column for name, column in self.extra.items() if name.startswith(_NOTE)]
         return rows_within(max_bytes, [*columns.values(), *notes], self._extra)
 
-    def _write_extra(self, slots: Ints, rows: Ints) -> None:
-        self.extra["replayed"][slots] = 0
+    def _sources(self, batch: Batch) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Return the columns that rows of a batch are written to, each with the batch's values."""
+        sources = []
+        for name, column in self._columns.items():
+            values = getattr(batch, name)
+            if values is None:
+                values = np.full(len(batch), _ABSENT[name], column.dtype)
+            sources.append((column, values))
+        if "replayed" not in self._arriving:
+            sources.append((self.extra["replayed"], np.zeros(len(batch), np.uint32)))
         for name, values in self._arriving.items():
-            self.extra[name][slots] = values[rows]
+            sources.append((self.extra[name], values))
+        return sources
 
     def _grow(self, size: int) -> None:
         if size > self.size:
@@ -365,13 +352,9 @@ class ColumnStore:
 
     def _add_missing(self, columns: dict[str, NDArray[Any]]) -> None:
         for name in [name for name in columns if name not in self._columns]:
-            self._columns[name] = self._new(kind_of(columns[name]))
-            self._write_missing(name, np.arange(self.size))
+            self._columns[name] = column = self._new(kind_of(columns[name]))
+            column[: self.size] = _ABSENT[name]
             self._view = None
-
-    def _write_missing(self, name: str, slots: Ints) -> None:
-        column = self._columns[name]
-        column[slots] = _ABSENT[name]
 
     def _widen_ids(self, incoming: NDArray[np.str_]) -> None:
         """Make the column of ids as wide as the longest one, stored or incoming."""
