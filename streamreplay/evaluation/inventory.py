@@ -70,7 +70,7 @@ class Inventory:
             **{
                 by: _largest(found[by])
                 for by in ("by_task", "by_experience")
-                if _tells_apart(found[by])
+                if any(found[by])  # another group than 0
             },
             "ages": found["age"],
             "replays": found["replayed"],
@@ -83,8 +83,3 @@ def _largest(groups: Mapping[int, Any]) -> dict[int, Any]:
         return dict(groups)
     kept = set(sorted(groups, key=lambda group: (-groups[group]["rows"], -group))[:MOST])
     return {group: each for group, each in groups.items() if group in kept}
-
-
-def _tells_apart(groups: Mapping[int, Any]) -> bool:
-    """Return whether there is another group than 0."""
-    return any(group != 0 for group in groups)

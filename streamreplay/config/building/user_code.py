@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -48,12 +47,7 @@ class UserCode:
     def __enter__(self) -> None:
         """Begin to run code of the user's own."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Raise a `ConfigError` for an error of the block."""
         if isinstance(error, Exception) and not isinstance(error, ConfigError):
             raise self._fault("failed", error) from error

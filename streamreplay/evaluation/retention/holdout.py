@@ -51,6 +51,8 @@ class HeldOutRounds(ABC):
     ----------
     chunk : int
         Most rows of the sample in one batch.
+    every : int, optional
+        A round after each ``every`` rows of the stream.
     """
 
     STATE = Fields(
@@ -63,10 +65,12 @@ class HeldOutRounds(ABC):
         _labels=LABELS,
     )
 
-    def __init__(self, chunk: int) -> None:
+    def __init__(self, chunk: int, every: int | None) -> None:
+        if every is not None and every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk}")
-        self.chunk = chunk
+        self.chunk, self.every = chunk, every
         self._position = 0  # rows of the stream so far
         self._tested = 0  # position of the last round
         self._spent = 0  # rows of the sample predicted, in rounds that were finished
@@ -104,6 +108,11 @@ class HeldOutRounds(ABC):
     @abstractmethod
     def _due(self, experience: int) -> bool:
         """Return whether a round is due before a batch of this experience."""
+
+    def _due_by_rows(self) -> bool:
+        """Return whether the stream has passed a multiple of ``every`` since the last round."""
+        every = self.every
+        return every is not None and self._position // every > self._tested // every
 
     @abstractmethod
     def _round_rows(self) -> Batch | None:
@@ -191,11 +200,8 @@ class Holdout(HeldOutRounds):
         every: int | None = None,
         chunk: int = 512,
     ) -> None:
-        if every is not None and every < 1:
-            raise ValueError(f"every must be at least 1, got {every}")
-        super().__init__(chunk)
+        super().__init__(chunk, every)
         _check_labels(test)
-        self.every = every
         # Numbered from 0: the first chunk tells the evaluator that a round starts.
         self._test = replace(test.numbered(0), held_out="test")
         self._names: list[Name] | None = None
@@ -208,11 +214,7 @@ class Holdout(HeldOutRounds):
         return len(self._test)
 
     def _due(self, experience: int) -> bool:
-        if experience != self._experience:
-            return True
-        return self.every is not None and (
-            self._position // self.every > self._tested // self.every
-        )
+        return experience != self._experience or self._due_by_rows()
 
     def _round_rows(self) -> Batch:
         return replace(self._test, y=self._y(), labels=self._labels)

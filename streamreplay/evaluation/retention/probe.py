@@ -146,15 +146,13 @@ class Probe(HeldOutRounds):
             raise ValueError(f"share must be above 0 and below 1, got {share}")
         if max_size < 1:
             raise ValueError(f"max_size must be at least 1, got {max_size}")
-        super().__init__(chunk)
+        super().__init__(chunk, every)
         if by != "none" and by not in GROUP_COLUMNS:
             raise ValueError(f"by must be one of {', '.join(GROUP_COLUMNS)}, none, got {by!r}")
-        if every is not None and every < 1:
-            raise ValueError(f"every must be at least 1, got {every}")
         if budget <= 0:
             raise ValueError(f"budget must be above 0, got {budget}")
         self.share, self.max_size, self.by, self.seed = share, max_size, by, seed
-        self.every, self.budget = every, budget
+        self.budget = budget
         self._below = np.uint64(min(int(share * 2**64), 2**64 - 1))
         self._sample: Batch | None = None  # in order of t
         self._keys = np.empty(0, np.uint64)  # of its rows
@@ -216,7 +214,7 @@ class Probe(HeldOutRounds):
         before, self._checked = self._checked, self._position
         ended = experience != self._experience
         if self.every is not None:
-            return ended or self._position // self.every > self._tested // self.every
+            return ended or self._due_by_rows()
         size = min(len(self._keys) + self._drawn_rows, self.max_size)
         left = self.budget * self._position - self._spent  # rows that may still be predicted
         if ended:
