@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from streamreplay.batch import Batch, GroupBy
+from streamreplay.batch import Batch
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.buffers.policies import ClassBalancedBuffer
 from streamreplay.checkpoint.tree import Columns, decode, encode
@@ -92,9 +92,7 @@ class ReplayClassifier(base.MiniBatchClassifier):
         self.max_features = max_features
         self.normalize = normalize
         self.seed = seed
-        self._work = _Work(
-            module, optimizer, buffer, (max_size, batch_size_mem, by), normalize, max_features, seed
-        )
+        self._work = _Work(self)
 
     def learn_one(self, x: dict[base.typing.FeatureName, Any], y: base.typing.ClfTarget) -> None:
         """Run a training step on a row and on rows of the buffer.
@@ -140,31 +138,19 @@ class ReplayClassifier(base.MiniBatchClassifier):
         return {"check_learn_many_matches_learn_one"}
 
 
-Plan = tuple[int, int, GroupBy | None]
-"""Rows in the buffer, stored rows in a step, and the groups that draws are balanced by."""
-
-
 class _Work:
     """The stages, and the indices of River's features and labels. Copied and pickled by state."""
 
-    def __init__(
-        self,
-        module: ModuleFactory | None,
-        optimizer: OptimizerFactory | None,
-        buffer: Callable[[int, Seed], ExemplarsBuffer] | None,
-        plan: Plan,
-        normalize: Literal["auto", "standard", "none"],
-        max_features: int | None,
-        seed: int,
-    ) -> None:
-        self._settings = (module, optimizer, buffer, plan, normalize, max_features, seed)
-        max_size, batch_size_mem, by = plan
-        self._buffer = (buffer or ClassBalancedBuffer)(max_size, spawn_seed(seed, "buffer"))
-        self._mixer = Mixer(batch_size_mem, by, seed=spawn_seed(seed, "mixer"))
+    def __init__(self, model: ReplayClassifier) -> None:
+        self._settings = model._get_params()  # noqa: SLF001 - River's name for its arguments
+        seed = model.seed
+        make_buffer = model.buffer or ClassBalancedBuffer
+        self._buffer = make_buffer(model.max_size, spawn_seed(seed, "buffer"))
+        self._mixer = Mixer(model.batch_size_mem, model.by, seed=spawn_seed(seed, "mixer"))
         self._learner = TorchLearner(
-            module or mlp([64]),
-            optimizer or _adam(),
-            normalize=normalize,
+            model.module or mlp([64]),
+            model.optimizer or _adam(),
+            normalize=model.normalize,
             threads=1,
             seed=spawn_seed(seed, "learner"),
         )
@@ -199,7 +185,7 @@ class _Work:
 
     def _add_columns(self, rows: Sequence[dict[Any, Any]]) -> None:
         """Assign columns to new features, as long as columns are left."""
-        max_features = self._settings[5]
+        max_features = self._settings["max_features"]
         if not self._width:
             self._width = max_features or len(dict.fromkeys(name for row in rows for name in row))
         if len(self._columns) == self._width:
@@ -233,7 +219,8 @@ class _Work:
         return {"settings": self._settings, "own": own, "tree": tree, "columns": columns}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(*state["settings"])  # type: ignore[misc]  # as a fresh one, and then its state
+        fresh = ReplayClassifier(**state["settings"])._work  # noqa: SLF001 - one of this class
+        vars(self).update(vars(fresh))
         parts = decode(state["tree"], state["columns"])
         for part in _PARTS:
             getattr(self, part).load_state_dict(parts[part])

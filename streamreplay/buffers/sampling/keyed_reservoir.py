@@ -25,13 +25,14 @@ from streamreplay.buffers.sampling.cyclic_window import CyclicWindow
 from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.keys import KeyLaw, KeyStream, UniformKeys, WindowKeys
-from streamreplay.buffers.sampling.largest_keys import find_largest
 from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.columns import Floats, Ints
 from streamreplay.randomness import Seed, spawn_seed
 from streamreplay.state import State, load_state, save_state
 
 _FEW = 32  # batches up to this size are taken row by row: numpy's calls would cost more
+_MOST = 1 << 15  # largest keys found at most
+_SAMPLED = 1 << 16  # keys compared to estimate where the largest begin
 
 
 @final
@@ -365,3 +366,22 @@ class KeyedReservoir(GroupedSlots):
         stays = np.ones(len(both), np.bool_)
         stays[leaves] = False
         return np.flatnonzero(stays[len(slots) :]), slots[leaves[leaves < len(slots)]]
+
+
+def find_largest(keys: Floats) -> Ints:
+    """Return the places of about the largest sixteenth of the keys, smallest of them first.
+
+    Of equal keys the one in the last place comes last.
+
+    >>> find_largest(np.array([0.5, 0.9, 0.1, 0.9])).tolist()
+    [2, 0, 1, 3]
+    """
+    n = len(keys)
+    k = min(max(32, n // 16), _MOST)
+    top = np.arange(n)
+    if k < n:
+        few = keys[:: 1 + n // _SAMPLED]  # enough to tell where the largest k begin, nearly
+        more = max(1, len(few) * k // n)
+        top = np.flatnonzero(keys >= np.partition(few, len(few) - more)[len(few) - more])
+    order = np.argsort(keys[top], kind="stable")[-k:]
+    return top[order]

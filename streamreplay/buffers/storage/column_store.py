@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from streamreplay.batch import Batch, GroupBy
 from streamreplay.buffers.storage.columns import (
     Extra,
+    GroupIndexes,
     allocate,
     check_columns,
     check_extra,
@@ -21,7 +22,6 @@ from streamreplay.buffers.storage.columns import (
     pad,
     rows_within,
 )
-from streamreplay.buffers.storage.group_indexes import GroupIndexes
 from streamreplay.columns import Ints, describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.groups import GroupIndex

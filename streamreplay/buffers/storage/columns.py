@@ -1,4 +1,4 @@
-"""Stored columns: their allocation, their types and shapes, and whether a batch's rows fit them."""
+"""Stored columns: allocation, types and shapes, whether rows fit, and indexes of rows by group."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from streamreplay.batch import Batch
-from streamreplay.columns import describe_array, same_kind
+from streamreplay.batch import GROUP_COLUMNS, Batch, GroupBy
+from streamreplay.columns import Ints, describe_array, same_kind
 from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.groups import GroupIndex
 from streamreplay.state import expect
 
 Extra: TypeAlias = Mapping[str, tuple[DTypeLike, tuple[int, ...]]]
@@ -148,3 +149,46 @@ def pad(values: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.float
     if values is not None:
         out[tuple(slice(0, size) for size in values.shape)] = values
     return out
+
+
+@final
+class GroupIndexes:
+    """A `GroupIndex` for each way of grouping that was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: dict[GroupBy, GroupIndex | None] = {}
+        """The indexes asked for since the last `clear`; None for one that is out of date."""
+
+    def of(self, columns: Mapping[str, NDArray[Any]], size: int, by: GroupBy) -> GroupIndex:
+        """Return which of the first ``size`` slots belong to which group."""
+        index = self.asked.get(by)
+        if index is None:
+            if not columns:
+                return GroupIndex.of(np.empty(0, np.int64))
+            index = GroupIndex.of(columns[GROUP_COLUMNS[by]][:size])
+            self.asked[by] = index
+        return index
+
+    def overwrite(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        slots: Ints,
+        batch: Batch,
+        rows: Ints,
+    ) -> None:
+        """Drop indexes that do not hold once rows of a batch are written into slots."""
+        for by, index in self.asked.items():
+            name = GROUP_COLUMNS[by]
+            if index is not None and (
+                not np.array_equal(columns[name][slots], getattr(batch, name)[rows])
+            ):
+                self.asked[by] = None
+
+    def expire(self) -> None:
+        """Drop all indexes: there are more or fewer rows."""
+        for by in self.asked:
+            self.asked[by] = None
+
+    def clear(self) -> None:
+        """Forget which indexes were asked for."""
+        self.asked.clear()
