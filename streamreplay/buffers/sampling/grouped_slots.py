@@ -1,10 +1,10 @@
-"""Rows in slots, split into groups: what every policy of a buffer shares."""
+"""Rows in slots, split into groups, which all policies share; and a window that needs no search."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from streamreplay.state import State, load_state, save_state
 
 SLOT_COLUMNS: Extra = {"key": (np.float64, ()), "group": (np.int32, ())}
 """The columns that a policy stores with each row: its key, and the number of its group."""
+
+_UNKNOWN, _SCATTERED = -1, -2  # where the oldest row of a window is
 
 
 class GroupedSlots(ABC):
@@ -218,3 +220,53 @@ class GroupedSlots(ABC):
         order = np.argpartition(self.key[slots], quota)
         self.groups.threshold[group] = float(self.key[slots[order[quota]]])
         return slots[order[:quota]]
+
+
+@final
+class CyclicWindow:
+    """Overwrites the oldest rows of a full window, as long as rows lie in the order they came in.
+
+    Parameters
+    ----------
+    slots : GroupedSlots
+        One group; a row's key is minus its number.
+    """
+
+    def __init__(self, slots: GroupedSlots) -> None:
+        self._slots = slots
+        self._oldest = _UNKNOWN  # the slot whose row the window gives up next
+
+    def forget(self) -> None:
+        """Find the oldest row again at the next call: rows have moved."""
+        self._oldest = _UNKNOWN
+
+    def turn_over(self, batch: Batch, start: int = 0) -> bool:
+        """Overwrite the oldest rows with those of a batch from ``start`` on.
+
+        Returns False and does nothing if rows lie in no order, since some were deleted in between.
+        """
+        if self._oldest == _UNKNOWN:
+            self._oldest = self._find_oldest()
+        if self._oldest == _SCATTERED:
+            return False
+        slots, key = self._slots, self._slots.key
+        size, n, now = slots.size, len(batch) - start, slots.clock.rows + start + 1
+        gone = max(0, n - size)  # rows that will have been overwritten by the end
+        slots.groups.seen[0] += n
+        # as everywhere, the key of the row that was the last to go
+        last = key[(self._oldest + n - 1) % size]
+        slots.groups.threshold[0] = float(1 - now - gone if gone else last)
+        row, slot = gone, (self._oldest + gone) % size
+        while row < n:
+            k = min(n - row, size - slot)
+            key[slot : slot + k] = -now - row if k == 1 else -np.arange(row, row + k) - now
+            slots.store.write_run(slot, batch, start + row, k)
+            row, slot = row + k, 0
+        self._oldest = (self._oldest + n) % size
+        return True
+
+    def _find_oldest(self) -> int:
+        keys = self._slots.key[: self._slots.size]
+        oldest = int(keys.argmax())
+        falling = np.diff(np.roll(keys, -oldest)) < 0
+        return oldest if falling.all() else _SCATTERED

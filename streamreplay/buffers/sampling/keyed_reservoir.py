@@ -21,8 +21,7 @@ from typing import final
 import numpy as np
 
 from streamreplay.batch import Batch
-from streamreplay.buffers.sampling.cyclic_window import CyclicWindow
-from streamreplay.buffers.sampling.grouped_slots import GroupedSlots
+from streamreplay.buffers.sampling.grouped_slots import CyclicWindow, GroupedSlots
 from streamreplay.buffers.sampling.groups import BufferGroups
 from streamreplay.buffers.sampling.keys import KeyLaw, KeyStream, UniformKeys, WindowKeys
 from streamreplay.buffers.storage.column_store import ColumnStore
