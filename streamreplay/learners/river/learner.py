@@ -4,55 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.batch import Batch, Objective, objective_of
+from streamreplay.batch import Batch, objective_of
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.learners.predictions import Predictions, step_around
-from streamreplay.learners.river.classifiers import RiverClasses
+from streamreplay.learners.river.models import RiverClasses, RiverTargets
 from streamreplay.learners.river.parts import (
     FeatureName,
-    LabelName,
     Row,
     as_rows,
     dump,
     import_base,
     load,
 )
-from streamreplay.learners.river.targets import RiverTargets
 from streamreplay.memory import empty_memory
 from streamreplay.records import Rehearsal, Scored
 from streamreplay.safepickle import check_versions, live_versions
 from streamreplay.state import Fields, State, expect, within
 
 _SOURCE_KEYS = {"classes": "label", "numbers": "target", "labels": "multilabel"}
-
-
-class _Model(Protocol):
-    """A River model of classes, numbers or labels."""
-
-    objective: Objective
-    model: Any
-    kind: str
-    many: bool
-    names: list[LabelName]
-    known: set[int]
-
-    def prepare(self, batch: Batch) -> None:
-        """Set the names that the batch requires, before it is predicted."""
-
-    def unknown(self, batch: Batch) -> Predictions:
-        """Return the predictions of rows before anything was learned."""
-
-    def learn(self, rows: Sequence[Row], batch: Batch) -> None:
-        """Learn the labelled rows of a batch, in order."""
-
-    def score(self, batch: Batch, rows: Sequence[Row]) -> Predictions:
-        """Predict rows, one after the other, and compute their losses."""
 
 
 @final
@@ -123,7 +98,7 @@ class RiverLearner:
         context: AbstractContextManager[None] | None = None,
     ) -> None:
         self._context = nullcontext() if context is None else context
-        self._model: _Model = self._adapt(model, many=many)
+        self._model = self._adapt(model, many=many)
         self.replay = replay
         self.allow_pickle = allow_pickle
         self.trusted = trusted
@@ -242,7 +217,7 @@ class RiverLearner:
     def _settings(self) -> State:
         return {"replay": self.replay, "many": self._model.many}
 
-    def _adapt(self, model: Any, *, many: bool | None) -> _Model:
+    def _adapt(self, model: Any, *, many: bool | None) -> RiverClasses | RiverTargets:
         base = import_base()
         of_targets = base.Regressor | base.MultiTargetRegressor | base.MultiLabelClassifier
         kind = RiverTargets if isinstance(model, of_targets) else RiverClasses
@@ -255,7 +230,8 @@ class RiverLearner:
         if not len(incoming) or (incoming.held_out and self._names is None):
             return self._model.unknown(incoming).scored(incoming)  # held-out rows set no names
         self._check_objective(incoming)
-        self._model.prepare(incoming)
+        if isinstance(self._model, RiverTargets):
+            self._model.prepare(incoming)
         rows = self._rows(incoming.x, incoming.feature_names)
         scores = self._model.score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
