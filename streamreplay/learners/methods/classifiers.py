@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from streamreplay.batch import Batch
-from streamreplay.state import GROWN, Fields, State
+from streamreplay.state import GROWN, Fields, State, Stateful
 
 FeatureFunction: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float32]]
 """Given rows [n, *feature], return what the module's head is given for them: float32[n, d]."""
@@ -63,14 +63,11 @@ class Opinion:
     def take(self, rows: NDArray[np.int64]) -> Opinion:
         """Return the opinion on some of the rows."""
         kept = torch.from_numpy(rows)
-        return Opinion(
-            self.others.index_select(0, kept.to(self.others.device)),
-            self.own.index_select(0, kept.to(self.own.device)),
-            self.features.index_select(0, kept.to(self.features.device)),
-        )
+        parts = (self.others, self.own, self.features)
+        return Opinion(*(part.index_select(0, kept.to(part.device)) for part in parts))
 
 
-class Classifier(Protocol):
+class Classifier(Stateful, Protocol):
     """Predicts classes together with the module's head, or in its place.
 
     For each batch a learner calls `observe` and `predict`, and `learn` after the module has learned
@@ -100,12 +97,6 @@ class Classifier(Protocol):
 
     def refreshed(self, memory: Batch, features: FeatureFunction) -> Classifier:
         """Return a copy that accounts for all rows learned so far, and for all in memory."""
-
-    def state_dict(self) -> State:
-        """Return everything that the next prediction depends on."""
-
-    def load_state_dict(self, state: State) -> None:
-        """Load a state; raise `CheckpointError` naming the first part that does not fit."""
 
 
 ClassifierFactory: TypeAlias = Callable[[], Classifier]

@@ -157,10 +157,9 @@ class StreamingLDASettings:
     def __post_init__(self) -> None:
         if self.features < 1:
             raise ValueError(f"features must be at least 1, got {self.features}")
-        if not self.weight >= 0:
-            raise ValueError(f"weight must be at least 0, got {self.weight}")
-        if not self.margin >= 0:
-            raise ValueError(f"margin must be at least 0, got {self.margin}")
+        for name, value in (("weight", self.weight), ("margin", self.margin)):
+            if not value >= 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
         if not self.shrinkage > 0:
             raise ValueError(f"shrinkage must be above 0, got {self.shrinkage}")
 

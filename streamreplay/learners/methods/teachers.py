@@ -16,12 +16,8 @@ class Copied:
     """A copy of a module that keeps its own weights and grows with the module."""
 
     def __init__(self) -> None:
-        self._module: nn.Module | None = None
-
-    @property
-    def module(self) -> nn.Module | None:
+        self.module: nn.Module | None = None
         """The copy, in evaluation mode; None before there is one."""
-        return self._module
 
     def copy_from(self, live: nn.Module) -> None:
         """Copy a module with its present weights.
@@ -32,7 +28,7 @@ class Copied:
             The module cannot be copied.
         """
         try:
-            self._module = copy.deepcopy(live).requires_grad_(requires_grad=False).eval()
+            self.module = copy.deepcopy(live).requires_grad_(requires_grad=False).eval()
         except Exception as error:
             raise ConfigError(
                 f"learner.module: {type(live).__name__} cannot be copied, which averages and "
@@ -41,24 +37,24 @@ class Copied:
 
     def drop(self) -> None:
         """Drop the copy, because another module takes the place of the one that was copied."""
-        self._module = None
+        self.module = None
 
     def grow_along(self, live: nn.Module) -> None:
         """Copy the new outputs of a module that has grown since."""
-        mine = self._module
+        mine = self.module
         if mine is None:
             return
         old = mine.state_dict()
         if all(old[name].shape == new.shape for name, new in live.state_dict().items()):
             return
         self.copy_from(live)
-        grown = {} if self._module is None else self._module.state_dict()
+        grown = {} if self.module is None else self.module.state_dict()
         for name, tensor in grown.items():
             tensor[tuple(slice(0, size) for size in old[name].shape)] = old[name]
 
     def weights(self) -> State | None:
         """Return the copy's weights, None before there is one."""
-        return None if self._module is None else dict(self._module.state_dict())
+        return None if self.module is None else dict(self.module.state_dict())
 
     def load_weights(self, saved: State | None, live: nn.Module | None) -> None:
         """Copy the live module, and load saved weights into the copy.
@@ -68,11 +64,11 @@ class Copied:
         CheckpointError
             The weights do not fit the module.
         """
-        self._module = None
+        self.module = None
         if saved is None or live is None:
             return
         self.copy_from(live)
-        mine: nn.Module = self._module  # type: ignore[assignment]  # just made
+        mine: nn.Module = self.module  # type: ignore[assignment]  # just made
         shapes = {name: list(tensor.shape) for name, tensor in mine.state_dict().items()}
         expect("weights", {name: list(tensor.shape) for name, tensor in saved.items()}, shapes)
         mine.load_state_dict(saved)
@@ -107,16 +103,14 @@ class Average(Copied):
 
     def update(self, live: nn.Module) -> None:
         """Move the average towards the weights of a module after a step."""
-        if self._module is None:
+        if self.module is None:
             self.copy_from(live)
             return
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self._module.parameters()), list(live.parameters()), 1 - decay
-            )
-            for mine, theirs in zip(self._module.buffers(), live.buffers(), strict=True):
+            torch._foreach_lerp_(list(self.module.parameters()), list(live.parameters()), 1 - decay)
+            for mine, theirs in zip(self.module.buffers(), live.buffers(), strict=True):
                 mine.copy_(theirs)
 
     def state_dict(self) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeAlias, final
 
@@ -16,7 +16,7 @@ from torch import nn
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.learners.neural.global_state import OwnRandomness, is_plain, own_threads
+from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, is_plain
 from streamreplay.learners.scaling import Scaler, stage
 from streamreplay.randomness import Seed
 from streamreplay.state import State, expect
@@ -92,8 +92,8 @@ class Backbone:
         self.threads = threads
         self._given = module
         self._scaler = Scaler("none")
-        root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-        self._random = OwnRandomness(int(root.generate_state(1)[0]), self.device)
+        self._random = OwnRandomness(seed, self.device)
+        self._surroundings = Surroundings(threads, self._random, lambda: not self._plain)
         self._module: nn.Module | None = None
         self._plain = False  # whether the module surely draws nothing
         self._checksum = ""  # of the weights, which never change
@@ -135,7 +135,7 @@ class Backbone:
             live = f"[n, {', '.join(map(str, self._shape))}]"
             raise ValueError(f"x: this backbone was given {live}, got {describe_array(x)}")
         out = np.empty((len(x), self._width), np.float32)
-        with self._ambience():
+        with self._surroundings():
             for start in range(0, len(x), self.chunk):
                 rows = slice(start, start + self.chunk)
                 out[rows] = self._encode(stage(self._scaler, x[rows]))
@@ -179,7 +179,7 @@ class Backbone:
         self._plain, self._shape = is_plain(module), shape
         self._module = module
         try:
-            with self._ambience():
+            with self._surroundings():
                 self._width = self._encode(torch.zeros(1, *shape)).shape[1]
         except BaseException:
             self._module = None
@@ -196,11 +196,6 @@ class Backbone:
                 f"got {got}"
             )
         return found.reshape(len(rows), -1).to("cpu", torch.float32).numpy()
-
-    @contextmanager
-    def _ambience(self) -> Iterator[None]:
-        with own_threads(self.threads), nullcontext() if self._plain else self._random():
-            yield
 
 
 def _checksum(module: nn.Module) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -110,18 +111,13 @@ def _given_weights(
     incoming, stored = rehearsal.incoming.weight, rehearsal.memory.stored.weight
     if incoming is None and (stored is None or not len(rows)):
         return None
-    given = [incoming]
-    if len(rows):
-        given.append(None if stored is None else stored[rows])
-    sizes = (len(rehearsal.incoming), len(rows))
-    parts = [
-        np.ones(size, np.float32) if part is None else part
-        for part, size in zip(given, sizes, strict=False)
-    ]
-    return torch.tensor(np.concatenate(parts), device=device)
+    mine = np.ones(len(rehearsal.incoming), np.float32) if incoming is None else incoming
+    theirs = np.ones(len(rows), np.float32) if stored is None else stored[rows]
+    return torch.tensor(np.concatenate([mine, theirs]), device=device)
 
 
 @final
+@dataclass(eq=False, repr=False)
 class Descent:
     """Descend on the loss of a method.
 
@@ -134,22 +130,18 @@ class Descent:
     on_divergence : {"raise", "skip"}
     """
 
-    def __init__(
-        self,
-        network: Network,
-        method: Method,
-        training: Training,
-        on_divergence: OnDivergence,
-    ) -> None:
-        self._network = network
-        self._loss = method.loss
-        self._reference = method.reference
-        self._clip_grad_norm = training.clip_grad_norm
-        self._on_divergence = on_divergence
+    network: Network
+    method: Method
+    training: Training
+    on_divergence: OnDivergence
+
+    def __post_init__(self) -> None:
+        training = self.training
+        self._loss, self._reference = self.method.loss, self.method.reference
         # whether anything comes between the gradients and the optimizer's step
         self._reads_gradients = (
-            on_divergence == "skip"
-            or method.reference is not None
+            self.on_divergence == "skip"
+            or self._reference is not None
             or training.clip_grad_norm is not None
         )
         self.scheduler: Scheduler | None = None
@@ -164,9 +156,9 @@ class Descent:
 
     def remember(self) -> list[torch.Tensor]:
         """Copy what a forward pass changes, where it may have to be restored."""
-        if self._on_divergence == "raise" or not self._network.statistics:
+        if self.on_divergence == "raise" or not self.network.statistics:
             return []
-        return [buffer.clone() for buffer in self._network.statistics]
+        return [buffer.clone() for buffer in self.network.statistics]
 
     def step(self, step: Step, incoming: Batch, batches: int, before: list[torch.Tensor]) -> bool:
         """Take a step; return False if its loss or gradient is not finite, and it is left out.
@@ -186,13 +178,16 @@ class Descent:
         DivergenceError
             The loss is not finite, and such steps are not to be left out.
         """
-        network, logits = self._network, step.logits
+        network, logits = self.network, step.logits
         fast = network.descended(logits)
         loss, reference = loss_of(step, self._loss), self._reference_loss(step)
         diverged = _not_finite(loss, reference)
         if diverged is not None:
-            if self._on_divergence == "raise":
-                raise _error(diverged, incoming, batches)
+            if self.on_divergence == "raise":
+                raise DivergenceError(
+                    f"loss is {diverged} at batch {batches} (stream positions {incoming.t[0]} to "
+                    f"{incoming.t[-1]}): try a smaller learning rate, or on_divergence = skip"
+                )
             network.restore(before)
             return False
         references = () if reference is None else self._slopes(reference, logits, fast)
@@ -202,7 +197,7 @@ class Descent:
         if fast is not None and self._reads_gradients:
             fast.backward(logits)
             fast = None
-        if self._on_divergence == "skip" and not self._finite_gradients(references):
+        if self.on_divergence == "skip" and not self._finite_gradients(references):
             network.restore(before)
             return False
         if self._reads_gradients:
@@ -223,7 +218,7 @@ class Descent:
         self, loss: torch.Tensor, logits: torch.Tensor, fast: FastPath | None
     ) -> Sequence[torch.Tensor]:
         """Return a loss's gradient at the parameters."""
-        at = self._network.trainable if fast is None else [logits]
+        at = self.network.trainable if fast is None else [logits]
         found = torch.autograd.grad(
             loss, at, retain_graph=True, allow_unused=True, materialize_grads=True
         )
@@ -231,24 +226,24 @@ class Descent:
 
     def _change_gradients(self, references: Sequence[torch.Tensor]) -> None:
         """Project and clip the gradients."""
-        parameters = self._network.trainable
+        parameters = self.network.trainable
         if references:
             mine = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
             for parameter, gradient in zip(parameters, project(mine, references), strict=True):
                 parameter.grad = gradient
-        if self._clip_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._network.parameters, self._clip_grad_norm)
+        if self.training.clip_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters, self.training.clip_grad_norm)
 
     def _set_rate(self) -> None:
         """Set the learning rate of the present step."""
         if self.scheduler is not None:
-            self.scheduler.set(self._network.optimizer, self.boost.factor)
+            self.scheduler.set(self.network.optimizer, self.boost.factor)
             self.scheduler.stepped()
         elif self.boost.used:
-            set_rate(self._network.optimizer, self.boost.factor)
+            set_rate(self.network.optimizer, self.boost.factor)
 
     def _finite_gradients(self, references: Sequence[torch.Tensor]) -> bool:
-        gradients = [p.grad for p in self._network.parameters if p.grad is not None]
+        gradients = [p.grad for p in self.network.parameters if p.grad is not None]
         return all(bool(torch.isfinite(each).all()) for each in (*gradients, *references))
 
 
@@ -259,10 +254,3 @@ def _not_finite(*losses: torch.Tensor | None) -> float | None:
         if not math.isfinite(value):
             return value
     return None
-
-
-def _error(loss: float, incoming: Batch, batches: int) -> DivergenceError:
-    return DivergenceError(
-        f"loss is {loss} at batch {batches} (stream positions {incoming.t[0]} to "
-        f"{incoming.t[-1]}): try a smaller learning rate, or on_divergence = skip"
-    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from torch import nn
 
 from streamreplay.learners.models.layers import ChannelsFirst, CosineLinear, WeightNormLinear
 from streamreplay.learners.models.networks import ResidualBlock
+from streamreplay.randomness import Seed
 from streamreplay.state import State
 
 _PLAIN = frozenset(
@@ -37,18 +40,20 @@ class OwnRandomness:
 
     Parameters
     ----------
-    seed : int
+    seed : int or numpy.random.SeedSequence
     device : torch.device
         If it has a generator of its own, that one is included.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    def __init__(self, seed: Seed, device: torch.device) -> None:
+        root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+        number = int(root.generate_state(1)[0])
         self._device = device
         self._active = False
-        self._cpu = torch.Generator().manual_seed(seed).get_state()  # uint8[5056]
+        self._cpu = torch.Generator().manual_seed(number).get_state()  # uint8[5056]
         self._cuda: torch.Tensor | None = None
         if device.type == "cuda":
-            self._cuda = torch.Generator(device).manual_seed(seed).get_state()
+            self._cuda = torch.Generator(device).manual_seed(number).get_state()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -94,6 +99,7 @@ class OwnRandomness:
 
 
 @final
+@dataclass(frozen=True, eq=False)
 class Surroundings:
     """The threads and random numbers of torch that a stage works with.
 
@@ -106,28 +112,25 @@ class Surroundings:
         Returns whether the stage's work may draw random numbers.
     """
 
-    def __init__(
-        self, threads: int | None, random: OwnRandomness, draws: Callable[[], bool]
-    ) -> None:
-        self._threads = threads
-        self._random = random
-        self._draws = draws
+    threads: int | None
+    random: OwnRandomness
+    draws: Callable[[], bool]
 
     @property
     def needed(self) -> bool:
         """Whether the work needs them: whether it may draw, or torch has another setting."""
-        return self._draws() or self._threads not in (None, torch.get_num_threads())
+        return self.draws() or self.threads not in (None, torch.get_num_threads())
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Set threads and random state inside the block."""
-        with own_threads(self._threads), self._random() if self._draws() else nullcontext():
+        with own_threads(self.threads), self.random() if self.draws() else nullcontext():
             yield
 
     @contextmanager
     def without_trace(self) -> Iterator[None]:
         """Set threads and random state inside the block, and restore the stage's own afterwards."""
-        with self._random.kept(), self():
+        with self.random.kept(), self():
             yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -68,14 +69,14 @@ def _fresh(head: nn.Linear, rows: int) -> nn.Linear:
     return nn.Linear(head.in_features, rows, bias=head.bias is not None)
 
 
+@dataclass(eq=False)
 class HeadView:
     """The inputs and outputs of a head when it last ran."""
 
-    def __init__(self, head: nn.Linear | None) -> None:
-        self.head = head
-        self.inputs: torch.Tensor | None = None
-        """float32[n, ..., in_features]."""
-        self.outputs: torch.Tensor | None = None
+    head: nn.Linear | None
+    inputs: torch.Tensor | None = None
+    """float32[n, ..., in_features]."""
+    outputs: torch.Tensor | None = None
 
     def features(self, logits: torch.Tensor) -> NDArray[np.float32]:
         """Return the head's inputs, or the logits of a module without a head: float32[n, d]."""

@@ -132,7 +132,7 @@ class TorchLearner:
         self._budget = replay_budget
         self._scaler = Scaler(normalize)
         self._staging = Staging(self._scaler)
-        self._random = OwnRandomness(_torch_seed(seed), self.device)
+        self._random = OwnRandomness(seed, self.device)
         self._network = Network(module, optimizer, self.device, self._random)
         self._trainer = Trainer(
             self, self._network, self._staging, self.method, self.training, on_divergence
@@ -366,8 +366,3 @@ class TorchLearner:
         if not incoming.held_out:
             self.batches += 1
         return scored
-
-
-def _torch_seed(seed: Seed) -> int:
-    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    return int(root.generate_state(1)[0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from streamreplay.state import State, expect
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
+@final
+@dataclass(eq=False, repr=False)
 class Network:
     """A module and its optimizer, whose head grows with the classes.
 
@@ -44,40 +47,35 @@ class Network:
         New weights are drawn from it.
     """
 
-    def __init__(
-        self,
-        given: nn.Module | ModuleFactory,
-        make_optimizer: OptimizerFactory | Optimizer,
-        device: torch.device,
-        random: OwnRandomness,
-    ) -> None:
-        self._given = given
-        self._make_optimizer = make_optimizer
-        self.device = device
-        self._random = random
-        self._module: nn.Module | None = None
-        self._optimizer: Optimizer | None = None
-        self._head: nn.Linear | None = None
-        self._fast: FastPath | None = None
-        self.parameters: list[nn.Parameter] = []
-        self.statistics: list[torch.Tensor] = []
-        """Tensors that a forward pass in training changes, such as a batch norm's mean."""
-        self._frozen: list[nn.Module] = []
-        self.targets: Targets = ClassTargets()
-        """What the outputs stand for; classes, until the first row shows what it asks for."""
-        self.feature_shape: tuple[int, ...] = ()
-        self.width = 0
-        """The number of the module's outputs."""
-        self.plain = False
-        """True if the module does the same in training and evaluation, and draws nothing."""
-        self.known = np.empty(0, np.bool_)
-        """bool[width], classes that a label has named."""
-        self.mask: torch.Tensor | None = None
-        """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
-        self.known_tensor = torch.empty(0, dtype=torch.bool)
-        """`known`, on the module's device."""
-        self.trainable: list[nn.Parameter] = []
-        """The `parameters` that are learned: they required a gradient when the module was built."""
+    given: nn.Module | ModuleFactory
+    make_optimizer: OptimizerFactory | Optimizer
+    device: torch.device
+    random: OwnRandomness
+
+    targets: Targets = field(default_factory=ClassTargets)
+    """What the outputs stand for; classes, until the first row shows what it asks for."""
+    feature_shape: tuple[int, ...] = ()
+    width: int = 0
+    """The number of the module's outputs."""
+    head: nn.Linear | None = None
+    """The last linear layer, if its outputs are as many as the module's."""
+    plain: bool = False
+    """True if the module does the same in training and evaluation, and draws nothing."""
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    trainable: list[nn.Parameter] = field(default_factory=list)
+    """The `parameters` that are learned: they required a gradient when the module was built."""
+    statistics: list[torch.Tensor] = field(default_factory=list)
+    """Tensors that a forward pass in training changes, such as a batch norm's mean."""
+    known: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """bool[width], classes that a label has named."""
+    known_tensor: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    """`known`, on the module's device."""
+    mask: torch.Tensor | None = None
+    """float32[width] to add to logits, -inf for classes not named yet; None if all are."""
+    _module: nn.Module | None = None
+    _optimizer: Optimizer | None = None
+    _fast: FastPath | None = None
+    _frozen: list[nn.Module] = field(default_factory=list)
 
     @property
     def built(self) -> bool:
@@ -98,22 +96,17 @@ class Network:
             raise ValueError("the optimizer is built when the first row arrives: there was none")
         return self._optimizer
 
-    @property
-    def head(self) -> nn.Linear | None:
-        """The last linear layer, if its outputs are as many as the module's."""
-        return self._head
-
     def head_of(self, module: nn.Module) -> nn.Linear | None:
         """Return the layer of a copy of the module that is the head."""
-        if self._head is None or module is self._module:
-            return self._head
+        if self.head is None or module is self._module:
+            return self.head
         found = last_linear(module)
         return None if found is None else found[1]
 
     @property
     def renewable(self) -> bool:
         """Whether `build` makes a new module each time, because a factory was given."""
-        return not isinstance(self._given, nn.Module)
+        return not isinstance(self.given, nn.Module)
 
     def fast(self, x: torch.Tensor) -> FastPath | None:
         """Return the fast path, if it can be used for such rows: float32[n, *feature]."""
@@ -143,14 +136,22 @@ class Network:
     def build_for(self, rows: Batch) -> None:
         """Make the module and its optimizer for what some rows are and ask for.
 
+        Each number and label has an output from the start.
+
         Raises
         ------
         ConfigError
             The rows have targets, and the module has more or fewer outputs.
         """
         self.build(rows.x.shape[1:], self.targets.count_outputs(rows))
-        if self.targets.width is not None:
-            self.know_all(self.targets.width)
+        outputs = self.targets.width
+        if outputs is None:
+            return
+        if self.width != outputs:
+            raise ConfigError(
+                f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
+            )
+        self._know(np.ones(outputs, np.bool_))
 
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
@@ -167,11 +168,11 @@ class Network:
             The module has no parameter that can be trained, or the given optimizer holds none of
             those that can.
         """
-        given = self._given
+        given = self.given
         if isinstance(given, nn.Module):
             module = given
         else:
-            with self._random():
+            with self.random():
                 module = call_factory(given, feature_shape, n_classes)
         self._module = module.to(self.device)
         self.parameters = list(module.parameters())
@@ -180,7 +181,7 @@ class Network:
         self.statistics = list(module.buffers())
         self.feature_shape = feature_shape
         self.plain = is_plain(module)
-        made = self._make_optimizer
+        made = self.make_optimizer
         self._optimizer = made if isinstance(made, Optimizer) else made(self.trainable)
         self._check_optimizer(self._optimizer)
         # parameters that are frozen when the module is built stay frozen
@@ -189,7 +190,7 @@ class Network:
         self.width = self._count_outputs()
         head = last_linear(module)
         # a layer of another width is not the last one, and what follows it cannot grow
-        self._head = head[1] if head and head[1].out_features == self.width else None
+        self.head = head[1] if head and head[1].out_features == self.width else None
         self._know(np.zeros(self.width, np.bool_))
 
     def train(self) -> None:
@@ -218,20 +219,6 @@ class Network:
         known = self.known.copy()
         known[labels[labels >= 0]] = True
         self._know(known)
-
-    def know_all(self, outputs: int) -> None:
-        """Unmask all outputs, because each number and label has one from the start.
-
-        Raises
-        ------
-        ConfigError
-            The module has more or fewer outputs.
-        """
-        if self.width != outputs:
-            raise ConfigError(
-                f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
-            )
-        self._know(np.ones(self.width, np.bool_))
 
     def restore(self, statistics: list[torch.Tensor]) -> None:
         """Restore the tensors that a forward pass has changed, from the copies that there are."""
@@ -267,12 +254,11 @@ class Network:
         if not state["built"]:
             expect("built", state["built"], self.built)  # a built module cannot be dropped
             return
-        shape = tuple(state["feature_shape"])
-        if self.built:
-            expect("feature_shape", list(shape), list(self.feature_shape))
         known: NDArray[np.bool_] = state["known"]
-        if not self.built:
-            self.build(shape, max(1, len(known)))
+        if self.built:
+            expect("feature_shape", list(state["feature_shape"]), list(self.feature_shape))
+        else:
+            self.build(tuple(state["feature_shape"]), max(1, len(known)))
         if len(known) > self.width:
             self._grow(len(known))
         self._load_weights(state["module"])
@@ -302,19 +288,19 @@ class Network:
         was_training = self.module.training
         self.module.eval()
         row = torch.zeros(1, *self.feature_shape, device=self.device)
-        with torch.no_grad(), self._random(), naming_the_shape(self.feature_shape):
+        with torch.no_grad(), self.random(), naming_the_shape(self.feature_shape):
             outputs = self.module(row)
         self.module.train(was_training)
         return int(outputs.shape[-1])
 
     def _grow(self, width: int) -> None:
-        if self._head is None:
+        if self.head is None:
             raise ConfigError(
                 f"label index {width - 1} is beyond the module's {self.width} outputs, "
                 "and it has no linear layer at its end to grow"
             )
-        with self._random():
-            grow_head(self._head, width, self.optimizer)
+        with self.random():
+            grow_head(self.head, width, self.optimizer)
         self.width = width
         self.known = np.append(self.known, np.zeros(width - len(self.known), np.bool_))
 

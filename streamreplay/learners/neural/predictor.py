@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -30,6 +31,7 @@ from streamreplay.state import PARTS, Fields
 
 
 @final
+@dataclass(eq=False, repr=False)
 class Predictor:
     """Predict rows without learning from them.
 
@@ -43,21 +45,16 @@ class Predictor:
         By name, what predicts in addition to the head, each given the logits of the one before.
     """
 
-    STATE: ClassVar = Fields(classifiers=PARTS)
+    STATE: ClassVar[Fields] = Fields(classifiers=PARTS)
 
-    def __init__(
-        self,
-        network: Network,
-        staging: Staging,
-        average: Average | None,
-        classifiers: Mapping[str, Classifier],
-    ) -> None:
-        self.network = network
-        self.staging = staging
-        self._average = average
-        self.classifiers = classifiers
-        self._each = tuple(classifiers.values())
-        self._refreshed: tuple[int, Predictor] | None = None  # and the batch it is of
+    network: Network
+    staging: Staging
+    average: Average | None
+    classifiers: Mapping[str, Classifier]
+    _refreshed: tuple[int, Predictor] | None = None  # and the batch it is of
+
+    def __post_init__(self) -> None:
+        self._each = tuple(self.classifiers.values())
 
     def build(self) -> None:
         """Prepare for a module that was just built."""
@@ -80,7 +77,7 @@ class Predictor:
             with watching(self.network.head_of(self._module)) as view:
                 logits = self.run(x, module=self._module)
                 return Outputs(x, self.network.masked(logits), view.features(logits))
-        average = self._average
+        average = self.average
         logits = self.run(x, module=None if average is None else average.module)
         return Outputs(x, self.network.masked(logits))
 
@@ -131,7 +128,7 @@ class Predictor:
                 name: each.refreshed(memory, self._features)
                 for name, each in self.classifiers.items()
             }
-            fresh = Predictor(self.network, self.staging, self._average, copies)
+            fresh = Predictor(self.network, self.staging, self.average, copies)
             self._refreshed = (batches, fresh)
         return self._refreshed[1]
 
@@ -169,9 +166,9 @@ class Predictor:
     @property
     def _module(self) -> nn.Module:
         """The module whose features count: the average of the weights, if there is one."""
-        if self._average is None or self._average.module is None:
+        if self.average is None or self.average.module is None:
             return self.network.module
-        return self._average.module
+        return self.average.module
 
     def _features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         with watching(self.network.head_of(self._module)) as view:

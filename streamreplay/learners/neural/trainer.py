@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -58,6 +59,7 @@ class ClassRecency:
 
 
 @final
+@dataclass(eq=False, repr=False)
 class Trainer:
     """Take the training steps of a learner.
 
@@ -72,26 +74,21 @@ class Trainer:
     on_divergence : {"raise", "skip"}
     """
 
-    def __init__(
-        self,
-        learner: AskableLearner,
-        network: Network,
-        staging: Staging,
-        method: Method,
-        training: Training,
-        on_divergence: OnDivergence,
-    ) -> None:
-        self._learner = learner
-        self._network = network
-        self._staging = staging
-        self.method = method
-        self.training = training
+    learner: AskableLearner
+    network: Network
+    staging: Staging
+    method: Method
+    training: Training
+    on_divergence: OnDivergence
+
+    def __post_init__(self) -> None:
+        method, training = self.method, self.training
         ema = method.ema if training.ema is None else training.ema
         if method.teacher == "average" and ema is None:
             raise ValueError(f"a method with teacher = {method.teacher!r} needs ema, got none")
         self.average = None if ema is None else Average(ema)
         self.snapshot = Snapshot() if method.teacher == "snapshot" else None
-        self._descent = Descent(network, method, training, on_divergence)
+        self._descent = Descent(self.network, method, training, self.on_divergence)
         self.scheduler = self._descent.scheduler
         """The schedule of the learning rate, if there is one."""
         self.boost = self._descent.boost
@@ -107,7 +104,7 @@ class Trainer:
         A new one takes a teacher snapshot, and may restart the schedule.
         """
         if self.snapshot is not None:
-            net = self._network
+            net = self.network
             self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
         if self.scheduler is not None:
             self.scheduler.arrive(int(incoming.experience[-1]))
@@ -154,20 +151,22 @@ class Trainer:
                 logits = self.forward(rehearsal, rows)
             step = self._step_of(rehearsal, rows, logits)
             logits = None
-            if number == 0 and self.method.notes is not None:
-                self._store_notes(rehearsal, step)  # before the weights that made them change
-            if self._descent.step(step, rehearsal.incoming, self._learner.batches, before):
+            notes = self.method.notes
+            if number == 0 and notes is not None:  # before the weights that made them change
+                for name, values in notes_of(step, notes).items():
+                    rehearsal.memory.note(name, values.detach().cpu().float().numpy().copy())
+            if self._descent.step(step, rehearsal.incoming, self.learner.batches, before):
                 replayed += len(rows)
                 if self.average is not None:
-                    self.average.update(self._network.module)
+                    self.average.update(self.network.module)
             else:
                 skipped += 1
-        self.recent.add(rehearsal.incoming.y, self._network.width)
+        self.recent.add(rehearsal.incoming.y, self.network.width)
         return replayed, skipped
 
     def forward(self, rehearsal: Rehearsal, rows: NDArray[np.int64]) -> torch.Tensor:
         """Run the module on the staged incoming rows and some rows of memory."""
-        n, staging, net = len(rehearsal.incoming), self._staging, self._network
+        n, staging, net = len(rehearsal.incoming), self.staging, self.network
         end = n + len(rows)
         if len(rows):
             stored = rehearsal.memory.stored
@@ -188,7 +187,7 @@ class Trainer:
 
     def fit(self, batch: Batch) -> None:
         """Take one step on some labelled rows alone."""
-        self._staging.begin(batch.x, batch.y)
+        self.staging.begin(batch.x, batch.y)
         self.train(Rehearsal(batch, empty_memory(batch)), None)
 
     def state_dict(self) -> State:
@@ -203,7 +202,7 @@ class Trainer:
 
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same method and training settings."""
-        live = self._network.module if self._network.built else None
+        live = self.network.module if self.network.built else None
         load_state(self.recent, state)
         parts: dict[str, Average | Snapshot | None]
         parts = {"average": self.average, "snapshot": self.snapshot}
@@ -217,12 +216,12 @@ class Trainer:
     def _align(self, incoming: Batch) -> None:
         """Grow copies of the module with it."""
         self._present = incoming.y
-        if self._aligned == self._network.width:
+        if self._aligned == self.network.width:
             return
-        self._aligned = self._network.width  # copies made from now on are as wide
+        self._aligned = self.network.width  # copies made from now on are as wide
         for copied in (self.snapshot, self.average):
             if copied is not None:
-                copied.grow_along(self._network.module)
+                copied.grow_along(self.network.module)
 
     def _check_candidates(self, rehearsal: Rehearsal) -> None:
         chooses = self.method.retrieve is not None
@@ -240,16 +239,16 @@ class Trainer:
         if retrieve is None:
             return candidates
         drawn = memory.stored.take(candidates)
-        rows = candidates[retrieved(retrieve, self._learner, incoming, drawn, k)]
+        rows = candidates[retrieved(retrieve, self.learner, incoming, drawn, k)]
         if len(rows):
             memory.replayed(rows)
-        self._staging.put(0, incoming.x, incoming.y)  # questions to the learner staged other rows
+        self.staging.put(0, incoming.x, incoming.y)  # questions to the learner staged other rows
         return rows
 
     def _step_of(self, rehearsal: Rehearsal, rows: NDArray[np.int64], logits: torch.Tensor) -> Step:
         """Return what the functions of the method are given."""
-        net = self._network
-        y = self._staging.y[: len(logits)].to(net.device)
+        net = self.network
+        y = self.staging.y[: len(logits)].to(net.device)
         step = Step(logits, y, len(rehearsal.incoming), net.mask, net.known_tensor, self._recent)
         step.smoothing = self.training.label_smoothing
         step.weight = self._weights(rehearsal, rows, y)
@@ -277,24 +276,18 @@ class Trainer:
 
         def teach() -> torch.Tensor:
             with torch.no_grad():
-                told: torch.Tensor = module(self._staging.x[:rows].to(self._network.device))
+                told: torch.Tensor = module(self.staging.x[:rows].to(self.network.device))
             return told
 
         step.taught_by(teach, known)
 
-    def _store_notes(self, rehearsal: Rehearsal, step: Step) -> None:
-        if self.method.notes is None:
-            return
-        for name, values in notes_of(step, self.method.notes).items():
-            rehearsal.memory.note(name, values.detach().cpu().float().numpy().copy())
-
     def _recent(self) -> torch.Tensor:
-        recent = np.zeros(self._network.width, np.bool_)
+        recent = np.zeros(self.network.width, np.bool_)
         back = self.method.look_back
         if back:
             recent[: len(self.recent.latest)] = self.recent.among(back)
         recent[self._present[self._present >= 0]] = True
-        return torch.from_numpy(recent).to(self._network.device)
+        return torch.from_numpy(recent).to(self.network.device)
 
 
 def _targets(rehearsal: Rehearsal, rows: NDArray[np.int64]) -> NDArray[Any] | None:
