@@ -6,6 +6,7 @@
     ├── ConfigError          a job file, an option or a stage's arguments do not fit together
     ├── RecordError          a record cannot be read, and the job is strict
     ├── SourceError          a source cannot be opened, read or rewound
+    │   └── NoUsableRowError   the first records of a stream are all put aside
     ├── CheckpointError      a checkpoint cannot be written, read or does not fit the pipeline
     │   └── CorruptCheckpointError   its files are damaged or incomplete
     ├── DivergenceError      the loss or the weights are no longer finite
@@ -20,6 +21,7 @@ __all__ = [
     "ConfigError",
     "CorruptCheckpointError",
     "DivergenceError",
+    "NoUsableRowError",
     "RecordError",
     "RunFolderError",
     "SourceError",
@@ -29,6 +31,9 @@ __all__ = [
 
 class StreamReplayError(Exception):
     """The base of all errors that the command line reports in one line."""
+
+    exit_code = 1
+    """What the command line exits with."""
 
 
 class ConfigError(StreamReplayError):
@@ -41,6 +46,12 @@ class RecordError(StreamReplayError):
 
 class SourceError(StreamReplayError):
     """A source cannot be opened, read or rewound."""
+
+
+class NoUsableRowError(SourceError):
+    """The first 1,000 records of a stream, or all that came, give not one usable row."""
+
+    exit_code = 3
 
 
 class CheckpointError(StreamReplayError):

@@ -100,6 +100,8 @@ class Scored:
         Training passes left out because the loss was not finite.
     throttled : int
         Memory rows that were drawn but left out to keep to a replay budget, over all passes.
+    learned : bool
+        False if all training passes were left out, so that none of the labelled rows was learned.
     square_sum : float32[n] or None
         For classes: the sum of the squares of all classes' probabilities, from which a row's Brier
         score follows with ``loss``; NaN for rows, and None for batches, where it is not known.
@@ -113,6 +115,7 @@ class Scored:
     skipped: int = 0
     throttled: int = 0
     square_sum: NDArray[np.float32] | None = None  # [n]
+    learned: bool = True
 
     @property
     def objective(self) -> Objective:

@@ -11,10 +11,12 @@ from streamreplay.errors import CheckpointError
 from streamreplay.labels import Labels
 from streamreplay.pipeline_checks import check_batch, check_order, check_source, check_stages
 from streamreplay.records import Report
+from streamreplay.row_counts import PutAside, RowCounts, RowLedger
 from streamreplay.state import State, Stateful, load_parts, save_parts
 
 __all__ = [
     "Chain",
+    "HoldsRows",
     "Measured",
     "Meter",
     "Pipeline",
@@ -51,6 +53,8 @@ class Source(Stateful, Protocol):
         row, and if the fields have no names.
     left_out : sequence of str
         Fields of the records that are not used.
+    put_aside : PutAside
+        The records that could not be used, up to the position.
     rows_total : int or None
         Rows of the whole stream, not counting a limit. None if that is not known in advance.
     continue_from_here : bool
@@ -74,6 +78,8 @@ class Source(Stateful, Protocol):
     def feature_names(self) -> Sequence[str] | None: ...  # noqa: D102
     @property
     def left_out(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def put_aside(self) -> PutAside: ...  # noqa: D102
     @property
     def rows_total(self) -> int | None: ...  # noqa: D102
 
@@ -113,6 +119,15 @@ class Measured(Protocol):
 
     def measure(self, meter: Meter | None) -> None:
         """Measure each stage from the next iteration on; stop if the meter is None."""
+
+
+@runtime_checkable
+class HoldsRows(Protocol):
+    """A stage that passes rows on without a label, and holds them until it comes."""
+
+    @property
+    def rows_held(self) -> int:
+        """Rows held now."""
 
 
 class Chain:
@@ -177,7 +192,7 @@ class Pipeline:
     Raises
     ------
     ValueError
-        There is no stage, or one is called ``position``.
+        There is no stage, or one is called ``position`` or ``rows``.
     TypeError
         The source or a stage is something else, or the stages are in the wrong order.
 
@@ -212,8 +227,8 @@ class Pipeline:
     ) -> None:
         if not stages:
             raise ValueError(f"a pipeline needs at least one stage, got {len(stages)}")
-        if "position" in stages:
-            raise ValueError("'position' cannot name a stage: a pipeline's state has one already")
+        for name in {"position", "rows"} & set(stages):
+            raise ValueError(f"{name!r} cannot name a stage: a pipeline's state has one already")
         check_stages(stages)
         check_order(stages)
         if source is not None:
@@ -222,6 +237,7 @@ class Pipeline:
         self.stages = stages
         self.position = 0
         """Rows of the stream taken in so far."""
+        self._ledger = RowLedger()
         self._meter: Meter | None = None
         self._chain = Chain(stages)
         self._ended = False  # the source, in a pass over it
@@ -233,7 +249,25 @@ class Pipeline:
     def __iter__(self) -> Iterator[Report]:
         if self.source is None:
             raise ValueError("this pipeline has no source: drive it with step()")
-        yield from self._chain(self._counted(self.source))
+        for report in self._chain(self._counted(self.source)):
+            self._ledger.add(report)
+            yield report
+
+    @property
+    def rows(self) -> RowCounts:
+        """All rows that came, and what became of them.
+
+        Without a source, or with one that has no ``put_aside``, none is known to be put aside.
+
+        Examples
+        --------
+        ::
+
+            counts = pipeline.rows
+            print(counts.rows_in, counts.learned, counts.put_aside)
+        """
+        held = sum(each.rows_held for each in self.stages.values() if isinstance(each, HoldsRows))
+        return self._ledger.counts(self.position, held, getattr(self.source, "put_aside", None))
 
     def step(self, batch: Batch) -> Report:
         """Pass one batch through all stages, as iterating would.
@@ -254,17 +288,24 @@ class Pipeline:
         batch = batch.numbered(self.position)
         self.position += len(batch)
         report: Report | None = self._chain.push(batch)
-        return Report(None) if report is None else report
+        if report is None:
+            return Report(None)
+        self._ledger.add(report)
+        return report
 
     def finish(self) -> Report:
         """End a stream that was driven with `step`, and return its last report."""
-        metrics = [record for report in self._chain(iter(())) for record in report.metrics]
+        metrics: list[dict[str, Any]] = []
+        for report in self._chain(iter(())):
+            self._ledger.add(report)
+            metrics += report.metrics
         return Report(None, tuple(metrics))
 
     def state_dict(self) -> State:
         """Return the state of the source and of every stage, by name."""
         return {
             "position": self.position,
+            "rows": self._ledger.state_dict(),
             **save_parts({"source": self.source, **self.stages}),
         }
 
@@ -280,11 +321,16 @@ class Pipeline:
             The state is not of this pipeline; the message names the path of the first mismatch.
         """
         parts = {"source": self.source, **self.stages}
-        if set(state) != {"position", *parts}:
-            saved = ", ".join(name for name in state if name != "position")
+        own = ("position", "rows")
+        for name in own:
+            if name not in state:
+                raise CheckpointError(f"{name}: not saved, but a pipeline has it")
+        if set(state) != {*own, *parts}:
+            saved = ", ".join(name for name in state if name not in own)
             raise CheckpointError(f"saved stages: {saved}; this pipeline has: {', '.join(parts)}")
         load_parts(parts, state)
         self.position = int(state["position"])
+        self._ledger.load_state_dict(state["rows"])
         self._chain = Chain(self.stages, self._meter)
 
     def measure(self, meter: Meter | None) -> None:

@@ -28,7 +28,7 @@ def test_the_tree_in_the_docstring_is_the_real_one() -> None:
         if cls.__module__ == errors.__name__ and cls.__base__ is not None
     }
     assert drawn() == real
-    assert len(real) == 8
+    assert len(real) == 9
 
 
 @pytest.mark.parametrize("name", errors.__all__)

@@ -225,7 +225,7 @@ def test_asking_for_the_state_between_steps_changes_nothing() -> None:
 
 def test_state_by_name() -> None:
     state = build(stream()).state_dict()
-    assert list(state) == ["position", "source", "buffer", "mixer", "learner", "evaluator"]
+    assert list(state) == ["position", "rows", "source", "buffer", "mixer", "learner", "evaluator"]
     assert state["source"] == state["evaluator"] == {}
     assert state["learner"] == {"kind": "Summing", "total": 0}
     assert build(Counting()).state_dict()["source"] == {"kind": "Counting", "position": 0}

@@ -21,7 +21,7 @@ def main() -> None:
         app(prog_name="streamreplay")
     except (StreamReplayError, OSError, MemoryError) as error:
         sys.stderr.write(f"streamreplay: error: {' '.join(_describe(error).split())}\n")
-        sys.exit(1)
+        sys.exit(error.exit_code if isinstance(error, StreamReplayError) else 1)
 
 
 def _fill_standard_descriptors() -> None:

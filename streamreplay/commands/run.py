@@ -70,10 +70,15 @@ def run(  # noqa: PLR0913 - one argument for each option
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Random seed.")] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")
+        bool, typer.Option("--quiet", "-q", help="Show no progress and no summary, only warnings.")
     ] = False,
 ) -> None:
-    """Learn from a stream. Predictions or metrics are written as one JSON object per line."""
+    """Learn from a stream. Predictions or metrics are written as one JSON object per line.
+
+    Exit code 3 means that the stream was read to its end, but no row could be
+    used, no row had the label that the job names, or more than
+    source.max_bad_share of the rows were put aside. The last line says which.
+    """
     flags = {
         "source.path": source,
         "source.format": format,

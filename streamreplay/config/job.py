@@ -96,7 +96,15 @@ class SourceSection(_Section):
     """Accept NaN and infinity as numbers; by default such rows are dead letters."""
     max_line_bytes: Positive = 1 << 20
     """Longest line that is read; longer ones are dead letters."""
+    max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Exit with code 3 if more than this share of all rows, or of any 10,000 in a row, are dead
+    letters. May be changed with --resume."""
     split: SplitSection | None = None
+
+    @property
+    def names_label(self) -> bool:
+        """Whether the job names what is to be predicted, and not just takes the usual field."""
+        return bool(self.label) or self.label == 0 or bool(self.target or self.multilabel)
 
     @property
     def objective(self) -> Objective:

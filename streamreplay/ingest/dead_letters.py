@@ -1,4 +1,4 @@
-"""Describe lines that cannot be read."""
+"""Describe lines that cannot be read, and say what to change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from streamreplay.row_counts import PutAside, most_common, reasons_text
+
 RAW = 4096
+FIRST_RECORDS = 1000
+"""Records at the beginning of a stream, one of which must be usable."""
+
+_ADVICE = (
+    ("not JSON", "each line must be one JSON object (jq -c writes such lines); see source.format"),
+    ("not a JSON object", "each line must be one JSON object; see source.format"),
+    ("line has more than", "raise source.max_line_bytes"),
+    ("line has", "set source.delimiter, or source.header"),
+    ("there is no number", "name columns of numbers in source.features"),
+    ("feature", "name the columns to learn from in source.features"),
+    ("not UTF-8", "convert the stream to UTF-8"),
+    ("a NUL character", "convert the stream to UTF-8"),
+)
+"""What to do about a reason, by how it begins."""
+
+_FIELDS = ("label", "target", "weight", "task", "experience", "id", "time")
 
 DeadLetters: TypeAlias = Callable[[dict[str, Any]], None]
 """Takes each line that cannot be read: where it is, why, and its text.
@@ -44,3 +62,41 @@ def dead_letter(source: str, fault: Fault, line: bytes, start: int, length: int)
         "raw": text[:RAW],
     }
     return letter if len(text) <= RAW else {**letter, "raw_cut": True, "raw_bytes": length}
+
+
+def no_usable_row(source: str, aside: PutAside) -> str:
+    """Return the message that no record of a stream could be used, why, and what to set.
+
+    Examples
+    --------
+    >>> aside = PutAside()
+    >>> aside.add("task 'A' is not an integer", record=0, line=2)
+    >>> no_usable_row("rows.csv", aside)
+    'rows.csv: its only record cannot be used (task … is not an integer; the first, line 2): see \
+source.task'
+    """
+    why = reasons_text(aside.reasons, aside.first_line)
+    advice = advice_on(most_common(aside.reasons)[0][0])
+    none = f"none of the {aside.count:,} records can be used"
+    if aside.count == 1:
+        none = "its only record cannot be used"
+    elif aside.count >= FIRST_RECORDS:
+        none = f"none of the first {aside.count:,} records can be used"
+    return f"{source}: {none} ({why}): {advice}"
+
+
+def advice_on(reason: str) -> str:
+    """Return what to do about a reason for which records were put aside.
+
+    Examples
+    --------
+    >>> advice_on("line has N cells, expected N")
+    'set source.delimiter, or source.header'
+    """
+    for beginning, found in _ADVICE:
+        if reason.startswith(beginning):
+            return found
+    field = reason.split(" ", 1)[0]
+    if field in _FIELDS:
+        return f"see source.{field}"
+    return "see source.format and source.features"

@@ -68,6 +68,11 @@ class LateLabels:
     def __len__(self) -> int:
         return len(self._slots)
 
+    @property
+    def rows_held(self) -> int:
+        """Rows that are held until their label comes."""
+        return len(self._slots)
+
     def state_dict(self) -> State:
         """Return the rows held, oldest first."""
         slots = list(self._slots.values())

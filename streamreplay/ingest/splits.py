@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.errors import SourceError
+from streamreplay.errors import NoUsableRowError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.dead_letters import no_usable_row
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.rows import id_column
 from streamreplay.labels import Name
@@ -138,6 +139,8 @@ def in_memory(source: LineSource) -> ArraySource:
     ------
     SourceError
         There are none.
+    NoUsableRowError
+        There are records, but the first 1,000, or all of them, cannot be used.
 
     Examples
     --------
@@ -146,6 +149,8 @@ def in_memory(source: LineSource) -> ArraySource:
         test = in_memory(CsvSource("test.csv", label="class"))
     """
     batches = list(source)
+    if not batches and source.dead:
+        raise NoUsableRowError(no_usable_row(source.name, source.put_aside))
     if not batches:
         raise SourceError(f"{source.name}: there are no rows in it")
     y = np.concatenate([batch.y for batch in batches])
@@ -163,6 +168,7 @@ def in_memory(source: LineSource) -> ArraySource:
         allow_nan=True,  # the source has checked it
     )
     rows.feature_names = source.feature_names
+    rows.put_aside = source.put_aside
     return rows
 
 

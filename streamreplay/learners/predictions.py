@@ -36,7 +36,13 @@ class Predictions:
     square_sum: NDArray[np.float32] | None = None  # [n]
 
     def scored(
-        self, incoming: Batch, replayed: int = 0, skipped: int = 0, throttled: int = 0
+        self,
+        incoming: Batch,
+        replayed: int = 0,
+        skipped: int = 0,
+        throttled: int = 0,
+        *,
+        learned: bool = True,
     ) -> Scored:
         """Return the record of a batch with these predictions and the counts of its step."""
         return Scored(
@@ -48,6 +54,7 @@ class Predictions:
             skipped,
             throttled,
             self.square_sum,
+            learned,
         )
 
 

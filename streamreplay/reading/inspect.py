@@ -17,9 +17,11 @@ from streamreplay.checkpoint.folder import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
+from streamreplay.log.rows_text import sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable, score_text
 from streamreplay.reading.run import Run
+from streamreplay.row_counts import PutAside, RowLedger
 from streamreplay.state import State
 
 _CHECKPOINT_FILE = "manifest.json"
@@ -69,6 +71,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
         "finished": bool(state.get("finished", False)),
         "library": manifest["library"],
         "labels": names,
+        "rows": _rows(pipeline, position),
         **_learner(pipeline, names, position, scores.get("", {})),
         "learners": {
             name: _learner(stages, names, position, scores.get(name, {}))
@@ -76,6 +79,19 @@ def inspect_path(path: Path) -> dict[str, Any]:
         },
         "bytes": {name: file["bytes"] for name, file in manifest["files"].items()},
     }
+
+
+def _rows(pipeline: State, position: int) -> dict[str, Any]:
+    """Describe what became of the rows as a record of kind ``rows`` does; {} if it is not known."""
+    if "rows" not in pipeline:
+        return {}
+    ledger, aside = RowLedger(), PutAside()
+    ledger.load_state_dict(pipeline["rows"])
+    source = pipeline.get("source")
+    if isinstance(source, dict) and "put_aside" in source:
+        aside.load_state_dict(source["put_aside"])
+    record = ledger.counts(pipeline["position"], why=aside).as_record(position)
+    return {name: value for name, value in record.items() if name not in ("kind", "position")}
 
 
 def _learner(
@@ -166,6 +182,8 @@ def _print_overview(console: Console, report: dict[str, Any]) -> None:
         "labels": ", ".join(f"{i}: {printable(name)}" for i, name in enumerate(report["labels"]))
         or "none",
     }
+    if report["rows"]:
+        lines["rows"] = printable(sum_text(report["rows"]))
     if buffer is not None:
         lines |= _buffer_overview(buffer)
     for name, each in report["learners"].items():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
-from streamreplay.errors import ConfigError
+from streamreplay.errors import ConfigError, NoUsableRowError
+from streamreplay.ingest.connect.byte_stream import source_name
 from streamreplay.log.rotation import Mark
+from streamreplay.log.rows_text import put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
 from streamreplay.records import Report
+from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.folder import RunFolder
@@ -24,6 +28,7 @@ from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks.group import Sinks, open_sinks
+from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
 from streamreplay.stage import Pipeline, Source
 
 
@@ -40,7 +45,7 @@ class RunOptions:
     go_on : bool
         Standard input is what comes next, not the stream from its start.
     quiet : bool
-        No progress and no summary.
+        No progress and no summary; warnings are shown.
     trust : bool
         The folder's checkpoints may be loaded also if that runs code, as a pickle does.
     """
@@ -108,13 +113,15 @@ class _Run:
         self.folder: RunFolder | None = None
         self.rejected = RejectedRecords(keep=options.out is not None)
         self.was_finished = False
+        self.rows_logged: RowCounts | None = None  # by the last record of kind rows
+        self.started = self.warned = False
         self.resumed_at: int | None = None  # -1: from the start, by lack of a checkpoint
         self.sinks = Sinks((), self._tell)
         self.ends_before: dict[str, Mark] = {}
         from streamreplay.config.building.pipeline import build  # noqa: PLC0415 - slow
 
         self.pipeline = build(
-            job, on_dead=self.rejected.add, stop=signals.requested, trusted=options.trust
+            job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
         )
         self.source = _source_of(self.pipeline)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
@@ -134,14 +141,15 @@ class _Run:
             self._note("standard output was closed by its reader")
             return 0
         except BaseException as error:
+            if isinstance(error, NoUsableRowError):
+                self._write(Report(None), ended=True)
             self._note(f"failed: {error!r}")
             raise
         self.sinks.outcome = "finished" if ended else "stopped"
         if ended:
-            self._end()
-        else:
-            self._stop()
-        return 0 if ended else self.signals.exit_code
+            return self._end()
+        self._stop()
+        return self.signals.exit_code
 
     def close(self) -> None:
         self.sinks.close()
@@ -169,10 +177,12 @@ class _Run:
         if self.options.go_on:
             self.source.continue_from_here = True
         self.pipeline.load_state_dict(checkpoint.state["pipeline"])
+        self.rejected.load_state_dict(checkpoint.state["rejected"])
         self.folder.cut_logs(checkpoint.state["logs"])
         self.rejected.write_to(self.folder, early=False)
         self.resumed_at = self.pipeline.position
         self.was_finished = bool(checkpoint.state["finished"])
+        self.rows_logged = self.pipeline.rows if self.was_finished else None
         self.ends_before = self.folder.ends()
         self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
 
@@ -185,6 +195,20 @@ class _Run:
         self.writer = ReportWriter(
             self.job.run.emit, self.folder, self.sinks, self.clock, self.source.labels
         )
+        self.started = True
+        self._warn_of_dead_letters()
+
+    def _put_aside(self, letter: dict[str, Any]) -> None:
+        self.rejected.add(letter)
+        if self.started:  # not while a source is read into memory
+            self._warn_of_dead_letters()
+
+    def _warn_of_dead_letters(self) -> None:
+        """Warn once, as soon as there are too many among some records in a row."""
+        message = "" if self.warned else many_put_aside(self.job.source, self.source.put_aside)
+        if message:
+            self.warned = True
+            self._tell(f"warning: {message}")
 
     def _learn(self) -> bool:
         """Learn from the stream; return True if it has ended, False if it was stopped."""
@@ -206,16 +230,28 @@ class _Run:
             self.clock.written()
         if self.signals.requested():
             return False
-        self._write(self.pipeline.finish())
+        self._write(self.pipeline.finish(), ended=True)
         return True
 
-    def _write(self, report: Report) -> None:
+    def _write(self, report: Report, *, ended: bool = False) -> None:
+        report = self._with_rows(report, ended=ended)
         for record in report.metrics:
             if record["kind"] == "drift" and not self.options.quiet:
                 self.progress.say(drift_message(record))
         self.writer.write(report, self.pipeline.position)
         buffered = None if self.buffer is None else len(self.buffer)
         self.progress.show(self.pipeline.position, self.writer.headlines(), buffered)
+
+    def _with_rows(self, report: Report, *, ended: bool) -> Report:
+        """Add what became of all rows to a report with scores, and to the last one."""
+        if not ended and not any(each["kind"] == "prequential" for each in report.metrics):
+            return report
+        counts = self.pipeline.rows
+        if not counts.rows_in or (not report.metrics and counts == self.rows_logged):
+            return report
+        self.rows_logged = counts
+        record = counts.as_record(self.pipeline.position)
+        return replace(report, metrics=(*report.metrics, record))
 
     def _note_features(self) -> None:
         message = describe_features(self.source)
@@ -226,26 +262,48 @@ class _Run:
 
     def _save(self, *, finished: bool) -> None:
         if self.folder is not None:
-            self.folder.save(
-                self.pipeline.state_dict(), position=self.pipeline.position, finished=finished
-            )
+            state = {
+                "pipeline": self.pipeline.state_dict(),
+                "rejected": self.rejected.state_dict(),
+                "finished": finished,
+            }
+            self.folder.save(state, position=self.pipeline.position)
 
-    def _end(self) -> None:
+    def _end(self) -> int:
+        """Save the run, and show what came of it; return the exit code."""
+        counts = self.pipeline.rows
+        fault = fault_of_rows(self.job.source, source_name(self.job.source.path), counts)
         if self.was_finished and self._is_unchanged():
             message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
             self._note(message)
             if not self.options.quiet:
                 self.progress.say(message)
-            return
-        self._save(finished=True)
-        self._note(f"end of the stream at row {self.pipeline.position}")
-        headlines = self.writer.headlines()
-        if self.pipeline.position and not headlines and self.job.source.label != "":
-            self._tell(nothing_learned(self.job))
+        else:
+            self._save(finished=True)
+            self._note(f"end of the stream at row {self.pipeline.position}")
+            self._show_end(counts, fault)
+        if fault:
+            self._tell(f"exit code {EXIT_CODE}: {fault}")
+        return EXIT_CODE if fault else 0
+
+    def _show_end(self, counts: RowCounts, fault: str) -> None:
+        """Show warnings, and unless quiet the summary."""
+        unlabelled = counts.predicted_only and not counts.labelled
+        if unlabelled and not fault and self.job.source.label != "":
+            self._tell(f"warning: {nothing_learned(self.job.source)}")
         for message in watched_in_vain(self.pipeline, self.source.labels):
             self._tell(message)
+        record = counts.as_record(self.pipeline.position)
         if not self.options.quiet:
-            self.progress.say("\n  ".join([self._summary(headlines), *self._table()]))
+            summary = f"{self._summary()}, {sum_text(record)}"
+            left_out = self.rejected.message()
+            self.progress.say("\n  ".join(filter(None, [summary, left_out, *self._table()])))
+            return
+        warnings = [put_aside_text(record), self.rejected.message()]
+        if counts.skipped:
+            warnings.append(f"{counts.skipped:,} rows skipped: their loss was not finite")
+        for message in filter(None, warnings):
+            self._tell(f"warning: {message}")
 
     def _is_unchanged(self) -> bool:
         """Return whether neither the stream nor a log has gone on since the run was resumed."""
@@ -258,7 +316,7 @@ class _Run:
         how = how_to_resume(self.job, self.options.out)
         self._tell(f"stopped by {name} at row {self.pipeline.position:,}; {how}")
 
-    def _summary(self, headlines: dict[str, float]) -> str:
+    def _summary(self) -> str:
         rows = self.pipeline.position - self.clock.first
         seconds = max(self.clock.elapsed, 1e-9)
         parts = [f"{self.pipeline.position:,} rows"]
@@ -266,13 +324,13 @@ class _Run:
             n = len(self.job.learners)
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
         else:
-            parts += [f"{name} {value:.4f}" for name, value in headlines.items()]
+            parts += [f"{name} {value:.4f}" for name, value in self.writer.headlines().items()]
         if self.job.drift:
             parts.append(f"{count_drifts(self.pipeline)} drifts")
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
-        return ", ".join(filter(None, [*parts, self.rejected.message()]))
+        return ", ".join(parts)
 
     def _table(self) -> list[str]:
         """Return lines with the scores of several learners, if there are several."""

@@ -33,6 +33,7 @@ _CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events
 _OURS = (JOB_FILE, _METRICS, _PREDICTIONS, _DEAD, _CHECKPOINTS, _TIMINGS, _EVENTS)
 _PATIENCE = 0.1  # seconds: a reader that checks whether a run is alive holds the lock for a moment
 _FREE = ("run",)  # sections that may change from one start to the next
+_FREE_KEYS = ("source.max_bad_share",)
 
 
 def choose_job(path: Path | None, overrides: list[str], out: Path | None, *, resume: bool) -> Job:
@@ -173,15 +174,14 @@ class RunFolder:
         for log in (*self._logs.values(), self.timings):
             log.flush()
 
-    def save(self, pipeline: State, *, position: int, finished: bool) -> None:
+    def save(self, state: State, *, position: int) -> None:
         """Bring the logs to the disk, then write a checkpoint that knows where they end."""
         ends = {name: log.sync() for name, log in self._logs.items()}
         self.timings.flush()
         logs = {name: mark._asdict() for name, mark in ends.items()}
-        state: dict[str, Any] = {"pipeline": pipeline, "logs": logs, "finished": finished}
         save_checkpoint(
             self.path / _CHECKPOINTS,
-            state,
+            {**state, "logs": logs},
             position=position,
             keep=self.job.run.keep_checkpoints,
         )
@@ -233,7 +233,7 @@ def _mark(saved: Any) -> Mark:
 def _compare(saved: Job, given: Job, place: Path) -> None:
     before, now = (flatten(job.model_dump(exclude=set(_FREE))) for job in (saved, given))
     for key in dict.fromkeys([*before, *now]):
-        if before.get(key) != now.get(key):
+        if key not in _FREE_KEYS and before.get(key) != now.get(key):
             raise ConfigError(
                 f"{key}: {place} was started with {before.get(key)!r}, got {now.get(key)!r}; "
                 "a run is resumed as it was started"

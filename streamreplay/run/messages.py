@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from streamreplay.config.job import Job
+from streamreplay.config.job import Job, SourceSection
 from streamreplay.plain_text import listed
 from streamreplay.stage import Source
 
@@ -35,10 +35,9 @@ def describe_features(source: Source) -> str:
     return f"{message}; left out: {listed(source.left_out)}" if source.left_out else message
 
 
-def nothing_learned(job: Job) -> str:
-    """Return the warning that no row had what is to be predicted."""
-    source = job.source
+def nothing_learned(source: SourceSection) -> str:
+    """Return the message that no row had what is to be predicted."""
     key = "label" if source.target is None else "target"
     asked = source.label if source.target is None else source.target
     where = "" if asked is None else f" in {asked!r}"
-    return f"warning: no row had a {key}{where}: nothing was learned; see source.{key}"
+    return f"no row had a {key}{where}: nothing was learned; see source.{key}"

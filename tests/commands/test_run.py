@@ -32,7 +32,8 @@ def test_source_alone_is_enough(cli: Cli, in_process: Run) -> None:
     assert last["accuracy"] > 0.6  # type: ignore[operator]
     assert set(last["by_class"]) == {"cat", "dog", "emu"}  # type: ignore[call-overload]
     assert "2,474 rows, accuracy 0." in err
-    assert "26 put aside (the first, line 51: not JSON" in err
+    assert "2,500 in = 2,474 learned + 26 put aside (1.0 %: not JSON: " in err
+    assert "; the first, line 51)" in err
     assert sorted(path.name for path in cli.folder.iterdir()) == ["rows.jsonl"]
 
 
@@ -94,8 +95,11 @@ def test_the_run_folder(cli: Cli, in_process: Run) -> None:
     assert [letter["line"] for letter in dead] == [*range(51, 1201, 97)]
     metrics = lines((folder / "metrics.jsonl").read_text())
     found = [(record["kind"], record["position"]) for record in metrics]
-    scores, stored = "prequential", "buffer"
-    assert found == [(scores, 1000), (stored, 1024), (scores, 1188), (stored, 1188)]
+    after = [(1024, "buffer"), (1024, "rows"), (1188, "prequential")]
+    assert [(at, kind) for kind, at in found] == [
+        *((1000, "prequential"), *after),
+        *((1188, "buffer"), (1188, "rows")),
+    ]
     timings = lines((folder / "timings.jsonl").read_text())
     assert [record["position"] for record in timings] == [1024, 1188]
     for record in timings:
@@ -160,7 +164,7 @@ def test_a_limit_can_be_raised(cli: Cli, in_process: Run) -> None:
     assert "320 rows" in err
     assert in_process("run", "--resume", "-o", "out", "--limit", 0)[0] == 0
     predicted = [cli.contents(cli.folder / name) for name in ("whole", "out")]
-    last = [lines(each["metrics.jsonl"].decode())[-2]["accuracy"] for each in predicted]
+    last = [lines(each["metrics.jsonl"].decode())[-3]["accuracy"] for each in predicted]
     assert last[0] == last[1]
 
 
@@ -308,11 +312,19 @@ def test_out_of_memory_is_one_line(cli: Cli, in_process: Run) -> None:
 def test_a_stream_without_any_label_is_told(cli: Cli, in_process: Run) -> None:
     path = cli.jsonl(100)
     code, _, err = in_process("run", "-s", path, "-l", "klass", "-q", "-o", "out")
-    assert code == 0
-    warning = "warning: no row had a label in 'klass': nothing was learned; see source.label"
-    assert err == f"streamreplay: {warning}\n"
-    assert warning in (cli.folder / "out" / "events.log").read_text()
-    assert in_process("run", "-s", path, "-l", "", "-q")[2] == ""  # as was asked for
+    assert code == 3
+    message = "no row had a label in 'klass': nothing was learned; see source.label"
+    put_aside, last = err.splitlines()
+    assert put_aside.startswith("streamreplay: warning: 1 of 100 rows put aside (1.0 %: not JSON: ")
+    assert last == f"streamreplay: exit code 3: {message}"
+    assert f"exit code 3: {message}" in (cli.folder / "out" / "events.log").read_text()
+    assert in_process("run", "-s", path, "-l", "", "-q")[::2] == (0, f"{put_aside}\n")  # as asked
+    path.write_text(path.read_text().replace('"y"', '"z"'))
+    code, _, err = in_process("run", "-s", path, "-q")  # no label is named: a warning
+    assert (code, err.splitlines()[0]) == (
+        0,
+        "streamreplay: warning: no row had a label: nothing was learned; see source.label",
+    )
 
 
 def test_a_folder_where_a_log_should_be_is_named(cli: Cli, in_process: Run) -> None:
@@ -427,7 +439,7 @@ def test_export(cli: Cli, in_process: Run) -> None:
     assert (code, out) == (0, "")
     assert err.splitlines()[0] == "out/export/prequential.parquet: 1 rows"
     names = sorted(path.name for path in (cli.folder / "out" / "export").iterdir())
-    kinds = ["buffer", "groups", "prequential", "timings"]
+    kinds = ["buffer", "groups", "prequential", "rows", "timings"]
     assert names == [f"{kind}.parquet" for kind in kinds]
     assert in_process("export", "out", "--to", "tables", "--format", "csv")[0] == 0
     assert (cli.folder / "tables" / "groups.csv").read_text().startswith("kind,position,learner,by")

@@ -115,8 +115,8 @@ def test_each_learner_does_what_it_does_alone(in_process: Run, cli: Cli, kind: s
             mine = of(name, cli.folder / "several" / log)
             assert mine.count(b"\n") > 7
             lone = (folder / log).read_bytes().splitlines(keepends=True)
-            if kind == "shared":  # what is stored is nobody's
-                lone = [line for line in lone if not line.startswith(b'{"kind":"buffer"')]
+            nobodys = (b'{"kind":"rows"', *([b'{"kind":"buffer"'] if kind == "shared" else []))
+            lone = [line for line in lone if not line.startswith(nobodys)]
             assert mine == b"".join(lone)
         end = state(folder)
         for stage, found in together["learners"]["branches"][name].items():
@@ -154,7 +154,8 @@ def test_one_learner_in_an_array_has_a_name_too(in_process: Run, cli: Cli) -> No
     cli.jsonl(150)
     _, err = run(in_process, cli, "out", f"{COMMON}[[learner]]\n{SMALL}")
     log = (cli.folder / "out" / "metrics.jsonl").read_text().splitlines()
-    assert {json.loads(line)["learner"] for line in log} == {"learner1"}
+    records = [json.loads(line) for line in log]
+    assert {record.get("learner", record["kind"]) for record in records} == {"learner1", "rows"}
     assert "1 learners" not in err
 
 
@@ -163,7 +164,9 @@ def test_the_end_is_a_table(in_process: Run, cli: Cli) -> None:
     _, err = run(in_process, cli, "out", SEVERAL, "--emit", "none")
     first, header, *rows = err.splitlines()
     assert re.fullmatch(
-        r"streamreplay: 317 rows, 3 learners, \d+\.\d s \([\d,]+ rows/s\), 4 put aside.*", first
+        r"streamreplay: 317 rows, 3 learners, \d+\.\d s \([\d,]+ rows/s\), "
+        r"321 in = 317 learned \+ 4 put aside \(1\.2 %.*",
+        first,
     )
     columns = ["learner", "accuracy", "in window", "kappa", "loss", "retained", "replayed"]
     assert re.split(r"\s{2,}", header.strip()) == columns
@@ -171,7 +174,7 @@ def test_the_end_is_a_table(in_process: Run, cli: Cli) -> None:
     assert list(found) == list(ALONE)
     log = [json.loads(x) for x in (cli.folder / "out" / "metrics.jsonl").read_text().splitlines()]
     for name, row in found.items():
-        last = {record["kind"]: record for record in log if record["learner"] == name}
+        last = {record["kind"]: record for record in log if record.get("learner") == name}
         assert row[1] == f"{last['prequential']['accuracy']:.4f}"
         assert row[5] == f"{last['retention']['accuracy']:.4f}"
         assert int(row[6].replace(",", "")) == last["prequential"]["replayed"]
@@ -266,8 +269,8 @@ def test_several_from_the_command_line_alone(in_process: Run, cli: Cli) -> None:
     small = ("--set", "learner.0.hidden=[8]", "--set", "learner.1.module=linear")
     code, out, _ = in_process("run", "-s", path, *small, "--set", "learner.learner2.name=line")
     assert code == 0
-    found = [json.loads(line)["learner"] for line in out.splitlines()]
-    assert found == ["learner1", "learner1", "line", "line"]
+    found = [json.loads(line).get("learner") for line in out.splitlines()]
+    assert found == ["learner1", "learner1", "line", "line", None]
     one = ("--set", "learner.hidden=[8]", "--set", "learner.0.lr=0.1")
     code, _, err = in_process("run", "-s", path, *one)
     assert (code, "learner.0.lr: there is one [learner], not several" in err) == (1, True)

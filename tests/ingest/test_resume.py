@@ -102,7 +102,7 @@ def test_every_yield_is_a_safe_point(
         states.append((source.state_dict(), len(letters)))
     end = source.state_dict()
     assert end["bytes"] == len(content)
-    assert end["dead"] == len(letters)
+    assert end["put_aside"]["count"] == len(letters)
     assert [exact(s)["labels"] for s, _ in states] == sorted(
         (exact(s)["labels"] for s, _ in states), key=lambda s: len(s["names"])
     )

@@ -91,8 +91,9 @@ def open_inputs(
     if FORMATS[kind].streams and settings.split is None and share is None:
         source = _open(settings, kind, settings.path, limit=limit, **options)
         return source, _read_test(test, settings)
-    rows = _arrays(settings, kind, settings.path, settings.labels_path, **options)
-    rows, test_rows = _rearrange(rows, settings, test)
+    whole = _arrays(settings, kind, settings.path, settings.labels_path, **options)
+    rows, test_rows = _rearrange(whole, settings, test)
+    rows.put_aside = whole.put_aside
     rows.limit = limit
     return rows, test_rows
 

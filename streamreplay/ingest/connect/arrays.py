@@ -17,6 +17,7 @@ from streamreplay.ingest.decode.options import check_limit, labels_or_new, posit
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
+from streamreplay.row_counts import PutAside
 from streamreplay.state import State, within
 
 _BLOCK = 1 << 22  # bytes
@@ -64,6 +65,8 @@ class ArraySource:
         The labels of all rows.
     feature_names : list of str or None
         What the features are called, if the rows were read from fields with names.
+    put_aside : PutAside
+        The records that could not be used, if the rows were read from lines.
 
     The others are described in `Source`.
 
@@ -125,6 +128,7 @@ class ArraySource:
         self.labels = labels_or_new(labels, self.target_names)
         self.rows_total: int = n
         self.feature_names: list[str] | None = None
+        self.put_aside = PutAside()
         changes = np.flatnonzero(np.diff(self._columns.experience)) + 1
         self._cuts: list[int] = [*changes.tolist(), n]  # where batches must end
         self._fingerprint: int | None = None
@@ -252,6 +256,7 @@ class ArraySource:
             "rows": self._row,
             "labels": self.labels.state_dict(),
             "fingerprint": self._checksum(),
+            "put_aside": self.put_aside.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -271,6 +276,7 @@ class ArraySource:
             raise CheckpointError(f"rows: saved {rows}, this source has {self.rows_total}")
         with within("labels"):
             self.labels.load_state_dict(state.get("labels", {}))
+        self.put_aside.load_state_dict(state["put_aside"])
         self._go_to(rows)
 
     def _go_to(self, row: int) -> None:

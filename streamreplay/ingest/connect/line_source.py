@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from pathlib import Path
@@ -13,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, RecordError, SourceError
+from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError, SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.connect.text import LOOK, TextDecoder, is_plain
-from streamreplay.ingest.dead_letters import Fault, dead_letter
+from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
+from streamreplay.row_counts import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
@@ -74,6 +76,7 @@ class LineSource(ABC):
         self.whole_batches = False
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = LineBuffer(options.max_line_bytes)
+        self.put_aside = PutAside()
         self._pending = PendingRows()
         self._stream: ByteStream | None = None
         self._ended = False
@@ -106,7 +109,7 @@ class LineSource(ABC):
     @property
     def dead(self) -> int:
         """Lines so far that could not be read."""
-        return self._buffer.position.dead
+        return self.put_aside.count
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), self.name)
@@ -122,6 +125,7 @@ class LineSource(ABC):
         return {
             **self._buffer.position.as_dict(),
             "labels": self.labels.state_dict(),
+            "put_aside": self.put_aside.state_dict(),
             "carry": self._read_ahead(),
             **self._decisions(),
         }
@@ -134,12 +138,13 @@ class LineSource(ABC):
         CheckpointError
             The state is of a source with other settings, or of something else.
         """
-        for key in (*Position().as_dict(), "labels", "carry"):
+        for key in (*Position().as_dict(), "labels", "put_aside", "carry"):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
         with within("labels"):
             self.labels.load_state_dict(state["labels"])
+        self.put_aside.load_state_dict(state["put_aside"])
         if self._stream is not None:
             self._stream.close()
         self._stream, self._skip, self._ended = None, None, False
@@ -281,10 +286,14 @@ class LineSource(ABC):
         if self.options.strict and self._pending.faults:
             self._refuse_early()
         if not len(self._pending):
-            self._advance(0, self._pending.lines)
+            self._advance((), self._pending.lines)
+            if self.dead >= FIRST_RECORDS and not self.position:
+                raise NoUsableRowError(no_usable_row(self.name, self.put_aside))
 
     def _decode_next(self, most: int) -> None:
         pending, buffer = self._pending, self._buffer
+        if not self.position and not len(pending):  # one of the first records must be usable
+            most = min(most, max(1, FIRST_RECORDS - self.dead))
         lines = buffer.peek(pending.lines, most)
         if not lines:
             return
@@ -321,23 +330,32 @@ class LineSource(ABC):
         if self._names is None:
             self._names = self.feature_names
         at = self._buffer.position
-        self._advance(len(rows), rows.line[-1] + 1 - at.lines)
+        self._advance(rows.line, rows.line[-1] + 1 - at.lines)
         batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names)
         at.rows += len(rows)
         return batch
 
-    def _advance(self, rows: int, lines: int) -> None:
-        """Move the position past some lines, and report those among them that cannot be read."""
+    def _advance(self, rows: Sequence[int], lines: int) -> None:
+        """Move the position past some lines, and report those among them that cannot be read.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            The numbers of those that are rows, ascending.
+        lines : int
+        """
         end = self._buffer.position.lines + lines
         faults = [fault for fault in self._pending.faults if fault.line < end]
         if faults and self.options.strict:
             self._refuse(faults[0])
+        for fault in faults:
+            before = self.position + bisect_left(rows, fault.line) + self.dead
+            self.put_aside.add(fault.reason, record=before, line=fault.line + 1)
         if faults and self.options.on_dead is not None:
             for letter in self._letters(faults):
                 self.options.on_dead(letter)
-        self._pending.drop(rows, lines, end)
+        self._pending.drop(len(rows), lines, end)
         self._buffer.consume(lines)
-        self._buffer.position.dead += len(faults)
 
     def _letters(self, faults: list[Fault]) -> Iterator[dict[str, Any]]:
         spans = self._buffer.starts([fault.line for fault in faults])

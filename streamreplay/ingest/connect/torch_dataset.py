@@ -19,6 +19,7 @@ from streamreplay.ingest.decode.options import check_limit, labels_or_new, posit
 from streamreplay.ingest.decode.values import BadRecord, array_label
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
+from streamreplay.row_counts import PutAside
 from streamreplay.state import State, Stateful, within
 
 _Row: TypeAlias = tuple[NDArray[Any], Name | None]
@@ -115,6 +116,7 @@ class DatasetSource:
         self.continue_from_here = False
         self.whole_batches = False
         self.position = 0
+        self.put_aside = PutAside()  # none: an item that cannot be used is an error
         self._bytes = self._crc = self._last_crc = 0  # of the rows yielded
         self._items: Iterator[Any] | None = None
         self._passes = SecondPass()

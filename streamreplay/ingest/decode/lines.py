@@ -18,7 +18,6 @@ class Position:
     rows: int = 0  # yielded
     lines: int = 0  # consumed, with blank and unreadable ones
     bytes: int = 0  # consumed, uncompressed
-    dead: int = 0  # lines that could not be read
     crc: int = 0  # CRC-32 of all bytes consumed
     last_start: int = 0  # where the last consumed line begins
     last_crc: int = 0  # CRC-32 of its bytes, with the line end

@@ -74,7 +74,8 @@ class Stepper:
         if opinions:
             self._teach_classifiers(incoming, opinions, whole.withheld)
         self._trainer.boost.passed(len(whole))
-        return predictions.scored(whole, replayed, skipped, throttled)
+        learned = skipped < len(rehearsal.rows)
+        return predictions.scored(whole, replayed, skipped, throttled, learned=learned)
 
     def predict(self, rehearsal: Rehearsal) -> Scored:
         """Predict the incoming rows of a record, of which none may be learned."""

@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[type[LogLine], ...]] = {
     ),
     "drift": (stream.DriftRecord,),
     "buffer": (stream.BufferRecord,),
+    "rows": (stream.RowsRecord,),
 }
 """The models of lines of metrics.jsonl, by kind."""
 

@@ -75,8 +75,9 @@ class DeadLetter(LogLine):
     """Name of the file it was read from, `standard input` for a pipe."""
     reason: str
     """Why it could not be read."""
-    raw: str
-    """The text of the record, cut at 4,096 characters; invalid UTF-8 is written as \\xNN."""
+    raw: str = absent()
+    """The text of the record, cut at 4,096 characters; invalid UTF-8 is written as \\xNN. Absent
+    once the log has 64 MiB of dead letters."""
     raw_cut: bool = absent()
     """True if `raw` was cut; absent otherwise."""
     raw_bytes: Bytes = absent()

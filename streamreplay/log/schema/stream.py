@@ -1,4 +1,4 @@
-"""Lines of metrics.jsonl about the stream and the buffer."""
+"""Lines of metrics.jsonl about the stream, its rows and the buffer."""
 
 from __future__ import annotations
 
@@ -28,6 +28,46 @@ class DriftRecord(Record):
     """The last number that the detector was given: that of this row."""
     actions: list[str]
     """The actions that were carried out before the next batch, as written in the job."""
+
+
+class RowsRecord(Record):
+    """What became of every row that came: `rows_in` is the sum of the six fields after it.
+
+    Written after the prequential records of a report, and at the end of the stream. Each row counts
+    once, by what became of it last. Blank lines, headers, held-out rows of a test set and replayed
+    rows do not count, nor do rows behind `run.limit`. The whole batch in which a prequential record
+    fell due is counted, so `position` is up to a batch further than its. A source that is read
+    into memory first (`source.split`, `test.share`) has put aside all its bad lines from the start.
+    """
+
+    kind: Literal["rows"]
+    rows_in: Rows
+    """Rows that came."""
+    learned: Rows
+    """Rows with a label that were predicted and then learned. With several learners: by one or
+    more of them."""
+    predicted_only: Rows
+    """Rows without a label: predicted, not learned."""
+    withheld: Rows
+    """Rows with a label that were predicted and scored, and that the probe keeps from learning."""
+    pending: Rows
+    """Rows without a fate so far: they are held until their label comes (`LateLabels`), or a stage
+    keeps them back."""
+    put_aside: Rows
+    """Records that could not be read, each with a line in dead_letters.jsonl."""
+    skipped: Rows
+    """Rows with a label that were predicted and not learned, since the loss was not finite in any
+    of their training passes (`learner.on_divergence = "skip"`)."""
+    put_aside_share: Share
+    """Share of `rows_in` that was put aside."""
+    put_aside_worst: Rows = absent()
+    """Most records put aside among any 10,000 in a row; absent, as the fields below, while none
+    was put aside."""
+    first_line: int = absent()
+    """Line of the source, 1 for the first, of the first record put aside."""
+    put_aside_by_reason: dict[str, Rows] = absent()
+    """Records put aside by reason, the most frequent first: reasons that differ only in values or
+    numbers are one, with N or … in their place. At most 100; all others are `other reasons`."""
 
 
 class Stored(LogLine):

@@ -8,11 +8,13 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
+from streamreplay.log.rows_text import share_text, sum_text
 from streamreplay.plain_text import printable, score_text
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
 from streamreplay.reading.scores import Score, sample_name
 from streamreplay.reading.status import RunPhase
+from streamreplay.row_counts import reason_texts
 
 _STYLES: dict[RunPhase, str] = {
     "running": "green",
@@ -50,8 +52,10 @@ class View:
         self._width = max(20, options.max_width)
         self._blocks = BLOCKS if options.encoding.startswith("utf") else _PLAIN_BLOCKS
         yield from self._head()
+        yield from self._rows()
         if not self._state.learners:
-            yield Text("no record yet", style="dim")
+            if not self._state.rows:
+                yield Text("no record yet", style="dim")
             return
         for name, learner in self._state.learners.items():
             yield from self._scores(name, learner)
@@ -74,6 +78,17 @@ class View:
         if timing:
             parts.append(f"last record {ago(self._now - timing['time'])}")
         yield from self._line("row", parts)
+
+    def _rows(self) -> Iterator[Text]:
+        record = self._state.rows
+        if not record:
+            return
+        total, _, terms = sum_text(record, why=False).partition(" = ")
+        yield from self._line("rows", [total, *terms.split(" + ")])
+        if record["put_aside"]:
+            reasons = reason_texts(record["put_aside_by_reason"], record["first_line"])
+            share = Text(share_text(record["put_aside_share"]), style="red")
+            yield from self._line("put aside", [share, *map(printable, reasons)])
 
     def _line(self, label: str, parts: Sequence[str | Text]) -> Iterator[Text]:
         """Yield a label and parts, on as many lines as they need."""

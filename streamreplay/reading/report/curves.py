@@ -26,6 +26,7 @@ from streamreplay.reading.run import Run, RunLearner
 from streamreplay.reading.scores import Score
 from streamreplay.reading.seed_groups import SeedGroup
 
+_ROWS: StreamKey = ("", "rows", "", False)
 _Streams = Mapping[StreamKey, tuple[int, list[dict[str, Any]]]]
 MOST_DRAWN = 4
 """Number of groups that get charts of their own."""
@@ -92,6 +93,8 @@ class LearnerCurves(RunLearner):
     n_drifts : int
         Number of such records in the log, of which `drifts` may be a sample.
     buffer : BufferCurves, optional
+    rows : dict
+        The last record of kind ``rows``; empty if there is none.
     """
 
     scores: Columns
@@ -101,6 +104,7 @@ class LearnerCurves(RunLearner):
     drifts: list[dict[str, Any]]
     n_drifts: int
     buffer: BufferCurves | None
+    rows: dict[str, Any]
 
     @property
     def watches_drift(self) -> bool:
@@ -182,6 +186,7 @@ def _read_learner(run: Run, learner: str, streams: _Streams) -> LearnerCurves:
         drifts=_own_or_shared(streams, learner, "drift"),
         n_drifts=sum(streams.get((of, "drift", "", False), (0,))[0] for of in {learner, ""}),
         buffer=_buffer_curves(_own_or_shared(streams, learner, "buffer")),
+        rows=streams[_ROWS][1][-1] if _ROWS in streams else {},
     )
 
 

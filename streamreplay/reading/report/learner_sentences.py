@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from streamreplay.log.rows_text import sum_text
 from streamreplay.reading.number_text import and_list, number, percent, points, size
 from streamreplay.reading.report.curves import LearnerCurves
 from streamreplay.reading.report.summary import LearnerSummary, RetentionSummary, summarize
@@ -37,6 +38,7 @@ def learner_sentences(learner: LearnerCurves) -> list[Sentence]:
     summary = summarize(learner)
     return [
         *_predictions(summary),
+        *_rows(learner),
         *_misleading(summary),
         *_retention(summary),
         *_stability_gap(summary),
@@ -59,6 +61,15 @@ def _predictions(summary: LearnerSummary) -> Iterator[Sentence]:
     yield Sentence(f"{text}.")
     if summary.baselines:
         yield _baselines(summary, overall)
+
+
+def _rows(learner: LearnerCurves) -> Iterator[Sentence]:
+    """Yield what became of the rows that came."""
+    rows = learner.rows
+    if rows:
+        lost = rows["put_aside"] or rows["skipped"]
+        text = f"What became of the rows of the stream: {sum_text(rows)}."
+        yield Sentence(text, "warning" if lost else "plain")
 
 
 def _baselines(summary: LearnerSummary, overall: float) -> Sentence:

@@ -11,7 +11,8 @@ Outcome: TypeAlias = Literal["finished", "stopped", "failed"]
 Warn: TypeAlias = Callable[[str], None]
 """Tells the user something, without stopping anything."""
 
-_NO_SCALARS = ("v", "position", "experience", "after_experience")  # what places a record
+# what places a record; reasons, which are sentences and make no names
+_NO_SCALARS = ("v", "position", "experience", "after_experience", "put_aside_by_reason")
 
 
 class Sink(Protocol):

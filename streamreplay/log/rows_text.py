@@ -1,0 +1,67 @@
+"""The sum of a record of kind ``rows``, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from streamreplay.row_counts import reasons_text
+
+FATES = {
+    "learned": "learned",
+    "predicted_only": "predicted only",
+    "withheld": "withheld",
+    "pending": "pending",
+    "skipped": "skipped",
+    "put_aside": "put aside",
+}
+"""The fields that add up to ``rows_in``, and what they are called."""
+
+
+def sum_text(record: Mapping[str, Any], *, why: bool = True) -> str:
+    """Write all rows that came as a sum, and why rows were put aside; terms of 0 are left out.
+
+    Examples
+    --------
+    >>> record = {"rows_in": 1203, "learned": 1200, "pending": 0, "put_aside": 3}
+    >>> record |= {"put_aside_share": 0.0025, "first_line": 7}
+    >>> sum_text(record | {"put_aside_by_reason": {"not UTF-8": 3}})
+    '1,203 in = 1,200 learned + 3 put aside (0.2 %: not UTF-8; the first, line 7)'
+    """
+    terms = [f"{record[key]:,} {name}" for key, name in FATES.items() if record.get(key)]
+    reasons = _why_text(record) if why else ""
+    return f"{record['rows_in']:,} in = {' + '.join(terms) or '0'}{reasons}"
+
+
+def put_aside_text(record: Mapping[str, Any]) -> str:
+    """Write how many rows were put aside, of how many, and why; "" if none was.
+
+    Examples
+    --------
+    >>> put_aside_text(
+    ...     {"rows_in": 9, "put_aside": 3, "put_aside_share": 1 / 3, "first_line": 7}
+    ...     | {"put_aside_by_reason": {"not UTF-8": 3}}
+    ... )
+    '3 of 9 rows put aside (33.3 %: not UTF-8; the first, line 7)'
+    """
+    if not record["put_aside"]:
+        return ""
+    return f"{record['put_aside']:,} of {record['rows_in']:,} rows put aside{_why_text(record)}"
+
+
+def _why_text(record: Mapping[str, Any]) -> str:
+    if not record["put_aside"]:
+        return ""
+    why = reasons_text(record["put_aside_by_reason"], record["first_line"])
+    return f" ({share_text(record['put_aside_share'])}: {why})"
+
+
+def share_text(share: float) -> str:
+    """Write a share in percent, with digits enough to tell it from 0.
+
+    Examples
+    --------
+    >>> share_text(0.0704), share_text(0.00001), share_text(0.0)
+    ('7.0 %', '0.001 %', '0 %')
+    """
+    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.1g} %"
