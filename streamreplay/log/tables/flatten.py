@@ -139,18 +139,14 @@ class Shapes:
         self._declared = declared or {}
         self.grouped = False
         """Whether there are lines with groups."""
-        self._shapes: set[Any] = set()
         self._rows: dict[tuple[str, ...], None] = {}  # names and types of each shape
         self._numbers: set[int] = set()  # names of classes that are numbers
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add a line."""
-        shape = _shape(line)
-        if shape not in self._shapes:
-            self._shapes.add(shape)
-            flat, groups = flatten_line(line)
-            self.grouped = self.grouped or bool(groups)
-            self._rows[(*flat, *map(_type, flat.values()))] = None
+        flat, groups = flatten_line(line)
+        self.grouped = self.grouped or bool(groups)
+        self._rows[(*flat, *map(_type, flat.values()))] = None
         if self._named:
             self._numbers.update(v for key in _NAMES if type(v := line.get(key)) is int)
 
@@ -200,19 +196,6 @@ def _merge_scalars(kinds: set[str]) -> str:
     if kinds == {"int", "float"}:
         return "float"
     return next(iter(kinds)) if len(kinds) == 1 else "string"
-
-
-def _shape(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return a key that is equal for lines with the same columns and types."""
-    types = tuple(map(type, line.values()))
-    if dict not in types and list not in types:
-        return (*line, *types)
-    inner = [
-        frozenset(map(type, value)) if kind is list else _by(key) or _shape(value)
-        for (key, value), kind in zip(line.items(), types, strict=True)
-        if kind is dict or kind is list
-    ]
-    return (*line, *types, *inner)
 
 
 def _type(value: Any) -> str:
