@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from streamreplay.bundled import data_path
 from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import RunFolderError
+from streamreplay.log.lines import read_records
 from streamreplay.run import RunOptions, run_job
 
 
@@ -114,20 +114,13 @@ def _run(stream: Stream, folder: Path, replay: bool) -> DemoRun:  # noqa: FBT001
     code = run_job(job, RunOptions(out=folder, quiet=True))
     if code:
         raise Interrupted(code)
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    return DemoRun(
-        stream,
-        replay,
-        folder,
-        [record for record in records if record["kind"] == "prequential"],
-        [record for record in records if record["kind"] == "retention"],
+    scores, rounds = (
+        [*read_records(folder, kinds=(kind,))] for kind in ("prequential", "retention")
     )
+    return DemoRun(stream, replay, folder, scores, rounds)
 
 
 def _accuracy(by_class: dict[str, dict[str, Any]], names: tuple[str, ...]) -> float | None:
     found = [by_class[name] for name in names if name in by_class]
     rows = sum(entry["rows"] for entry in found)
-    if not rows:
-        return None
-    return float(sum(entry["rows"] * entry["accuracy"] for entry in found) / rows)
+    return sum(entry["rows"] * entry["accuracy"] for entry in found) / rows if rows else None
