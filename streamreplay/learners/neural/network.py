@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from streamreplay.batch import Batch
@@ -193,15 +194,20 @@ class Network:
         self.head = head[1] if head and head[1].out_features == self.width else None
         self._know(np.zeros(self.width, np.bool_))
 
-    def train(self) -> None:
-        """Put the module into training mode, except for its frozen parts.
+    def train(self, rows: int) -> None:
+        """Put the module into training mode for a pass over some rows, except for its frozen parts.
 
         Those stay in evaluation mode: their batch norm uses and keeps the statistics it came with,
-        and their dropout is off.
+        and their dropout is off. A pass over one row has no variance: its batch norm uses and keeps
+        the running statistics.
         """
         self.module.train()
         for part in self._frozen:
             part.eval()
+        if rows == 1:
+            for part in self.module.modules():
+                if isinstance(part, _BatchNorm):
+                    part.eval()
 
     def meet(self, labels: NDArray[np.int64]) -> None:
         """Grow the head and unmask classes for labels that are new; -1 is no label.

@@ -172,7 +172,7 @@ class Trainer:
             stored = rehearsal.memory.stored
             staging.put(n, stored.x.take(rows, axis=0), stored.y[rows])
         if not net.plain:
-            net.train()
+            net.train(end)
         x = staging.x[:end].to(net.device)
         augment = self.training.augment
         if augment is not None:
