@@ -15,7 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from streamreplay.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from streamreplay.checkpoint import (
+    Checkpoint,
+    kept_positions,
+    latest_checkpoint,
+    load_checkpoint,
+    remove_ended,
+    save_checkpoint,
+)
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
 
 FILES = ("arrays.safetensors", "state.json", "manifest.json")
@@ -330,3 +337,31 @@ def test_nothing_in_it_needs_us_to_be_read(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, state_of(4), position=0)
     assert load_file(path / "arrays.safetensors")["learner.w"].tolist() == [[4.0, 4.0], [4.0, 4.0]]
     assert json.loads((path / "state.json").read_text())["names"] == ["cat", "dog"]
+
+
+def test_the_state_of_an_ended_stream_is_kept_apart(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, {"a": 1}, position=10, keep=2)
+    save_checkpoint(tmp_path, {"a": 2}, position=20, keep=2)
+    end = save_checkpoint(tmp_path, {"a": 3}, position=20, keep=2, ended=True)
+    assert end.name == "ckpt-000000000020.end"
+    names = ["ckpt-000000000010", "ckpt-000000000020"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*names, end.name]
+    assert kept_positions(tmp_path) == [20, 10]
+
+    def found(*, ended: bool) -> Any:
+        latest = latest_checkpoint(tmp_path, ended=ended)
+        assert latest is not None
+        return latest.state["a"]
+
+    assert (found(ended=True), found(ended=False)) == (3, 2)
+    save_checkpoint(tmp_path, {"a": 4}, position=20, keep=2, ended=True)
+    assert found(ended=True) == 4
+    save_checkpoint(tmp_path, {"a": 5}, position=21, keep=2, ended=True)
+    assert (found(ended=True), found(ended=False)) == (5, 2)
+    save_checkpoint(tmp_path, {"a": 6}, position=30, keep=2)
+    names = ["ckpt-000000000020", "ckpt-000000000030"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    save_checkpoint(tmp_path, {"a": 7}, position=31, keep=2, ended=True)
+    remove_ended(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    remove_ended(tmp_path / "nowhere")

@@ -8,6 +8,7 @@ from streamreplay.checkpoint.folder import (
     kept_positions,
     latest_checkpoint,
     load_checkpoint,
+    remove_ended,
     save_checkpoint,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "kept_positions",
     "latest_checkpoint",
     "load_checkpoint",
+    "remove_ended",
     "save_checkpoint",
 ]

@@ -7,6 +7,9 @@
         state.json           the rest of the tree, with a reference where an array was
         manifest.json        format version, position, size and sha256 of the two others
 
+The state of a stream that has ended is in ``ckpt-000000120000.end``, next to the checkpoint from
+which a longer stream goes on.
+
 The same state gives the same bytes. A folder appears under its name only when it is complete and
 on the disk; a process that dies while writing leaves a `.tmp-` folder, which the next save removes.
 """
@@ -38,7 +41,7 @@ Manifest: TypeAlias = dict[str, Any]
 _VERSION = 4
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 _FILES = (_ARRAYS, _STATE)
-_NAME = re.compile(r"ckpt-(\d{12,})(\.old)?")
+_NAME = re.compile(r"ckpt-(\d{12,})(\.end)?(\.old)?")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,12 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: str | PathLike[str], state: State, *, position: int, keep: int = 3
+    folder: str | PathLike[str],
+    state: State,
+    *,
+    position: int,
+    keep: int = 3,
+    ended: bool = False,
 ) -> Path:
     """Write a state into ``folder/ckpt-<position>``, whole or not at all.
 
@@ -82,6 +90,9 @@ def save_checkpoint(
         replaced.
     keep : int
         How many to keep: this one and the newest before it.
+    ended : bool
+        The stream has ended: the state is written into ``ckpt-<position>.end``, which does not
+        count as one to keep. Any other save removes it.
 
     Raises
     ------
@@ -95,7 +106,7 @@ def save_checkpoint(
     if keep < 1:
         raise ValueError(f"keep must be at least 1, got {keep}")
     folder = Path(folder)
-    final = checkpoint_path(folder, position)
+    final = checkpoint_path(folder, position, ended=ended)
     temporary = folder / f".tmp-{os.getpid()}-{final.name}"
     columns: Columns = {}
     tree = encode(state, "", columns)
@@ -105,10 +116,10 @@ def save_checkpoint(
         temporary.mkdir()
         _write(temporary, tree, columns, position)
         _swap(temporary, final)
-        _prune(folder, position, keep)
-    except OSError as error:
+        _prune(folder, final, keep)
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise CheckpointError(f"{final}: cannot be written: {error.strerror or error}") from error
+        raise CheckpointError(f"{final}: cannot be written: {_reason(error)}") from error
     return final
 
 
@@ -135,8 +146,14 @@ def load_checkpoint(path: str | PathLike[str]) -> tuple[State, Manifest]:
     return state, manifest
 
 
-def latest_checkpoint(folder: str | PathLike[str]) -> Checkpoint | None:
+def latest_checkpoint(folder: str | PathLike[str], *, ended: bool = True) -> Checkpoint | None:
     """Read the newest checkpoint of a folder that is whole; None if there is none at all.
+
+    Parameters
+    ----------
+    folder : path
+    ended : bool
+        Whether that of an ended stream counts.
 
     Raises
     ------
@@ -147,6 +164,8 @@ def latest_checkpoint(folder: str | PathLike[str]) -> Checkpoint | None:
     """
     skipped: list[str] = []
     for path in _candidates(Path(folder)):
+        if _is_ended(path) and not ended:
+            continue
         try:
             state, manifest = load_checkpoint(path)
         except CorruptCheckpointError as error:
@@ -158,14 +177,33 @@ def latest_checkpoint(folder: str | PathLike[str]) -> Checkpoint | None:
     return None
 
 
-def checkpoint_path(folder: Path, position: int) -> Path:
-    """Return where the checkpoint of a position is, or would be."""
-    return folder / f"ckpt-{position:012d}"
+def checkpoint_path(folder: Path, position: int, *, ended: bool = False) -> Path:
+    """Return where the checkpoint of a position, or of the stream's end, is or would be."""
+    return folder / f"ckpt-{position:012d}{'.end' if ended else ''}"
 
 
 def kept_positions(folder: Path) -> list[int]:
-    """Return the positions of the checkpoints that are there, whole or not, newest first."""
-    return list(dict.fromkeys(_position(path) for path in _candidates(folder)))
+    """Return the positions of the checkpoints that are there, whole or not, newest first.
+
+    That of an ended stream is left out.
+    """
+    return list(dict.fromkeys(_position(p) for p in _candidates(folder) if not _is_ended(p)))
+
+
+def remove_ended(folder: Path) -> None:
+    """Remove the checkpoints of an ended stream, as it goes on.
+
+    Raises
+    ------
+    CheckpointError
+        The disk refuses.
+    """
+    for path in filter(_is_ended, _candidates(folder)):
+        try:
+            _remove(path)
+            fsync_folder(folder)
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be removed: {_reason(error)}") from error
 
 
 def fsync_folder(folder: Path) -> None:
@@ -206,9 +244,12 @@ def _swap(temporary: Path, final: Path) -> None:
     _remove(old)
 
 
-def _prune(folder: Path, position: int, keep: int) -> None:
-    older = [p for p in _candidates(folder) if _position(p) <= position]
-    for path in older[keep:]:
+def _prune(folder: Path, written: Path, keep: int) -> None:
+    """Remove checkpoints beyond those to keep, and those of another end of the stream."""
+    found, position = _candidates(folder), _position(written)
+    older = [p for p in found if not _is_ended(p) and _position(p) <= position]
+    ends = [p for p in found if _is_ended(p) and p != written]
+    for path in (*older[keep:], *ends):
         _remove(path)
 
 
@@ -230,12 +271,32 @@ def _sweep(folder: Path) -> None:
 def _candidates(folder: Path) -> list[Path]:
     """Every checkpoint's path, newest first; one that was being replaced after its successor."""
     found = [path for path in folder.glob("ckpt-*") if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda p: (_position(p), p.suffix != ".old"), reverse=True)
+    return sorted(
+        found, key=lambda p: (_position(p), _is_ended(p), p.suffix != ".old"), reverse=True
+    )
+
+
+def _is_ended(path: Path) -> bool:
+    match = _NAME.fullmatch(path.name)
+    return bool(match and match[2])
 
 
 def _position(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     return int(match[1]) if match else -1
+
+
+def _reason(error: Exception) -> str:
+    """Return why something cannot be written, without what the library says around it.
+
+    Examples
+    --------
+    >>> _reason(SafetensorError("Error while serializing: I/O error: File too large (os error 27)"))
+    'File too large'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return re.sub(r"^.*I/O error: | \(os error \d+\)$", "", str(error))
 
 
 def _measure(path: Path) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from streamreplay.batch import Batch
 from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, NoUsableRowError
 from streamreplay.ingest.connect.byte_stream import source_name
-from streamreplay.log.rotation import Mark
 from streamreplay.log.rows_text import put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
@@ -24,6 +24,7 @@ from streamreplay.run.folder import RunFolder
 from streamreplay.run.messages import describe_features, how_to_resume, nothing_learned
 from streamreplay.run.output import OutputClosed
 from streamreplay.run.progress import make_progress
+from streamreplay.run.read_ahead import ReadAhead, read_ahead
 from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
 from streamreplay.run.signals import StopSignals
@@ -112,12 +113,12 @@ class _Run:
         self.job, self.options, self.signals = job, options, signals
         self.folder: RunFolder | None = None
         self.rejected = RejectedRecords(keep=options.out is not None)
-        self.was_finished = False
+        self.ahead = ReadAhead()
+        self.in_tail = False  # in rows that a longer stream would have put into other batches
         self.rows_logged: RowCounts | None = None  # by the last record of kind rows
         self.started = self.warned = False
         self.resumed_at: int | None = None  # -1: from the start, by lack of a checkpoint
         self.sinks = Sinks((), self._tell)
-        self.ends_before: dict[str, Mark] = {}
         from streamreplay.config.building.pipeline import build  # noqa: PLC0415 - slow
 
         self.pipeline = build(
@@ -131,13 +132,15 @@ class _Run:
         self.progress = make_progress(quiet=options.quiet, total=total)
 
     def run(self) -> int:
-        self._restore()  # notes that the run is on: from here on, a failure is noted too
+        if not self._restore():  # notes that the run is on: from here on, a failure is noted too
+            return self._show_complete()
         try:
             self._start()
             ended = self._learn()
         except OutputClosed:
             self.sinks.outcome = "stopped"
-            self._save(finished=False)
+            if not self.in_tail:
+                self._save(finished=False)
             self._note("standard output was closed by its reader")
             return 0
         except BaseException as error:
@@ -157,34 +160,50 @@ class _Run:
         if self.folder is not None:
             self.folder.close()
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Go on from the latest checkpoint, if there is one; return whether there is more to do."""
         if self.folder is None:
-            return
+            return True
         checkpoint = self.folder.latest() if self.options.resume else None
         self.resumed_at = -1 if self.options.resume else None
         if checkpoint is None:
+            self.folder.go_on()
             self.folder.cut_logs({})
-            self.rejected.write_to(self.folder, early=True)
+            self.rejected.write_to(self.folder)
             self._note("start")
-            return
+            return True
         for reason in checkpoint.skipped:
             self._tell(f"warning: {reason}; falling back to an older checkpoint")
-        self._load(checkpoint)
+        return self._load(checkpoint, self.folder)
 
-    def _load(self, checkpoint: Checkpoint) -> None:
-        if self.folder is None:
-            return
+    def _load(self, checkpoint: Checkpoint, folder: RunFolder) -> bool:
         if self.options.go_on:
             self.source.continue_from_here = True
+        self._load_state(checkpoint)
+        end = folder.ended()
+        if end is not None and not self._goes_on(end):
+            self._load_state(end)
+            folder.cut_logs(end.state["logs"])
+            return False
+        folder.go_on()
+        folder.cut_logs(checkpoint.state["logs"])
+        self.rejected.write_to(folder)
+        self.resumed_at = self.pipeline.position
+        self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
+        return True
+
+    def _load_state(self, checkpoint: Checkpoint) -> None:
         self.pipeline.load_state_dict(checkpoint.state["pipeline"])
         self.rejected.load_state_dict(checkpoint.state["rejected"])
-        self.folder.cut_logs(checkpoint.state["logs"])
-        self.rejected.write_to(self.folder, early=False)
-        self.resumed_at = self.pipeline.position
-        self.was_finished = bool(checkpoint.state["finished"])
-        self.rows_logged = self.pipeline.rows if self.was_finished else None
-        self.ends_before = self.folder.ends()
-        self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
+
+    def _goes_on(self, end: Checkpoint) -> bool:
+        """Return whether the stream goes on behind the end of a finished run."""
+        if 0 < self.job.run.limit <= end.position:
+            return False
+        before = end.state["pipeline"]["source"]
+        ahead = read_ahead(self.source, before, self.signals.requested)
+        self.ahead = ReadAhead() if ahead is None else ahead
+        return ahead is not None
 
     def _start(self) -> None:
         self.clock = Clock(self.pipeline.position)
@@ -211,27 +230,45 @@ class _Run:
             self._tell(f"warning: {message}")
 
     def _learn(self) -> bool:
-        """Learn from the stream; return True if it has ended, False if it was stopped."""
-        every = self.job.run.checkpoint_every
-        batches = iter(self.source)
-        while not self.signals.requested():
-            batch = next(batches, None)
-            if batch is None:
-                break
-            self.clock.arrived()
-            before = self.pipeline.position
-            if before == self.clock.first:
-                self._note_features()
-            report = self.pipeline.step(batch)
-            self.clock.learned(report)
-            self._write(report)
-            if self.pipeline.position // every > before // every or asks_to_save(report):
-                self._save(finished=False)
-            self.clock.written()
-        if self.signals.requested():
-            return False
+        """Learn from the stream; return True if it has ended, False if it was stopped.
+
+        Where there is a folder, the stream is paused before rows that only its end makes a batch,
+        and a checkpoint is made there: a longer stream is resumed from it.
+        """
+        self.in_tail = self.ahead.ended
+        for batch in self.ahead.batches:
+            self._step(batch, save=not self.in_tail)
+        if not self.in_tail:
+            self.source.whole_batches = self.folder is not None
+            batches = iter(self.source)
+            while not self.signals.requested() and (found := next(batches, None)) is not None:
+                self._step(found, save=True)
+            if self.signals.requested():
+                return False
+        if self.folder is not None and not self.in_tail:
+            self._learn_tail()
         self._write(self.pipeline.finish(), ended=True)
         return True
+
+    def _learn_tail(self) -> None:
+        """Learn from what the end of the stream has cut off, after a checkpoint before it."""
+        self._save(finished=False)  # again, if there is one: what a pipe has read ahead is more now
+        self.in_tail, self.source.whole_batches = True, False
+        for batch in self.source:
+            self._step(batch, save=False)
+
+    def _step(self, batch: Batch, *, save: bool) -> None:
+        """Learn from a batch, and save a checkpoint if one is due and may be made here."""
+        self.clock.arrived()
+        before, every = self.pipeline.position, self.job.run.checkpoint_every
+        if before == self.clock.first:
+            self._note_features()
+        report = self.pipeline.step(batch)
+        self.clock.learned(report)
+        self._write(report)
+        if save and (self.pipeline.position // every > before // every or asks_to_save(report)):
+            self._save(finished=False)
+        self.clock.written()
 
     def _write(self, report: Report, *, ended: bool = False) -> None:
         report = self._with_rows(report, ended=ended)
@@ -273,15 +310,21 @@ class _Run:
         """Save the run, and show what came of it; return the exit code."""
         counts = self.pipeline.rows
         fault = fault_of_rows(self.job.source, source_name(self.job.source.path), counts)
-        if self.was_finished and self._is_unchanged():
-            message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
-            self._note(message)
-            if not self.options.quiet:
-                self.progress.say(message)
-        else:
-            self._save(finished=True)
-            self._note(f"end of the stream at row {self.pipeline.position}")
-            self._show_end(counts, fault)
+        self._save(finished=True)
+        self._note(f"end of the stream at row {self.pipeline.position}")
+        self._show_end(counts, fault)
+        return self._exit_code(fault)
+
+    def _show_complete(self) -> int:
+        """Show that there is nothing new; return the exit code."""
+        message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
+        self._note(message)
+        if not self.options.quiet:
+            self.progress.say(message)
+        name = source_name(self.job.source.path)
+        return self._exit_code(fault_of_rows(self.job.source, name, self.pipeline.rows))
+
+    def _exit_code(self, fault: str) -> int:
         if fault:
             self._tell(f"exit code {EXIT_CODE}: {fault}")
         return EXIT_CODE if fault else 0
@@ -304,11 +347,6 @@ class _Run:
             warnings.append(f"{counts.skipped:,} rows skipped: their loss was not finite")
         for message in filter(None, warnings):
             self._tell(f"warning: {message}")
-
-    def _is_unchanged(self) -> bool:
-        """Return whether neither the stream nor a log has gone on since the run was resumed."""
-        ends = self.ends_before if self.folder is None else self.folder.ends()
-        return self.pipeline.position == self.clock.first and ends == self.ends_before
 
     def _stop(self) -> None:
         self._save(finished=False)

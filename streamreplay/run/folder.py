@@ -15,6 +15,7 @@ from streamreplay.checkpoint.folder import (
     kept_positions,
     latest_checkpoint,
     load_checkpoint,
+    remove_ended,
     save_checkpoint,
 )
 from streamreplay.config.dotted_keys import flatten
@@ -110,10 +111,14 @@ class RunFolder:
 
     def _is_blank(self) -> bool:
         """Whether nothing of the run that was started here would be lost."""
-        logs = [self.path / name for name in (_METRICS, _PREDICTIONS, _DEAD)]
-        return not any((self.path / _CHECKPOINTS).glob("ckpt-*")) and not any(
-            rotated_files(log) or (log.exists() and log.stat().st_size) for log in logs
+        return not any((self.path / _CHECKPOINTS).glob("ckpt-*")) and all(
+            map(self._is_empty, (_METRICS, _PREDICTIONS, _DEAD))
         )
+
+    def _is_empty(self, name: str) -> bool:
+        """Return whether a log has no line yet."""
+        log = self.path / name
+        return not rotated_files(log) and not (log.exists() and log.stat().st_size)
 
     def _write_job(self) -> None:
         """Write the job as resolved, whole or not at all."""
@@ -151,23 +156,33 @@ class RunFolder:
         return logs if self.predictions is None else {**logs, _PREDICTIONS: self.predictions}
 
     def latest(self) -> Checkpoint | None:
-        """Read the newest whole checkpoint, if there is any."""
-        return latest_checkpoint(self.path / _CHECKPOINTS)
+        """Read the newest whole checkpoint from which a run goes on, if there is any."""
+        return latest_checkpoint(self.path / _CHECKPOINTS, ended=False)
+
+    def ended(self) -> Checkpoint | None:
+        """Read the checkpoint of an ended stream, if there is a whole one."""
+        try:
+            found = latest_checkpoint(self.path / _CHECKPOINTS)
+        except CheckpointError:
+            return None
+        return found if found is not None and found.state["finished"] else None
+
+    def go_on(self) -> None:
+        """Forget that the stream had ended: from now on the logs may differ from what they were."""
+        remove_ended(self.path / _CHECKPOINTS)
 
     def cut_logs(self, ends: dict[str, Any]) -> None:
         """Take all logs back to where they ended at a checkpoint.
 
-        What is in timings did happen, and stays, but for a last line that was not finished.
+        What is in timings did happen, and stays, but for a last line that was not finished. Where
+        there are predictions of an earlier start, they go on: a log has no gaps, and no rest of
+        what is predicted again.
         """
-        if _PREDICTIONS in ends and self.predictions is None:
-            self.predictions = self._open(_PREDICTIONS)  # go on: a log has no gaps
+        if self.predictions is None and (_PREDICTIONS in ends or not self._is_empty(_PREDICTIONS)):
+            self.predictions = self._open(_PREDICTIONS)
         for name, log in self._logs.items():
             log.cut(_mark(ends.get(name)))
         self.timings.mend()
-
-    def ends(self) -> dict[str, Mark]:
-        """Return where each log ends at present."""
-        return {name: log.end for name, log in self._logs.items()}
 
     def flush(self) -> None:
         """Flush the logs, so that readers see what was written."""
@@ -184,9 +199,11 @@ class RunFolder:
             {**state, "logs": logs},
             position=position,
             keep=self.job.run.keep_checkpoints,
+            ended=state["finished"],
         )
         self.events.write(f"checkpoint at row {position}")
-        self._known[position] = ends
+        if not state["finished"]:
+            self._known[position] = ends
         self._drop_old_logs()
 
     def _drop_old_logs(self) -> None:

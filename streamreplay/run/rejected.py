@@ -51,11 +51,10 @@ class RejectedRecords:
         else:
             self._early.append(line)
 
-    def write_to(self, folder: RunFolder, *, early: bool) -> None:
-        """Write records to a folder from now on, those so far as well if ``early`` is true."""
+    def write_to(self, folder: RunFolder) -> None:
+        """Write records to a folder from now on, and those so far."""
         self._folder = folder
-        if early:
-            folder.dead_letters.write(b"".join(self._early))
+        folder.dead_letters.write(b"".join(self._early))
         self._early.clear()
 
     def message(self) -> str:
@@ -72,5 +71,6 @@ class RejectedRecords:
         return {"bytes": self._bytes, "bare": self._bare}
 
     def load_state_dict(self, state: State) -> None:
-        """Load a state."""
+        """Load a state; the records so far are in its log."""
+        self._early.clear()
         self._bytes, self._bare = int(state["bytes"]), int(state["bare"])

@@ -108,7 +108,8 @@ def test_the_run_folder(cli: Cli, in_process: Run) -> None:
         assert 0 < sum(stage["share"] for stage in stages.values()) < 1.01
     assert timings[0]["resident_bytes"] > 1e6  # type: ignore[operator]
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert names == ["ckpt-000000000512", "ckpt-000000001024", "ckpt-000000001188"]
+    at = ["000000000512", "000000001024", "000000001184", "000000001188.end"]
+    assert names == [f"ckpt-{each}" for each in at]
     events = (folder / "events.log").read_text()
     for event in ("start", "features: a, b", "checkpoint at row 512", "end of the stream"):
         assert event in events
@@ -388,7 +389,7 @@ def test_inspect(cli: Cli, in_process: Run) -> None:
     assert sum(part["rows"] for part in found["buffer"]["by_class"].values()) == 50
     assert sum(found["parameters"]["0.weight"]) == 8 + 2
     assert found["scores"]["prequential"]["position"] == 1485
-    code, out, _ = in_process("inspect", cli.folder / "out/checkpoints/ckpt-000000001485")
+    code, out, _ = in_process("inspect", cli.folder / "out/checkpoints/ckpt-000000001485.end")
     assert code == 0
     assert "1,485 rows, finished" in out
     code, _, err = in_process("inspect", cli.folder)

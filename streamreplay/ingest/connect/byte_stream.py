@@ -116,8 +116,13 @@ class ByteStream:
             return True
         return not 0 <= time.time() - self._status().st_mtime < seconds
 
-    def seek(self, to: Position) -> None:
-        """Move to a position of a seekable stream, after a check of all bytes before it.
+    def seek(self, to: int) -> None:
+        """Move to a byte of a seekable stream."""
+        os.lseek(self._fd, self._start + to, os.SEEK_SET)
+        self._first = None
+
+    def check(self, to: Position) -> None:
+        """Compare all bytes before a position of a seekable stream with those learned from.
 
         Raises
         ------
@@ -136,8 +141,6 @@ class ByteStream:
                 f"{self.name}: not the file that was learned from: it differs somewhere in its "
                 f"first {to.bytes} bytes"
             )
-        os.lseek(self._fd, self._start + to.bytes, os.SEEK_SET)
-        self._first = None
 
     def _crc(self, start: int, end: int) -> int:
         crc = 0

@@ -42,6 +42,9 @@ class _Came(Enum):
     STOPPED = auto()
 
 
+_AT_END = (_Came.ENDED, _Came.BROKEN)
+
+
 class LineSource(ABC):
     """A stream of lines, each of which is a record. See `JsonlSource` and `CsvSource`.
 
@@ -85,6 +88,8 @@ class LineSource(ABC):
         self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
         self._text = TextDecoder(quotes=self._quotes)
         self._skip: Skip | None = None  # of what was learned from, while it goes by
+        self._end: Position | None = None  # up to where the stream must be the same as before
+        self._check: Skip | None = None  # of the stream up to there, while it goes by
 
     @property
     def position(self) -> int:
@@ -147,12 +152,26 @@ class LineSource(ABC):
         self.put_aside.load_state_dict(state["put_aside"])
         if self._stream is not None:
             self._stream.close()
-        self._stream, self._skip, self._ended = None, None, False
+        self._stream, self._ended = None, False
+        self._skip, self._end, self._check = None, None, None
         self._names, self._passes.ended = None, False
         self._buffer = LineBuffer(self.options.max_line_bytes)
-        self._buffer.position = Position(**{key: int(state[key]) for key in Position().as_dict()})
+        self._buffer.position = _position(state)
         self._pending = PendingRows()
         self._carry = np.array(state["carry"], np.uint8)
+
+    def compare_up_to(self, end: State) -> None:
+        """Compare the stream, when it is opened, with one that was read to another state.
+
+        A run that has ended goes on from an earlier state, and must find again all that it learned
+        from. The last line may have gone on since.
+
+        Parameters
+        ----------
+        end : State
+            Such a state, in which the position lies behind that of the last one loaded.
+        """
+        self._end = _position(end)
 
     @abstractmethod
     def _decisions(self) -> State:
@@ -171,23 +190,20 @@ class LineSource(ABC):
         return line is not None and line < self._buffer.position.lines
 
     def _next(self) -> Batch | None:
-        pending, size = self._pending, self.options.batch_size
+        pending, size, came = self._pending, self.options.batch_size, _Came.ENOUGH
         while (room := self._room()) > 0:
             rows = pending.head(size)
             if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
                 return self._take(rows)
             if rows is not None and len(rows) >= room:  # the limit cuts this batch
                 return None if self.whole_batches else self._take(rows.take(slice(0, room)))
-            came = self._gather_rows(min(size, room) - len(pending))
-            if came is _Came.ENOUGH:
-                continue
-            if came is _Came.STOPPED or (self.whole_batches and came is not _Came.LATE):
+            if came is _Came.STOPPED or (self.whole_batches and came in _AT_END):
                 return None
-            rows = pending.head(min(size, room))
-            if rows is not None:
+            if came is not _Came.ENOUGH and rows is not None:
                 return self._take(rows)
             if came is _Came.ENDED:
                 return None
+            came = self._gather_rows(min(size, room) - len(pending))
         return None
 
     def _gather_rows(self, rows: int) -> _Came:
@@ -256,6 +272,9 @@ class LineSource(ABC):
             return _Came.STOPPED if stopped else _Came.ENOUGH
         self._ended = block is None
         text = self._text.decode(block)
+        if self._check is not None:
+            self._check.over(text, ended=self._ended)
+            self._check = None if self._check.done else self._check
         if self._skip is not None:
             text = self._skip.over(text, ended=self._ended)
             self._skip = None if self._skip.done else self._skip
@@ -270,14 +289,16 @@ class LineSource(ABC):
     def _connect(self) -> ByteStream:
         stream = ByteStream(self.path)
         self._text = TextDecoder(quotes=self._quotes)
-        at = self._buffer.position
+        at, end = self._buffer.position, self._end
         if self.continue_from_here and not stream.reopens:
             self._buffer.feed(self._carry.tobytes(), time.monotonic())
         elif at.bytes and stream.seekable and is_plain(stream.first(LOOK), quotes=self._quotes):
             self._text.skip_detection()
-            stream.seek(at)
-        elif at.bytes:
-            self._skip = Skip(self.name, at.bytes, at.crc)
+            stream.check(at if end is None else end)
+            stream.seek(at.bytes)
+        else:
+            self._skip = Skip(self.name, at.bytes, at.crc) if at.bytes else None
+            self._check = None if end is None else Skip(self.name, end.bytes, end.crc)
         return stream
 
     def _decode_gathered(self, most: int) -> None:
@@ -372,3 +393,7 @@ class LineSource(ABC):
         unread = self._buffer.unread(end_line=self._ended)
         held = np.frombuffer(self._text.held, np.uint8)
         return np.concatenate([unread, held]) if len(held) else unread
+
+
+def _position(state: State) -> Position:
+    return Position(**{key: int(state[key]) for key in Position().as_dict()})
