@@ -17,6 +17,8 @@ from streamreplay.memory import Memory
 
 __all__ = ["Rehearsal", "Report", "Scored"]
 
+_NO_ROWS = np.empty((1, 0), np.int64)  # one pass that rehearses nothing
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rehearsal:
@@ -43,8 +45,8 @@ class Rehearsal:
 
     incoming: Batch
     memory: Memory
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
-    group: NDArray[np.int64] = field(default_factory=lambda: np.empty((1, 0), np.int64))
+    rows: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
+    group: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
     candidates: NDArray[np.int64] | None = None
 
     def drawn(self, step: int = 0) -> Batch:

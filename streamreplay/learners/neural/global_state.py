@@ -119,7 +119,9 @@ class Surroundings:
     @property
     def needed(self) -> bool:
         """Whether the work needs them: whether it may draw, or torch has another setting."""
-        return self.draws() or self.threads not in (None, torch.get_num_threads())
+        if self.threads is not None and self.threads != torch.get_num_threads():
+            return True
+        return self.draws()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
