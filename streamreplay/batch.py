@@ -21,6 +21,7 @@ from streamreplay.columns import (
     labels_of_targets,
     same_kind,
 )
+from streamreplay.features.packed import TableSchema, are_tables, joined_rows
 from streamreplay.labels import Labels, common_labels
 
 __all__ = [
@@ -52,8 +53,9 @@ class Batch:
 
     Attributes
     ----------
-    x : float32[n, *feature] or uint8[n, *feature]
-        Features; uint8 for images.
+    x : float32[n, *feature], uint8[n, *feature], or rows [n] packed by a schema
+        Features; uint8 for images. Rows of a table are packed, see
+        `streamreplay.features.Schema`.
     y : int64[n]
         Label index, -1 where there is no label (yet).
     t : int64[n]
@@ -83,6 +85,8 @@ class Batch:
         are called. All batches of a stream share one object, to which the source adds new names.
     feature_names : sequence of str or None
         What the stream calls the features, shared in the same way.
+    schema : TableSchema or None
+        The columns of a table, which `x` is packed by, shared in the same way.
     """
 
     x: NDArray[Any]  # float32 | uint8 [n, *feature]
@@ -99,6 +103,7 @@ class Batch:
     withheld: NDArray[np.bool_] | None = None  # [n]
     labels: Labels | None = None
     feature_names: Sequence[str] | None = None
+    schema: TableSchema | None = None
 
     @classmethod
     def from_arrays(  # noqa: PLR0913 - a column each
@@ -215,6 +220,7 @@ class Batch:
             None if self.withheld is None else self.withheld[rows],
             self.labels,
             self.feature_names,
+            self.schema,
         )
 
     @staticmethod
@@ -243,7 +249,7 @@ class Batch:
                 raise ValueError(f"columns differ: {names} and {list(other.columns())}")
             for name in ("x", "target"):
                 one, two = getattr(first, name), getattr(other, name)
-                if not same_kind(one, two):
+                if not same_kind(one, two) and not are_tables(one, two):
                     raise ValueError(
                         f"{name} differs: {describe_array(one)} and {describe_array(two)}"
                     )
@@ -255,8 +261,11 @@ class Batch:
             if other.labels is not labels:
                 labels = common_labels(labels, other.labels)
         joined: dict[str, Any] = {
-            name: np.concatenate([getattr(b, name) for b in batches]) for name in names
+            name: np.concatenate([getattr(b, name) for b in batches])
+            for name in names
+            if name != "x"
         }
+        joined["x"] = joined_rows([batch.x for batch in batches])
         return replace(first, notes=None, labels=labels, **joined)
 
     def with_note(self, name: str, values: NDArray[np.float32]) -> Batch:
@@ -316,10 +325,11 @@ class Batch:
             withheld,
             self.labels,
             self.feature_names,
+            self.schema,
         )
 
 
-_SHARED = ("held_out", "notes", "labels", "feature_names")  # what is not a column
+_SHARED = ("held_out", "notes", "labels", "feature_names", "schema")  # what is not a column
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in _SHARED)
 
 

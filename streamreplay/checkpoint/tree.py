@@ -95,12 +95,19 @@ def _encode_array(array: NDArray[Any], path: str, columns: Columns) -> Any:
         if codes.size:
             codes[...] = column[..., None].view(np.uint32)
         column = codes
+    elif dtype.names is not None:  # packed rows: their bytes
+        raw = np.frombuffer(column.tobytes(), np.uint8).reshape(*array.shape, dtype.itemsize)
+        fields = [[name, dtype[name].base.str, list(dtype[name].shape)] for name in dtype.names]
+        return {"$array": _put(raw, path, columns), "dtype": fields}
     elif dtype.str[1:] not in _NUMBERS:
         raise TypeError(f"{path}: an array of {array.dtype} cannot be part of a state")
     return {"$array": _put(column, path, columns), "dtype": dtype.str}
 
 
-def _decode_array(column: NDArray[Any], name: str) -> NDArray[Any]:
+def _decode_array(column: NDArray[Any], name: str | list[Any]) -> NDArray[Any]:
+    if isinstance(name, list):
+        packed = np.dtype([(field, kind, tuple(shape)) for field, kind, shape in name])
+        return np.frombuffer(column.tobytes(), packed).reshape(column.shape[:-1]).copy()
     dtype = np.dtype(name)
     if dtype.kind != "U":
         return column

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Any, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamreplay.state import GROWN, SETTING, Fields, State
+from streamreplay.features.encoder import TableEncoder
+from streamreplay.features.packed import is_table
+from streamreplay.state import (
+    GROWN,
+    SETTING,
+    Fields,
+    Kind,
+    State,
+    load_state,
+    save_state,
+    within,
+)
 
 Normalize: TypeAlias = Literal["auto", "standard", "none"]
 
 _LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
+
+
+def _save_table(table: TableEncoder | None) -> State | None:
+    return None if table is None else save_state(table)
+
+
+def _load_table(name: str, live: TableEncoder | None, saved: Any) -> TableEncoder | None:
+    if saved is None:
+        return None
+    table = live or TableEncoder()
+    with within(name):
+        load_state(table, saved)
+    return table
+
+
+_TABLE = Kind(_save_table, _load_table)
 
 
 @final
@@ -30,20 +58,39 @@ class Scaler:
     the update for a batch of rows.
     """
 
-    _STATE: ClassVar = Fields(normalize=SETTING, count=int, _mean=GROWN, _squares=GROWN)
+    _STATE: ClassVar = Fields(
+        normalize=SETTING, count=int, _mean=GROWN, _squares=GROWN, table=_TABLE
+    )
 
     def __init__(self, normalize: Normalize) -> None:
         if normalize not in ("auto", "standard", "none"):
             raise ValueError(f"normalize must be auto, standard or none, got {normalize!r}")
         self.normalize = normalize
         self.count = 0
+        self.table: TableEncoder | None = None
+        """What encodes packed rows of a table; None for arrays."""
         self._mean = np.empty(0)  # float64[*feature]
         self._squares = np.empty(0)  # float64[*feature], sum of squared distances from the mean
         self._shift = np.empty(0, np.float32)  # the mean, as used
         self._factor = np.empty(0, np.float32)  # 1 / standard deviation, as used
 
+    def shape_of(self, x: NDArray[Any], expected: int = 0) -> tuple[int, ...]:
+        """Return the shape of what a module is given for a row.
+
+        ``expected`` is how many more inputs the categories of a table are likely to need soon.
+        """
+        return (self._table().fit(x, expected),) if is_table(x) else x.shape[1:]
+
+    def _table(self) -> TableEncoder:
+        if self.table is None:
+            self.table = TableEncoder(scale=self.normalize != "none")
+        return self.table
+
     def write(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
         """Scale rows [n, *feature] into ``out``."""
+        if x.dtype.names is not None:
+            self._table().write(x, out)
+            return
         if x.dtype == np.uint8:
             np.multiply(x, np.float32(1 / 255), out=out)
         else:
@@ -58,6 +105,10 @@ class Scaler:
 
         Rows that are not finite are left out: they would spoil the scale of all later rows.
         """
+        if is_table(x):
+            self._table().learn(x)
+            self.count = self._table().count
+            return
         if self.normalize == "none" or (self.normalize == "auto" and x.dtype == np.uint8):
             return
         rows = x.astype(np.float64)
@@ -101,9 +152,21 @@ class Scaler:
             self._prepare()
 
 
+def with_more_rows(weights: torch.Tensor, rows: int, seed: torch.Tensor) -> torch.Tensor:
+    """Return random weights, float32[n, d], with new rows like them: float32[rows, d].
+
+    They are drawn from a generator that the values of ``seed`` and n determine, so that they are
+    the same in every process.
+    """
+    drawn = len(weights)
+    generator = torch.Generator().manual_seed(zlib.crc32(seed.numpy().tobytes()) + drawn)
+    more = torch.randn(rows - drawn, weights.shape[1], generator=generator)
+    return torch.cat([weights, more * weights.std()])
+
+
 def stage(scaler: Scaler, x: NDArray[Any]) -> torch.Tensor:
     """Return scaled rows, in memory aligned the same way in every process: float32[n, *feature]."""
-    staged = torch.empty(x.shape)
+    staged = torch.empty(len(x), *scaler.shape_of(x))
     scaler.write(x, staged.numpy())
     return staged
 
@@ -123,9 +186,9 @@ class Staging:
 
         If the tensor was too short, what was staged is lost.
         """
-        rows = len(x) + more
-        if len(self.x) < rows or self.x.shape[1:] != x.shape[1:]:
-            self.x = torch.zeros(rows, *x.shape[1:])
+        rows, shape = len(x) + more, self.scaler.shape_of(x)
+        if len(self.x) < rows or self.x.shape[1:] != shape:
+            self.x = torch.zeros(rows, *shape)
             self.y = torch.zeros(rows, dtype=torch.int64)
             self._x_array, self._y_array = self.x.numpy(), self.y.numpy()
         self.put(0, x, y)

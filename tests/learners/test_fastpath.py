@@ -28,7 +28,7 @@ from streamreplay.learners import (
 )
 from streamreplay.learners.neural import fastpath
 from streamreplay.learners.neural.fastpath import FastPath, find_layers
-from streamreplay.learners.neural.head import grow_head
+from streamreplay.learners.neural.layer_growth import grow_head
 from streamreplay.learners.neural.training import Training
 from tests.contract.digest import plain
 from tests.learners.reference import learn, rehearsals, stream, weights

@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam
 from streamreplay.batch import Batch
 from streamreplay.errors import ConfigError
 from streamreplay.learners import OptimizerFactory, TorchLearner, linear, mlp
-from streamreplay.learners.neural.head import last_linear
+from streamreplay.learners.neural.layer_growth import last_linear
 from tests.learners.reference import FEATURES, learn, network, rehearsals, sgd, weights
 
 OPTIMIZERS: dict[str, OptimizerFactory] = {

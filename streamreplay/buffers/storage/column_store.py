@@ -24,6 +24,7 @@ from streamreplay.buffers.storage.columns import (
 )
 from streamreplay.columns import Ints, describe_array
 from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.features.packed import TableSchema, are_tables, widened
 from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
 from streamreplay.state import LABELS, State
@@ -72,6 +73,7 @@ class ColumnStore:
         self._folder = folder
         self._columns: dict[str, NDArray[Any]] = {}  # name -> [max_size, ...]
         self._view: Batch | None = None
+        self._schema: TableSchema | None = None  # of packed rows, as the last batch had it
         self._labels: Labels | None = None  # of the rows, as the last batch had them
         self._indexes = GroupIndexes()
 
@@ -107,7 +109,9 @@ class ColumnStore:
             if not self._columns:
                 raise ValueError("the buffer has not seen a row yet")
             columns: dict[str, Any] = {name: c[: self.size] for name, c in self._columns.items()}
-            self._view = Batch(**columns, notes=self._noted(), labels=self._labels)
+            self._view = Batch(
+                **columns, notes=self._noted(), labels=self._labels, schema=self._schema
+            )
         return self._view
 
     def _noted(self) -> dict[str, NDArray[np.float32]] | None:
@@ -129,6 +133,8 @@ class ColumnStore:
         """Refer to the names that a batch has for its labels; those of stored rows must agree."""
         if batch.labels is not self._labels:
             self._labels, self._view = common_labels(self._labels, batch.labels), None
+        if batch.schema is not self._schema:
+            self._schema, self._view = batch.schema, None
 
     def fit(self, batch: Batch, extra: Mapping[str, NDArray[Any]] = _NOTHING) -> None:
         """Allocate at the first call; later ones check that a batch's rows still fit.
@@ -136,7 +142,7 @@ class ColumnStore:
         ``extra`` has the values of extra columns for these rows, [n, ...] by name; how often a row
         was replayed is 0 if it is not named.
         """
-        if batch.labels is not self._labels:
+        if batch.labels is not self._labels or batch.schema is not self._schema:
             self._share_labels(batch)
         if not (self._columns and fits(self._columns, batch)):
             self._fit(batch)
@@ -199,6 +205,9 @@ class ColumnStore:
             self._columns = {name: self._new(kind_of(column)) for name, column in columns.items()}
             self.extra = {name: self._new(kind) for name, kind in self._extra.items()}
             return
+        if are_tables(batch.x, mine["x"]) and batch.x.itemsize > mine["x"].itemsize:
+            mine["x"] = self._new(kind_of(batch.x), widened(mine["x"][: self.size], batch.x.dtype))
+            self._view = None
         check_fits(mine, batch)
         if columns.keys() != mine.keys():
             self._add_missing(columns)

@@ -14,6 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.sums.output_sums import errors_of
+from streamreplay.features.packed import TableSchema
 from streamreplay.labels import Labels
 from streamreplay.records import Scored
 
@@ -106,6 +107,9 @@ def is_unseen_class(on: str, labels: Labels) -> bool:
 
 
 def _features(name: str, batch: Batch) -> Iterator[SignalValues]:
+    if batch.schema is not None:
+        yield from _table(name, batch.schema, batch.x)
+        return
     flat = batch.x.reshape(len(batch), -1)
     names = _shown(tuple(batch.feature_names or ()))
     for column in _columns(name, names, flat.shape[1]):
@@ -129,6 +133,14 @@ def _columns(name: str, names: tuple[str, ...], width: int) -> Sequence[int]:
         have = "" if not names else f": {', '.join(names[:10])}"
         raise ConfigError(f"drift on feature:{name}: rows have no such column{have}")
     return [column]
+
+
+def _table(name: str, schema: TableSchema, x: NDArray[Any]) -> Iterator[SignalValues]:
+    names = tuple(schema.numeric_names)
+    for column in _columns(name, names, len(names)):
+        values = schema.values(x, names[column])
+        seconds = values.view(np.int64) / 1e6 if values.dtype.kind == "M" else values
+        yield _finite(f"feature:{names[column]}", np.arange(len(x)), seconds)
 
 
 def _labels(name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:

@@ -288,4 +288,5 @@ def _bare(batch: Batch, rows: NDArray[np.int64]) -> Batch:
         target=None if batch.target is None else batch.target[rows],
         held_out="probe",
         labels=batch.labels,
+        schema=batch.schema,
     )

@@ -20,7 +20,7 @@ from streamreplay.learners.methods.classifiers import (
     RecentClasses,
 )
 from streamreplay.learners.predictions import LOSS_LIMIT
-from streamreplay.learners.scaling import Scaler, stage
+from streamreplay.learners.scaling import Scaler, stage, with_more_rows
 from streamreplay.state import ARRAY, PART, SETTING, Fields, Kind, State
 
 RECENT = 100
@@ -117,7 +117,6 @@ class AdaptiveWeight:
 
 _WARM_UP = 1000  # rows that set the scale; a scale that moves on would spoil the sums before it
 _BLOCK = 256  # rows summed in float32 before they go into the float64 sums
-_LIMIT = 10.0  # standard deviations
 _ROUNDING = 1e-7  # of the float32 products that second moments are summed from
 
 
@@ -292,6 +291,8 @@ class StreamingLDA:
         if self._scaler.count < _WARM_UP:
             self._scaler.update(x)
             features = None
+        elif self._scaler.table is not None and self._scaler.table.learn(x, scale=False):
+            features = None  # they lack a category that is new
         if features is None:
             features = self.featurise(x)
         finite = features.isfinite().all(1)
@@ -329,7 +330,9 @@ class StreamingLDA:
     def featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
         scaled = stage(self._scaler, x).reshape(len(x), -1)
-        return torch.addmm(self._offsets, scaled, self._weights).relu_()
+        if (inputs := scaled.shape[1]) > len(self._weights):  # a table has more columns
+            self._weights = with_more_rows(self._weights, inputs, self._offsets)
+        return torch.addmm(self._offsets, scaled, self._weights[:inputs]).relu_()
 
     def _catch_up(self) -> None:
         if float(self._counts.sum()) > self._factored:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError, DivergenceError
+from streamreplay.features.packed import is_table
 from streamreplay.learners.models.factory_checks import (
     call_factory,
     frozen_parts,
@@ -26,9 +27,14 @@ from streamreplay.learners.models.factory_checks import (
 from streamreplay.learners.models.networks import ModuleFactory
 from streamreplay.learners.neural.fastpath import FastPath
 from streamreplay.learners.neural.global_state import OwnRandomness, is_plain
-from streamreplay.learners.neural.head import grow_head, last_linear
+from streamreplay.learners.neural.layer_growth import (
+    first_linear,
+    grow_head,
+    grow_inputs,
+    last_linear,
+)
 from streamreplay.learners.neural.targets import ClassTargets, Targets
-from streamreplay.learners.scaling import describe_tensor
+from streamreplay.learners.scaling import Scaler, describe_tensor
 from streamreplay.state import State, expect
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -56,6 +62,8 @@ class Network:
     targets: Targets = field(default_factory=ClassTargets)
     """What the outputs stand for; classes, until the first row shows what it asks for."""
     feature_shape: tuple[int, ...] = ()
+    of_tables: bool = False
+    """Whether rows are packed by a schema; the feature shape is then that of their inputs."""
     width: int = 0
     """The number of the module's outputs."""
     head: nn.Linear | None = None
@@ -130,21 +138,33 @@ class Network:
 
     def check_shape(self, x: NDArray[Any]) -> None:
         """Raise ValueError if rows have another shape than those that the module is built for."""
-        if x.shape[1:] != self.feature_shape:
+        if is_table(x):
+            if not self.of_tables:
+                raise ValueError("x: this learner has learned from arrays, got rows of a table")
+        elif x.shape[1:] != self.feature_shape or self.of_tables:
             live = f"[n, {', '.join(map(str, self.feature_shape))}]"
             raise ValueError(f"x: this learner has learned from {live}, got {describe_array(x)}")
 
-    def build_for(self, rows: Batch) -> None:
+    def build_for(self, rows: Batch, scaler: Scaler) -> None:
         """Make the module and its optimizer for what some rows are and ask for.
 
-        Each number and label has an output from the start.
+        Each number and label has an output from the start. The inputs of a module that cannot grow
+        are fixed in the scaler.
 
         Raises
         ------
         ConfigError
             The rows have targets, and the module has more or fewer outputs.
         """
-        self.build(rows.x.shape[1:], self.targets.count_outputs(rows))
+        expected = 0 if rows.schema is None else rows.schema.expected_inputs
+        self.of_tables = is_table(rows.x)
+        self.build(scaler.shape_of(rows.x, expected), self.targets.count_outputs(rows))
+        if scaler.table is not None:
+            layer = first_linear(self.module, self.feature_shape)
+            scaler.table.fixed = layer is None
+            if layer is not None:
+                with torch.no_grad():  # of inputs that are not given out yet
+                    layer.weight[:, scaler.table.used :] = 0
         outputs = self.targets.width
         if outputs is None:
             return
@@ -153,6 +173,14 @@ class Network:
                 f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
             )
         self._know(np.ones(outputs, np.bool_))
+
+    def grow_inputs(self, width: int) -> None:
+        """Widen the first layer for columns or categories that are new; their weights are 0."""
+        layer = first_linear(self.module, self.feature_shape)
+        if layer is None or width <= layer.in_features:
+            return
+        grow_inputs(layer, width, self.optimizer)
+        self.feature_shape = (width,)
 
     def build(self, feature_shape: tuple[int, ...], n_classes: int) -> None:
         """Make the module and its optimizer.
@@ -249,6 +277,7 @@ class Network:
         return {
             "built": True,
             "feature_shape": list(self.feature_shape),
+            "of_tables": self.of_tables,
             "module": dict(weights),
             "optimizer_kind": type(self.optimizer).__name__,
             "optimizer": self.optimizer.state_dict(),
@@ -261,6 +290,9 @@ class Network:
             expect("built", state["built"], self.built)  # a built module cannot be dropped
             return
         known: NDArray[np.bool_] = state["known"]
+        if self.built and state["of_tables"] and self.of_tables:
+            self.grow_inputs(*state["feature_shape"])
+        self.of_tables = state["of_tables"]
         if self.built:
             expect("feature_shape", list(state["feature_shape"]), list(self.feature_shape))
         else:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.func import functional_call
 
 from streamreplay.batch import Batch
+from streamreplay.features.packed import is_table
 from streamreplay.learners.methods.classifiers import (
     Classifier,
     Opinion,
@@ -22,11 +23,11 @@ from streamreplay.learners.methods.classifiers import (
 )
 from streamreplay.learners.methods.teachers import Average
 from streamreplay.learners.neural.global_state import Surroundings
-from streamreplay.learners.neural.head import watching
+from streamreplay.learners.neural.layer_growth import watching
 from streamreplay.learners.neural.network import Network
 from streamreplay.learners.neural.targets import check_objective
 from streamreplay.learners.predictions import Predictions, unknown, unknown_rows
-from streamreplay.learners.scaling import Staging
+from streamreplay.learners.scaling import Scaler, Staging
 from streamreplay.state import PARTS, Fields
 
 
@@ -220,9 +221,11 @@ class Questions:
     def features(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the head is given for each row: float32[n, d]."""
         if not self._network.built or not len(x):
-            plain = np.empty(x.shape, np.float32)
-            self._predictor.staging.scaler.write(x, plain)
-            return plain.reshape(len(x), math.prod(x.shape[1:]))
+            scaler = self._predictor.staging.scaler
+            scaler = Scaler(scaler.normalize) if is_table(x) else scaler  # to leave no trace
+            plain = np.empty((len(x), *scaler.shape_of(x)), np.float32)
+            scaler.write(x, plain)
+            return plain.reshape(len(x), math.prod(plain.shape[1:]))
         self._network.check_shape(x)
         with self._surroundings.without_trace(), watching(self._network.head) as view:
             return view.features(self._predictor.run(x))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class Stepper:
         scaler = self._staging.scaler
         first = not scaler.count
         if first:
-            scaler.update(incoming.x)
+            self._update_scale(incoming.x)
         top, throttled = int(incoming.y.max()), 0
         if self._budget is not None and top >= 0:
             rehearsal, throttled = self._budget.allow(rehearsal)
@@ -70,7 +70,7 @@ class Stepper:
         predictions = self._predictor.score(whole, combined)
         replayed, skipped = self._train(rehearsal, logits) if top >= 0 else (0, 0)
         if not first:
-            scaler.update(incoming.x)
+            self._update_scale(incoming.x)
         if opinions:
             self._teach_classifiers(incoming, opinions, whole.withheld)
         self._trainer.boost.passed(len(whole))
@@ -83,6 +83,12 @@ class Stepper:
         self._trainer.boost.passed(len(incoming))
         self._predictor.observe(rehearsal.memory.stored)
         return self._predictor.predict_batch(incoming).scored(incoming)
+
+    def _update_scale(self, x: NDArray[Any]) -> None:
+        scaler = self._staging.scaler
+        scaler.update(x)
+        if scaler.table is not None:
+            self._network.grow_inputs(scaler.table.width)
 
     def _teach_classifiers(
         self,
@@ -200,7 +206,7 @@ class Retraining:
         if not self._network.built:
             self._network.targets = targets_of(rows, self._trainer.training.huber)
             self._check_settings(self._network.targets.objective)
-        self._network.build_for(rows)
+        self._network.build_for(rows, self._scaler)
         with self._random():
             self._predictor.build()
 

@@ -17,7 +17,7 @@ from torch.nn.functional import (
 
 from streamreplay.batch import Batch, Objective, objective_of
 from streamreplay.learners.methods.step import Step
-from streamreplay.learners.neural.head import gradients_at_outputs
+from streamreplay.learners.neural.layer_growth import gradients_at_outputs
 from streamreplay.learners.predictions import (
     LOSS_LIMIT,
     Predictions,

@@ -96,7 +96,8 @@ class Trainer:
         self._weights = RowWeights(training.class_weight)
         self.recent = ClassRecency()
         self._present = np.empty(0, np.int64)  # labels of the incoming rows
-        self._aligned = 0  # outputs when copies of the module last grew with it
+        # outputs and inputs when copies of the module last grew with it
+        self._aligned: tuple[int, tuple[int, ...]] = (0, ())
 
     def note_experience(self, incoming: Batch) -> None:
         """Prepare for the batch's experience, which may be new. Call before the head grows.
@@ -216,9 +217,10 @@ class Trainer:
     def _align(self, incoming: Batch) -> None:
         """Grow copies of the module with it."""
         self._present = incoming.y
-        if self._aligned == self.network.width:
+        size = (self.network.width, self.network.feature_shape)
+        if self._aligned == size:
             return
-        self._aligned = self.network.width  # copies made from now on are as wide
+        self._aligned = size  # copies made from now on are as wide
         for copied in (self.snapshot, self.average):
             if copied is not None:
                 copied.grow_along(self.network.module)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, objective_of
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.features.packed import TableSchema
 from streamreplay.learners.predictions import Predictions, step_around
 from streamreplay.learners.river.models import RiverClasses, RiverTargets
 from streamreplay.learners.river.parts import (
@@ -105,6 +106,7 @@ class RiverLearner:
         self.batches = 0
         """Batches learned from."""
         self._names: list[FeatureName] | None = None
+        self._schema: TableSchema | None = None  # of the last rows
         self._shape: tuple[int, ...] = ()
         self._pickled: NDArray[np.uint8] | None = None  # the model as it is now
 
@@ -232,7 +234,7 @@ class RiverLearner:
         self._check_objective(incoming)
         if isinstance(self._model, RiverTargets):
             self._model.prepare(incoming)
-        rows = self._rows(incoming.x, incoming.feature_names)
+        rows = self._rows(incoming.x, incoming.feature_names, incoming.schema)
         scores = self._model.score(incoming, rows)
         labelled = np.flatnonzero(incoming.y >= 0)
         if incoming.held_out or not len(labelled):
@@ -251,7 +253,7 @@ class RiverLearner:
             self._model.learn(rows, incoming)
             if k:
                 drawn = rehearsal.drawn(step)
-                self._model.learn(self._rows(drawn.x), drawn)
+                self._model.learn(self._rows(drawn.x, schema=self._schema), drawn)
         return passes * k
 
     def _check_objective(self, batch: Batch) -> None:
@@ -267,10 +269,19 @@ class RiverLearner:
         """Score a batch without changing anything: before the first rows it sets no names."""
         if self._names is None:
             return self._model.unknown(batch)
-        return self._model.score(batch, self._rows(batch.x))
+        return self._model.score(batch, self._rows(batch.x, schema=batch.schema or self._schema))
 
-    def _rows(self, x: NDArray[Any], given: Sequence[FeatureName] | None = None) -> list[Row]:
+    def _rows(
+        self,
+        x: NDArray[Any],
+        given: Sequence[FeatureName] | None = None,
+        schema: TableSchema | None = None,
+    ) -> list[Row]:
         """Return rows as dicts; the first ones set the shape and the names of features."""
+        if schema is not None:
+            self._schema = schema
+            self._names, self._shape = list(schema.names), ()
+            return schema.rows(x)
         if self._names is None:
             width = int(np.prod(x.shape[1:]))
             names = list(given or ())

@@ -19,7 +19,7 @@ from streamreplay.safepickle import SharingPickler, SharingUnpickler
 
 FeatureName: TypeAlias = str | int
 LabelName: TypeAlias = str | int
-Row: TypeAlias = dict[FeatureName, float]
+Row: TypeAlias = dict[Any, Any]
 
 
 def as_rows(x: NDArray[Any], names: Sequence[FeatureName]) -> list[Row]:

@@ -22,6 +22,35 @@ def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
     return layers[-1] if layers else None
 
 
+def first_linear(module: nn.Module, feature_shape: tuple[int, ...]) -> nn.Linear | None:
+    """Return the layer that a module gives its inputs to, if it can be widened.
+
+    That is the first layer of an `torch.nn.Sequential`, as `mlp` and `linear` make them, or what a
+    module's own method ``input_layer()`` returns.
+    """
+    layer: object = module
+    named = getattr(module, "input_layer", None)
+    if callable(named) and not isinstance(named, nn.Module):
+        layer = named()
+    elif isinstance(module, nn.Sequential):
+        layer = next(iter(module), None)
+    return layer if type(layer) is nn.Linear and (layer.in_features,) == feature_shape else None
+
+
+def grow_inputs(layer: nn.Linear, width: int, optimizer: Optimizer) -> None:
+    """Grow a linear layer to more inputs, in place; new weights and their optimizer state are 0."""
+    parameter = layer.weight
+    old = parameter.shape
+    zeros = parameter.data.new_zeros(old[0], width - old[1])
+    for key, value in optimizer.state.get(parameter, {}).items():
+        if isinstance(value, torch.Tensor) and value.shape == old:
+            optimizer.state[parameter][key] = torch.cat([value, zeros], 1)
+    parameter.grad = None
+    # optimizer and module refer to the parameter object, so it must stay the same
+    parameter.data = torch.cat([parameter.data, zeros], 1)
+    layer.in_features = width
+
+
 def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:
     """Grow a linear layer to more outputs, in place.
 

@@ -1,0 +1,95 @@
+"""Rows packed by a schema: their type, and what a later state of the schema makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "NO_TIME",
+    "TableSchema",
+    "are_tables",
+    "is_table",
+    "joined_rows",
+    "packed_type",
+    "widened",
+]
+
+NO_TIME = np.iinfo(np.int64).min
+"""A time that is missing, in microseconds since 1970."""
+
+_ABSENT = {"number": np.nan, "time": NO_TIME, "category": -1, "text": 0}
+
+
+class TableSchema(Protocol):
+    """What a `streamreplay.features.Schema` tells about rows that it packed."""
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are learned from, in order."""
+
+    @property
+    def numeric_names(self) -> list[str]:
+        """The columns of numbers, truth values and times."""
+
+    @property
+    def expected_inputs(self) -> int:
+        """How many inputs the categories known so far, and gaps, are likely to need."""
+
+    def values(self, x: NDArray[Any], name: str) -> NDArray[Any]:
+        """Return a column of packed rows by its name: [n]."""
+
+    def rows(self, x: NDArray[Any]) -> list[dict[str, Any]]:
+        """Return packed rows as dicts; what is missing is absent."""
+
+
+def packed_type(numbers: int, times: int, categories: int, texts: int, width: int) -> np.dtype[Any]:
+    """Return the type of packed rows with so many columns of each kind."""
+    return np.dtype(
+        [
+            ("number", np.float32, (numbers,)),
+            ("time", np.int64, (times,)),
+            ("category", np.int32, (categories,)),
+            ("text", np.int8, (texts, width)),
+        ]
+    )
+
+
+def is_table(x: NDArray[Any] | None) -> bool:
+    """Return whether rows are packed by a schema."""
+    return x is not None and x.dtype.names is not None
+
+
+def are_tables(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    """Return whether both are rows packed by a schema."""
+    return is_table(one) and is_table(other)
+
+
+def joined_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join rows; those packed before a column came are missing it."""
+    if not is_table(parts[0]):
+        return np.concatenate(parts)
+    widest = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
+    return np.concatenate([widened(part, widest) for part in parts])
+
+
+def widened(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return packed rows [n] as of a later state of their schema: new columns are missing."""
+    if x.dtype == dtype:
+        return x
+    wider = np.zeros(len(x), dtype)
+    for name, absent in _ABSENT.items():
+        wider[name] = widened_block(x[name], dtype[name].shape, absent)
+    return wider
+
+
+def widened_block(block: NDArray[Any], shape: tuple[int, ...], absent: float) -> NDArray[Any]:
+    """Return a block [n, columns, ...] with more columns, which are missing."""
+    if block.shape[1:] == shape:
+        return block
+    wider = np.full((len(block), *shape), absent, block.dtype)
+    wider[tuple(slice(size) for size in block.shape)] = block
+    return wider
