@@ -16,6 +16,12 @@ A caller's mistake in a direct call (a negative size, a wrong shape) is a plain 
 ``TypeError``, as everywhere in Python.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -34,6 +40,16 @@ class StreamReplayError(Exception):
 
     exit_code = 1
     """What the command line exits with."""
+
+
+@contextmanager
+def writing(path: PathLike[str]) -> Iterator[None]:
+    """Name the file in errors of the disk inside the block."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StreamReplayError(f"{path}: cannot be written: {reason}") from error
 
 
 class ConfigError(StreamReplayError):

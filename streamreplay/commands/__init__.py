@@ -19,7 +19,7 @@ def main() -> None:
     _fill_standard_descriptors()
     try:
         app(prog_name="streamreplay")
-    except (StreamReplayError, OSError, MemoryError) as error:
+    except (StreamReplayError, OSError, MemoryError, UnicodeEncodeError) as error:
         sys.stderr.write(f"streamreplay: error: {' '.join(_describe(error).split())}\n")
         sys.exit(error.exit_code if isinstance(error, StreamReplayError) else 1)
 
@@ -44,6 +44,9 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
+    if isinstance(error, UnicodeEncodeError):
+        start = max(0, error.start - 40)
+        return f"not UTF-8, as a name must be here: {error.object[start : error.end]!r}"
     if isinstance(error, MemoryError):
         return f"out of memory: {error}".removesuffix(": ")
     return str(error)

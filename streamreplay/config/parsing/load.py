@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job, NamedLearnerSection
 from streamreplay.config.parsing.entries import find_drift, find_learner, inherit
 from streamreplay.errors import ConfigError
@@ -60,9 +61,23 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
     given = {_apply(tree, override, grow=grow) for override in overrides}
     inherit(tree)
     try:
-        return Job.model_validate(tree)
+        job = Job.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, file, given)) from None
+    _check_text(job)
+    return job
+
+
+def _check_text(job: Job) -> None:
+    """Raise `ConfigError` for text that a job file cannot hold, as the name of a file may be."""
+    for key, value in flatten(job.model_dump(mode="json")).items():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{key}: must be UTF-8, got {value!r}: rename the file, or read it from standard "
+                "input"
+            ) from None
 
 
 def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:

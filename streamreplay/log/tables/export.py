@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-from streamreplay.errors import RunFolderError
+from streamreplay.errors import RunFolderError, writing
 from streamreplay.log.lines import open_log, open_segment, parse_line, parse_metric, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
@@ -158,13 +158,15 @@ class _TableFiles:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for path, temporary, file in self._open:
-            file.close()
-            if kind is not None:
-                temporary.unlink(missing_ok=True)
-                continue
-            temporary.replace(path)
-            self.written[path] = file.rows
+        with ExitStack() as stack:
+            for _path, temporary, _file in self._open:
+                stack.callback(temporary.unlink, missing_ok=True)
+            for path, _temporary, file in self._open:
+                with writing(path) if kind is None else suppress(OSError):
+                    file.close()
+            for path, temporary, file in self._open if kind is None else ():
+                temporary.replace(path)
+                self.written[path] = file.rows
 
 
 class _Rows:

@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from streamreplay.errors import writing
 from streamreplay.reading.report.charts.chart import Chart
 from streamreplay.reading.report.charts.render import inline_svg, save_png, save_svg
 from streamreplay.reading.report.contents import RunReport
@@ -54,8 +55,10 @@ def write_page(
     html = render_page(report, progress)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(html, encoding="utf-8")
-        temporary.replace(path)
+        with writing(path):
+            # a folder may have a name that is not UTF-8
+            temporary.write_text(html, encoding="utf-8", errors="backslashreplace")
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -73,11 +76,12 @@ def write_pictures(report: RunReport, folder: Path, form: str) -> list[Path]:
     -------
     list of Path
     """
-    folder.mkdir(parents=True, exist_ok=True)
     save = {"png": save_png, "svg": save_svg}[form]
     paths = []
     for chart in report.charts:
         path = folder / f"{chart.name}.{form}"
-        save(chart, path)
+        with writing(path):
+            folder.mkdir(parents=True, exist_ok=True)
+            save(chart, path)
         paths.append(path)
     return paths
