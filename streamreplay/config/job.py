@@ -85,7 +85,10 @@ class SourceSection(_Section):
     header: bool | None = _unset(True)  # noqa: FBT003
     """Whether the first line of a CSV names its columns; by default this is detected."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = _unset(",")
-    """Separator of the columns of a CSV; by default a comma, in a .tsv file a tab."""
+    """Separator of the columns of a CSV; by default the first lines decide between comma,
+    semicolon, tab and |, and in a .tsv file it is a tab."""
+    decimal: Literal[".", ","] | None = _unset(",")
+    """Decimal mark of the numbers of a CSV; by default a point."""
     labels_path: str | None = _unset("train-labels-idx1-ubyte.gz")
     """File with the labels of IDX images."""
     batch_size: Positive = 32

@@ -38,6 +38,7 @@ def text(encoding: str, end: str = "\n", *lines: str) -> bytes:
 
 
 TABLE = ("u,v,y", "1,2,é", "3,4,b")
+READ_AB = ([[1.0, 2.0], [3.0, 4.0]], ["a", "b"])
 READ = ([[1.0, 2.0], [3.0, 4.0]], ["é", "b"])
 RECORDS = ('{"x": [1, 2], "y": "é"}', '{"x": [3, 4], "y": "b"}')
 
@@ -65,6 +66,123 @@ CASES = {
     ),
     "utf-32": Case(text("utf-32"), *READ),
     "utf-8-bom": Case(text("utf-8-sig"), *READ),
+    "bom-cat": Case(text("utf-8-sig") * 2, READ[0] * 2, READ[1] * 2),
+    "bom-cat-rows": Case(
+        b"\xef\xbb\xbfa,1\n" * 3, [[1]] * 3, ["a"] * 3, options={"header": False, "label": 0}
+    ),
+    "bom-quotes": Case(b'\xef\xbb\xbf"u\nv",y\n1,a\n', [[1]], ["a"]),
+    # a line end inside quotes
+    "b09": Case(
+        b'u,v,note,y\n1,2,ok,a\n3,4,"see\n99,98,x",b\n5,6,ok,a\n',
+        [[1, 2], [3, 4], [5, 6]],
+        ["a", "b", "a"],
+    ),
+    "quotes-crlf": Case(b'u,y\r\n1,"a\r\n\r\nb"\r\n2,"c"\r\n', [[1], [2]], ["a\r\n\r\nb", "c"]),
+    "quotes-in-quotes": Case(b'u,y\n1,"a ""q\n""b"\n2,c\n', [[1], [2]], ['a "q\n"b', "c"]),
+    "quotes-header": Case(
+        b'"u\n1","v, w","y"\n1,2,a\n"3","4","b\n"\n', [[1, 2], [3, 4]], ["a", "b"]
+    ),
+    "quotes-last": Case(b'u,y\n1,"a\nb"', [[1]], ["a\nb"]),
+    "quotes-first-row": Case(b'1,"a\nb",x\n2,"c\n",y\n', [[1], [2]], ["x", "y"]),
+    "quotes-bad-value": Case(
+        b'u,note,y\n1,"a\nb",k\nx,"c\nd",k\n3,e,k\nq,f,k\n',
+        [[1], [3]],
+        ["k", "k"],
+        [(4, "feature 'u' is not"), (7, "feature 'u' is not")],
+    ),
+    "literal-quotes": Case(
+        b'u,size,y\n1,5" pipe,a\n2,6",b\n3,"7"" wide",c\n', [[1], [2], [3]], ["a", "b", "c"]
+    ),
+    "literal-then-open": Case(b'u,size,n,y\n1,5","a\nb",k\n2,6,c,k\n', [[1], [2]], ["k", "k"]),
+    # a quote that is not closed
+    "unclosed-last": Case(
+        b'u,v,y\n1,2,k\n3,4,"k\n5,6,k\n7,8,k\n',
+        [[1, 2], [5, 6], [7, 8]],
+        ["k"] * 3,
+        [(3, "not CSV: a quote is not closed")],
+    ),
+    "unclosed-first": Case(
+        b'u,v,y\n"1,2,k\n3,4,k\n', [[3, 4]], ["k"], [(2, "not CSV: a quote is not closed")]
+    ),
+    "unclosed-then-quotes": Case(
+        b'u,v,y\n1,2,"k\n3,4,"k"\n5,6,"k\nk"\n',
+        [[3, 4], [5, 6]],
+        ["k", "k\nk"],
+        [(2, "not CSV: a quote is not closed")],
+    ),
+    "unclosed-each": Case(
+        b"u,v,y\n1,2,k\n" + b'3,"4,k\n' * 3 + b"5,6,k\n",
+        [[1, 2], [5, 6]],
+        ["k", "k"],
+        [(line, "not CSV: ") for line in (3, 4, 5)],
+    ),
+    "unclosed-wrong-cells": Case(
+        b'u,n,y\n1,"a,k\n2,b,k\n3,c",k,9,9\n4,d,k\n',
+        [[2], [4]],
+        ["k", "k"],
+        [(2, "not CSV"), (4, "line has 5 cells")],
+    ),
+    "unclosed-long": Case(
+        b'u,n,y\n1,"a\n' + b"b" * 60 + b'",k\n2,c,k\n',
+        [[2]],
+        ["k"],
+        [(2, "not CSV: a quote is not"), (3, "line has 2 cells")],
+        {"max_line_bytes": 64},
+    ),
+    "long-in-quotes": Case(
+        b'u,n,y\n1,"a\n' + b"b" * 99 + b'\n2,"c\nd",k\n',
+        [[2]],
+        ["k"],
+        [(2, "not CSV: a quote is not"), (3, "line has more than 64")],
+        {"max_line_bytes": 64},
+    ),
+    "text-behind-quote": Case(
+        b'u,y\n1,"k"k\n2,k\n', [[2]], ["k"], [(2, "not CSV: ',' expected after")]
+    ),
+    "spaces": Case(b' u , v,y \n 1 ,2 , a \n"3" ,4,"b"  \n', [[1, 2], [3, 4]], ["a", "b"]),
+    "spaced-header": Case(b'"u" ,"v","y" \n1,2,a\n', [[1, 2]], ["a"]),
+    # delimiters
+    "semicolon": Case(b"u;v;y\n1;2;a,b\n", [[1, 2]], ["a,b"]),
+    "tab": Case(b"u\tv\ty\n1\t2\ta, b\n", [[1, 2]], ["a, b"]),
+    "pipe": Case(b"u|v|y\r\n1|2|a;b\r\n", [[1, 2]], ["a;b"]),
+    "semicolon-bare": Case(b"1;2;a\n3;4;b\n", *READ_AB),
+    "semicolon-of-two": Case(b"a, cm;b;y\n1;2;k\n", [[1, 2]], ["k"]),
+    "comma-of-two": Case(b"1,a|b,x\n2,c|d|e,y\n", [[1], [2]], ["x", "y"]),
+    "comma-by-count": Case(b"1,2,a|b,x\n2,3,c|d,y\n", [[1, 2], [2, 3]], ["x", "y"]),
+    "quoted-delimiters": Case(b'"a;b;c","d|e","y"\n1,2,k\n', [[1, 2]], ["k"]),
+    "two-in-one-line": Case(b"1,2;3,x\n", [[1]], ["x"]),
+    "given": Case(b"u;v,y\n1,k\n", [[1]], ["k"], options={"delimiter": ","}),
+    "given-space": Case(b'u v y\n1 2 "a b"\n', [[1, 2]], ["a b"], options={"delimiter": " "}),
+    "given-paragraph": Case(
+        'u\u00a7y\n1\u00a7"a\nb"\n'.encode(), [[1]], ["a\nb"], options={"delimiter": "\u00a7"}
+    ),
+    # decimal commas
+    "decimal": Case(
+        b"u;v;y\n1,5;2;a\n-2,25;5e-1;b\n1.5;1;c\n;1;d\n",
+        [[1.5, 2], [-2.25, 0.5]],
+        ["a", "b"],
+        [(4, "feature 'u' is not a number"), (5, "feature 'u' is missing")],
+        {"decimal": ","},
+    ),
+    "decimal-bare": Case(
+        b"1,5;2,5;3,5;a\n2,5;1;1;b\n",
+        [[1.5, 2.5, 3.5], [2.5, 1, 1]],
+        ["a", "b"],
+        options={"decimal": ","},
+    ),
+    "decimal-target": Case(
+        b"u;p;w\n1,5;2,5;0,5\n",
+        [[1.5]],
+        ["p"],
+        options={"decimal": ",", "target": "p", "weight": "w"},
+    ),
+    "decimal-late": Case(
+        b"u;y\n1;k\n1,5;k\n",
+        [[1]],
+        ["k"],
+        [(3, "feature 'u' is not a number: '1,5' (source.decimal = \",\" reads it)")],
+    ),
+    "decimal-text": Case(b"u;v;y\n1,5;2;k\n", [[2]], ["k"], options={"decimal": "."}),
 }
 """A name, then the stream; an id of a test tells which one failed."""
 
@@ -161,3 +279,13 @@ def test_a_kill_at_any_row(
         assert [exact(batch) for batch in fresh] == batches[cut:]
         assert again == letters[known:]
         assert exact(fresh.state_dict()) == exact(whole.state_dict())
+
+
+def test_a_record_has_at_most_a_thousand_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b'u,y\n1,"k\n' + b"2,k\n" * 1500 + b'3,"k"\n')
+    dead = [(2, "not CSV: a quote is not closed")]
+    check(Case(b"", [[2.0]] * 1500 + [[3.0]], ["k"] * 1501, dead), path)
+    inside = b"k\n" * 998
+    path.write_bytes(b'u,y\n1,"' + inside + b'k"\n2,k\n')
+    check(Case(b"", [[1.0], [2.0]], [(inside + b"k").decode(), "k"]), path)

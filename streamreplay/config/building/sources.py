@@ -22,7 +22,7 @@ from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
 _TARGETS = ("target", "multilabel", "weight")
-_OPTIONS = {"batch_size", "max_wait", "allow_nan", "max_line_bytes", "header"}
+_OPTIONS = {"batch_size", "max_wait", "allow_nan", "max_line_bytes", "header", "decimal"}
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
@@ -244,7 +244,7 @@ def _open(
     file_format, fields = FORMATS[kind], _given(settings)
     options |= {
         **settings.model_dump(include=_OPTIONS),
-        "delimiter": settings.delimiter or ("\t" if bare_name(path).endswith(".tsv") else ","),
+        "delimiter": settings.delimiter or ("\t" if bare_name(path).endswith(".tsv") else None),
     }
     if kind == "jsonl":
         _check_names(settings, fields)

@@ -135,7 +135,9 @@ class ByteStream:
                 f"{self.name}: {to.bytes} bytes of it were learned from, but it has only {size}"
             )
         if self._crc(to.last_start, to.bytes) != to.last_crc:
-            raise SourceError(f"{self.name}: line {to.lines} differs from the one that was learned")
+            raise SourceError(
+                f"{self.name}: line {to.lines + to.inner} differs from the one that was learned"
+            )
         if self._crc(0, to.bytes) != to.crc:
             raise SourceError(
                 f"{self.name}: not the file that was learned from: it differs somewhere in its "

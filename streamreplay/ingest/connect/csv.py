@@ -6,34 +6,27 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.cells import (
-    goal_cell,
-    integer_cell,
+    cells_or_none,
     is_blank,
-    number_cell,
-    numbers,
     split,
     table,
-    time_cell,
 )
-from streamreplay.ingest.decode.header import Layout, is_header
+from streamreplay.ingest.decode.csv_rows import RowReader
+from streamreplay.ingest.decode.dialect import Dialect
+from streamreplay.ingest.decode.header import Layout
+from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions
+from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_empty
 from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
+from streamreplay.ingest.decode.targets import TargetFields, targets_of
 from streamreplay.ingest.decode.values import (
     BadRecord,
-    integer,
-    integers,
-    label_cell,
-    row_id,
-    row_ids,
 )
-from streamreplay.labels import Labels, Name
+from streamreplay.labels import Labels
 from streamreplay.state import State, expect
 
 _CACHED = 1 << 16
@@ -42,10 +35,11 @@ _CACHED = 1 << 16
 class CsvSource(LineSource):
     r"""Rows from lines of cells, with or without a header.
 
-    There is a header if no cell of the first line is a number. A line that repeats it is skipped,
-    as in files joined by ``cat``. Features are all columns not named below whose first cell is a
-    number or empty; `left_out` lists the others. Quoted cells may hold the delimiter, but no line
-    end.
+    There is a header if no cell of the first line is a number, or if those that are numbers are
+    names as pandas writes them; see `HeaderRule`. Columns are matched by name: a later line that
+    has all the names, as in files joined by ``cat``, is a header, and gives their new order.
+    Features are all columns not named below whose first cell is a number or empty; `left_out`
+    lists the others. Quoted cells may hold delimiters and line ends; see `RecordJoiner`.
 
     Parameters
     ----------
@@ -53,8 +47,11 @@ class CsvSource(LineSource):
         ``-`` is standard input. Data compressed by gzip or zstd are told by their first bytes.
     header : bool, optional
         Whether the first line is a header; found out if left out.
-    delimiter : str
-        One character.
+    delimiter : str, optional
+        One character. Left out, it is chosen among ``,``, ``;``, tab and ``|`` by the first lines.
+    decimal : str, optional
+        The decimal mark of numbers, ``.`` or ``,``. Left out, it is a point, and a number such as
+        ``1,5`` in the first row of a table with another delimiter is an error.
     features : sequence of str or int, optional
         The columns to learn from, by name or position.
     label : str or int or False, optional
@@ -76,9 +73,11 @@ class CsvSource(LineSource):
     Raises
     ------
     SourceError
-        While iterating: the file cannot be read, is cut short, or is not the one learned from.
+        While iterating: the file cannot be read, is cut short, or is not the one learned from; its
+        first line cannot be read; a further part has other columns.
     ConfigError
-        While iterating: a column that was asked for is not there.
+        While iterating: a column that was asked for is not there, or it is not certain what the
+        first lines mean.
     RecordError
         While iterating, if strict.
 
@@ -102,7 +101,8 @@ class CsvSource(LineSource):
         path: str | Path,
         *,
         header: bool | None = None,
-        delimiter: str = ",",
+        delimiter: str | None = None,
+        decimal: str | None = None,
         features: Sequence[str | int] | None = None,
         label: str | int | None = None,
         target: str | int | Sequence[str | int] | None = None,
@@ -128,18 +128,19 @@ class CsvSource(LineSource):
         goal = targets_of(target, multilabel, None)
         label = _label_column(label, goal)
         fields = FieldNames(label, task, experience, id, time, weight, goal)
+        named, usual = _given(fields, features), "y" if label is None else None
+        self._dialect = Dialect(delimiter, decimal, header=header, named=named, usual=usual)
+        self._saved: tuple[str | None, list[int]] = (delimiter, [])  # of the state loaded
         super().__init__(path, options, fields, labels)
-        if len(delimiter) != 1 or delimiter in '"\r\n\0':
-            raise ValueError(f"delimiter must be one character, got {delimiter!r}")
         if features is not None and not 1 <= len(set(features)) == len(features):
             raise ValueError(f"features must be different columns, at least one, got {features}")
         self.features = None if features is None else list(features)
-        self.header = header
-        self.delimiter = delimiter
-        self._layout: Layout | None = None
-        self._laid_out_at: int | None = None  # the line that decided the layout
-        self._features_at: int | None = None  # the line that decided the features
-        self._cells: dict[str, Name | None] = {}  # what label cells stand for: they repeat
+        self._layouts: list[tuple[int, Layout]] = []  # each with the line that decided it
+        self._checked: tuple[Layout | None, bool] = (None, False)  # whether names are numbers
+        self._began: int | None = None  # the first line that is not blank
+        self._part: int | None = None  # where a further part of the stream begins
+        self._part_began: int | None = None  # the first line of it that is not blank
+        self._reader = RowReader(fields.goal, self._dialect.point, allow_nan=allow_nan)
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -164,87 +165,102 @@ class CsvSource(LineSource):
         used = layout.reserved | set(layout.features)
         return [name for i, name in enumerate(layout.names) if i not in used]
 
+    @property
+    def _layout(self) -> Layout | None:
+        """The columns of the lines decoded last."""
+        return self._layouts[-1][1] if self._layouts else None
+
+    @property
+    def _mark(self) -> str:
+        """The delimiter, given or found."""
+        return self._joiner.delimiter or ","
+
+    def _new_buffer(self) -> LineBuffer:
+        longest = self.options.max_line_bytes
+        self._joiner = RecordJoiner(longest, self._dialect.settle, *self._saved)
+        return LineBuffer(longest, self._joiner)
+
     def _decisions(self) -> State:
-        layout = self._layout if self._is_consumed(self._laid_out_at) else None
-        state = None if layout is None else layout.as_state()
-        if state is not None and not self._is_consumed(self._features_at):
-            state["features"] = None
+        consumed = [layout for line, layout in self._layouts if self._is_consumed(line)]
+        known = self._is_consumed(self._began)
         return {
             "format": "csv",
-            "delimiter": self.delimiter,
+            "delimiter": self._joiner.delimiter if known else self._dialect.delimiter,
+            "decimal": self._dialect.decimal,
+            "widths": list(self._joiner.widths) if known else [],
+            "part": None if self._is_consumed(self._part_began) else self._part,
             "fields": self.fields.as_dict(),
-            "layout": state,
+            "layout": consumed[-1].as_state() if consumed else None,
         }
 
     def _decide(self, state: State) -> None:
         expect("format", state.get("format"), "csv")
-        expect("delimiter", state.get("delimiter"), self.delimiter)
+        if self._dialect.delimiter is not None:
+            expect("delimiter", state.get("delimiter"), self._dialect.delimiter)
+        expect("decimal", state.get("decimal"), self._dialect.decimal)
         expect("fields", state.get("fields"), self.fields.as_dict())
         saved = state.get("layout")
         layout = None if saved is None else Layout(**saved)
         if layout is not None and layout.features is not None and self.features is not None:
             names = [layout.names[i] for i in layout.features]
             expect("features", names, layout.asked_for(self.features))
-        self._layout = layout
-        self._laid_out_at = None if layout is None else -1
-        self._features_at = None if layout is None or layout.features is None else -1
+        self._layouts = [] if layout is None else [(-1, layout)]
+        self._saved = state.get("delimiter"), list(state.get("widths", []))
+        self._began = -1 if self._saved[1] else None
+        self._part, self._part_began = state.get("part"), None
+
+    def _begin_part(self, line: int | None) -> None:
+        self._part, self._part_began = line, None
 
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
+        while self._layouts and self._layouts[-1][0] >= first:
+            self._layouts.pop()  # of lines that were decoded before, and dropped
+        if self._part_began is not None and self._part_began >= first:
+            self._part_began = None
         layout = self._layout
-        if layout is not None and layout.features is not None:
+        if (
+            layout is not None
+            and layout.features is not None
+            and not self._part_is_in(lines, first)
+        ):
             try:
-                cells = table(lines, self.delimiter, len(layout.names))
-                line = range(first, first + len(lines))
-                return self._columns(cells, line, layout, layout.features), []
+                cells = self._table(lines, len(layout.names))
+                if not (self._numeric_names(layout) and layout.may_hold_header(cells)):
+                    line = range(first, first + len(lines))
+                    return self._reader.columns(cells, line, layout, layout.features), []
             except (BadRecord, ValueError, csv.Error):
                 pass  # at least one line is unusual: look at each of them
         return self._one_by_one(lines, first)
 
-    def _columns(
-        self, cells: list[str], line: range, layout: Layout, features: list[int]
-    ) -> Columns:
-        width, n = len(layout.names), len(line)
-        others = {key: cells[i::width] for key, i in layout.others.items()}
-        flat = [cell for i in features for cell in cells[i::width]]
-        x = numbers(flat, (n,), allow_nan=self.options.allow_nan)  # [feature, n]
-        label = None if layout.label is None else self._label_names(cells[layout.label :: width])
-        return Columns(
-            line,
-            np.ascontiguousarray(x.T),
-            label,
-            _integers("task", others),
-            _integers("experience", others),
-            row_ids([cell.strip() for cell in others.get("id", ())]),
-            _times(others.get("time")),
-            self._targets([cells[i::width] for i in layout.goal]),
-            _weights(others.get("weight")),
+    def _part_is_in(self, lines: list[bytes], first: int) -> bool:
+        """Return whether the beginning of a further part is among some lines."""
+        return (
+            self._part is not None and self._part_began is None and self._part < first + len(lines)
         )
 
-    def _targets(self, columns: list[list[str]]) -> NDArray[np.float64] | None:
-        goal = self.fields.goal
-        if goal is None:
-            return None
-        return goal.rows(list(zip(*(map(goal_cell, column) for column in columns), strict=True)))
-
-    def _label_names(self, cells: list[str]) -> list[Name | None]:
-        known = self._cells
+    def _table(self, lines: list[bytes], width: int) -> list[str]:
+        """Return the cells of all lines; a further cell in all of them has to be empty."""
         try:
-            return list(map(known.__getitem__, cells))
-        except KeyError:
-            if len(known) > _CACHED:
-                known.clear()
-            known.update((cell, label_cell(cell)) for cell in cells if cell not in known)
-            return list(map(known.__getitem__, cells))
+            return table(lines, self._mark, width)
+        except BadRecord:
+            if not lines[0].rstrip(b"\r").endswith(self._mark.encode()):
+                raise
+        cells = table(lines, self._mark, width + 1)
+        if any(map(str.strip, cells[width :: width + 1])):
+            raise BadRecord("another number of cells")
+        del cells[width :: width + 1]
+        return cells
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
         where: list[int] = []
         faults: list[Fault] = []
         for i, line in enumerate(lines, first):
-            if is_blank(line, self.delimiter):
+            if is_blank(line, self._mark) or (self._layout is None and is_empty(line)):
                 continue
+            self._began = i if self._began is None else self._began
             try:
-                row = self._row(split(line.removeprefix(BOM), self.delimiter), i)
+                row = self._row(self._split(line, i), i)
             except BadRecord as error:
                 faults.append(Fault(i, str(error)))
                 continue
@@ -255,6 +271,18 @@ class CsvSource(LineSource):
             return None, faults
         return Row.columns(rows, where, self.feature_shape or ()), faults
 
+    def _split(self, line: bytes, at: int) -> list[str]:
+        """Return the cells of a line; nothing can be read if this fails with the first line."""
+        try:
+            return split(line.removeprefix(BOM), self._mark)
+        except BadRecord as error:
+            if self._layout is None and self._dialect.header is not False:
+                number = self._buffer.number(at)
+                raise SourceError(
+                    f"{self.name}:{number}: the first line cannot be read: {error}"
+                ) from None
+            raise
+
     def _row(self, cells: list[str], at: int) -> Row | None:
         """Return the row in a line; None for a header."""
         layout = self._layout
@@ -262,65 +290,70 @@ class CsvSource(LineSource):
             layout = self._lay_out(cells, at)
             if layout.header:
                 return None
-        if len(cells) != len(layout.names):
-            raise BadRecord(f"line has {len(cells)} cells, expected {len(layout.names)}")
+        elif self._part_is_in([b""], at) and self._follow(layout.continued(self.name, cells), at):
+            return None
+        cells = layout.fitted(cells)
+        if self._numeric_names(layout) and self._follow(layout.reordered(cells), at):
+            return None
         try:
             return self._values(cells, layout, at)
         except BadRecord:
-            if layout.is_header(cells):
+            if self._follow(layout.reordered(cells), at):
                 return None
             raise
 
+    def _numeric_names(self, layout: Layout) -> bool:
+        if self._checked[0] is not layout:
+            self._checked = layout, layout.numeric_names()
+        return self._checked[1]
+
+    def _follow(self, layout: Layout | None, at: int) -> bool:
+        """Return whether a line is a header, and use its order of columns from there on."""
+        if self._part_is_in([b""], at):
+            self._part_began = at
+        if layout is not None and layout != self._layout:
+            self._set_layout(layout, at)
+        return layout is not None
+
+    def _set_layout(self, layout: Layout, at: int) -> None:
+        consumed = [each for each in self._layouts if self._is_consumed(each[0])]
+        self._layouts = consumed[-1:] + self._layouts[len(consumed) :]
+        self._layouts.append((at, layout))
+
     def _values(self, cells: list[str], layout: Layout, at: int) -> Row:
-        features, goal = layout.features, self.fields.goal
-        if features is None:
-            features = layout.numeric(cells)
-            if not features:
-                raise BadRecord("there is no number to learn from")
-        others = {key: cells[i] for key, i in layout.others.items()}
-        row = Row(
-            [
-                number_cell(
-                    f"feature {layout.names[i]!r}", cells[i], allow_nan=self.options.allow_nan
-                )
-                for i in features
-            ],
-            None if layout.label is None else label_cell(cells[layout.label]),
-            integer("task", integer_cell(others.get("task", ""))),
-            integer("experience", integer_cell(others.get("experience", ""))),
-            row_id(others.get("id", "").strip()),
-            time_cell(others.get("time", "")),
-            None if goal is None else goal.row([goal_cell(cells[i]) for i in layout.goal]),
-            row_weight(goal_cell(others["weight"])) if "weight" in others else None,
-        )
-        if layout.features is None:  # only a row that is right in every way decides
-            self._layout = layout.with_features(features)
-            self._features_at = at
+        if layout.features is not None:
+            return self._reader.row(cells, layout, layout.features)
+        features = layout.numeric(cells, self._dialect.point)
+        if self._dialect.decimal is None and self._mark != ",":
+            layout.check_no_comma(self.name, cells)
+        if not features:
+            raise BadRecord("there is no number to learn from")
+        row = self._reader.row(cells, layout, features)
+        # only a row that is right in every way decides
+        self._set_layout(layout.with_features(features), at)
         return row
 
     def _lay_out(self, cells: list[str], at: int) -> Layout:
-        header = self.header
-        if header is None:
-            header = is_header(cells)
-        self._layout = Layout.of(
+        header = self._dialect.has_header(self.name, cells, self._next_cells(at))
+        layout = Layout.of(
             self.name, cells, header=header, fields=self.fields, features=self.features
         )
-        self._laid_out_at = at
-        if self._layout.features is not None:
-            self._features_at = at
-        return self._layout
+        self._set_layout(layout, at)
+        return layout
+
+    def _next_cells(self, at: int) -> list[str] | None:
+        """Return the cells of the line behind another that is not blank; None if there is none."""
+        behind = self._buffer.peek(at + 1 - self._buffer.position.lines, MOST_LINES)
+        line = next((line for line in behind if not is_empty(line)), None)
+        return None if line is None else cells_or_none(line, self._mark)
 
 
-def _integers(key: str, cells: dict[str, list[str]]) -> NDArray[np.int64] | None:
-    return integers(key, list(map(integer_cell, cells.get(key, ()))))
-
-
-def _times(cells: list[str] | None) -> NDArray[np.float64] | None:
-    return None if cells is None else np.array(list(map(time_cell, cells)), np.float64)
-
-
-def _weights(cells: list[str] | None) -> NDArray[np.float32] | None:
-    return None if cells is None else row_weights(list(map(goal_cell, cells)))
+def _given(fields: FieldNames, features: Sequence[str | int] | None) -> set[str]:
+    """Return the names of columns that were given."""
+    goal = () if fields.goal is None else fields.goal.fields
+    others = [field for key, field in fields.others().items() if field != key]
+    names = [fields.label, *goal, *others, *(features or ())]
+    return {name for name in names if isinstance(name, str) and name}
 
 
 def _label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:

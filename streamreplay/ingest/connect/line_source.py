@@ -64,8 +64,7 @@ class LineSource(ABC):
     """
 
     rows_total: int | None = None
-    _quotes = False
-    """Whether a line end between quotes belongs to a record."""
+    _quotes = False  # a line end between quotes belongs to a record
 
     def __init__(
         self, path: str | Path, options: SourceOptions, fields: FieldNames, labels: Labels | None
@@ -78,7 +77,7 @@ class LineSource(ABC):
         self.continue_from_here = False
         self.whole_batches = False
         self._names: list[str] | None = None  # of the features, the same object in every batch
-        self._buffer = LineBuffer(options.max_line_bytes)
+        self._buffer = self._new_buffer()
         self.put_aside = PutAside()
         self._pending = PendingRows()
         self._stream: ByteStream | None = None
@@ -155,8 +154,8 @@ class LineSource(ABC):
         self._stream, self._ended = None, False
         self._skip, self._end, self._check = None, None, None
         self._names, self._passes.ended = None, False
-        self._buffer = LineBuffer(self.options.max_line_bytes)
-        self._buffer.position = _position(state)
+        self._buffer = self._new_buffer()
+        self._buffer.position = Position.of(state)
         self._pending = PendingRows()
         self._carry = np.array(state["carry"], np.uint8)
 
@@ -171,7 +170,7 @@ class LineSource(ABC):
         end : State
             Such a state, in which the position lies behind that of the last one loaded.
         """
-        self._end = _position(end)
+        self._end = Position.of(end)
 
     @abstractmethod
     def _decisions(self) -> State:
@@ -184,6 +183,10 @@ class LineSource(ABC):
     @abstractmethod
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         """Decode lines, the first of which has the number ``first``; blank ones are no fault."""
+
+    def _new_buffer(self) -> LineBuffer:
+        """Return an empty buffer, for the first lines or those behind the state just loaded."""
+        return LineBuffer(self.options.max_line_bytes)
 
     def _is_consumed(self, line: int | None) -> bool:
         """Return whether the position is behind a line."""
@@ -292,6 +295,7 @@ class LineSource(ABC):
         at, end = self._buffer.position, self._end
         if self.continue_from_here and not stream.reopens:
             self._buffer.feed(self._carry.tobytes(), time.monotonic())
+            self._begin_part(self._buffer.next_line())
         elif at.bytes and stream.seekable and is_plain(stream.first(LOOK), quotes=self._quotes):
             self._text.skip_detection()
             stream.check(at if end is None else end)
@@ -300,6 +304,9 @@ class LineSource(ABC):
             self._skip = Skip(self.name, at.bytes, at.crc) if at.bytes else None
             self._check = None if end is None else Skip(self.name, end.bytes, end.crc)
         return stream
+
+    def _begin_part(self, line: int | None) -> None:  # noqa: B027 - a CSV has headers
+        """Take notice that a further part of the stream begins, if known at which line."""
 
     def _decode_gathered(self, most: int) -> None:
         """Decode at most so many lines; lines without any row are consumed at once."""
@@ -345,7 +352,7 @@ class LineSource(ABC):
 
     def _refuse(self, fault: Fault) -> None:
         self._pending = PendingRows()
-        raise RecordError(f"{self.name}:{fault.line + 1}: {fault.reason}")
+        raise RecordError(f"{self.name}:{self._buffer.number(fault.line)}: {fault.reason}")
 
     def _take(self, rows: Columns) -> Batch:
         if self._names is None:
@@ -371,7 +378,7 @@ class LineSource(ABC):
             self._refuse(faults[0])
         for fault in faults:
             before = self.position + bisect_left(rows, fault.line) + self.dead
-            self.put_aside.add(fault.reason, record=before, line=fault.line + 1)
+            self.put_aside.add(fault.reason, record=before, line=self._buffer.number(fault.line))
         if faults and self.options.on_dead is not None:
             for letter in self._letters(faults):
                 self.options.on_dead(letter)
@@ -382,18 +389,14 @@ class LineSource(ABC):
         spans = self._buffer.starts([fault.line for fault in faults])
         for fault, (start, length) in zip(faults, spans, strict=True):
             (line,) = self._buffer.peek(fault.line - self._buffer.position.lines, 1)
-            yield dead_letter(self.name, fault, line, start, length)
+            in_file = Fault(self._buffer.number(fault.line) - 1, fault.reason)
+            yield dead_letter(self.name, in_file, line, start, length)
 
     def _read_ahead(self) -> NDArray[np.uint8]:
         if self._stream is None or self._skip is not None:
             return self._carry
         if self._stream.reopens:
             return _NOTHING
-        # a pipe's end is the end of its last line, whatever comes through the next pipe
+        # a pipe's end is the end of its last line
         unread = self._buffer.unread(end_line=self._ended)
-        held = np.frombuffer(self._text.held, np.uint8)
-        return np.concatenate([unread, held]) if len(held) else unread
-
-
-def _position(state: State) -> Position:
-    return Position(**{key: int(state[key]) for key in Position().as_dict()})
+        return np.concatenate([unread, np.frombuffer(self._text.held, np.uint8)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import re
+from codecs import BOM_UTF8
 from itertools import chain, repeat
 from typing import Any
 
@@ -20,6 +22,8 @@ from streamreplay.ingest.decode.values import (
     shown,
 )
 
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?", re.ASCII)
+_BOM = "\ufeff"
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -32,22 +36,29 @@ def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
         At least one line needs a closer look; so does ``ValueError`` or ``csv.Error``.
     """
     text = b"\n".join(lines).decode()
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").removesuffix("\r")
-    if "\0" in text:
-        raise BadRecord("a NUL character")
+    if "\0" in text or _BOM in text:
+        raise BadRecord("a NUL character or a byte order mark")
     if '"' in text:
-        rows = list(csv.reader(text.split("\n"), delimiter=delimiter, strict=True))
         # a quote that is not closed joins lines, so that there are fewer rows
+        rows = list(csv.reader(_lines(lines, text), delimiter=delimiter, strict=True))
         if len(rows) != len(lines) or set(map(len, rows)) != {width}:
             raise BadRecord("another number of cells")
         return list(chain.from_iterable(rows))
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").removesuffix("\r")
     if set(map(str.count, text.split("\n"), repeat(delimiter))) != {width - 1}:
         raise BadRecord("another number of cells")
     cells = text.replace("\n", delimiter).split(delimiter)
     if width == 1 and not all(map(str.strip, cells)):
         raise BadRecord("a blank line")
     return cells
+
+
+def _lines(lines: list[bytes], text: str) -> list[str]:
+    """Return the lines of a text without CR at their ends; those inside quotes stay."""
+    if "\r" not in text and text.count("\n") < len(lines):
+        return text.split("\n")
+    return [line.decode().removesuffix("\r") for line in lines]
 
 
 def is_blank(line: bytes, delimiter: str) -> bool:
@@ -57,24 +68,66 @@ def is_blank(line: bytes, delimiter: str) -> bool:
 
 def split(line: bytes, delimiter: str) -> list[str]:
     """Return the cells of one line."""
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
-    if "\0" in text:
-        raise BadRecord(f"a NUL character at {text.index(chr(0))} of the line")
-    text = text.removesuffix("\r")
+    text = text_of(line).removesuffix("\r")
     if '"' not in text:
         return text.split(delimiter)
     try:
         (cells,) = csv.reader([text], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        raise BadRecord(f"not CSV: {error}") from None
+        found = _spaced(text, delimiter)
+        if found is None:
+            unclosed = str(error) == "unexpected end of data"
+            why = "a quote is not closed" if unclosed else error
+            raise BadRecord(f"not CSV: {why}") from None
+        return found
     return cells
 
 
-def numbers(cells: list[str], shape: tuple[int, ...], *, allow_nan: bool) -> NDArray[np.float32]:
+def cells_or_none(line: bytes, delimiter: str) -> list[str] | None:
+    """Return the cells of one line; None if it cannot be read."""
+    try:
+        return split(line.removeprefix(BOM_UTF8), delimiter)
+    except BadRecord:
+        return None
+
+
+def text_of(line: bytes) -> str:
+    """Return the text of a line."""
+    nuls = line.count(0)
+    if nuls > len(line) // 4:
+        raise BadRecord(
+            "many NUL characters: UTF-16 without a byte order mark has to be converted to UTF-8"
+        )
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
+    if nuls:
+        raise BadRecord(f"a NUL character at {text.index(chr(0))} of the line")
+    return text
+
+
+def _spaced(text: str, delimiter: str) -> list[str] | None:
+    """Return the cells of a line in which spaces follow closing quotes; None if it has others."""
+    end = re.escape(delimiter)
+    spaces = "" if delimiter == " " else " *"
+    cell = re.compile(rf'(?:"((?:[^"]|"")*)"{spaces}|((?!")(?:(?!{end}).)*))(?:({end})|\Z)', re.S)
+    cells: list[str] = []
+    match = cell.match(text)
+    while match is not None:
+        cells.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        if match[3] is None:
+            return cells
+        match = cell.match(text, match.end())
+    return None
+
+
+def numbers(
+    cells: list[str], shape: tuple[int, ...], *, allow_nan: bool, decimal: str = "."
+) -> NDArray[np.float32]:
     """Convert the cells of some rows, one after the other, to numbers."""
+    if decimal != ".":
+        cells = [as_point(cell, decimal) for cell in cells]
     text = ",".join(cells)
     try:
         # as one JSON array they are parsed several times faster than one by one. Only numbers can
@@ -90,7 +143,35 @@ def numbers(cells: list[str], shape: tuple[int, ...], *, allow_nan: bool) -> NDA
     return pack(found, shape, allow_nan=allow_nan)
 
 
-def number_cell(feature: str, cell: str, *, allow_nan: bool) -> float:
+def is_number(cell: str, decimal: str = ".") -> bool:
+    """Return whether a cell is a number as Python writes it, without underscores."""
+    try:
+        float(as_point(cell, decimal))
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def as_point(cell: str, decimal: str) -> str:
+    """Return a number with a decimal point in place of another mark.
+
+    Examples
+    --------
+    >>> as_point("1,5", ","), as_point("1.234,5", ",")
+    ('1.5', '1..234.5')
+    """
+    if decimal == ".":
+        return cell
+    # a point is no mark then: what has one is not a number
+    return cell.replace(".", "..").replace(decimal, ".")
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Return whether a cell is a number with a comma in place of the decimal point."""
+    return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
+
+
+def number_cell(feature: str, cell: str, *, allow_nan: bool, decimal: str = ".") -> float:
     """Return the number in one cell; NaN for an empty one if that is allowed."""
     cell = cell.strip()
     if not cell:
@@ -98,11 +179,12 @@ def number_cell(feature: str, cell: str, *, allow_nan: bool) -> float:
             return math.nan
         raise BadRecord(f"{feature} is missing")
     try:
-        value = float(cell)
+        value = float(as_point(cell, decimal))
     except ValueError:
         value = None
     if value is None or "_" in cell:
-        raise BadRecord(f"{feature} is not a number: {shown(cell)}")
+        hint = ' (source.decimal = "," reads it)' if has_decimal_comma(cell) else ""
+        raise BadRecord(f"{feature} is not a number: {shown(cell)}{hint}")
     return check_finite(feature, value, allow_nan=allow_nan)
 
 
@@ -119,7 +201,7 @@ def integer_cell(cell: str) -> float | str | None:
     return (cell or None) if number is None else number
 
 
-def goal_cell(cell: str) -> float | str | None:
+def goal_cell(cell: str, decimal: str = ".") -> float | str | None:
     """Return what a goal or a weight judges: the number or truth value in a cell, or its text.
 
     Examples
@@ -131,7 +213,7 @@ def goal_cell(cell: str) -> float | str | None:
     if not cell:
         return None
     try:
-        value = float(cell)
+        value = float(as_point(cell, decimal))
     except ValueError:
         return _BOOLEANS.get(cell.lower(), cell)
     return cell if "_" in cell else value

@@ -7,11 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from streamreplay.errors import ConfigError
+from streamreplay.errors import ConfigError, SourceError
+from streamreplay.ingest.decode.cells import has_decimal_comma, is_number
+from streamreplay.ingest.decode.detect_header import may_be_names
 from streamreplay.ingest.decode.options import FieldNames
+from streamreplay.ingest.decode.values import BadRecord
 from streamreplay.state import State
 
 _DEFAULT = FieldNames(None).others()
+_UNNAMED = re.compile(r"Unnamed: [0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Layout:
     Attributes
     ----------
     names : list of str
-        As the header has them; the position where it says nothing, or where there is none.
+        As the header has them; as pandas calls them where it says nothing (``Unnamed: 3``) or says
+        the same again (``a.1``); the position where there is no header.
     header : bool
         The first line is a header.
     label : int or None
@@ -55,8 +60,14 @@ class Layout:
         Raises
         ------
         ConfigError
-            A column that was asked for is not there, or is to be both predicted and learned from.
+            A column that was asked for is not there, or is to be both predicted and learned from;
+            or the last column, of the label, has no value.
         """
+        if not header and fields.label is None and not cells[-1].strip():
+            raise ConfigError(
+                f"{source}: the last cell of the first line is empty: set source.label to the "
+                'position of the label\'s column, or to "" if there is none'
+            )
         find = _Finder(source, cells, header=header)
         label = find.label(fields)
         learned = None if features is None else [find("feature", name) for name in features]
@@ -72,18 +83,107 @@ class Layout:
         label = set() if self.label is None else {self.label}
         return label | set(self.others.values()) | set(self.goal)
 
-    def numeric(self, cells: list[str]) -> list[int]:
-        """Return the columns whose cell may be learned from: a number or nothing, not reserved."""
+    def numeric(self, cells: list[str], decimal: str = ".") -> list[int]:
+        """Return the columns whose cell may be learned from: a number or nothing, not reserved.
+
+        Of a column without a name the cell must be a number; of the first one, which pandas writes
+        as an index, not a whole one.
+        """
         reserved = self.reserved
         return [
             i
             for i, cell in enumerate(cells)
-            if i not in reserved and (not cell.strip() or _is_number(cell))
+            if i not in reserved and self._may_learn(i, cell.strip(), decimal)
         ]
 
-    def is_header(self, cells: list[str]) -> bool:
-        """Return whether a line repeats the header."""
-        return self.header and self.names == [c.strip() or str(i) for i, c in enumerate(cells)]
+    def check_no_comma(self, source: str, cells: list[str]) -> None:
+        """Raise `ConfigError` if a cell of the first row may be a number with a decimal comma."""
+        for i, cell in enumerate(cells):
+            if has_decimal_comma(cell) and i not in self.reserved:
+                raise ConfigError(
+                    f"{source}: column {self.names[i]!r} holds {cell!r}: set "
+                    'source.decimal = "," if this is a number, "." if it is text'
+                )
+
+    def _may_learn(self, i: int, cell: str, decimal: str) -> bool:
+        if not (self.header and _UNNAMED.fullmatch(self.names[i])):
+            return not cell or is_number(cell, decimal)
+        return is_number(cell, decimal) and not (i == 0 and cell.isdecimal())
+
+    def numeric_names(self) -> bool:
+        """Return whether the header could be read as a row: its features' names are numbers."""
+        if not self.header or self.features is None:
+            return False
+        return all(is_number(self.names[i]) for i in self.features)
+
+    def may_hold_header(self, cells: list[str]) -> bool:
+        """Return whether a header with `numeric_names` may be among rows, one after the other."""
+        texts = {name for name in self.names if not is_number(name)}
+        return not texts.isdisjoint(cells) if texts else self.names[0] in cells[:: len(self.names)]
+
+    def reordered(self, cells: list[str]) -> Layout | None:
+        """Return the layout behind a line that names the same columns; None for another line.
+
+        Where all names are numbers, only the same line again counts, with three columns or more.
+        """
+        if not self.header or len(cells) != len(self.names):
+            return None
+        first = cells[0].strip()
+        if first and first not in self.names:
+            return None
+        names = column_names(cells)
+        numbers = all(map(is_number, names))
+        if names == self.names:
+            return None if numbers and len(names) < 3 else self
+        if numbers or sorted(names) != sorted(self.names):
+            return None
+        to = [names.index(name) for name in self.names]
+        return replace(
+            self,
+            names=names,
+            label=None if self.label is None else to[self.label],
+            others={key: to[i] for key, i in self.others.items()},
+            features=None if self.features is None else [to[i] for i in self.features],
+            goal=[to[i] for i in self.goal],
+        )
+
+    def fitted(self, cells: list[str]) -> list[str]:
+        """Return the cells of a row, as many as there are columns.
+
+        An empty cell behind the last column is dropped, as is an empty name in the header.
+
+        Raises
+        ------
+        BadRecord
+            There are more or fewer.
+        """
+        width = len(self.names)
+        if len(cells) == width + 1 and not cells[-1].strip():
+            return cells[:-1]
+        if len(cells) == width - 1 and self.header and self.names[-1] == f"Unnamed: {width - 1}":
+            return [*cells, ""]
+        if len(cells) != width:
+            raise BadRecord(f"line has {len(cells)} cells, expected {width}")
+        return cells
+
+    def continued(self, source: str, cells: list[str]) -> Layout | None:
+        """Return the layout behind the first line of a further part; None if it is no header.
+
+        Raises
+        ------
+        SourceError
+            It is a header, of other columns.
+        """
+        same = self.reordered(cells)
+        if same is not None or not self.header:
+            return same
+        names = column_names(cells)
+        if not self._like_header(names, [cell.strip() for cell in cells]):
+            return None
+        raise SourceError(
+            f"{source}: {self._difference(names)}; the columns were {', '.join(self.names)}, "
+            f"and are {', '.join(names)} in this part"
+        )
 
     def with_features(self, features: list[int]) -> Layout:
         """Return the layout with the columns to learn from."""
@@ -101,13 +201,36 @@ class Layout:
         """Return everything as a tree for a checkpoint."""
         return asdict(self)
 
+    def _like_header(self, names: list[str], cells: list[str]) -> bool:
+        """Return whether a line is a header, though not of these columns."""
+        shared = set(names) & set(self.names)
+        numbers = {cell for cell in cells if is_number(cell)}
+        if not numbers:
+            return bool(shared) or may_be_names(cells)
+        return (
+            may_be_names(cells) and set(cells) - numbers <= shared and 2 * len(shared) >= len(cells)
+        )
+
+    def _difference(self, names: list[str]) -> str:
+        """Return in words the first way in which the names of columns differ."""
+        goal = self.goal if self.label is None else [*self.goal, self.label]
+        for name in (self.names[i] for i in goal):
+            if name not in names:
+                return f"the column {name!r}, to be predicted, is missing"
+        if self.features is not None and not {self.names[i] for i in self.features} & set(names):
+            return "no feature has its old name"
+        missing = [name for name in self.names if name not in names]
+        if missing:
+            return f"the column {missing[0]!r} is missing"
+        return f"the column {next(name for name in names if name not in self.names)!r} is new"
+
 
 class _Finder:
     def __init__(self, source: str, cells: list[str], *, header: bool) -> None:
         self.source = source
         self.header = header
-        stripped = [cell.strip() for cell in cells] if header else [""] * len(cells)
-        self.names = [name or str(i) for i, name in enumerate(stripped)]
+        self.said = [cell.strip() for cell in cells]
+        self.names = column_names(cells) if header else [str(i) for i in range(len(cells))]
 
     def __call__(self, what: str, column: str | int) -> int:
         if isinstance(column, str) and (self.header or not re.fullmatch(r"-?\d+", column)):
@@ -140,16 +263,35 @@ class _Finder:
                 f"{self.source}: {what} is column {name!r}, but there is no header: "
                 f"give its position, 0 to {len(self.names) - 1}, or -1 for the last"
             )
-        if self.names.count(name) == 1:
-            return self.names.index(name)
-        if name in self.names:
+        if self.said.count(name) > 1:
             raise ConfigError(f"{self.source}: two columns are called {name!r}")
+        if name in self.names:
+            return self.names.index(name)
         near = difflib.get_close_matches(name, self.names, 1)
         hint = f" (nearest: {near[0]!r})" if near else ""
         raise ConfigError(
             f"{self.source}: {what} {name!r} is not a column{hint}; the columns are "
             f"{', '.join(self.names)}"
         )
+
+
+def column_names(cells: Sequence[str]) -> list[str]:
+    """Return names of columns that all differ, as pandas makes them.
+
+    Examples
+    --------
+    >>> column_names(["", "a ", "b", "a"])
+    ['Unnamed: 0', 'a', 'b', 'a.1']
+    """
+    given = [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells)]
+    names: dict[str, None] = {}
+    for name in given:
+        unique, count = name, 0
+        while unique in names or (count and unique in given):
+            count += 1
+            unique = f"{name}.{count}"
+        names[unique] = None
+    return list(names)
 
 
 def _check_learned(find: _Finder, label: int | None, target: list[int], learned: list[int]) -> None:
@@ -164,17 +306,3 @@ def _check_learned(find: _Finder, label: int | None, target: list[int], learned:
             f"{find.source}: column {find.names[min(both)]!r} is a target, and cannot be a feature "
             "too"
         )
-
-
-def is_header(cells: Sequence[str]) -> bool:
-    """Return whether the first line of a stream is a header: no cell is a number."""
-    return not any(map(_is_number, cells))
-
-
-def _is_number(cell: str) -> bool:
-    """Return whether a cell is a number as Python writes it, without underscores."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.ingest.decode.records import RecordJoiner
+from streamreplay.state import State
+
 
 @dataclass(slots=True)
 class Position:
@@ -21,6 +24,12 @@ class Position:
     crc: int = 0  # CRC-32 of all bytes consumed
     last_start: int = 0  # where the last consumed line begins
     last_crc: int = 0  # CRC-32 of its bytes, with the line end
+    inner: int = 0  # line ends inside the consumed lines, which are records of several lines
+
+    @staticmethod
+    def of(state: State) -> Position:
+        """Return the position in a state that has all of `as_dict`."""
+        return Position(**{key: int(state[key]) for key in Position().as_dict()})
 
     def as_dict(self) -> dict[str, int]:
         """Return all numbers by name."""
@@ -52,6 +61,8 @@ class LineBuffer:
     ----------
     longest : int
         Bytes a line may have, its end not counted.
+    joiner : RecordJoiner, optional
+        Joins lines to records, each of which is a line from there on.
 
     Examples
     --------
@@ -64,8 +75,9 @@ class LineBuffer:
     (5, b'two\nthr')
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, joiner: RecordJoiner | None = None) -> None:
         self.longest = longest
+        self.joiner = joiner
         self.position = Position()
         self._lines: list[bytes] = []
         self._head = 0  # lines before it are consumed
@@ -81,8 +93,9 @@ class LineBuffer:
 
     @property
     def partial(self) -> bool:
-        """Whether the last line has no line end yet, and is not among the complete ones."""
-        return bool(self._tail) or self._open is not None
+        """Whether the last line may go on: it has no line end, or a quoted cell is not closed."""
+        opened = self.joiner is not None and self.joiner.is_open
+        return bool(self._tail) or self._open is not None or opened
 
     def feed(self, block: bytes, now: float = 0.0) -> None:
         """Append bytes of the stream, read at the time ``now``."""
@@ -94,7 +107,7 @@ class LineBuffer:
             block = self._end_long_line(self._open, block)
         cut = block.rfind(b"\n")
         if cut >= 0:
-            self._lines += (bytes(self._tail) + block[:cut]).split(b"\n")
+            self._append(bytes(self._tail) + block[:cut])
             self._tail.clear()
         self._tail += block[cut + 1 :]
         self._unended = False
@@ -105,12 +118,14 @@ class LineBuffer:
 
     def finish(self) -> None:
         """End the stream: what has no line end becomes the last line."""
+        if self._open is None and not self._tail:
+            self._flush()
+            return
         if self._open is not None:
             self._close_long_line(self._open)
-        elif self._tail:
-            self._lines.append(bytes(self._tail))
         else:
-            return
+            self._append(bytes(self._tail))
+        self._flush()
         self._tail.clear()
         self._unended = True
 
@@ -133,6 +148,17 @@ class LineBuffer:
             start, number = start + whole, number + 1
         return found
 
+    def number(self, line: int) -> int:
+        """Return where a line begins as an editor counts lines, from 1."""
+        if self.joiner is None or not (self.joiner.joined or self.position.inner):
+            return line + 1
+        before = self._lines[self._head : self._head + line - self.position.lines]
+        return line + 1 + self.position.inner + sum(record.count(b"\n") for record in before)
+
+    def next_line(self) -> int | None:
+        """Return the number of the line that the next byte begins; None if it is inside a line."""
+        return None if self.partial else self.position.lines + len(self) + len(self._held())
+
     def arrival(self) -> float:
         """Return when the first line was read."""
         while len(self._arrivals) > 1 and self._arrivals[1][0] <= self.position.lines:
@@ -144,7 +170,7 @@ class LineBuffer:
 
         With ``end_line``, a line that has no line end yet gets one.
         """
-        lines = self._lines[self._head :]
+        lines = self._lines[self._head :] + self._held()
         data = b"\n".join([*lines, bytes(self._tail)])
         if end_line and self._tail:
             data += b"\n"
@@ -175,12 +201,29 @@ class LineBuffer:
             at.bytes += long.length
             return
         data = b"\n".join(lines) + end
+        if self.joiner is not None and self.joiner.joined:
+            at.inner += data.count(b"\n") - len(lines) + (not end)
         at.bytes += len(data)
         at.crc = zlib.crc32(data, at.crc)
         at.last_start = at.bytes - len(last)
         at.last_crc = zlib.crc32(last)
 
+    def _append(self, data: bytes) -> None:
+        """Append whole lines, joined to records."""
+        lines, joiner = data.split(b"\n"), self.joiner
+        if joiner is not None and not joiner.passes(data):
+            lines = joiner.join(lines)
+        self._lines += lines
+
+    def _held(self) -> list[bytes]:
+        return [] if self.joiner is None else self.joiner.held
+
+    def _flush(self) -> None:
+        if self.joiner is not None:
+            self._lines += self.joiner.flush()
+
     def _start_long_line(self) -> None:
+        self._flush()
         # the stream's checksum cannot be put together from parts: it is carried on from here
         before = b"".join(line + b"\n" for line in self._lines)
         crc = self._crc_of_lines(before)

@@ -1,0 +1,124 @@
+"""Convert the cells of a CSV stream to columns: all rows at once, or one row by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamreplay.ingest.decode.cells import (
+    goal_cell,
+    integer_cell,
+    number_cell,
+    numbers,
+    time_cell,
+)
+from streamreplay.ingest.decode.header import Layout
+from streamreplay.ingest.decode.rows import Columns, Row
+from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights
+from streamreplay.ingest.decode.values import integer, integers, label_cell, row_id, row_ids
+from streamreplay.labels import Name
+
+_CACHED = 1 << 16
+
+
+class RowReader:
+    """Reads the rows of a CSV stream.
+
+    Parameters
+    ----------
+    goal : TargetFields or None
+        What is to be predicted in place of a label.
+    decimal : str
+        The decimal mark.
+    allow_nan : bool
+        Missing and infinite numbers are taken.
+    """
+
+    def __init__(self, goal: TargetFields | None, decimal: str, *, allow_nan: bool) -> None:
+        self._goal = goal
+        self._decimal = decimal
+        self._allow_nan = allow_nan
+        self._goal_cell = partial(goal_cell, decimal=decimal)
+        self._labels: dict[str, Name | None] = {}  # what label cells stand for: they repeat
+
+    def columns(
+        self, cells: list[str], line: Sequence[int], layout: Layout, features: list[int]
+    ) -> Columns:
+        """Return the rows in cells that follow each other, each at its line.
+
+        Raises
+        ------
+        BadRecord
+            At least one row needs a closer look; so does ``ValueError``.
+        """
+        width, n = len(layout.names), len(line)
+        others = {key: cells[i::width] for key, i in layout.others.items()}
+        flat = [cell for i in features for cell in cells[i::width]]
+        x = numbers(flat, (n,), allow_nan=self._allow_nan, decimal=self._decimal)  # [feature, n]
+        label = None if layout.label is None else self._label_names(cells[layout.label :: width])
+        return Columns(
+            line,
+            np.ascontiguousarray(x.T),
+            label,
+            _integers("task", others),
+            _integers("experience", others),
+            row_ids([cell.strip() for cell in others.get("id", ())]),
+            _times(others.get("time")),
+            self._targets([cells[i::width] for i in layout.goal]),
+            self._weights(others.get("weight")),
+        )
+
+    def _targets(self, columns: list[list[str]]) -> NDArray[np.float64] | None:
+        goal = self._goal
+        if goal is None:
+            return None
+        return goal.rows(
+            list(zip(*(map(self._goal_cell, column) for column in columns), strict=True))
+        )
+
+    def _weights(self, cells: list[str] | None) -> NDArray[np.float32] | None:
+        return None if cells is None else row_weights(list(map(self._goal_cell, cells)))
+
+    def _label_names(self, cells: list[str]) -> list[Name | None]:
+        known = self._labels
+        try:
+            return list(map(known.__getitem__, cells))
+        except KeyError:
+            if len(known) > _CACHED:
+                known.clear()
+            known.update((cell, label_cell(cell)) for cell in cells if cell not in known)
+            return list(map(known.__getitem__, cells))
+
+    def row(self, cells: list[str], layout: Layout, features: list[int]) -> Row:
+        """Return the row in some cells, as many as there are columns."""
+        goal = self._goal
+        others = {key: cells[i] for key, i in layout.others.items()}
+        return Row(
+            [
+                number_cell(
+                    f"feature {layout.names[i]!r}",
+                    cells[i],
+                    allow_nan=self._allow_nan,
+                    decimal=self._decimal,
+                )
+                for i in features
+            ],
+            None if layout.label is None else label_cell(cells[layout.label]),
+            integer("task", integer_cell(others.get("task", ""))),
+            integer("experience", integer_cell(others.get("experience", ""))),
+            row_id(others.get("id", "").strip()),
+            time_cell(others.get("time", "")),
+            None if goal is None else goal.row([self._goal_cell(cells[i]) for i in layout.goal]),
+            row_weight(self._goal_cell(others["weight"])) if "weight" in others else None,
+        )
+
+
+def _integers(key: str, cells: dict[str, list[str]]) -> NDArray[np.int64] | None:
+    return integers(key, list(map(integer_cell, cells.get(key, ()))))
+
+
+def _times(cells: list[str] | None) -> NDArray[np.float64] | None:
+    return None if cells is None else np.array(list(map(time_cell, cells)), np.float64)
