@@ -56,6 +56,9 @@ CASES = {
     "utf-16-cr": Case(text("utf-16", "\r"), *READ),
     "utf-16-cat": Case(text("utf-16") * 2, READ[0] * 2, READ[1] * 2),
     "utf-16-jsonl": Case(text("utf-16", "\n", *RECORDS), *READ, kind=JsonlSource),
+    "utf-16-no-bom-jsonl": Case(
+        '{"x": [1]}\n'.encode("utf-16-le"), [], [], [(1, "many NUL"), (2, "many")], kind=JsonlSource
+    ),
     "utf-16-cut": Case(text("utf-16")[:-5], [[1, 2]], ["é"], [(3, "not UTF-8")]),
     "utf-16-surrogate": Case(
         text("utf-16-be", "\n", "\ufeffu,y", "1,a").replace(b"\0a", b"\xd8\0")

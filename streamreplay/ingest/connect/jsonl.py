@@ -26,6 +26,7 @@ from streamreplay.ingest.decode.values import (
     json_labels,
     number,
     pack,
+    refuse_utf16,
     row_id,
     row_ids,
     seconds,
@@ -259,6 +260,7 @@ class JsonlSource(LineSource):
         return row
 
     def _record(self, line: bytes) -> dict[str, Any]:
+        refuse_utf16(line)
         try:
             line.decode()
         except UnicodeDecodeError as error:

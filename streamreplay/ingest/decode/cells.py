@@ -18,6 +18,7 @@ from streamreplay.ingest.decode.values import (
     check_finite,
     json_number,
     pack,
+    refuse_utf16,
     seconds,
     shown,
 )
@@ -93,16 +94,12 @@ def cells_or_none(line: bytes, delimiter: str) -> list[str] | None:
 
 def text_of(line: bytes) -> str:
     """Return the text of a line."""
-    nuls = line.count(0)
-    if nuls > len(line) // 4:
-        raise BadRecord(
-            "many NUL characters: UTF-16 without a byte order mark has to be converted to UTF-8"
-        )
+    refuse_utf16(line)
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
-    if nuls:
+    if "\0" in text:
         raise BadRecord(f"a NUL character at {text.index(chr(0))} of the line")
     return text
 

@@ -31,6 +31,14 @@ class BadRecord(Exception):  # noqa: N818 - it never leaves this package: it bec
     """A record cannot be read; the message is the reason."""
 
 
+def refuse_utf16(line: bytes) -> None:
+    """Raise `BadRecord` if a line is text of two bytes a character, many of which are zero."""
+    if line.count(0) > len(line) // 4:
+        raise BadRecord(
+            "many NUL characters: UTF-16 without a byte order mark has to be converted to UTF-8"
+        )
+
+
 def shown(value: object) -> str:
     """Write a value of a record for a message, cut if it is long."""
     if value is None:
