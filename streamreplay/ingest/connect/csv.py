@@ -213,16 +213,12 @@ class CsvSource(LineSource):
         self._part, self._part_began = line, None
 
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
-        while self._layouts and self._layouts[-1][0] >= first:
-            self._layouts.pop()  # of lines that were decoded before, and dropped
-        if self._part_began is not None and self._part_began >= first:
-            self._part_began = None
-        layout = self._layout
-        if (
-            layout is not None
-            and layout.features is not None
-            and not self._part_is_in(lines, first)
-        ):
+        layouts = self._layouts
+        while layouts and layouts[-1][0] >= first:
+            layouts.pop()  # of lines that were decoded before, and dropped
+        layout = layouts[-1][1] if layouts else None
+        new_part = self._part is not None and self._part_is_in(lines, first)
+        if layout is not None and layout.features is not None and not new_part:
             try:
                 cells = self._table(lines, len(layout.names))
                 if not (self._numeric_names(layout) and layout.may_hold_header(cells)):
@@ -234,6 +230,8 @@ class CsvSource(LineSource):
 
     def _part_is_in(self, lines: list[bytes], first: int) -> bool:
         """Return whether the beginning of a further part is among some lines."""
+        if self._part_began is not None and self._part_began >= first:
+            self._part_began = None  # it was decoded before, and dropped
         return (
             self._part is not None and self._part_began is None and self._part < first + len(lines)
         )

@@ -366,11 +366,7 @@ class LineSource(ABC):
     def _advance(self, rows: Sequence[int], lines: int) -> None:
         """Move the position past some lines, and report those among them that cannot be read.
 
-        Parameters
-        ----------
-        rows : sequence of int
-            The numbers of those that are rows, ascending.
-        lines : int
+        ``rows`` has the numbers of those that are rows, ascending.
         """
         end = self._buffer.position.lines + lines
         faults = [fault for fault in self._pending.faults if fault.line < end]

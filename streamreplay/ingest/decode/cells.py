@@ -37,7 +37,7 @@ def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
         At least one line needs a closer look; so does ``ValueError`` or ``csv.Error``.
     """
     text = b"\n".join(lines).decode()
-    if "\0" in text or _BOM in text:
+    if "\0" in text or (not text.isascii() and _BOM in text):
         raise BadRecord("a NUL character or a byte order mark")
     if '"' in text:
         # a quote that is not closed joins lines, so that there are fewer rows

@@ -19,6 +19,7 @@ The second argument is true if no more records come.
 """
 
 _NO_BOUND = 1 << 62
+_FEW = 50  # lines that show the delimiter of most streams
 
 
 class _End(Enum):
@@ -139,6 +140,11 @@ class RecordJoiner:
     def join(self, lines: list[bytes]) -> list[bytes]:
         """Return the records that are complete with the next lines."""
         found: list[bytes] = []
+        if not self.widths and len(lines) > _FEW:
+            self._take(deque(lines[:_FEW]), found)
+            lines = lines[_FEW:]
+            if self.passes(b"\n".join(lines)):
+                return found + lines
         self._take(deque(lines), found)
         return found
 
