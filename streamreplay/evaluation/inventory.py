@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from streamreplay.evaluation.sums.by_group import MOST
+from streamreplay.batch import GroupBy
+from streamreplay.evaluation.sums.by_group import LISTED, MOST, PLURALS
 from streamreplay.records import Report
 
 _FIELDS = ("rows", "max_size", "seen", "acceptance", "uniform_since", "nbytes")
@@ -66,20 +67,22 @@ class Inventory:
             "kind": "buffer",
             "position": position,
             **{name: found[name] for name in _FIELDS},
-            **({"by_class": found["by_class"]} if of_classes else {}),
-            **{
-                by: _largest(found[by])
-                for by in ("by_task", "by_experience")
-                if any(found[by])  # another group than 0
-            },
+            **(_listed("class", found["by_class"], MOST) if of_classes else {}),
+            **_listed("task", found["by_task"], LISTED),
+            **_listed("experience", found["by_experience"], LISTED),
             "ages": found["age"],
             "replays": found["replayed"],
         }
 
 
-def _largest(groups: Mapping[int, Any]) -> dict[int, Any]:
-    """Return the `MOST` groups with the most rows; of equal ones the newest."""
-    if len(groups) <= MOST:
-        return dict(groups)
-    kept = set(sorted(groups, key=lambda group: (-groups[group]["rows"], -group))[:MOST])
-    return {group: each for group, each in groups.items() if group in kept}
+def _listed(by: GroupBy, groups: Mapping[int, Any], most: int) -> dict[str, Any]:
+    """Return fields with the groups that have the most rows; of equal ones the newest."""
+    if by != "class" and not any(groups):
+        return {}  # no other group than 0
+    if len(groups) <= most:
+        return {f"by_{by}": dict(groups)}
+    kept = set(sorted(groups, key=lambda group: (-groups[group]["rows"], -group))[:most])
+    return {
+        f"by_{by}": {group: each for group, each in groups.items() if group in kept},
+        f"{PLURALS[by]}_not_listed": len(groups) - most,
+    }

@@ -17,8 +17,9 @@ from streamreplay import Inventory, Prequential, ReservoirSamplingBuffer
 from streamreplay.batch import Batch
 from streamreplay.evaluation.retention.retention_scores import RetentionScores
 from streamreplay.evaluation.sums import by_group
-from streamreplay.evaluation.sums.by_group import MOST, Tally, drop_oldest
+from streamreplay.evaluation.sums.by_group import LISTED, MOST, Tally, drop_oldest
 from streamreplay.labels import Labels
+from streamreplay.log.lines import dump_line
 from streamreplay.records import Report, Scored
 from streamreplay.state import save_state
 
@@ -105,10 +106,12 @@ def test_scores_are_of_the_last_groups_at_any_cut() -> None:
                 for each in groups.values()
             )
     last = found[-1]
-    assert (len(last["by_task"]), len(last["by_experience"])) == (MOST, MOST)
+    assert (len(last["by_task"]), len(last["by_experience"])) == (LISTED, LISTED)
+    left = MOST - LISTED
+    assert (last["tasks_not_listed"], last["experiences_not_listed"]) == (left, left)
     assert min(last["by_task"]) == 0  # comes again and again
     assert max(last["by_task"]) == 749
-    assert list(last["by_experience"]) == [*range(50), *range(100, 250)]
+    assert list(last["by_experience"]) == [*range(30, 50)]
     assert all(each["metrics"]["LogLoss"] is not None for each in last["by_experience"].values())
     assert all(each["metrics"]["LogLoss"] is not None for each in last["by_task"].values())
     # what was dropped and came again is counted anew
@@ -137,7 +140,7 @@ def test_groups_of_numbers_and_labels_have_an_end_too(kind: Any) -> None:
             yield Scored(batch, target, np.zeros(2, np.float32), np.zeros(2, np.float32))
 
     last = records(Prequential(report_every=100)(parts()))[-1]
-    assert list(last["by_task"]) == list(last["by_experience"]) == list(range(50, 250))
+    assert list(last["by_task"]) == list(last["by_experience"]) == list(range(230, 250))
 
 
 def test_a_run_that_goes_on_drops_the_same_groups() -> None:
@@ -179,8 +182,44 @@ def test_a_line_about_a_buffer_lists_the_largest_groups() -> None:
     record = {"kind": "prequential", "position": 515}
     (report,) = Inventory(buffer.describe)([Report(None, (record,))])
     listed = report.metrics[-1]["by_experience"]
-    assert list(listed) == [0, 1, 2, *range(303, 500)]
+    assert list(listed) == [0, 1, 2, *range(483, 500)]
     assert listed[0]["rows"] == 6
+    assert report.metrics[-1]["experiences_not_listed"] == 480
+
+
+def test_a_record_lists_what_had_rows_since_the_one_before_it() -> None:
+    classes = Tally()
+    for tally, most in ((Tally(endless=True), LISTED), (classes, MOST)):
+        ids = np.arange(MOST)
+        tally.add(ids, np.ones(MOST, np.bool_))
+        assert len(tally.recent_scores()) == MOST
+        tally.mark()
+        tally.add(np.array([3, 7, 7]), np.ones(3, np.bool_))
+        assert len(tally.recent_scores()) == most
+        assert {3, 7} < tally.recent_scores().keys()
+    more = np.arange(MOST, MOST + 5)
+    classes.add(more, np.ones(5, np.bool_))
+    assert len(classes.recent_scores()) == MOST + 5
+    classes.mark()
+    classes.add(more[:2], np.ones(2, np.bool_))
+    assert [*classes.recent_scores()] == [*range(MOST - 2), MOST, MOST + 1]
+
+
+def test_a_log_grows_with_the_rows_however_many_experiences_there_are() -> None:
+    def parts(n: int) -> Iterator[Scored]:
+        for i in range(n):
+            y = np.zeros(2, np.int64)
+            batch = Batch.from_arrays(np.zeros((2, 1)), y, start=2 * i, task=i, experience=i)
+            yield Scored(batch, y, np.zeros(2, np.float32), np.zeros(2, np.float32))
+
+    buffer = ReservoirSamplingBuffer(500)
+    sizes = []
+    for report in Inventory(buffer.describe)(Prequential(report_every=100)(parts(600))):
+        if report.scored is not None:
+            buffer.update(report.scored.incoming)
+        sizes += [len(dump_line(record)) for record in report.metrics]
+    assert len(sizes) > 1200
+    assert sum(sizes) / len(sizes) < 5000
 
 
 def test_what_rounds_are_compared_with_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

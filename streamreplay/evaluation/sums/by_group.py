@@ -14,7 +14,16 @@ from streamreplay.groups import GroupIndex
 from streamreplay.state import PART, PARTS, Fields, Kind, State, within
 
 MOST = 200
-"""Most tasks, and most experiences, with scores of their own; it bounds a line of the log."""
+"""Most tasks, and most experiences, with scores of their own."""
+
+LISTED = 20
+"""Most tasks, and most experiences, in a record that had no rows since the one before it.
+
+Experiences of a few rows each end as often as batches do: if each of their records listed 200
+groups, the log would be a hundred times the stream.
+"""
+
+PLURALS = {"class": "classes", "task": "tasks", "experience": "experiences"}
 
 KEPT = 10_000
 """Most experiences that later ones are compared with."""
@@ -177,7 +186,12 @@ class Tally:
         }
 
     def recent_scores(self, name: str = "accuracy") -> dict[int, dict[str, Any]]:
-        """Return rows and score by id, in total and since the mark, ids ascending."""
+        """Return rows and score by id, in total and since the mark, ids ascending.
+
+        Listed are the ids that had rows since the mark, and of the others those with the latest
+        rows, up to `LISTED`, or without an end of ids those with the most rows, up to `MOST`.
+        """
+        listed = self._listed()
         return {
             key: {
                 "rows": int(rows),
@@ -186,7 +200,19 @@ class Tally:
                 f"{name}_recent": ratio(hits - old_hits, rows - old_rows),
             }
             for key, (rows, hits, old_rows, old_hits) in self._sorted()
+            if listed is None or key in listed
         }
+
+    def _listed(self) -> set[int] | None:
+        """Return the ids in a record; None for all."""
+        most = LISTED if self._endless else MOST
+        if len(self) <= most:
+            return None
+        ids, slots = list(self._slot), list(self._slot.values())
+        rows, before = self._counts[slots, 0], self._counts[slots, 2]
+        recent = np.flatnonzero(rows > before)
+        first = np.arange(len(ids))[::-1] if self._endless else np.argsort(-rows, kind="stable")
+        return {ids[i] for i in (*recent.tolist(), *first[:most].tolist())}
 
     def state_dict(self) -> State:
         """Return ids, int64[g], in their order, and their counts, int64[g, 4]."""
@@ -262,8 +288,10 @@ class ScoresByGroup:
 
     def fields(self, by: Sequence[GroupBy], score: str) -> dict[str, Any]:
         """Return ``by_task`` and so on: the groupings in ``by`` that have more than the group 0."""
-        return {
-            f"by_{name}": tally.recent_scores(score)
-            for name, tally in self.tallies.items()
-            if name in by and (name == "class" or tally.tells_apart)
-        }
+        found: dict[str, Any] = {}
+        for name, tally in self.tallies.items():
+            if name in by and (name == "class" or tally.tells_apart):
+                found[f"by_{name}"] = scores = tally.recent_scores(score)
+                if len(scores) < len(tally):
+                    found[f"{PLURALS[name]}_not_listed"] = len(tally) - len(scores)
+        return found

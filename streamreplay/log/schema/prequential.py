@@ -109,13 +109,20 @@ class PrequentialClassesRecord(PrequentialRecord):
     """Scores of predicting the most frequent class so far (of equally frequent ones, the first to
     reach that count); wrong before there is one."""
     by_class: dict[str, ClassScoreFields] = absent()
-    """Scores of the rows of each class, by its name."""
+    """Scores of the rows of each class, by its name. Of more than 200 classes those are listed that
+    had rows since the last record, and the 200 with the most rows."""
+    classes_not_listed: Rows = absent()
+    """How many are not listed; absent if all are."""
     by_task: dict[str, ClassGroup] = absent()
-    """The same by task; absent while the only task is 0. Only the 200 that had rows most recently
-    are listed."""
+    """The same by task; absent while the only task is 0. Of the 200 that had rows most
+    recently those are listed that had some since the last record, and the latest 20."""
+    tasks_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""
     by_experience: dict[str, ClassGroup] = absent()
-    """The same by experience; absent while the only experience is 0. Only the 200 that had rows
-    most recently are listed."""
+    """The same by experience; absent while the only experience is 0. Of the 200 that had
+    rows most recently those are listed that had some since the last record, and the latest 20."""
+    experiences_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""
 
 
 class NumberScoreFields(LogLine):
@@ -198,11 +205,15 @@ class PrequentialNumbersRecord(PrequentialRecord):
     by_output: dict[str, NumberScoreFields] = absent()
     """Scores of each number, by its name; absent where there is one."""
     by_task: dict[str, NumberGroup] = absent()
-    """Errors by task; absent while the only task is 0. Only the 200 that had rows most recently
-    are listed."""
+    """Errors by task; absent while the only task is 0. Of the 200 that had rows most
+    recently those are listed that had some since the last record, and the latest 20."""
+    tasks_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""
     by_experience: dict[str, NumberGroup] = absent()
-    """Errors by experience; absent while the only experience is 0. Only the 200 that had rows
-    most recently are listed."""
+    """Errors by experience; absent while the only experience is 0. Of the 200 that had
+    rows most recently those are listed that had some since the last record, and the latest 20."""
+    experiences_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""
 
 
 class LabelScoreFields(LogLine):
@@ -294,8 +305,12 @@ class PrequentialLabelsRecord(PrequentialRecord):
     by_label: dict[str, LabelScoreFields] = absent()
     """Scores of each label, by its name."""
     by_task: dict[str, LabelGroup] = absent()
-    """Scores by task; absent while the only task is 0. Only the 200 that had rows most recently
-    are listed."""
+    """Scores by task; absent while the only task is 0. Of the 200 that had rows most
+    recently those are listed that had some since the last record, and the latest 20."""
+    tasks_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""
     by_experience: dict[str, LabelGroup] = absent()
-    """Scores by experience; absent while the only experience is 0. Only the 200 that had rows
-    most recently are listed."""
+    """Scores by experience; absent while the only experience is 0. Of the 200 that had
+    rows most recently those are listed that had some since the last record, and the latest 20."""
+    experiences_not_listed: Rows = absent()
+    """How many of the 200 are not listed; absent if all are."""

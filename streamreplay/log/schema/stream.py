@@ -143,12 +143,19 @@ class BufferRecord(Record):
     nbytes: Bytes
     """Bytes allocated for rows and for what is kept with them."""
     by_class: dict[str, Stored] = absent()
-    """Stored rows of each class, by its name; absent where no classes are predicted."""
+    """Stored rows of the 200 classes with the most rows, by name; absent where no classes are
+    predicted."""
+    classes_not_listed: Rows = absent()
+    """How many other classes have stored rows; absent if all are listed."""
     by_task: dict[str, Stored] = absent()
-    """The same by task, of the 200 with the most rows; absent while the only task is 0."""
+    """The same by task, of the 20 with the most rows; absent while the only task is 0."""
+    tasks_not_listed: Rows = absent()
+    """How many other tasks have stored rows; absent if all are listed."""
     by_experience: dict[str, Stored] = absent()
-    """The same by experience, of the 200 with the most rows; absent while the only experience is
+    """The same by experience, of the 20 with the most rows; absent while the only experience is
     0."""
+    experiences_not_listed: Rows = absent()
+    """How many other experiences have stored rows; absent if all are listed."""
     ages: Ages | None
     """Ages of stored rows; null if nothing is stored."""
     replays: Replays | None
