@@ -21,7 +21,7 @@ from streamreplay.columns import (
     labels_of_targets,
     same_kind,
 )
-from streamreplay.features.packed import TableSchema, are_tables, joined_rows
+from streamreplay.features.packed import TableSchema, can_join, joined_rows
 from streamreplay.labels import Labels, common_labels
 
 __all__ = [
@@ -249,7 +249,7 @@ class Batch:
                 raise ValueError(f"columns differ: {names} and {list(other.columns())}")
             for name in ("x", "target"):
                 one, two = getattr(first, name), getattr(other, name)
-                if not same_kind(one, two) and not are_tables(one, two):
+                if not same_kind(one, two) and not can_join(one, two):
                     raise ValueError(
                         f"{name} differs: {describe_array(one)} and {describe_array(two)}"
                     )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.features.packed import NO_TIME
+from streamreplay.features.packed import NO_TIME, as_table
 from streamreplay.state import GROWN, PART, Fields
 
 __all__ = ["TableEncoder"]
@@ -40,6 +40,11 @@ class Moments:
         self._count = np.empty(0)  # [columns], values so far
         self._mean = np.empty(0)  # [columns]
         self._squares = np.empty(0)  # [columns], sum of squared distances from the mean
+
+    def begin(self, count: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+        """Begin with columns that have so many values, and none missing."""
+        self._count = np.full(len(mean), float(count))
+        self._mean, self._squares = mean.copy(), squares.copy()
 
     def update(self, rows: NDArray[np.float64]) -> None:
         """Take in rows, float64[n, columns], NaN where a value is missing."""
@@ -100,8 +105,7 @@ class TableEncoder:
     width : int
         Inputs of the module: those given out, and some for what comes.
     fixed : bool
-        The module cannot grow. Categories and gaps that come when all inputs but the last 64 are
-        given out share those, by a hash; columns that come then are left out.
+        The module cannot grow, see `fix`.
 
     Examples
     --------
@@ -126,6 +130,7 @@ class TableEncoder:
         used=int,
         width=int,
         fixed=bool,
+        _spare=int,
         _numbers=PART,
         _passed=PART,
         _first=GROWN,
@@ -146,6 +151,7 @@ class TableEncoder:
         self.used = 0
         self.width = 0
         self.fixed = False
+        self._spare = 0  # with a fixed width, the first of the inputs that are shared
         self._numbers = Moments()
         self._passed = Moments()  # of the time since the first row
         self._first = np.empty(0, np.int64)  # [times], of the first row; `NO_TIME` before
@@ -159,6 +165,42 @@ class TableEncoder:
         self._category_gap = np.empty(0, np.int64)
         self._own = np.empty(0, np.int64)  # [categories], codes learned
         self._shared = np.empty(0, np.int64)  # [categories], the first input of those shared
+
+    @classmethod
+    def of_numbers(
+        cls,
+        count: int,
+        mean: NDArray[np.float64],
+        squares: NDArray[np.float64],
+        *,
+        scale: bool,
+    ) -> TableEncoder:
+        """Go on from the scale of arrays of numbers, which are the first columns of a table.
+
+        Parameters
+        ----------
+        count : int
+            Rows so far.
+        mean, squares : float64[d]
+            Of each number, and the sum of its squared distances from it.
+        scale : bool
+        """
+        made = cls(scale=scale)
+        made.count = count
+        made._numbers.begin(count, mean, squares)
+        made._number_at = made._extended(made._number_at, len(mean), 1)
+        made._number_gap = _padded(made._number_gap, len(mean))
+        made._widen(exact=True)
+        return made
+
+    def fix(self) -> None:
+        """Keep the width from now on, for a module that cannot grow.
+
+        Categories and gaps that come when all inputs but the last 64 are given out share those, by
+        a hash. If there are none, and for columns that come then, there is no input.
+        """
+        self.fixed = True
+        self._spare = max(self.used, self.width - _SHARED)
 
     def fit(self, x: NDArray[np.void], expected: int = 0) -> int:
         """Give inputs to the columns of some rows that have none yet, and return the width.
@@ -183,7 +225,7 @@ class TableEncoder:
             self._category_at = wider
         return self._widen(expected, exact=not (categories or texts))
 
-    def learn(self, x: NDArray[np.void], *, scale: bool = True) -> bool:
+    def learn(self, x: NDArray[Any], *, scale: bool = True) -> bool:
         """Learn the scale of some rows, and give inputs to categories and gaps that are new.
 
         Return whether there were any.
@@ -194,6 +236,7 @@ class TableEncoder:
         scale : bool
             False leaves the means and deviations as they are.
         """
+        x = as_table(x)
         used = self.used
         self.fit(x)
         times = x["time"]
@@ -213,8 +256,9 @@ class TableEncoder:
         self._widen()
         return self.used > used
 
-    def write(self, x: NDArray[np.void], out: NDArray[np.float32]) -> None:
+    def write(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
         """Encode rows [n] into ``out``, float32[n, width]."""
+        x = as_table(x)
         out[...] = 0
         number, times, codes = x["number"], x["time"], x["category"]
         k = number.shape[1]
@@ -241,7 +285,7 @@ class TableEncoder:
     def _extended(self, inputs: NDArray[np.int64], columns: int, each: int) -> NDArray[np.int64]:
         """Give ``each`` inputs to the columns that are beyond the known ones."""
         for _ in range(columns - len(inputs)):
-            first = _NONE if self.fixed and self.used + each > self.width - _SHARED else self.used
+            first = _NONE if self.fixed and self.used + each > self._spare else self.used
             inputs = np.append(inputs, first)
             self.used += 0 if first < 0 else each
         return inputs
@@ -249,9 +293,10 @@ class TableEncoder:
     def _next(self) -> int:
         """Give out an input for a category or a gap."""
         self.used += 1
-        if self.fixed and self.used > self.width - _SHARED:
-            return self.width - _SHARED + self.used % _SHARED
-        return self.used - 1
+        if not self.fixed or self.used <= self._spare:
+            return self.used - 1
+        shared = self.width - self._spare
+        return self._spare + self.used % shared if shared else _NONE
 
     def _widen(self, expected: int = 0, *, exact: bool = False) -> int:
         if self.used > self.width and not self.fixed:

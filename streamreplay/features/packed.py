@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 __all__ = [
     "NO_TIME",
     "TableSchema",
-    "are_tables",
+    "as_table",
+    "can_join",
     "is_table",
     "joined_rows",
     "packed_type",
@@ -63,26 +64,46 @@ def is_table(x: NDArray[Any] | None) -> bool:
     return x is not None and x.dtype.names is not None
 
 
-def are_tables(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    """Return whether both are rows packed by a schema."""
-    return is_table(one) and is_table(other)
+def can_join(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    """Return whether rows of a table can be joined with others: of the table, or of its numbers."""
+    return all(map(is_row_of_table, (one, other))) and (is_table(one) or is_table(other))
+
+
+def is_row_of_table(x: NDArray[Any] | None) -> bool:
+    """Return whether rows are packed, or are arrays of numbers that could be packed."""
+    return x is not None and (is_table(x) or (x.ndim == 2 and x.dtype == np.float32))
+
+
+def as_table(x: NDArray[Any]) -> NDArray[Any]:
+    """Return rows as packed: those of an array of numbers, float32[n, columns], are packed."""
+    return x if is_table(x) else widened(x, packed_type(x.shape[1], 0, 0, 0, 1))
 
 
 def joined_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Join rows; those packed before a column came are missing it."""
-    if not is_table(parts[0]):
+    tables = [part.dtype for part in parts if is_table(part)]
+    if not tables:
         return np.concatenate(parts)
-    widest = max((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
+    widest = max(tables, key=lambda dtype: dtype.itemsize)
     return np.concatenate([widened(part, widest) for part in parts])
 
 
 def widened(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return packed rows [n] as of a later state of their schema: new columns are missing."""
+    """Return packed rows [n] as of a later state of their schema: new columns are missing.
+
+    An array of numbers, float32[n, columns], is rows of the first columns of a table: a stream
+    yields arrays as long as its rows have numbers only.
+    """
     if x.dtype == dtype:
         return x
     wider = np.zeros(len(x), dtype)
     for name, absent in _ABSENT.items():
-        wider[name] = widened_block(x[name], dtype[name].shape, absent)
+        if is_table(x):
+            wider[name] = widened_block(x[name], dtype[name].shape, absent)
+        else:
+            wider[name] = absent
+    if not is_table(x):
+        wider["number"][:, : x.shape[1]] = x
     return wider
 
 

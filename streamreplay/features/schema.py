@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import RecordError
 from streamreplay.features.categories import Categories
 from streamreplay.features.kinds import KINDS, Column, ColumnKind, infer
-from streamreplay.features.packed import NO_TIME, packed_type, widened, widened_block
+from streamreplay.features.packed import NO_TIME, as_table, packed_type, widened_block
 from streamreplay.features.table_rows import TableRows
 from streamreplay.features.text import hash_texts
 from streamreplay.features.values import (
@@ -75,6 +75,9 @@ class Schema:
     ----------
     inferred_from : int
         Rows that the kinds were inferred from; 0 before.
+    packed : bool
+        Rows are packed. Until one has something else than numbers, or a gap, they are arrays of
+        numbers, float32[n, columns], as they cost nothing to encode.
     misfits : dict of str to int
         Values so far, by column, that did not fit their column's kind and count as missing.
 
@@ -117,6 +120,7 @@ class Schema:
         self.columns: list[Column] = []
         self.categories: list[Categories] = []
         self.inferred_from = 0
+        self.packed = False
         self.misfits: dict[str, int] = {}
         self._by_name: dict[str, Column] = {}
 
@@ -159,7 +163,20 @@ class Schema:
                 column = self._add(name, values)
                 if column.kind == "category":
                     self.categories[column.place].codes(as_texts(values, self._missing))
+        self.packed = not self._are_numbers(columns)
         self.inferred_from = max((len(values) for values in columns.values()), default=0)
+
+    def _are_numbers(self, columns: Mapping[str, Values]) -> bool:
+        """Return whether all that is learned of some rows is numbers near 0, without gaps."""
+        for column in self.columns:
+            if column.place < 0:
+                continue
+            if BLOCKS[column.kind] != "number" or column.anchor:
+                return False
+            values = columns.get(column.name)
+            if values is None or np.isnan(as_numbers(values, self._missing)).any():
+                return False
+        return bool(self.names)
 
     def read(self, columns: Mapping[str, Values], n: int) -> TableRows:
         """Convert the values of n rows; a column that is absent is missing in all of them."""
@@ -180,7 +197,7 @@ class Schema:
                 self._read_column(rows, column, values)
         return rows
 
-    def pack(self, rows: TableRows) -> NDArray[np.void]:
+    def pack(self, rows: TableRows) -> NDArray[Any]:
         """Give categories their codes, take in new columns, and return packed rows.
 
         Raises
@@ -191,6 +208,9 @@ class Schema:
         for name, values in rows.unknown.items():
             self._take_in(rows, name, values)
         rows.unknown = {}
+        if not self.packed and not np.isnan(rows.number).any():
+            return rows.number
+        self.packed = True
         for name, wrong in rows.misfits.items():
             self.misfits[name] = self.misfits.get(name, 0) + int(wrong.sum())
         x = np.zeros(rows.n, self.dtype)
@@ -204,7 +224,7 @@ class Schema:
             x["category"][:, place] = self.categories[place].codes(texts)
         return x
 
-    def values(self, x: NDArray[np.void], name: str) -> NDArray[Any]:
+    def values(self, x: NDArray[Any], name: str) -> NDArray[Any]:
         """Return a column of packed rows by its name: [n].
 
         Numbers as float64, NaN where missing; times as datetime64; categories as objects, str or
@@ -218,7 +238,7 @@ class Schema:
         column = self._by_name[name]
         if column.place < 0 or column.kind == "text":
             raise KeyError(name)
-        block = x[BLOCKS[column.kind]]
+        block = as_table(x)[BLOCKS[column.kind]]
         if column.place >= block.shape[1]:  # packed before the column came
             return np.full(len(x), None if column.kind == "category" else np.nan)
         found: NDArray[Any] = block[:, column.place]
@@ -229,7 +249,7 @@ class Schema:
             return np.array([name_of(code) for code in found.tolist()], np.object_)
         return found.astype(np.float64) + column.anchor
 
-    def rows(self, x: NDArray[np.void]) -> list[dict[str, Any]]:
+    def rows(self, x: NDArray[Any]) -> list[dict[str, Any]]:
         """Return packed rows as dicts: numbers, strings, times; what is missing is absent."""
         found: list[dict[str, Any]] = [{} for _ in range(len(x))]
         for column in self.columns:
@@ -242,10 +262,6 @@ class Schema:
                     )
         return found
 
-    def widened(self, x: NDArray[np.void]) -> NDArray[np.void]:
-        """Return rows as packed by the present columns: those added since are missing."""
-        return widened(x, self.dtype)
-
     def state_dict(self) -> State:
         """Return the columns and their categories."""
         return {
@@ -255,6 +271,7 @@ class Schema:
                 {"names": list(each.names), "hashed": each.hashed} for each in self.categories
             ],
             "inferred_from": self.inferred_from,
+            "packed": self.packed,
             "misfits": dict(self.misfits),
         }
 
@@ -269,6 +286,7 @@ class Schema:
             self.categories.append(Categories(self._most_categories))
             self.categories[-1].STATE.load(self.categories[-1], saved)
         self.inferred_from = int(state["inferred_from"])
+        self.packed = bool(state["packed"])
         self.misfits = dict(state["misfits"])
 
     def _settings(self) -> State:
@@ -316,6 +334,7 @@ class Schema:
             column = self._add(name, values)
         if column.place < 0:
             return
+        self.packed = True
         count, n = self._count, rows.n
         rows.number = widened_block(rows.number, (count("number"),), np.nan)
         rows.time = widened_block(rows.time, (count("time"),), NO_TIME)

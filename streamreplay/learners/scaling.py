@@ -79,17 +79,27 @@ class Scaler:
 
         ``expected`` is how many more inputs the categories of a table are likely to need soon.
         """
-        return (self._table().fit(x, expected),) if is_table(x) else x.shape[1:]
+        if is_table(x):
+            return (self._encoder().fit(x, expected),)
+        return x.shape[1:] if self.table is None else (self.table.width,)
 
-    def _table(self) -> TableEncoder:
+    def encoder_for(self, numbers: int) -> TableEncoder:
+        """Return what encodes tables, whose first columns came as arrays of so many numbers."""
         if self.table is None:
-            self.table = TableEncoder(scale=self.normalize != "none")
+            mean = self._mean if self.count else np.zeros(numbers)
+            squares = self._squares if self.count else np.zeros(numbers)
+            self.table = TableEncoder.of_numbers(
+                self.count, mean, squares, scale=self.normalize != "none"
+            )
         return self.table
+
+    def _encoder(self) -> TableEncoder:
+        return self.encoder_for(len(self._mean) if self.count else 0)
 
     def write(self, x: NDArray[Any], out: NDArray[np.float32]) -> None:
         """Scale rows [n, *feature] into ``out``."""
-        if x.dtype.names is not None:
-            self._table().write(x, out)
+        if self.table is not None or x.dtype.names is not None:
+            self._encoder().write(x, out)
             return
         if x.dtype == np.uint8:
             np.multiply(x, np.float32(1 / 255), out=out)
@@ -105,9 +115,10 @@ class Scaler:
 
         Rows that are not finite are left out: they would spoil the scale of all later rows.
         """
-        if is_table(x):
-            self._table().learn(x)
-            self.count = self._table().count
+        if self.table is not None or is_table(x):
+            encoder = self._encoder()
+            encoder.learn(x)
+            self.count = encoder.count
             return
         if self.normalize == "none" or (self.normalize == "auto" and x.dtype == np.uint8):
             return

@@ -189,3 +189,13 @@ def test_hashes_of_a_text_do_not_depend_on_its_neighbours() -> None:
 def test_times_that_cannot_be_read_are_missing() -> None:
     times = as_times(["yesterday", "2013-13-01", None, "1970-01-01", 1e300, [1]])
     assert times.tolist() == [NO_TIME, NO_TIME, NO_TIME, 0, NO_TIME, NO_TIME]
+
+
+def test_rows_of_numbers_are_arrays_until_one_has_a_gap() -> None:
+    schema = Schema()
+    schema.begin({"a": ["1", "2"], "b": ["3", "4"]})
+    first = _packed(schema, {"a": ["5", "6"], "b": ["7", "8"]})
+    assert first.tolist() == [[5.0, 7.0], [6.0, 8.0]]
+    second = _packed(schema, {"a": ["5", ""], "b": ["7", "8"]})
+    assert schema.rows(joined_rows([first, second]))[-1] == {"b": 8.0}
+    assert schema.rows(_packed(schema, {"a": ["5"], "b": ["7"]})) == [{"a": 5.0, "b": 7.0}]

@@ -24,7 +24,7 @@ from streamreplay.buffers.storage.columns import (
 )
 from streamreplay.columns import Ints, describe_array
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.features.packed import TableSchema, are_tables, widened
+from streamreplay.features.packed import TableSchema, can_join, is_table, widened
 from streamreplay.groups import GroupIndex
 from streamreplay.labels import Labels, common_labels
 from streamreplay.state import LABELS, State
@@ -205,7 +205,9 @@ class ColumnStore:
             self._columns = {name: self._new(kind_of(column)) for name, column in columns.items()}
             self.extra = {name: self._new(kind) for name, kind in self._extra.items()}
             return
-        if are_tables(batch.x, mine["x"]) and batch.x.itemsize > mine["x"].itemsize:
+        if can_join(batch.x, mine["x"]) and is_table(batch.x) and batch.x.dtype != mine["x"].dtype:
+            if batch.x.itemsize < mine["x"].itemsize and is_table(mine["x"]):
+                raise ValueError("x: stored rows have columns of a table that these rows lack")
             mine["x"] = self._new(kind_of(batch.x), widened(mine["x"][: self.size], batch.x.dtype))
             self._view = None
         check_fits(mine, batch)

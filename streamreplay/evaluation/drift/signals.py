@@ -14,7 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.sums.output_sums import errors_of
-from streamreplay.features.packed import TableSchema
+from streamreplay.features.packed import TableSchema, is_table
 from streamreplay.labels import Labels
 from streamreplay.records import Scored
 
@@ -107,7 +107,7 @@ def is_unseen_class(on: str, labels: Labels) -> bool:
 
 
 def _features(name: str, batch: Batch) -> Iterator[SignalValues]:
-    if batch.schema is not None:
+    if batch.schema is not None and is_table(batch.x):
         yield from _table(name, batch.schema, batch.x)
         return
     flat = batch.x.reshape(len(batch), -1)

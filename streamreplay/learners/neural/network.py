@@ -161,8 +161,9 @@ class Network:
         self.build(scaler.shape_of(rows.x, expected), self.targets.count_outputs(rows))
         if scaler.table is not None:
             layer = first_linear(self.module, self.feature_shape)
-            scaler.table.fixed = layer is None
-            if layer is not None:
+            if layer is None:
+                scaler.table.fix()
+            else:
                 with torch.no_grad():  # of inputs that are not given out yet
                     layer.weight[:, scaler.table.used :] = 0
         outputs = self.targets.width
@@ -173,6 +174,23 @@ class Network:
                 f"learner.module: has {self.width} outputs, the target of a row has {outputs}"
             )
         self._know(np.ones(outputs, np.bool_))
+
+    def begin_tables(self, x: NDArray[Any], scaler: Scaler) -> None:
+        """Go on from arrays of numbers to packed rows, whose first columns they were.
+
+        Raises
+        ------
+        ValueError
+            The rows were no arrays of numbers.
+        """
+        if self.of_tables or len(self.feature_shape) != 1:
+            self.check_shape(x)
+            return
+        self.of_tables = True
+        encoder = scaler.encoder_for(self.feature_shape[0])
+        if first_linear(self.module, self.feature_shape) is None:
+            encoder.fix()
+        self.grow_inputs(*scaler.shape_of(x))
 
     def grow_inputs(self, width: int) -> None:
         """Widen the first layer for columns or categories that are new; their weights are 0."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch, objective_of
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
-from streamreplay.features.packed import TableSchema
+from streamreplay.features.packed import TableSchema, is_table
 from streamreplay.learners.predictions import Predictions, step_around
 from streamreplay.learners.river.models import RiverClasses, RiverTargets
 from streamreplay.learners.river.parts import (
@@ -278,7 +278,7 @@ class RiverLearner:
         schema: TableSchema | None = None,
     ) -> list[Row]:
         """Return rows as dicts; the first ones set the shape and the names of features."""
-        if schema is not None:
+        if schema is not None and is_table(x):
             self._schema = schema
             self._names, self._shape = list(schema.names), ()
             return schema.rows(x)
