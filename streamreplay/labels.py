@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.errors import CheckpointError
+from streamreplay.errors import CheckpointError, ConfigError
 
 __all__ = ["Labels", "Name", "common_labels"]
 
@@ -25,6 +25,13 @@ class Labels:
     names : iterable of str or int
         Names known from the start, in order of their indices.
 
+    Attributes
+    ----------
+    most : int or None
+        Most names, beyond which a new one is an error; None for no limit.
+    column : str
+        What that error calls the column.
+
     Examples
     --------
     >>> labels = Labels()
@@ -35,6 +42,8 @@ class Labels:
     """
 
     def __init__(self, names: Iterable[Name] = ()) -> None:
+        self.most: int | None = None
+        self.column = "label"
         self._names: list[Name] = []
         # None, an absent label, is looked up like the rest and never added
         self._index: dict[Name | None, int] = {None: -1}
@@ -70,15 +79,26 @@ class Labels:
         ------
         TypeError
             The name is neither a string nor an integer.
+        ConfigError
+            There are as many names already as there may be.
         """
         # True == 1 and 1.0 == 1: without this check they would be found as the integer
         if type(name) is not int and type(name) is not str:
             raise TypeError(f"a label is a string or an integer, got {name!r}")
         found = self._index.get(name)
         if found is None:
+            self._check_room(name)
             found = self._index[name] = len(self._names)
             self._names.append(name)
         return found
+
+    def _check_room(self, name: Name) -> None:
+        if self.most is not None and len(self._names) >= self.most:
+            raise ConfigError(
+                f"{self.column}: has more than {self.most:,} different values, the next is "
+                f"{name!r}: an id is no label; a number to predict is named in source.target; "
+                "source.max_classes allows more classes"
+            )
 
     def find(self, name: Name) -> int:
         """Return the index of a name, or -1 if it was never seen; never adds one."""

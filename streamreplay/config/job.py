@@ -102,6 +102,9 @@ class SourceSection(_Section):
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Exit with code 3 if more than this share of all rows, or of any 10,000 in a row, are dead
     letters. May be changed with --resume."""
+    max_classes: Positive = 10_000
+    """Most different labels; one more is an error, before memory is spent on an id that was taken
+    for a label. May be changed with --resume."""
     split: SplitSection | None = None
 
     @property

@@ -209,3 +209,19 @@ def test_no_log_keeps_lines_of_a_run_that_died(
 
 def joined(out: Path, name: str) -> str:
     return "".join(path.read_text() for path in sorted(out.glob(f"{name}.*")))
+
+
+def test_a_label_that_is_an_id_is_refused(tmp_path: Path) -> None:
+    path, out = tmp_path / "rows.csv", tmp_path / "out"
+    path.write_text("\n".join(["a,user", *(f"{i},u{i}" for i in range(300)), ""]))
+    label = ["source.label=user", "source.features=['a']"]
+    with pytest.raises(StreamReplayError, match=r"^source.label: 'user': has more than 100 diff"):
+        start(path, out, *label, "source.max_classes=100")
+    with pytest.raises(StreamReplayError, match=r"the next is 'u100': an id is no label; "):
+        resume(out)
+    assert resume(out, "source.max_classes=300") == 0
+    assert len(logs(out)["predictions"].splitlines()) == 300
+    packed = tmp_path / "rows.npz"
+    np.savez(packed, x=np.zeros((40, 2)), y=np.arange(40))
+    with pytest.raises(StreamReplayError, match=r"^source.label: the label: has more than 20 "):
+        start(packed, tmp_path / "arrays", "source.max_classes=20")

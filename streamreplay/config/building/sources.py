@@ -90,12 +90,21 @@ def open_inputs(
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
         source = _open(settings, kind, settings.path, limit=limit, **options)
+        _bound_classes(source.labels, settings)
         return source, _read_test(test, settings)
     whole = _arrays(settings, kind, settings.path, settings.labels_path, **options)
     rows, test_rows = _rearrange(whole, settings, test)
     rows.put_aside = whole.put_aside
     rows.limit = limit
+    _bound_classes(rows.labels, settings)
     return rows, test_rows
+
+
+def _bound_classes(labels: Labels, settings: SourceSection) -> None:
+    """Let there be an error, which names the column, where there are too many classes."""
+    labels.most = settings.max_classes
+    named = settings.label not in (None, "")
+    labels.column = f"source.label: {settings.label!r}" if named else "source.label: the label"
 
 
 def _rearrange(
