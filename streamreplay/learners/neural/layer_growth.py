@@ -15,6 +15,8 @@ from torch.optim import Optimizer
 from streamreplay.errors import ConfigError
 from streamreplay.learners.models.layers import CosineLinear, WeightNormLinear
 
+_STEP = 64  # outputs
+
 
 def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
     """Return a module's last linear layer, in order of registration, and its name."""
@@ -49,6 +51,24 @@ def grow_inputs(layer: nn.Linear, width: int, optimizer: Optimizer) -> None:
     # optimizer and module refer to the parameter object, so it must stay the same
     parameter.data = torch.cat([parameter.data, zeros], 1)
     layer.in_features = width
+
+
+def head_width(classes: int) -> int:
+    """Return the outputs of a head that grows for so many classes.
+
+    Up to 64 it has one for each. Beyond, it grows in steps of 64 up to 512, and then doubles, with
+    outputs that are masked until their class comes: at each width libraries compile and keep
+    kernels, and optimizers copy their state.
+
+    Examples
+    --------
+    >>> [head_width(n) for n in (3, 64, 65, 500, 513, 1025)]
+    [3, 64, 128, 512, 1024, 2048]
+    """
+    if classes <= _STEP:
+        return classes
+    steps = -(-classes // _STEP)
+    return _STEP * (steps if steps <= 8 else 1 << (steps - 1).bit_length())
 
 
 def grow_head(head: nn.Linear, width: int, optimizer: Optimizer) -> None:

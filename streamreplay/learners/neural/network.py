@@ -31,6 +31,7 @@ from streamreplay.learners.neural.layer_growth import (
     first_linear,
     grow_head,
     grow_inputs,
+    head_width,
     last_linear,
 )
 from streamreplay.learners.neural.targets import ClassTargets, Targets
@@ -267,7 +268,7 @@ class Network:
         if top < self.width and self.mask is None:
             return
         if top >= self.width:
-            self._grow(top + 1)
+            self._grow(head_width(top + 1))
         known = self.known.copy()
         known[labels[labels >= 0]] = True
         self._know(known)
