@@ -48,6 +48,7 @@ CASES = {
     "cr-in-quotes": Case(b'"u\ru",v,y\n1,2,"a\rb"\r\n3,4,b\n', READ[0], ["a\rb", "b"]),
     "crlf": Case(text("utf-8", "\r\n"), *READ),
     "cr-blank": Case(b"\ru,v,y\r\r1,2,a\r", [[1, 2]], ["a"]),
+    "cr-behind-quotes": Case(b'"u\r\n1","v",y\r1,2,a\r', [[1, 2]], ["a"]),
     "cr-crlf": Case(b"u,v,y\r1,2,a\r\n3,4,b\n", READ[0], ["a", "b"]),
     "cr-jsonl": Case(text("utf-8", "\r", *RECORDS), *READ, kind=JsonlSource),
     "utf-16": Case(text("utf-16"), *READ),
@@ -118,6 +119,12 @@ CASES = {
         [[1, 2], [5, 6]],
         ["k", "k"],
         [(line, "not CSV: ") for line in (3, 4, 5)],
+    ),
+    "unclosed-before-quotes": Case(
+        b'u,n,y\n1,a,"\n"2,b",k\n3,c,k\n"4",d,k\n',
+        [[3], [4]],
+        ["k", "k"],
+        [(2, "not CSV: a quote is not closed"), (3, "line has 2 cells")],
     ),
     "unclosed-wrong-cells": Case(
         b'u,n,y\n1,"a,k\n2,b,k\n3,c",k,9,9\n4,d,k\n',

@@ -327,7 +327,7 @@ class LineSource(ABC):
             return
         del lines[max(1, CACHE // (len(lines[0]) + 1)) :]
         first = buffer.position.lines + pending.lines
-        if first == 0:
+        if first == 0 and len(lines[0]) <= buffer.longest:
             lines[0] = lines[0].removeprefix(BOM)
         if max(map(len, lines)) > buffer.longest:
             found, faults = self._decode_short(lines, first)

@@ -62,7 +62,7 @@ class TextDecoder:
         """Return the text in the next bytes; None stands for the end of the stream."""
         text = self._in_utf8(block)
         if self._line is not None:
-            text = self._decide(self._line, self._return + text, ended=block is None)
+            return self._decide(self._line, self._return + text, ended=block is None)
         return text.replace(b"\r", b"\n") if self._ends_in_cr else text
 
     def _in_utf8(self, block: bytes | None) -> bytes:
@@ -102,6 +102,8 @@ class TextDecoder:
             return text[:-1]
         if len(end) == 2 and end[:1] == b"\r" and end != b"\r\n":
             self._ends_in_cr = self.alters = True
+            inside = at - (len(line) - len(text))  # quotes end here: a CR in them stays
+            text = text[:inside] + text[inside:].replace(b"\r", b"\n")
         known = end[:1] in (b"\r", b"\n") or len(line) > LOOK or ended
         self._line = None if known else line
         return text

@@ -63,6 +63,8 @@ class _Cells:
             return 0, _End.OPEN
         at = cells = 0
         match = (self._closes if inside else self._cell).match(line)
+        if match is None and inside:
+            return 0, _End.BROKEN
         while match is not None:
             cells, at = cells + 1, match.end()
             if match[1] is None:
