@@ -18,9 +18,12 @@ _ADVICE = (
     ("line has more than", "raise source.max_line_bytes"),
     ("line has", "set source.delimiter, or source.header"),
     ("there is no number", "name columns of numbers in source.features"),
+    ("decimal comma", 'set source.decimal = ","'),
     ("feature", "name the columns to learn from in source.features"),
     ("not UTF-8", "convert the stream to UTF-8"),
     ("a NUL character", "convert the stream to UTF-8"),
+    ("many NUL characters", "convert the stream to UTF-8"),
+    ("not CSV", "each quoted cell must be closed; see source.delimiter"),
 )
 """What to do about a reason, by how it begins."""
 

@@ -190,7 +190,7 @@ CASES = {
         b"u;y\n1;k\n1,5;k\n",
         [[1]],
         ["k"],
-        [(3, "feature 'u' is not a number: '1,5' (source.decimal = \",\" reads it)")],
+        [(3, "decimal comma in feature 'u': '1,5'")],
     ),
     "decimal-text": Case(b"u;v;y\n1,5;2;k\n", [[2]], ["k"], options={"decimal": "."}),
 }

@@ -220,8 +220,9 @@ class CsvSource(LineSource):
         new_part = self._part is not None and self._part_is_in(lines, first)
         if layout is not None and layout.features is not None and not new_part:
             try:
-                cells = self._table(lines, len(layout.names))
-                if not (self._numeric_names(layout) and layout.may_hold_header(cells)):
+                cells = table(lines, self._joiner.delimiter or ",", len(layout.names))
+                known = self._checked[0] is layout and not self._checked[1]
+                if known or not (self._numeric_names(layout) and layout.may_hold_header(cells)):
                     line = range(first, first + len(lines))
                     return self._reader.columns(cells, line, layout, layout.features), []
             except (BadRecord, ValueError, csv.Error):
@@ -235,19 +236,6 @@ class CsvSource(LineSource):
         return (
             self._part is not None and self._part_began is None and self._part < first + len(lines)
         )
-
-    def _table(self, lines: list[bytes], width: int) -> list[str]:
-        """Return the cells of all lines; a further cell in all of them has to be empty."""
-        try:
-            return table(lines, self._mark, width)
-        except BadRecord:
-            if not lines[0].rstrip(b"\r").endswith(self._mark.encode()):
-                raise
-        cells = table(lines, self._mark, width + 1)
-        if any(map(str.strip, cells[width :: width + 1])):
-            raise BadRecord("another number of cells")
-        del cells[width :: width + 1]
-        return cells
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []

@@ -31,6 +31,8 @@ _BOOLEANS = {"true": True, "false": False}
 def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
     """Return the cells of all lines, one after the other.
 
+    Each line has ``width`` of them. One more in each has to be empty, and is dropped.
+
     Raises
     ------
     BadRecord
@@ -42,16 +44,26 @@ def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
     if '"' in text:
         # a quote that is not closed joins lines, so that there are fewer rows
         rows = list(csv.reader(_lines(lines, text), delimiter=delimiter, strict=True))
-        if len(rows) != len(lines) or set(map(len, rows)) != {width}:
-            raise BadRecord("another number of cells")
-        return list(chain.from_iterable(rows))
+        found = set(map(len, rows)) if len(rows) == len(lines) else {0}
+        return _of_width(list(chain.from_iterable(rows)), found, width)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
-    if set(map(str.count, text.split("\n"), repeat(delimiter))) != {width - 1}:
-        raise BadRecord("another number of cells")
+    found = set(map(str.count, text.split("\n"), repeat(delimiter)))
     cells = text.replace("\n", delimiter).split(delimiter)
+    if found != {width - 1}:
+        return _of_width(cells, {delimiters + 1 for delimiters in found}, width)
     if width == 1 and not all(map(str.strip, cells)):
         raise BadRecord("a blank line")
+    return cells
+
+
+def _of_width(cells: list[str], found: set[int], width: int) -> list[str]:
+    """Return the cells of lines that have so many; one more is dropped if it is empty."""
+    if found == {width + 1} and not any(map(str.strip, cells[width :: width + 1])):
+        del cells[width :: width + 1]
+        return cells
+    if found != {width}:
+        raise BadRecord("another number of cells")
     return cells
 
 
@@ -180,8 +192,9 @@ def number_cell(feature: str, cell: str, *, allow_nan: bool, decimal: str = ".")
     except ValueError:
         value = None
     if value is None or "_" in cell:
-        hint = ' (source.decimal = "," reads it)' if has_decimal_comma(cell) else ""
-        raise BadRecord(f"{feature} is not a number: {shown(cell)}{hint}")
+        if has_decimal_comma(cell):
+            raise BadRecord(f"decimal comma in {feature}: {shown(cell)}")
+        raise BadRecord(f"{feature} is not a number: {shown(cell)}")
     return check_finite(feature, value, allow_nan=allow_nan)
 
 
