@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import math
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from streamreplay.ingest import CsvSource, JsonlSource
 
 Write = Callable[..., Path]
 NewPipe = Callable[[], Any]
+PACKS = [gzip.compress, zstandard.compress, bz2.compress, lzma.compress]
 
 
 def line(i: int) -> bytes:
@@ -214,7 +217,7 @@ def test_a_csv_pipe_continues_with_or_without_its_header(new_pipe: NewPipe, head
     assert (rest.labels.names, rest.dead) == (["k", "l"], 0)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bytes])
+@pytest.mark.parametrize("pack", [*PACKS, bytes])
 def test_a_compressed_pipe_one_byte_at_a_time(
     new_pipe: NewPipe, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -226,7 +229,7 @@ def test_a_compressed_pipe_one_byte_at_a_time(
     thread.join()
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("pack", PACKS)
 def test_a_compressed_file_cut_short_gives_its_rows_first(
     write: Write, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -243,7 +246,7 @@ def test_a_compressed_file_cut_short_gives_its_rows_first(
     assert broken.position == 10
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("pack", PACKS)
 def test_a_fault_behind_unreadable_lines_is_not_swallowed(
     write: Write, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -253,7 +256,7 @@ def test_a_fault_behind_unreadable_lines_is_not_swallowed(
     assert source.dead >= 1
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("pack", PACKS)
 def test_highly_compressed_data_are_decompressed_bit_by_bit(
     write: Write, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -261,6 +264,15 @@ def test_highly_compressed_data_are_decompressed_bit_by_bit(
     source = JsonlSource(write(pack(b" " * size + b"\n" + line(0))), max_line_bytes=size // 2)
     assert rows(source) == [0.0]
     assert (source.dead, source.state_dict()["bytes"]) == (1, size + 1 + len(line(0)))
+
+
+def test_text_that_begins_as_compressed_data_do_is_text(write: Write, new_pipe: NewPipe) -> None:
+    source = CsvSource(write(b"BZh9,y\n1,a\n"))
+    assert (rows(source), source.feature_names) == ([1.0], ["BZh9"])
+    pipe = new_pipe()
+    pipe.write(b"BZh91AY\n1\n")
+    pipe.end()
+    assert rows(CsvSource(pipe.path, label=False)) == [1.0]
 
 
 PROGRAM = """

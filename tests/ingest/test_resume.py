@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -75,12 +77,25 @@ def zstd_frames(data: bytes) -> bytes:
     return skippable + skippable.join(frames)
 
 
+def bzip2_streams(data: bytes) -> bytes:
+    half = len(data) // 2
+    return bz2.compress(b"") + bz2.compress(data[:half]) + bz2.compress(data[half:])
+
+
+def xz_streams(data: bytes) -> bytes:
+    half = len(data) // 2
+    return lzma.compress(data[:half]) + b"\0" * 8 + lzma.compress(data[half:]) + b"\0" * 4
+
+
+PACKS = [gzip_members, zstd_frames, bzip2_streams, xz_streams]
 JSONL_CASE = (jsonl, JSONL, b"")
 CSV_CASE = (csv, CSV, b"f,g,y,experience\n")
 
 
 @settings(deadline=None)
-@pytest.mark.parametrize("pack", [plain_bytes, gzip_members, zstd_frames])
+@pytest.mark.parametrize(
+    "pack", [plain_bytes, gzip_members, zstd_frames, bzip2_streams, xz_streams]
+)
 @pytest.mark.parametrize("case", [JSONL_CASE, CSV_CASE])
 @given(data=st.data(), size=st.integers(1, 5), last=st.sampled_from([b"", b"\n"]))
 def test_every_yield_is_a_safe_point(
@@ -203,7 +218,7 @@ def test_a_file_that_is_not_the_one_learned_from(write: Write) -> None:
     assert [b.x.tolist() for b in source] == [[[9.0]]]
 
 
-@pytest.mark.parametrize("pack", [gzip_members, zstd_frames])
+@pytest.mark.parametrize("pack", PACKS)
 def test_a_compressed_file_that_is_not_the_one_learned_from(
     write: Write, pack: Callable[[bytes], bytes]
 ) -> None:

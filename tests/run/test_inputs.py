@@ -33,6 +33,8 @@ def metrics(*overrides: str) -> list[dict[str, Any]]:
         ("a.jsonl", "jsonl"),
         ("a.NDJSON.zst", "jsonl"),
         ("/x.y/a.csv.gz", "csv"),
+        ("a.csv.bz2", "csv"),
+        ("a.jsonl.XZ", "jsonl"),
         ("a.tsv", "csv"),
         ("a.npz", "npz"),
         ("train-images-idx3-ubyte.gz", "idx"),

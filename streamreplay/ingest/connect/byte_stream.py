@@ -11,7 +11,12 @@ import zlib
 from pathlib import Path
 
 from streamreplay.errors import SourceError
-from streamreplay.ingest.connect.compression import Decoder, decoder_for, may_be_magic
+from streamreplay.ingest.connect.compression import (
+    MAGIC_BYTES,
+    Decoder,
+    decoder_for,
+    may_be_magic,
+)
 from streamreplay.ingest.decode.lines import Position
 
 BLOCK = 1 << 18
@@ -67,7 +72,7 @@ class ByteStream:
     @property
     def seekable(self) -> bool:
         """Whether any byte of the stream can be gone to at once: a file, not compressed."""
-        return self.regular and decoder_for(self.name, self.first(4)) is None
+        return self.regular and decoder_for(self.name, self.first(MAGIC_BYTES)) is None
 
     def first(self, size: int) -> bytes:
         """Return the first bytes of a file, at most ``size``, as they are on the disk."""

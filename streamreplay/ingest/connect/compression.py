@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
 
 import zstandard
 
@@ -11,9 +16,25 @@ from streamreplay.errors import SourceError
 
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + i, 0x2A, 0x4D, 0x18]) for i in range(16)))
-_MAGIC = (_GZIP, *_ZSTD)  # a zstd stream may begin with a frame to be skipped
+# behind the level of bzip2 stands the first block, or the end: `BZh9` alone may begin a text
+_BZIP2 = tuple(
+    b"BZh%d" % level + block
+    for level in range(1, 10)
+    for block in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
+)
+_XZ = b"\xfd7zXZ\0"
+_MAGIC = (_GZIP, *_ZSTD, *_BZIP2, _XZ)  # a zstd stream may begin with a frame to be skipped
 _OUTPUT = 1 << 18
-_ZSTD_PIECE = 1 << 12
+_PIECE = 1 << 12
+
+MAGIC_BYTES = max(map(len, _MAGIC))
+"""First bytes of a stream that decide how it is compressed."""
+
+SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
+"""Ends of the names of compressed files."""
+
+_Errors = (zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, EOFError)
+_Member: TypeAlias = "bz2.BZ2Decompressor | lzma.LZMADecompressor"
 
 
 class Decoder(ABC):
@@ -26,12 +47,13 @@ class Decoder(ABC):
         self._name = name
         self._taken = 0
         self._input = b""
+        self._held = 0  # bytes at most that were taken out of it, and not decompressed yet
         self._failure: SourceError | None = None
 
     @property
     def more(self) -> bool:
-        """Whether bytes taken in before can give output without new ones."""
-        return bool(self._input)
+        """Whether bytes taken in before can give output, or an error, without new ones."""
+        return bool(self._input) or self._failure is not None
 
     def decode(self, data: bytes) -> bytes:
         """Return more of the stream.
@@ -48,11 +70,11 @@ class Decoder(ABC):
         parts: list[bytes] = []
         room = _OUTPUT
         try:
-            while self._input and room > 0:
+            while self.more and room > 0:
                 parts.append(self._some(room))
                 room -= len(parts[-1])
-        except (zlib.error, zstandard.ZstdError) as error:
-            at = self._taken - len(self._input)
+        except _Errors as error:
+            at = self._taken - len(self._input) - self._held
             self._failure = SourceError(
                 f"{self._name}: broken compressed data at or after byte {at} ({error})"
             )
@@ -80,6 +102,10 @@ def decoder_for(name: str, first: bytes) -> Decoder | None:
     """Return the decoder that a stream's first bytes ask for; None if it is not compressed."""
     if first.startswith(_GZIP):
         return _Gzip(name)
+    if first.startswith(_BZIP2):
+        return _Members(name, bz2.BZ2Decompressor)
+    if first.startswith(_XZ):
+        return _Members(name, partial(lzma.LZMADecompressor, lzma.FORMAT_XZ), padding=b"\0")
     return _Zstd(name) if first.startswith(_ZSTD) else None
 
 
@@ -124,8 +150,8 @@ class _Zstd(Decoder):
         # it is kept small by small pieces of input, as a byte gives at most 32 KiB
         if self._frame is None:
             self._frame = self._frames.decompressobj()
-        found = self._frame.decompress(self._input[:_ZSTD_PIECE])
-        rest = self._input[_ZSTD_PIECE:]
+        found = self._frame.decompress(self._input[:_PIECE])
+        rest = self._input[_PIECE:]
         if self._frame.eof:
             rest = self._frame.unused_data + rest
             self._frame = None
@@ -134,3 +160,45 @@ class _Zstd(Decoder):
 
     def _inside(self) -> bool:
         return self._frame is not None
+
+
+class _Members(Decoder):
+    """Any number of bzip2 or xz streams, one after the other.
+
+    Parameters
+    ----------
+    name : str
+    new : callable
+        Returns what decompresses the next stream.
+    padding : bytes
+        What may stand between or behind streams.
+    """
+
+    def __init__(self, name: str, new: Callable[[], _Member], padding: bytes = b"") -> None:
+        super().__init__(name)
+        self._new = new
+        self._padding = padding
+        self._member: _Member | None = None
+
+    @property
+    def more(self) -> bool:
+        return super().more or not (self._member is None or self._member.needs_input)
+
+    def _some(self, room: int) -> bytes:
+        if self._member is None:
+            self._input = self._input.lstrip(self._padding) if self._padding else self._input
+            if not self._input:
+                return b""
+            self._member = self._new()
+        piece = b""
+        if self._member.needs_input:
+            piece, self._input = self._input[:_PIECE], self._input[_PIECE:]
+            self._held = len(piece)
+        found = self._member.decompress(piece, room)
+        if self._member.eof:
+            self._input = self._member.unused_data + self._input
+            self._member, self._held = None, 0
+        return found
+
+    def _inside(self) -> bool:
+        return self._member is not None

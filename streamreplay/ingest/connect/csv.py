@@ -44,7 +44,8 @@ class CsvSource(LineSource):
     Parameters
     ----------
     path : str or Path
-        ``-`` is standard input. Data compressed by gzip or zstd are told by their first bytes.
+        ``-`` is standard input. Data compressed by gzip, zstd, bzip2 or xz are told by their first
+        bytes.
     header : bool, optional
         Whether the first line is a header; found out if left out.
     delimiter : str, optional

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.compression import SUFFIXES
 from streamreplay.ingest.connect.line_source import LineSource
 
 
@@ -22,7 +23,7 @@ class FileFormat:
         Given a path, and as keywords those that it takes of the keys of a job's ``[source]`` and
         of ``on_dead``, ``stop``, ``strict`` and ``limit``. Returns a source.
     suffixes : tuple of str
-        Ends of the names of such files, before ``.gz`` or ``.zst``.
+        Ends of the names of such files, before ``.gz``, ``.zst``, ``.bz2`` or ``.xz``.
     """
 
     open: Callable[..., ArraySource | LineSource]
@@ -52,4 +53,5 @@ class FileFormat:
 
 def bare_name(path: str) -> str:
     """Return the name of a file in lower case, without what says that it is compressed."""
-    return Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")
+    name = Path(path).name.lower()
+    return next((name.removesuffix(each) for each in SUFFIXES if name.endswith(each)), name)

@@ -25,7 +25,7 @@ def open_idx(
     limit: int | None = None,
     names: Labels | None = None,
 ) -> ArraySource:
-    """Open images and their labels as a stream. The files may be compressed by gzip or zstd.
+    """Open images and their labels as a stream. The files may be compressed.
 
     Parameters
     ----------

@@ -48,7 +48,8 @@ class JsonlSource(LineSource):
     Parameters
     ----------
     path : str or Path
-        ``-`` is standard input. Data compressed by gzip or zstd are told by their first bytes.
+        ``-`` is standard input. Data compressed by gzip, zstd, bzip2 or xz are told by their first
+        bytes.
     features : sequence of str, optional
         The fields to learn from: numbers, or one field with an array of numbers. Left out, the
         first readable record decides: its field ``x`` if that is an array, else all its numeric
