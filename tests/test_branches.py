@@ -175,10 +175,12 @@ def test_what_cannot_be_branches() -> None:
 
 
 def test_a_state_of_others_is_refused_by_path() -> None:
+    own = {"position": 0, "rows": {}}
+
     def refusal(state: State, live: Branches) -> tuple[type[Exception], str]:
         with pytest.raises(CheckpointError) as error:
             Pipeline(learners=live).load_state_dict(
-                {"position": 0, "source": {}, "learners": {"kind": "Branches", **state}}
+                {**own, "source": {}, "learners": {"kind": "Branches", **state}}
             )
         return type(error.value), str(error.value)
 

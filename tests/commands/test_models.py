@@ -216,7 +216,7 @@ def test_a_river_model_behind_a_backbone(in_process: Run, cli: Cli) -> None:
     settings = ["backbone.module=latentnets:drawn", "learner.river='naive_bayes.GaussianNB()'"]
     code, out, err = in_process(*arguments(cli, *settings))
     assert code == 0, err
-    assert json.loads(out.splitlines()[-2])["accuracy"] > 0.5
+    assert json.loads(out.splitlines()[-3])["accuracy"] > 0.5
 
 
 def test_a_run_goes_on_only_with_the_same_backbone(cli: Cli) -> None:

@@ -56,7 +56,7 @@ def test_predictions_as_documented(cli: Cli, in_process: Run) -> None:
     }
     assert second == {
         "position": 1,
-        "id": 7,
+        "id": "7",
         "prediction": "cat",
         "probability": 1.0,
         "label": None,
