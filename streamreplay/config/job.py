@@ -71,17 +71,19 @@ class SourceSection(_Section):
     """Multi-label streams: the names of all labels. Each is a field or column that holds 0 or 1,
     or, if `label` is given too, an entry of the list in that JSON field."""
     weight: str | int | None = _unset("weight")
-    """Field or column with the weight of a row in the loss; rows without it weigh 1."""
+    """Field or column with the weight of a row in the loss; rows without it weigh 1. By default
+    `weight` in records with an array `x` and in .npz files, in others none."""
     features: list[str | int] | None = _unset(["a", "b"])
     """Fields or columns to learn from; by default all numeric ones."""
     task: str | int | None = _unset("task")
-    """Field or column with the task id."""
+    """Field or column with the task, a whole number; by default as with `weight`."""
     experience: str | int | None = _unset("experience")
-    """Field or column with the experience id."""
+    """Field or column with the experience, a whole number; by default as with `weight`."""
     id: str | int | None = _unset("id")
-    """Field or column with the row's id."""
+    """Field or column with the row's id, which is text; by default `id`."""
     time: str | int | None = _unset("time")
-    """Field or column with the event time."""
+    """Field or column with the event time; by default `time`, in a table only if its first value is
+    a date, or seconds since 1970 of a time after 1980."""
     header: bool | None = _unset(True)  # noqa: FBT003
     """Whether the first line of a CSV names its columns; by default this is detected."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = _unset(",")

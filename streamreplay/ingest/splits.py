@@ -167,7 +167,7 @@ def in_memory(source: LineSource) -> ArraySource:
         batch_size=source.options.batch_size,
         allow_nan=True,  # the source has checked it
     )
-    rows.feature_names = source.feature_names
+    rows.feature_names, rows.in_use = source.feature_names, source.describe()
     rows.put_aside = source.put_aside
     return rows
 

@@ -20,8 +20,9 @@ from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
+from streamreplay.run.field_notes import FieldNotes
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.messages import describe_features, how_to_resume, nothing_learned
+from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.output import OutputClosed
 from streamreplay.run.progress import make_progress
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
@@ -125,6 +126,7 @@ class _Run:
             job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
         )
         self.source = _source_of(self.pipeline)
+        self.field_notes = FieldNotes(self.source)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
         self.learners = learners if isinstance(learners, Branches) else None
@@ -261,8 +263,8 @@ class _Run:
         """Learn from a batch, and save a checkpoint if one is due and may be made here."""
         self.clock.arrived()
         before, every = self.pipeline.position, self.job.run.checkpoint_every
-        if before == self.clock.first:
-            self._note_features()
+        for message in self.field_notes.messages(batch):
+            self._tell(message)
         report = self.pipeline.step(batch)
         self.clock.learned(report)
         self._write(report)
@@ -289,13 +291,6 @@ class _Run:
         self.rows_logged = counts
         record = counts.as_record(self.pipeline.position)
         return replace(report, metrics=(*report.metrics, record))
-
-    def _note_features(self) -> None:
-        message = describe_features(self.source)
-        if message:
-            self._note(message)
-        if message and self.source.left_out and not self.options.quiet:
-            self.progress.say(message)
 
     def _save(self, *, finished: bool) -> None:
         if self.folder is not None:

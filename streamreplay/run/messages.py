@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 
 from streamreplay.config.job import Job, SourceSection
-from streamreplay.plain_text import listed
-from streamreplay.stage import Source
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
@@ -25,14 +23,6 @@ def how_to_resume(job: Job, out: Path | None) -> str:
     if job.source.path != "-":
         return f"resume with: {command}"
     return f"resume with: {command} (same input again, or --continue and what comes next)"
-
-
-def describe_features(source: Source) -> str:
-    """Return what the features of a source are called, and what it leaves out; "" without names."""
-    if source.feature_names is None:
-        return ""
-    message = f"features: {listed(source.feature_names)}"
-    return f"{message}; left out: {listed(source.left_out)}" if source.left_out else message
 
 
 def nothing_learned(source: SourceSection) -> str:

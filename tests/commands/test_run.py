@@ -111,7 +111,12 @@ def test_the_run_folder(cli: Cli, in_process: Run) -> None:
     at = ["000000000512", "000000001024", "000000001184", "000000001188.end"]
     assert names == [f"ckpt-{each}" for each in at]
     events = (folder / "events.log").read_text()
-    for event in ("start", "features: a, b", "checkpoint at row 512", "end of the stream"):
+    for event in (
+        "start",
+        "features: 2 numbers (a, b)",
+        "checkpoint at row 512",
+        "end of the stream",
+    ):
         assert event in events
     assert not any("time" in record or "rows_per_s" in record for record in metrics)
 

@@ -117,7 +117,7 @@ def test_all_columns(write: Write) -> None:
             "8,,4,0,1,05",
         ]
     )
-    source = CsvSource(path, label="class")
+    source = CsvSource(path, label="class", time="time", task="task", experience="experience")
     batch = only(source)
     assert batch.x.tolist() == [[1.0], [2.0], [3.0], [4.0]]
     assert batch.y.tolist() == [0, 1, -1, 2]

@@ -40,8 +40,9 @@ def test_an_array_field_called_x_is_the_features(write: Write) -> None:
 
 
 def test_else_all_numeric_fields_but_the_reserved_in_order(write: Write) -> None:
-    record = {"b": 2, "y": 5, "task": 1, "a": 1.5, "s": "no", "n": None, "c": True, "time": 3}
-    source = JsonlSource(write([json.dumps(record), '{"c": 0, "a": 7, "b": 8, "y": 6}']))
+    record = {"b": 2, "y": 5, "task": 1, "a": 1.5, "s": "no", "n": None, "c": True, "id": 3}
+    path = write([json.dumps(record), '{"c": 0, "a": 7, "b": 8, "y": 6}'])
+    source = JsonlSource(path, task="task")
     assert rows(source) == [[2.0, 1.5, 1.0], [8.0, 7.0, 0.0]]
     assert source.feature_names == ["b", "a", "c"]
     assert source.left_out == ["s", "n"]

@@ -16,6 +16,7 @@ COMMON = [
     "source.path={folder}/rows.jsonl",
     "source.features=['a', 'b']",
     "source.task=task",
+    "source.experience=experience",
     "source.id=id",
     "source.batch_size=16",
     "learner.hidden=[4]",
@@ -25,7 +26,7 @@ COMMON = [
     "run.save_predictions=true",
     "run.emit=none",
 ]
-TESTED = ["test.share=0.2", "test.every=70", "source.experience=experience"]
+TESTED = ["test.share=0.2", "test.every=70"]
 PROBED = ["probe.share=0.2", "probe.every=50"]
 WATCHED = ["drift.0.on=feature:a", "drift.0.detector=PageHinkley(threshold=1)"]
 JOBS = {

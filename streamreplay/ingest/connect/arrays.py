@@ -14,6 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
+from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
@@ -84,7 +85,8 @@ class ArraySource:
     ([[0, 1], [0]], ['cat', 'dog'])
     """
 
-    left_out: Sequence[str] = ()
+    in_use: FieldsInUse | None = None
+    """What the fields of the file are used for that the rows were read from, if they were."""
     continue_from_here = False
     whole_batches = False
 
@@ -144,6 +146,11 @@ class ArraySource:
         return self.rows_total
 
     @property
+    def left_out(self) -> list[str]:
+        """The fields that are not used."""
+        return [] if self.in_use is None else list(self.in_use.left_out)
+
+    @property
     def position(self) -> int:
         """Rows yielded so far."""
         return self._row
@@ -193,6 +200,23 @@ class ArraySource:
             feature_names=self.feature_names,
         )
 
+    def describe(self) -> FieldsInUse:
+        """Return what each array, or the field that it was read from, is used for."""
+        if self.in_use is not None:
+            return self.in_use
+        rest = self._columns
+        kind = f"array of {' x '.join(map(str, self.feature_shape))} numbers"
+        goal = {"label": "y"} if rest.target is None else {"target": "target"}
+        present = {role: getattr(rest, role) is not None for role in ("id", "time", "weight")}
+        for role in ("task", "experience"):
+            present[role] = bool(getattr(rest, role).any())
+        roles = {role: role for role, there in present.items() if there}
+        return FieldsInUse({kind: ["x"]}, goal, roles)
+
+    def take_notices(self) -> list[str]:
+        """Return nothing: all fields are known from the start."""
+        return []
+
     def close(self) -> None:
         """Do nothing: arrays need no closing."""
 
@@ -235,7 +259,7 @@ class ArraySource:
         [[[2.0], [1.0]]]
         """
         rest = self._columns
-        return ArraySource(
+        found = ArraySource(
             self._x,
             self.coded.take(rows) if rest.target is None else rest.y[rows],
             task=rest.task[rows] if task is None else task,
@@ -249,6 +273,8 @@ class ArraySource:
             allow_nan=True,  # checked before
             order=rows if self._order is None else self._order[rows],
         )
+        found.feature_names, found.in_use = self.feature_names, self.in_use
+        return found
 
     def state_dict(self) -> State:
         """Return the position, the labels, and a checksum that tells these arrays from others."""

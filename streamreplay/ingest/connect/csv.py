@@ -21,6 +21,7 @@ from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_empty
+from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, targets_of
 from streamreplay.ingest.decode.values import (
@@ -66,8 +67,9 @@ class CsvSource(LineSource):
         as its column is.
     weight : str or int, optional
         The column that says how much a row's loss counts, at least 0; 1 where it is empty.
-    task, experience, id, time : str or int
-        As in `JsonlSource`. Each may be absent if it is called what it is for.
+    task, experience, id, time : str or int, optional
+        As in `JsonlSource`. Left out: the column ``id``, and ``time`` if its first value is a date
+        or is seconds since 1970 of a time after 1980.
     batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop, labels
         As in `JsonlSource`.
 
@@ -109,10 +111,10 @@ class CsvSource(LineSource):
         target: str | int | Sequence[str | int] | None = None,
         multilabel: Sequence[str | int] | None = None,
         weight: str | int | None = None,
-        task: str | int = "task",
-        experience: str | int = "experience",
-        id: str | int = "id",
-        time: str | int = "time",
+        task: str | int | None = None,
+        experience: str | int | None = None,
+        id: str | int | None = None,
+        time: str | int | None = None,
         batch_size: int = 32,
         max_wait: float | None = 0.5,
         limit: int | None = None,
@@ -161,10 +163,18 @@ class CsvSource(LineSource):
     def left_out(self) -> list[str]:
         """The columns that are not used."""
         layout = self._layout
-        if layout is None or layout.features is None:
-            return []
-        used = layout.reserved | set(layout.features)
-        return [name for i, name in enumerate(layout.names) if i not in used]
+        return [] if layout is None else list(layout.left_out)
+
+    def describe(self) -> FieldsInUse | None:
+        """Return what each column is used for; None until the first row."""
+        layout, names = self._layout, self.feature_names
+        if layout is None or names is None:
+            return None
+        goal = self.fields.described()
+        if layout.label is not None:
+            goal = {"label": layout.names[layout.label]}
+        others = {role: layout.names[i] for role, i in layout.others.items()}
+        return FieldsInUse({"number": names}, goal, others, layout.left_out)
 
     @property
     def _layout(self) -> Layout | None:
@@ -310,14 +320,16 @@ class CsvSource(LineSource):
     def _values(self, cells: list[str], layout: Layout, at: int) -> Row:
         if layout.features is not None:
             return self._reader.row(cells, layout, layout.features)
-        features = layout.numeric(cells, self._dialect.point)
         if self._dialect.decimal is None and self._mark != ",":
             layout.check_no_comma(self.name, cells)
+        asked = None if self.features is None else layout.positions(self.features)
+        layout = layout.decided(cells, self.fields, asked, self._dialect.point)
+        features = layout.features
         if not features:
             raise BadRecord("there is no number to learn from")
         row = self._reader.row(cells, layout, features)
         # only a row that is right in every way decides
-        self._set_layout(layout.with_features(features), at)
+        self._set_layout(layout, at)
         return row
 
     def _lay_out(self, cells: list[str], at: int) -> Layout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +17,7 @@ from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions
+from streamreplay.ingest.decode.roles import MISSING, Choice, FieldsInUse, NewFields, choose
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
@@ -53,7 +55,8 @@ class JsonlSource(LineSource):
     features : sequence of str, optional
         The fields to learn from: numbers, or one field with an array of numbers. Left out, the
         first readable record decides: its field ``x`` if that is an array, else all its numeric
-        fields but the ones named below, in order.
+        fields but the ones named below, in order. Fields that it lacks are not learned;
+        `take_notices` names them when they come.
     label : str or False, optional
         The field with the label, a string or an integer; false or "" if there is none. Left out,
         it is ``y``, or none with a target.
@@ -65,9 +68,11 @@ class JsonlSource(LineSource):
         field with 0 or 1; or, if ``label`` is given, that field has a list of those it has.
     weight : str, optional
         The field that says how much a row's loss counts, at least 0; 1 where it is absent.
-    task, experience, id, time : str
-        Fields with an integer, an integer, an integer or a string, and seconds since 1970 or an
-        ISO 8601 string. Each may be absent.
+    task, experience, id, time : str, optional
+        Fields with an integer, an integer, an id (text; an integer stands for its digits), and
+        seconds since 1970 or an ISO 8601 string. Left out: in records with an array ``x``, the
+        fields of these names and ``weight``; in others, the field ``id``, and ``time`` if its
+        first value is a date or is seconds since 1970 of a time after 1980.
     batch_size : int
         Most rows in a batch. A batch ends early at a change of experience.
     max_wait : float, optional
@@ -108,10 +113,8 @@ class JsonlSource(LineSource):
     (['cat', 'dog'], 1)
     """
 
-    feature_names: list[str] | None = None
     feature_shape: tuple[int, ...] | None = None
     """The shape of a row's features; None until the first row."""
-    left_out: Sequence[str] = ()
 
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
@@ -122,10 +125,10 @@ class JsonlSource(LineSource):
         target: str | Sequence[str] | None = None,
         multilabel: Sequence[Name] | None = None,
         weight: str | None = None,
-        task: str = "task",
-        experience: str = "experience",
-        id: str = "id",
-        time: str = "time",
+        task: str | None = None,
+        experience: str | None = None,
+        id: str | None = None,
+        time: str | None = None,
         batch_size: int = 32,
         max_wait: float | None = 0.5,
         limit: int | None = None,
@@ -149,66 +152,86 @@ class JsonlSource(LineSource):
             _check_features(features, fields)
         if goal is not None:
             _check_names(goal)
-        self._array = False  # the features are one field with an array
+        self._choice: Choice | None = None
+        self._new = NewFields()
         self._decided_at: int | None = None  # the line that decided
 
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The fields learned from; None until the first row."""
+        return None if self._choice is None else self._choice.features
+
+    @property
+    def left_out(self) -> list[str]:
+        """The fields that are not used."""
+        return [] if self._choice is None else list(self._choice.left_out)
+
+    def describe(self) -> FieldsInUse | None:
+        """Return what each field is used for; None until the first row."""
+        if self._choice is None:
+            return None
+        return self._choice.in_use(self.fields, self.feature_shape or ())
+
     def _decisions(self) -> State:
-        known = self._is_consumed(self._decided_at)
+        choice = self._choice if self._is_consumed(self._decided_at) else None
         return {
             "format": "jsonl",
             "fields": self.fields.as_dict(),
-            "feature_names": self.feature_names if known else None,
-            "feature_shape": list(self.feature_shape or ()) if known else None,
-            "array": self._array and known,
-            "left_out": self.left_out if known else [],
+            "feature_shape": None if choice is None else list(self.feature_shape or ()),
+            "choice": None if choice is None else asdict(choice),
         }
 
     def _decide(self, state: State) -> None:
         expect("format", state.get("format"), "jsonl")
         expect("fields", state.get("fields"), self.fields.as_dict())
-        names, shape = state.get("feature_names"), state.get("feature_shape")
-        if (names is None) != (shape is None):
+        saved, shape = state.get("choice"), state.get("feature_shape")
+        self._choice, self.feature_shape, self._decided_at = None, None, None
+        if saved is not None and shape is not None:
+            choice = Choice(**saved)
+            if self.features is not None:
+                expect("features", choice.features, self.features)
+            self._use(choice, tuple(shape), -1)
+        elif saved is not shape:
             raise CheckpointError(
-                f"feature_names: saved {names} with feature_shape {shape}, must be both or neither"
+                f"choice: saved {saved} with feature_shape {shape}, must be both or neither"
             )
-        if names is not None and self.features is not None:
-            expect("features", names, self.features)
-        self.feature_names = names
-        self.feature_shape = None if shape is None else tuple(shape)
-        self._array = bool(state.get("array"))
-        self.left_out = list(state.get("left_out", []))
-        self._decided_at = None if names is None else -1
 
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
-        if self.feature_names is not None and self.feature_shape is not None:
+        choice = self._choice
+        if choice is not None:
             try:
                 loads = self._loads if self.options.allow_nan else orjson.loads
                 records = list(map(loads, lines))
-                return self._columns(records, range(first, first + len(lines))), []
+                return self._columns(records, range(first, first + len(lines)), choice), []
             except _FALL_BACK:
                 pass  # at least one line is unusual: look at each of them
         return self._one_by_one(lines, first)
 
-    def _columns(self, records: list[dict[str, Any]], line: range) -> Columns:
+    def _columns(self, records: list[dict[str, Any]], line: range, choice: Choice) -> Columns:
         label, goal = self._label, self.fields.goal
-        get = {key: [r.get(field) for r in records] for key, field in self.fields.others().items()}
-        return Columns(
+        get = {role: [r.get(field) for r in records] for role, field in choice.roles.items()}
+        columns = Columns(
             line,
             pack(
-                self._numbers(records), self.feature_shape or (), allow_nan=self.options.allow_nan
+                self._numbers(records, choice),
+                self.feature_shape or (),
+                allow_nan=self.options.allow_nan,
             ),
             None if label is None else json_labels([r.get(label) for r in records]),
-            integers("task", get["task"]),
-            integers("experience", get["experience"]),
-            row_ids(get["id"]),
-            times(get["time"]),
+            integers("task", get.get("task", ())),
+            integers("experience", get.get("experience", ())),
+            row_ids(get.get("id", ())),
+            times(get.get("time", ())),
             None if goal is None else goal.rows([_values(r, goal) for r in records]),
             row_weights(get["weight"]) if "weight" in get else None,
         )
+        if self._new.may_be_in(records):
+            self._notices += self._new.find(records, line)
+        return columns
 
-    def _numbers(self, records: list[dict[str, Any]]) -> list[Any]:
-        names, shape = self.feature_names or [], self.feature_shape or ()
-        if not self._array:
+    def _numbers(self, records: list[dict[str, Any]], choice: Choice) -> list[Any]:
+        names, shape = choice.features, self.feature_shape or ()
+        if not choice.array:
             if len(names) == 1:
                 return [r[names[0]] for r in records]
             return list(chain.from_iterable(map(itemgetter(*names), records)))
@@ -238,26 +261,23 @@ class JsonlSource(LineSource):
     def _row(self, line: bytes, at: int) -> Row:
         record = self._record(line)
         label, goal = self._label, self.fields.goal
-        found = {key: record.get(field) for key, field in self.fields.others().items()}
-        names, array = self.feature_names, self._array
-        if names is None:
-            names, array = self._choose(record)
-        numbers, shape = self._features(record, names, array=array)
+        choice = self._choose(record) if self._choice is None else self._choice
+        found = {role: record.get(field) for role, field in choice.roles.items()}
+        numbers, shape = self._features(record, choice)
         row = Row(
             numbers,
             None if label is None else json_label(record.get(label)),
-            integer("task", found["task"]),
-            integer("experience", found["experience"]),
-            row_id(found["id"]),
-            seconds(found["time"]),
+            integer("task", found.get("task")),
+            integer("experience", found.get("experience")),
+            row_id(found.get("id")),
+            seconds(found.get("time")),
             None if goal is None else goal.row(_values(record, goal)),
             row_weight(found["weight"]) if "weight" in found else None,
         )
-        if self.feature_names is None:  # only a record that is right in every way decides
-            self.feature_names, self.feature_shape, self._array = names, shape, array
-            used = {*names, *self.fields.names()}
-            self.left_out = [name for name in record if name not in used]
-            self._decided_at = at
+        if self._choice is None:  # only a record that is right in every way decides
+            self._use(choice, shape, at)
+        else:
+            self._notices += self._new.find([record], [at])
         return row
 
     def _record(self, line: bytes) -> dict[str, Any]:
@@ -284,28 +304,30 @@ class JsonlSource(LineSource):
                 return loads_with_nan(line)
             raise
 
-    def _choose(self, record: dict[str, Any]) -> tuple[list[str], bool]:
-        if self.features is not None:
-            return self.features, len(self.features) == 1 and isinstance(
-                record.get(self.features[0]), list
-            )
-        if isinstance(record.get("x"), list):
-            return ["x"], True
-        reserved = self.fields.names()
-        names = [
-            name
-            for name, value in record.items()
-            if name not in reserved and isinstance(value, int | float)
-        ]
-        if not names:
+    def _choose(self, record: dict[str, Any]) -> Choice:
+        """Choose features and roles by the first record."""
+        features = self.features
+        if features is None and isinstance(record.get("x"), list):
+            features = ["x"]
+        array = features is not None and len(features) == 1
+        array = array and isinstance(record.get((features or [""])[0]), list)
+        found = choose(record, self.fields, features, array=array)
+        if not found.features:
             raise BadRecord("there is no number to learn from")
-        return names, False
+        return found
+
+    def _use(self, choice: Choice, shape: tuple[int, ...], at: int) -> None:
+        """Use the features and roles that a line has decided."""
+        self._choice, self.feature_shape, self._decided_at = choice, shape, at
+        used = {*choice.features, *self.fields.names(), *choice.roles.values()}
+        empty = [name for name, why in choice.left_out.items() if why == MISSING]
+        self._new = NewFields({*used, *choice.left_out} - {None}, empty)
 
     def _features(
-        self, record: dict[str, Any], names: list[str], *, array: bool
+        self, record: dict[str, Any], choice: Choice
     ) -> tuple[list[float], tuple[int, ...]]:
-        allow_nan = self.options.allow_nan
-        if array:
+        names, allow_nan = choice.features, self.options.allow_nan
+        if choice.array:
             numbers, shape = flatten(names[0], record.get(names[0]), allow_nan=allow_nan)
             check_shape(names[0], shape, self.feature_shape or shape)
             return numbers, shape

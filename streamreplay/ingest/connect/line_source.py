@@ -21,6 +21,7 @@ from streamreplay.ingest.connect.text import LOOK, TextDecoder, is_plain
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
+from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns, PendingRows
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
@@ -76,6 +77,7 @@ class LineSource(ABC):
         self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
         self.continue_from_here = False
         self.whole_batches = False
+        self._notices: list[str] = []
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
         self.put_aside = PutAside()
@@ -187,6 +189,15 @@ class LineSource(ABC):
     def _new_buffer(self) -> LineBuffer:
         """Return an empty buffer, for the first lines or those behind the state just loaded."""
         return LineBuffer(self.options.max_line_bytes)
+
+    @abstractmethod
+    def describe(self) -> FieldsInUse | None:
+        """Return what each field is used for; None until the first row."""
+
+    def take_notices(self) -> list[str]:
+        """Return what is new to say about the fields since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def _is_consumed(self, line: int | None) -> bool:
         """Return whether the position is behind a line."""

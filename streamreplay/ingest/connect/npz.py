@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.decode.options import FieldNames
+from streamreplay.ingest.decode.roles import Choice
 from streamreplay.ingest.decode.targets import targets_of
 from streamreplay.labels import Labels
-
-_OPTIONAL = ("task", "experience", "id", "time")
 
 
 def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
@@ -24,10 +24,10 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     *,
     x: str = "x",
     y: str | None = "y",
-    task: str = "task",
-    experience: str = "experience",
-    id: str = "id",
-    time: str = "time",
+    task: str | None = None,
+    experience: str | None = None,
+    id: str | None = None,
+    time: str | None = None,
     target: str | Sequence[str] | None = None,
     multilabel: Sequence[str] | None = None,
     weight: str | None = None,
@@ -45,15 +45,15 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
         The name of the features' array.
     y : str or None
         The name of the labels' array; None or "" if there is none.
-    task, experience, id, time : str
-        Names of further arrays. Each may be absent if it is called what it is for.
+    task, experience, id, time : str, optional
+        Names of further arrays. Left out: the array of that name, if there is one.
     target : str or sequence of str, optional
         Instead of labels: the arrays with the numbers to predict, one column each; the only one
         may have several.
     multilabel : sequence of str, optional
         What the columns of ``y``, 0 or 1, are called: labels, any number of which a row may have.
     weight : str, optional
-        The name of the weights' array.
+        The name of the weights' array. Left out: ``weight``, if there is one with a number a row.
     batch_size, limit, labels, allow_nan
         As in `ArraySource`.
 
@@ -64,22 +64,28 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     SourceError
         The file cannot be read.
     """
-    names = {"x": x, "task": task, "experience": experience, "id": id, "time": time}
-    if weight is not None:
-        names["weight"] = weight
+    given = {"task": task, "experience": experience, "id": id, "time": time, "weight": weight}
+    names = {"x": x, **{role: name for role, name in given.items() if name is not None}}
+    by_name = [role for role, name in given.items() if name is None]
     targets = [target] if isinstance(target, str) else list(target or ())
     if y and target is None:
         names["y"] = y
     names |= {f"target {name}": name for name in targets}
-    arrays: dict[str, Any] = _read(Path(path), names)
+    arrays, unused = _read(Path(path), names, by_name)
+    roles = {role: names.get(role, role) for role in given if role in arrays}
     try:
         targets_of(target, multilabel, None)  # checks
         _put_targets(arrays, targets, multilabel)
-        return ArraySource(
+        source = ArraySource(
             **arrays, batch_size=batch_size, limit=limit, labels=labels, allow_nan=allow_nan
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{Path(path).name}: {error}") from None
+    fields = FieldNames(names.get("y"), goal=targets_of(target, multilabel, None))
+    left_out = dict.fromkeys(unused, "not asked for")
+    choice = Choice([x], roles, left_out, array=True)
+    source.in_use = choice.in_use(fields, source.feature_shape)
+    return source
 
 
 def _put_targets(
@@ -94,7 +100,10 @@ def _put_targets(
         arrays["target_names"] = multilabel
 
 
-def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
+def _read(
+    path: Path, names: dict[str, str], by_name: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return arrays by what they are for, and the names of those that are not used."""
     try:
         with path.open("rb") as raw:  # opened here: NumPy leaves it open if it is damaged
             if not zipfile.is_zipfile(raw):  # NumPy would take it for a pickle, and advise so
@@ -103,7 +112,14 @@ def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
                 )
             raw.seek(0)
             file = np.load(raw, allow_pickle=False)
-            return {key: file[name] for key, name in _wanted(path, file.files, names).items()}
+            wanted = _wanted(path, file.files, names)
+            taken = set(wanted.values())
+            wanted |= {role: role for role in by_name if role in file.files and role not in taken}
+            arrays = {key: file[name] for key, name in wanted.items()}
+            weight = arrays.get("weight")
+            if "weight" in by_name and weight is not None and weight.shape != arrays["x"].shape[:1]:
+                del wanted["weight"], arrays["weight"]  # the weights of a model, perhaps
+            return arrays, [name for name in file.files if name not in wanted.values()]
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -113,7 +129,7 @@ def _read(path: Path, names: dict[str, str]) -> dict[str, NDArray[Any]]:
 def _wanted(path: Path, present: list[str], names: dict[str, str]) -> dict[str, str]:
     wanted = {key: name for key, name in names.items() if name in present}
     for key, name in names.items():
-        if key not in wanted and not (key in _OPTIONAL and key == name):
+        if key not in wanted:
             raise ConfigError(
                 f"{path.name}: {key} is array {name!r}, but the file has "
                 f"{', '.join(present) or 'none'}"

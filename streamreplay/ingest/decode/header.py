@@ -11,10 +11,10 @@ from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.decode.cells import has_decimal_comma, is_number
 from streamreplay.ingest.decode.detect_header import may_be_names
 from streamreplay.ingest.decode.options import FieldNames
-from streamreplay.ingest.decode.values import BadRecord
+from streamreplay.ingest.decode.roles import may_be_time
+from streamreplay.ingest.decode.values import BadRecord, json_number
 from streamreplay.state import State
 
-_DEFAULT = FieldNames(None).others()
 _UNNAMED = re.compile(r"Unnamed: [0-9]+")
 
 
@@ -34,9 +34,11 @@ class Layout:
     others : dict of str to int
         The columns of task, experience, id, time and weight, of those that are there.
     features : list of int or None
-        The columns to learn from; None until the first row has shown which are numbers.
+        The columns to learn from; None until the first row has shown what the columns are for.
     goal : list of int
         The columns of what is to be predicted in place of a label.
+    left_out : dict of str to str
+        Why each column that is not used is left out, by name.
     """
 
     names: list[str]
@@ -45,6 +47,7 @@ class Layout:
     others: dict[str, int]
     features: list[int] | None
     goal: list[int] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -75,7 +78,7 @@ class Layout:
             [] if fields.goal is None else [find("target", name) for name in fields.goal.fields]
         )
         _check_learned(find, label, target, learned or [])
-        return Layout(find.names, header, label, find.others(fields), learned, target)
+        return Layout(find.names, header, label, find.others(fields, learned or []), None, target)
 
     @property
     def reserved(self) -> set[int]:
@@ -185,15 +188,42 @@ class Layout:
             f"and are {', '.join(names)} in this part"
         )
 
-    def with_features(self, features: list[int]) -> Layout:
-        """Return the layout with the columns to learn from."""
-        return replace(self, features=features)
+    def decided(
+        self, cells: list[str], fields: FieldNames, asked: list[int] | None, decimal: str
+    ) -> Layout:
+        """Return the layout with the columns to learn from, as the first row shows them.
+
+        Parameters
+        ----------
+        cells : list of str
+            The cells of the first row.
+        fields : FieldNames
+        asked : list of int or None
+            The features, if they are given.
+        decimal : str
+            The decimal mark.
+        """
+        layout, others = self, self.others
+        if fields.time is None and "time" in others and not _may_be_time(cells[others["time"]]):
+            layout = replace(self, others={k: i for k, i in others.items() if k != "time"})
+        numeric = layout.numeric(cells, decimal)
+        learned = numeric if asked is None else asked
+        used = layout.reserved | set(learned)
+        left_out: dict[str, str] = {}
+        for i in sorted(set(range(len(cells))) - used):
+            kind = "no name" if is_number(cells[i], decimal) else "text"
+            left_out[self.names[i]] = "not asked for" if i in numeric else kind
+        return replace(layout, features=learned, left_out=left_out)
+
+    def positions(self, features: Sequence[str | int]) -> list[int]:
+        """Return the positions of columns that were asked for by name or position."""
+        find = _Finder("", self.names, header=self.header)
+        return [find("feature", name) for name in features]
 
     def asked_for(self, features: Sequence[str | int]) -> list[str]:
         """Return the names of columns that were asked for by name or position."""
         try:
-            find = _Finder("", self.names, header=self.header)
-            return [self.names[find("feature", name)] for name in features]
+            return [self.names[i] for i in self.positions(features)]
         except ConfigError:
             return [str(name) for name in features]
 
@@ -249,13 +279,12 @@ class _Finder:
         usual = "y" if self.header else len(self.names) - 1
         return self("label", usual if fields.label is None else fields.label)
 
-    def others(self, fields: FieldNames) -> dict[str, int]:
-        """Return the other columns that are asked for, or are there under their usual names."""
-        return {
-            key: self(key, field)
-            for key, field in fields.others().items()
-            if field != _DEFAULT.get(key) or (self.header and field in self.names)
-        }
+    def others(self, fields: FieldNames, learned: list[int]) -> dict[str, int]:
+        """Return the other columns that are asked for, or may have a role by their names."""
+        given = {key: self(key, field) for key, field in fields.others().items()}
+        taken = [self.names[i] for i in (*learned, *given.values())]
+        by_name = fields.by_name(record=False, features=taken) if self.header else {}
+        return given | {key: self(key, name) for key, name in by_name.items() if name in self.names}
 
     def _by_name(self, what: str, name: str) -> int:
         if not self.header:
@@ -273,6 +302,12 @@ class _Finder:
             f"{self.source}: {what} {name!r} is not a column{hint}; the columns are "
             f"{', '.join(self.names)}"
         )
+
+
+def _may_be_time(cell: str) -> bool:
+    cell = cell.strip()
+    number = json_number(cell)
+    return may_be_time((cell or None) if number is None else float(number))
 
 
 def column_names(cells: Sequence[str]) -> list[str]:

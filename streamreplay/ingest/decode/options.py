@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,33 +11,49 @@ from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.targets import TargetFields
 from streamreplay.labels import Labels
 
+ROLES = ("task", "experience", "id", "time", "weight")
+"""What a field may be for besides a feature or what is predicted."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
     """The names (or positions) of the fields that are not features."""
 
     label: str | int | None
-    task: str | int = "task"
-    experience: str | int = "experience"
-    id: str | int = "id"
-    time: str | int = "time"
+    task: str | int | None = None
+    experience: str | int | None = None
+    id: str | int | None = None
+    time: str | int | None = None
     weight: str | int | None = None
     goal: TargetFields | None = None
 
     def others(self) -> dict[str, Any]:
-        """Return all but the label and what is predicted in its place."""
-        others = {
-            "task": self.task,
-            "experience": self.experience,
-            "id": self.id,
-            "time": self.time,
-        }
-        return others if self.weight is None else {**others, "weight": self.weight}
+        """Return those that are given, but for the label and what is predicted in its place."""
+        given = {role: getattr(self, role) for role in ROLES}
+        return {role: name for role, name in given.items() if name is not None}
+
+    def by_name(self, *, record: bool, features: Collection[Any] = ()) -> dict[str, str]:
+        """Return the roles that a field of their name has, though it is not given.
+
+        A table may have a feature called ``experience``: there it is only ``id``, and ``time``
+        if its values show that it is one. In a record of the form ``{"x": [...], "y": ...}`` it is
+        all of them. A field that is given for something else has no role by its name.
+        """
+        taken = self.names() | set(features)
+        roles = ROLES if record else ("id", "time")
+        return {each: each for each in roles if getattr(self, each) is None and each not in taken}
 
     def names(self) -> set[Any]:
         """Return the fields that are no features."""
         goal = () if self.goal is None else self.goal.fields
         return {self.label, *self.others().values(), *goal}
+
+    def described(self) -> dict[str, str]:
+        """Return what is predicted, by what it is called in a job."""
+        if self.goal is not None:
+            key = "labels" if self.goal.labels else "target"
+            return {key: ", ".join(map(str, self.goal.fields[:10]))}
+        return {} if self.label in (None, "") else {"label": str(self.label)}
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of them by what they are for."""

@@ -1,0 +1,147 @@
+"""What a run says about the fields of its stream: which are used for what, and what looks wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from streamreplay.batch import Batch
+from streamreplay.ingest.decode.roles import FieldsInUse
+from streamreplay.ingest.decode.values import json_number
+from streamreplay.labels import Name
+from streamreplay.plain_text import listed, printable
+from streamreplay.stage import Source
+
+_LONGEST_NAME = 40  # characters of a field's name
+_MOST_HINTS = 5
+_LIKE_ROLES = {
+    "experience": {"experience"},
+    "task": {"task", "task_id"},
+    "weight": {"weight", "sample_weight"},
+    "time": {"time", "timestamp", "datetime", "date"},
+    "id": {"id"},
+}
+_MOST_NEW = 50  # if each of more rows than these has a label of its own, that may be an id
+_MOST_NUMBERS = 50  # more classes that are all numbers may be numbers to predict
+
+
+@runtime_checkable
+class DescribesFields(Protocol):
+    """A source that says what its fields are used for."""
+
+    def describe(self) -> FieldsInUse | None:
+        """Return what each field is used for; None until the first row."""
+
+    def take_notices(self) -> list[str]:
+        """Return what is new to say about the fields since the last call."""
+
+
+class FieldNotes:
+    """Makes the messages about the fields of a stream.
+
+    Parameters
+    ----------
+    source : Source
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._described = False
+        self._label: str | None = None  # the field to check; None once there is nothing to say
+        self._rows = 0  # with a label, while each has another
+        self._all_new = False
+
+    def messages(self, batch: Batch) -> Iterator[str]:
+        """Yield what there is to say before a batch is learned."""
+        if not isinstance(self._source, DescribesFields):
+            return
+        fields = self._source.describe()
+        if not self._described and fields is not None:
+            self._described = True
+            yield describe_fields(fields)
+            if batch.target is None:
+                self._label = fields.goal.get("label")
+            self._all_new = not batch.t[0]
+        for notice in self._source.take_notices():
+            yield f"warning: {notice}"
+        if self._label is not None:
+            yield from self._check_labels(self._label, batch)
+
+    def _check_labels(self, field: str, batch: Batch) -> Iterator[str]:
+        names = self._source.labels
+        known = 1 + int(batch.y.max(initial=-1))
+        if self._all_new:
+            self._rows += int(np.count_nonzero(batch.y >= 0))
+            self._all_new = self._rows == len(names)
+            if self._all_new and self._rows > _MOST_NEW:
+                self._label = None
+                yield (
+                    f"warning: each of the first {self._rows} labels in {_short(field)!r} is a new "
+                    "class: it looks like an id or a number. Each class makes the model larger; "
+                    "source.label names another field, and source.target one with a number to "
+                    "predict"
+                )
+                return
+        if known > _MOST_NUMBERS and _are_numbers(names.names):
+            self._label = None
+            yield (
+                f"warning: the label {_short(field)!r} has {len(names)} values, all numbers: each "
+                "is a class of its own. If it is a number to predict, set source.target = "
+                f'"{_short(field)}"'
+            )
+
+
+def describe_fields(fields: FieldsInUse) -> str:
+    """Return one line that says what each field of a stream is used for.
+
+    Examples
+    --------
+    >>> used = FieldsInUse({"number": ["age", "task"]}, {"label": "y"}, {}, {"note": "text"})
+    >>> said = describe_fields(used).split("; ")
+    >>> said[:3]
+    ['features: 2 numbers (age, task)', 'label: y', 'left out: note (text)']
+    >>> said[3]
+    '"task" is learned as a feature, source.task = "task" makes it the task'
+    """
+    named = [each for each in fields.features.items() if each[1]]
+    parts = [f"features: {', '.join(_counted(*each) for each in named)}"]
+    parts += [f"{what}: {_short(name)}" for what, name in fields.goal.items()] or ["no label"]
+    parts += [f"{role}: {_short(name)}" for role, name in fields.roles.items()]
+    if fields.left_out:
+        reasons = [f"{_short(name)} ({why})" for name, why in fields.left_out.items()]
+        parts.append(f"left out: {listed(reasons)}")
+    parts += [
+        f'"{name}" is {how}, source.{role} = "{name}" makes it the {role}'
+        for name, role, how in _like_roles(fields)[:_MOST_HINTS]
+    ]
+    return "; ".join(parts)
+
+
+def _counted(kind: str, names: Sequence[str]) -> str:
+    listing = listed([_short(name) for name in names])
+    if kind.startswith("array"):
+        return f"{listing}, an {kind}"
+    return f"{len(names):,} {kind}{'s' if len(names) > 1 else ''} ({listing})"
+
+
+def _like_roles(fields: FieldsInUse) -> list[tuple[str, str, str]]:
+    """Return fields whose names look like a role that no field has, the role, and their use."""
+    used = [(name, "learned as a feature") for each in fields.features.values() for name in each]
+    used += [(name, "left out") for name in fields.left_out]
+    return [
+        (_short(name), role, how)
+        for name, how in used
+        for role, words in _LIKE_ROLES.items()
+        if role not in fields.roles and name.casefold() in words
+    ]
+
+
+def _are_numbers(names: Sequence[Name]) -> bool:
+    return all(isinstance(name, int) or json_number(name) is not None for name in names)
+
+
+def _short(name: str) -> str:
+    text = printable(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
