@@ -120,6 +120,13 @@ def _jsonl(folder: Path, batch_size: int) -> JsonlSource:
     return JsonlSource(path, batch_size=batch_size)
 
 
+def _json_array(folder: Path, batch_size: int) -> JsonlSource:
+    lines = Path(_jsonl(folder, batch_size).path).read_text().splitlines()
+    path = folder / "rows.json"
+    path.write_text("[" + ",\n".join(lines) + "]\n")
+    return JsonlSource(path, batch_size=batch_size)
+
+
 def _csv(folder: Path, batch_size: int) -> CsvSource:
     x, y, experience = _columns()
     path = folder / "rows.csv.gz"
@@ -253,6 +260,7 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "npz": _npz,
     "idx.gz": _idx,
     "jsonl": _jsonl,
+    "json array": _json_array,
     "csv.gz": _csv,
     "dataset": partial(_dataset, kind="map"),
     "dataset(iterable)": partial(_dataset, kind="iterable"),

@@ -1,4 +1,4 @@
-"""Streams of JSON objects, one a line."""
+"""Streams of JSON objects, one a line or in an array."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from streamreplay.errors import CheckpointError
+from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
@@ -42,7 +43,10 @@ _FALL_BACK = (BadRecord, ValueError, TypeError, KeyError, AttributeError)
 
 
 class JsonlSource(LineSource):
-    r"""Rows from JSON objects, one a line.
+    r"""Rows from JSON objects, one a line, in an array, or over several lines each.
+
+    An array is read object by object, as it comes; see `JsonRecords`. Then a line in this
+    description is an object, and so are the lines that messages count.
 
     A line that cannot be read goes to ``on_dead``, is counted in `dead`, and the stream goes on.
     Blank lines are skipped.
@@ -195,6 +199,9 @@ class JsonlSource(LineSource):
             raise CheckpointError(
                 f"choice: saved {saved} with feature_shape {shape}, must be both or neither"
             )
+
+    def _new_text(self) -> JsonText:
+        return JsonText()
 
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         choice = self._choice

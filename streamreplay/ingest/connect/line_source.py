@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError, SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
-from streamreplay.ingest.connect.skip import Skip
-from streamreplay.ingest.connect.text import LOOK, TextDecoder, is_plain
+from streamreplay.ingest.connect.text import TextDecoder
+from streamreplay.ingest.connect.text_stream import TextStream
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
@@ -82,15 +82,12 @@ class LineSource(ABC):
         self._buffer = self._new_buffer()
         self.put_aside = PutAside()
         self._pending = PendingRows()
-        self._stream: ByteStream | None = None
-        self._ended = False
+        self._stream: TextStream | None = None
         self._passes = SecondPass()
         self._stopped = False  # the last pass ended because it was asked to
         self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
-        self._text = TextDecoder(quotes=self._quotes)
-        self._skip: Skip | None = None  # of what was learned from, while it goes by
+        self._text: State = {}  # of what decoded that; see `TextDecoder.state_dict`
         self._end: Position | None = None  # up to where the stream must be the same as before
-        self._check: Skip | None = None  # of the stream up to there, while it goes by
 
     @property
     def position(self) -> int:
@@ -123,7 +120,7 @@ class LineSource(ABC):
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
-        if self._stream is not None and self._stream.reopens:
+        if self._stream is not None and self._stream.bytes.reopens:
             self.load_state_dict(self.state_dict())
 
     def state_dict(self) -> State:
@@ -133,6 +130,7 @@ class LineSource(ABC):
             "labels": self.labels.state_dict(),
             "put_aside": self.put_aside.state_dict(),
             "carry": self._read_ahead(),
+            "text": self._read_text(),
             **self._decisions(),
         }
 
@@ -144,7 +142,7 @@ class LineSource(ABC):
         CheckpointError
             The state is of a source with other settings, or of something else.
         """
-        for key in (*Position().as_dict(), "labels", "put_aside", "carry"):
+        for key in (*Position().as_dict(), "labels", "put_aside", "carry", "text"):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
@@ -152,14 +150,13 @@ class LineSource(ABC):
             self.labels.load_state_dict(state["labels"])
         self.put_aside.load_state_dict(state["put_aside"])
         if self._stream is not None:
-            self._stream.close()
-        self._stream, self._ended = None, False
-        self._skip, self._end, self._check = None, None, None
+            self._stream.bytes.close()
+        self._stream, self._end = None, None
         self._names, self._passes.ended = None, False
         self._buffer = self._new_buffer()
         self._buffer.position = Position.of(state)
         self._pending = PendingRows()
-        self._carry = np.array(state["carry"], np.uint8)
+        self._carry, self._text = np.array(state["carry"], np.uint8), dict(state["text"])
 
     def compare_up_to(self, end: State) -> None:
         """Compare the stream, when it is opened, with one that was read to another state.
@@ -185,6 +182,10 @@ class LineSource(ABC):
     @abstractmethod
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         """Decode lines, the first of which has the number ``first``; blank ones are no fault."""
+
+    def _new_text(self) -> TextDecoder:
+        """Return what turns the bytes of a stream into lines."""
+        return TextDecoder(quotes=self._quotes)
 
     def _new_buffer(self) -> LineBuffer:
         """Return an empty buffer, for the first lines or those behind the state just loaded."""
@@ -242,13 +243,13 @@ class LineSource(ABC):
             if self._stream is None:
                 self._stream = self._connect()
                 continue
-            if self._ended and not self.whole_batches:
+            if self._stream.ended and not self.whole_batches:
                 self._buffer.finish()
-            if self._ended and len(self._buffer):
+            if self._stream.ended and len(self._buffer):
                 return _Came.ENDED
             before, late = len(self._buffer), False
-            if not self._stream.regular:
-                came, late = self._wait(self._stream)
+            if not self._stream.bytes.regular:
+                came, late = self._wait(self._stream.bytes)
                 if came is not _Came.ENOUGH:
                     return came
             came = self._read(self._stream)
@@ -272,48 +273,33 @@ class LineSource(ABC):
             if left <= 0:
                 return _Came.LATE, True
 
-    def _read(self, stream: ByteStream) -> _Came:
+    def _read(self, stream: TextStream) -> _Came:
         """Read once."""
         try:
-            block = stream.read()
+            block = stream.bytes.read()
         except SourceError:
             if len(self._buffer):
                 return _Came.BROKEN
             raise
-        if block is None and self._buffer.partial and not stream.settled(SETTLED):
+        if block is None and self._buffer.partial and not stream.bytes.settled(SETTLED):
             time.sleep(POLL / 4)
             stopped = self.options.stop is not None and self.options.stop()
             return _Came.STOPPED if stopped else _Came.ENOUGH
-        self._ended = block is None
-        text = self._text.decode(block)
-        if self._check is not None:
-            self._check.over(text, ended=self._ended)
-            self._check = None if self._check.done else self._check
-        if self._skip is not None:
-            text = self._skip.over(text, ended=self._ended)
-            self._skip = None if self._skip.done else self._skip
+        text = stream.decode(block)
         if text:
             self._buffer.feed(text, time.monotonic())
-        if self._ended:
-            if not self.whole_batches:
-                self._buffer.finish()
-            return _Came.ENDED
-        return _Came.ENOUGH
+        if stream.ended and not self.whole_batches:
+            self._buffer.finish()
+        return _Came.ENDED if stream.ended else _Came.ENOUGH
 
-    def _connect(self) -> ByteStream:
-        stream = ByteStream(self.path)
-        self._text = TextDecoder(quotes=self._quotes)
-        at, end = self._buffer.position, self._end
-        if self.continue_from_here and not stream.reopens:
-            self._buffer.feed(self._carry.tobytes(), time.monotonic())
+    def _connect(self) -> TextStream:
+        stream = TextStream(self.path, self._new_text)
+        if self.continue_from_here and not stream.bytes.reopens:
+            text = stream.go_on(self._text, self._carry.tobytes())
+            self._buffer.feed(text, time.monotonic())
             self._begin_part(self._buffer.next_line())
-        elif at.bytes and stream.seekable and is_plain(stream.first(LOOK), quotes=self._quotes):
-            self._text.skip_detection()
-            stream.check(at if end is None else end)
-            stream.seek(at.bytes)
         else:
-            self._skip = Skip(self.name, at.bytes, at.crc) if at.bytes else None
-            self._check = None if end is None else Skip(self.name, end.bytes, end.crc)
+            stream.go_to(self._buffer.position, self._end)
         return stream
 
     def _begin_part(self, line: int | None) -> None:  # noqa: B027 - a CSV has headers
@@ -400,10 +386,15 @@ class LineSource(ABC):
             yield dead_letter(self.name, in_file, line, start, length)
 
     def _read_ahead(self) -> NDArray[np.uint8]:
-        if self._stream is None or self._skip is not None:
+        if self._stream is None or not self._stream.behind_start:
             return self._carry
-        if self._stream.reopens:
+        if self._stream.bytes.reopens:
             return _NOTHING
         # a pipe's end is the end of its last line
-        unread = self._buffer.unread(end_line=self._ended)
-        return np.concatenate([unread, np.frombuffer(self._text.held, np.uint8)])
+        unread = self._buffer.unread(end_line=self._stream.ended)
+        return np.concatenate([unread, np.frombuffer(self._stream.held, np.uint8)])
+
+    def _read_text(self) -> State:
+        if self._stream is None or not self._stream.behind_start:
+            return self._text
+        return {} if self._stream.bytes.reopens else self._stream.decoder_state()

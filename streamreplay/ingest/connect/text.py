@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from streamreplay.state import State
+
 LOOK = 1 << 16
 """Bytes at the beginning of a stream that decide how its lines end."""
 
@@ -58,6 +60,22 @@ class TextDecoder:
         """Pass on all bytes as they are: the stream is read from a place behind its beginning."""
         self._first = self._line = None
 
+    def state_dict(self) -> State:
+        """Return what matters for the bytes to come, where a pipe goes on in another one."""
+        return {}
+
+    def go_on(self, state: State, text: bytes) -> bytes:  # noqa: ARG002 - that of `JsonText` has any
+        """Go on where another decoder stopped, and return its text.
+
+        Parameters
+        ----------
+        state : State
+            Of the other decoder.
+        text : bytes
+            What it has returned and was not consumed, and what it held back.
+        """
+        return text
+
     def decode(self, block: bytes | None) -> bytes:
         """Return the text in the next bytes; None stands for the end of the stream."""
         text = self._in_utf8(block)
@@ -107,10 +125,3 @@ class TextDecoder:
         known = end[:1] in (b"\r", b"\n") or len(line) > LOOK or ended
         self._line = None if known else line
         return text
-
-
-def is_plain(first: bytes, *, quotes: bool) -> bool:
-    """Return whether a stream that begins with some bytes is its own text."""
-    decoder = TextDecoder(quotes=quotes)
-    decoder.decode(first[:LOOK])
-    return not decoder.alters
