@@ -50,8 +50,6 @@ class Prequential:
 
     Raises
     ------
-    ImportError
-        There are ``metrics``, and River is not installed.
     TypeError
         One of them is no metric of River.
     ValueError

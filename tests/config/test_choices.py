@@ -25,6 +25,16 @@ def test_a_job_without_the_keys_imports_none_of_the_parts() -> None:
     assert not {f"streamreplay.{part}" for part in parts} & {*modules}
 
 
+def test_a_job_that_does_not_name_river_does_not_import_it() -> None:
+    code = (
+        "import sys; from streamreplay import build, data_path, load_job\n"
+        "job = load_job(overrides=[f'source.path={data_path(\"digits.npz\")}', 'run.limit=64'])\n"
+        "print(len([*build(job)]), 'river' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "False"]
+
+
 @pytest.mark.parametrize(
     ("section", "key", "names"),
     [

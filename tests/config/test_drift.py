@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -348,12 +347,3 @@ def test_behind_a_backbone_features_have_numbers(folder: Path) -> None:
     list(pipeline)
     (monitor,) = pipeline["drift"].state_dict()["monitors"].values()
     assert list(monitor["watches"]) == ["feature:0", "feature:1", "feature:2"]
-
-
-def test_without_river_one_line_says_what_to_install(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "river.api", None)
-    assert complaint(folder, JOB + SUDDEN) == (
-        "drift[0].detector: River is not installed: pip install 'streamreplay[river]'"
-    )

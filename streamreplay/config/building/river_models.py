@@ -117,12 +117,8 @@ def construct_metric(key: str, text: str) -> Any:
 
 def _build(written: Expression, seed: Seed, within: Sequence[str] = ()) -> Any:
     """Construct what a text describes; names in the modules ``within`` need no path."""
-    try:
-        import river.api  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ConfigError(
-            f"{written.key}: River is not installed: pip install 'streamreplay[river]'"
-        ) from None
+    import river.api  # noqa: PLC0415 - slow
+
     tree = written.parse()
     if within and isinstance(tree, ast.Name | ast.Attribute):
         tree = ast.copy_location(ast.Call(tree, [], []), tree)
@@ -193,7 +189,7 @@ class _Builder:
         return self._run(node, lambda: kind(*args, **self._seeded(node, kind, args, kwargs)))
 
     def _join(self, node: ast.BinOp) -> Any:
-        from river import base  # noqa: PLC0415 - an extra
+        from river import base  # noqa: PLC0415 - slow
 
         sides = [self.build(node.left), self.build(node.right)]
         for part, side in zip((node.left, node.right), sides, strict=True):
@@ -256,7 +252,7 @@ class _Builder:
 
 def _is_constructible(found: Any) -> bool:
     """Return whether a text may name an object: not data sets and readers, which open files."""
-    from river import base  # noqa: PLC0415 - an extra
+    from river import base  # noqa: PLC0415 - slow
 
     river = isinstance(found, type) and found.__module__.startswith("river.")
     return river and issubclass(found, base.Base)

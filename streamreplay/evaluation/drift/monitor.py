@@ -90,7 +90,7 @@ class Detector:
     cooldown: int = 0
 
     def __post_init__(self) -> None:
-        from river.base import BinaryDriftDetector, DriftDetector  # noqa: PLC0415 - an extra
+        from river.base import BinaryDriftDetector, DriftDetector  # noqa: PLC0415 - slow
 
         check_signal(self.on)
         if self.cooldown < 0:
@@ -111,7 +111,7 @@ class Detector:
     @property
     def binary(self) -> bool:
         """Whether it takes only 0 and 1."""
-        from river.base import BinaryDriftDetector  # noqa: PLC0415 - an extra
+        from river.base import BinaryDriftDetector  # noqa: PLC0415 - slow
 
         return isinstance(self.detector, BinaryDriftDetector)
 

@@ -261,7 +261,7 @@ class _Matrix:
     """One of River's confusion matrices, and the metrics that read it."""
 
     def __init__(self, specs: Sequence[MetricSpec]) -> None:
-        from river import metrics  # noqa: PLC0415 - an extra
+        from river import metrics  # noqa: PLC0415 - slow
 
         kind: Any = metrics.ConfusionMatrix
         self._matrix = kind()

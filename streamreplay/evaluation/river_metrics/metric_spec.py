@@ -93,8 +93,6 @@ def specs_of(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
 
     Raises
     ------
-    ImportError
-        River is not installed.
     TypeError
         One is no metric of River.
     ValueError
@@ -161,12 +159,8 @@ def _written(metric: Any) -> str:
 
 
 def _describe(name: str, metric: Any) -> MetricSpec:
-    try:
-        from river.metrics import base, multioutput  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ImportError(
-            "metrics: River is not installed: pip install 'streamreplay[river]'"
-        ) from None
+    from river.metrics import base, multioutput  # noqa: PLC0415 - slow
+
     if isinstance(metric, type):
         raise TypeError(f"metrics: {name} must be an object, got the class {metric.__name__}")
     _refuse(name, metric)
@@ -185,7 +179,7 @@ def _describe(name: str, metric: Any) -> MetricSpec:
 
 def _refuse(name: str, metric: Any) -> None:
     """Raise for metrics without a single figure here; the message names the alternative."""
-    from river import metrics, utils  # noqa: PLC0415 - an extra
+    from river import metrics, utils  # noqa: PLC0415 - slow
 
     match metric:
         case utils.Rolling() | utils.TimeRolling():
@@ -206,7 +200,7 @@ def _refuse(name: str, metric: Any) -> None:
 
 
 def _of_outputs(name: str, metric: Any) -> MetricSpec:
-    from river.metrics import base, multioutput  # noqa: PLC0415 - an extra
+    from river.metrics import base, multioutput  # noqa: PLC0415 - slow
 
     inner = metric.metric if isinstance(metric, base.WrapperMetric) else metric
     labels = multioutput.base.MultiOutputClassificationMetric, base.ClassificationMetric
@@ -220,7 +214,7 @@ def _of_outputs(name: str, metric: Any) -> MetricSpec:
 
 
 def _of_classes(name: str, metric: Any) -> MetricSpec:
-    from river import metrics  # noqa: PLC0415 - an extra
+    from river import metrics  # noqa: PLC0415 - slow
 
     base = metrics.base
     binary = isinstance(metric, base.BinaryMetric)

@@ -147,7 +147,7 @@ class _KeptValues:
 
 
 def _mean(rows: float, mean: float) -> Any:
-    from river.stats import Mean  # noqa: PLC0415 - an extra
+    from river.stats import Mean  # noqa: PLC0415 - slow
 
     found = Mean()
     if rows:

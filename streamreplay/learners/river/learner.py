@@ -71,8 +71,6 @@ class RiverLearner:
 
     Raises
     ------
-    ImportError
-        River is not installed.
     TypeError
         ``model`` is none of these; active learners are not.
 

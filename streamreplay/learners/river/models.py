@@ -56,7 +56,7 @@ class RiverClasses:
     Raises
     ------
     ImportError
-        River is not installed, or pandas is not and ``many`` is true.
+        pandas is not installed, and ``many`` is true.
     TypeError
         The model is no classifier, or has no mini-batch methods and ``many`` is true.
     """
@@ -211,7 +211,7 @@ def _loss(probability: float) -> float:
 
 
 def _check_classifier(model: Any, base: Any) -> None:
-    from river.active.base import ActiveLearningClassifier  # noqa: PLC0415 - an extra
+    from river.active.base import ActiveLearningClassifier  # noqa: PLC0415 - slow
 
     if isinstance(model, type):
         raise TypeError(f"model must be an object, got the class {model.__name__}")

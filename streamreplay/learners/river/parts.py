@@ -46,11 +46,9 @@ def as_rows(x: NDArray[Any], names: Sequence[FeatureName]) -> list[Row]:
 
 
 def import_base() -> Any:
-    """Return River's base module; raises ``ImportError`` if River is not installed."""
-    try:
-        from river import base  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ImportError("River is not installed: pip install 'streamreplay[river]'") from None
+    """Return River's base module, which is imported only when it is needed."""
+    from river import base  # noqa: PLC0415 - slow
+
     return base
 
 
