@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamreplay.errors import SourceError
@@ -98,6 +98,9 @@ def test_text_in_any_blocks_is_the_same_text(layout: str) -> None:
         assert b"".join(blocks) == whole
 
 
+@settings(max_examples=500)
+@example(b"{{}}")
+@example(b'{"a":[{"b":1}{}]},')
 @given(st.binary(max_size=60).map(lambda b: bytes(b'{}[],:"\\\n a1'[c % 12] for c in b)))
 def test_no_text_depends_on_its_blocks(data: bytes) -> None:
     whole = JsonRecords().split(data)

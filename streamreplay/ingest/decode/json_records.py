@@ -8,29 +8,30 @@ from streamreplay.state import State
 
 _TEXT = rb'[^"{}\[\]]*+'
 _INSIDE_STRING = rb'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+'
+_LEVELS = 4  # of brackets in a record: those with more are read step by step
 _STRING = b'"' + _INSIDE_STRING + b'"'
 
 
-def _nested(inner: bytes) -> bytes:
-    """Return the pattern of what may stand in brackets, given that of values in brackets."""
-    return _TEXT + rb"(?:(?:" + _STRING + inner + rb")" + _TEXT + rb")*+"
+_IN_OBJECT = rb'[^"{}\[\]:]*+'
 
 
-def _object() -> bytes:
-    """Return the pattern of an object with up to six further levels of brackets in it.
+def _object(levels: int) -> bytes:
+    """Return the pattern of an object with up to so many levels of brackets in it.
 
-    In the inner levels, a bracket may be closed by one of the other kind.
+    It matches only what is read in the same way step by step: an object in it has a key.
     """
-    inner = b""
-    for _ in range(4):
-        inner = rb"|[{\[]" + _nested(inner) + rb"[}\]]"
-    for _ in range(2):
-        inner = rb"|\{" + _nested(inner) + rb"\}|\[" + _nested(inner) + rb"\]"
-    return rb"\{" + _nested(inner) + rb"\}"
+    key = rb":\s*+" + (rb"(?:%s)?+" % _object(levels - 1) if levels else b"")
+    array = rb"|" + _array(levels - 1) if levels else b""
+    return rb"\{%s(?:(?:%s|%s%s)%s)*+\}" % (_IN_OBJECT, _STRING, key, array, _IN_OBJECT)
 
 
-_OBJECT = re.compile(_object(), re.DOTALL)  # others are read step by step
-_OBJECT_AND_END = re.compile(rb"(" + _object() + rb")[\s,]([\s,]*+)", re.DOTALL)
+def _array(levels: int) -> bytes:
+    inner = rb"|%s|%s" % (_object(levels - 1), _array(levels - 1)) if levels else b""
+    return rb"\[%s(?:(?:%s%s)%s)*+\]" % (_TEXT, _STRING, inner, _TEXT)
+
+
+_OBJECT = re.compile(_object(_LEVELS), re.DOTALL)
+_OBJECT_AND_END = re.compile(rb"(" + _object(_LEVELS) + rb")[\s,]([\s,]*+)", re.DOTALL)
 _TO_BLANKS = bytes.maketrans(b",\n", b"  ")
 _STEP = re.compile(_TEXT + rb"(?:" + _STRING + _TEXT + rb")*+", re.DOTALL)
 _REST_OF_STRING = re.compile(_INSIDE_STRING, re.DOTALL)
