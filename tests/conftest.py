@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from streamreplay.ingest.connect import line_source
+from streamreplay.ingest.connect import line_reader
 
 # A slow machine is no failure; in CI the same examples each time, elsewhere new ones.
 settings.register_profile(
@@ -19,7 +19,7 @@ settings.register_profile(
 settings.load_profile("here")
 
 # Nobody writes to the files of tests, many of which have no line end in their last line.
-line_source.SETTLED = 0.0
+line_reader.SETTLED = 0.0
 
 # A shell starts background jobs with SIGINT ignored, and ours would keep to that; tests send it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -121,7 +121,7 @@ def _jsonl(folder: Path, batch_size: int) -> JsonlSource:
 
 
 def _json_array(folder: Path, batch_size: int) -> JsonlSource:
-    lines = Path(_jsonl(folder, batch_size).path).read_text().splitlines()
+    lines = Path(str(_jsonl(folder, batch_size).path)).read_text().splitlines()
     path = folder / "rows.json"
     path.write_text("[" + ",\n".join(lines) + "]\n")
     return JsonlSource(path, batch_size=batch_size)
@@ -135,6 +135,16 @@ def _csv(folder: Path, batch_size: int) -> CsvSource:
     lines.insert(8, "1,2,broken,dog,0")
     path.write_bytes(gzip.compress("\r\n".join(lines).encode()))
     return CsvSource(path, label="kind", batch_size=batch_size)
+
+
+def _files(folder: Path, batch_size: int) -> CsvSource:
+    source = _csv(folder, batch_size)
+    head, *lines = gzip.decompress(Path(str(source.path)).read_bytes()).decode().split("\r\n")
+    (folder / "days").mkdir(exist_ok=True)
+    for day, begin in enumerate(range(0, len(lines), 9)):
+        text = "\n".join([head, *lines[begin : begin + 9]])
+        (folder / "days" / f"{day}.csv").write_text(text)
+    return CsvSource(folder / "days", label="kind", batch_size=batch_size)
 
 
 def _idx(folder: Path, batch_size: int) -> ArraySource:
@@ -262,6 +272,7 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "jsonl": _jsonl,
     "json array": _json_array,
     "csv.gz": _csv,
+    "csv(files)": _files,
     "dataset": partial(_dataset, kind="map"),
     "dataset(iterable)": partial(_dataset, kind="iterable"),
     "dataset(stateful)": partial(_dataset, kind="stateful"),

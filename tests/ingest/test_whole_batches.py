@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest import CsvSource, JsonlSource, LineSource
-from streamreplay.ingest.connect import line_source
+from streamreplay.ingest.connect import line_reader
 from streamreplay.ingest.decode import rows as pending_rows
 from tests.ingest.test_resume import CSV_CASE, JSONL_CASE
 
@@ -159,7 +159,7 @@ def test_memory_is_bounded_whatever_comes_behind_a_row(
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for the end of a last line, as outside of tests."""
-    monkeypatch.setattr(line_source, "SETTLED", 1.0)
+    monkeypatch.setattr(line_reader, "SETTLED", 1.0)
 
 
 @pytest.mark.usefixtures("waits")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from streamreplay.errors import SourceError
+from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.cells import (
@@ -44,9 +44,9 @@ class CsvSource(LineSource):
 
     Parameters
     ----------
-    path : str or Path
-        ``-`` is standard input. Data compressed by gzip, zstd, bzip2 or xz are told by their first
-        bytes.
+    path : str or Path, or sequence of str or Path
+        Files, folders and glob patterns, read in order; ``-`` is standard input. Data compressed
+        by gzip, zstd, bzip2 or xz are told by their first bytes.
     header : bool, optional
         Whether the first line is a header; found out if left out.
     delimiter : str, optional
@@ -101,7 +101,7 @@ class CsvSource(LineSource):
 
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
-        path: str | Path,
+        path: Paths,
         *,
         header: bool | None = None,
         delimiter: str | None = None,
@@ -143,7 +143,7 @@ class CsvSource(LineSource):
         self._began: int | None = None  # the first line that is not blank
         self._part: int | None = None  # where a further part of the stream begins
         self._part_began: int | None = None  # the first line of it that is not blank
-        self._reader = RowReader(fields.goal, self._dialect.point, allow_nan=allow_nan)
+        self._rows = RowReader(fields.goal, self._dialect.point, allow_nan=allow_nan)
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -193,13 +193,13 @@ class CsvSource(LineSource):
 
     def _decisions(self) -> State:
         consumed = [layout for line, layout in self._layouts if self._is_consumed(line)]
-        known = self._is_consumed(self._began)
+        known, done = self._is_consumed(self._began), self._is_consumed(self._part_began)
         return {
             "format": "csv",
             "delimiter": self._joiner.delimiter if known else self._dialect.delimiter,
             "decimal": self._dialect.decimal,
             "widths": list(self._joiner.widths) if known else [],
-            "part": None if self._is_consumed(self._part_began) else self._part,
+            "part": None if done or self._buffer.is_ahead(self._part) else self._part,
             "fields": self.fields.as_dict(),
             "layout": consumed[-1].as_state() if consumed else None,
         }
@@ -235,7 +235,7 @@ class CsvSource(LineSource):
                 known = self._checked[0] is layout and not self._checked[1]
                 if known or not (self._numeric_names(layout) and layout.may_hold_header(cells)):
                     line = range(first, first + len(lines))
-                    return self._reader.columns(cells, line, layout, layout.features), []
+                    return self._rows.columns(cells, line, layout, layout.features), []
             except (BadRecord, ValueError, csv.Error):
                 pass  # at least one line is unusual: look at each of them
         return self._one_by_one(lines, first)
@@ -319,7 +319,7 @@ class CsvSource(LineSource):
 
     def _values(self, cells: list[str], layout: Layout, at: int) -> Row:
         if layout.features is not None:
-            return self._reader.row(cells, layout, layout.features)
+            return self._rows.row(cells, layout, layout.features)
         if self._dialect.decimal is None and self._mark != ",":
             layout.check_no_comma(self.name, cells)
         asked = None if self.features is None else layout.positions(self.features)
@@ -327,7 +327,7 @@ class CsvSource(LineSource):
         features = layout.features
         if not features:
             raise BadRecord("there is no number to learn from")
-        row = self._reader.row(cells, layout, features)
+        row = self._rows.row(cells, layout, features)
         # only a row that is right in every way decides
         self._set_layout(layout, at)
         return row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 
-from streamreplay.ingest.connect.text import LOOK, TextDecoder
+from streamreplay.ingest.connect.text import LINES, LOOK, TextDecoder
 from streamreplay.ingest.decode.json_records import JsonRecords, is_split
 from streamreplay.state import State
 
@@ -62,7 +62,7 @@ class JsonText(TextDecoder):
         """Return in what brackets the text stands; nothing at the beginning of a stream."""
         if self._begun is not None:
             return {}
-        return {"splits": False} if self._records is None else self._records.state_dict()
+        return dict(LINES) if self._records is None else self._records.state_dict()
 
     def go_on(self, state: State, text: bytes) -> bytes:
         """Go on where another decoder stopped, and return its text."""

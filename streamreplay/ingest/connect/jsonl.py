@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import chain
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from streamreplay.errors import CheckpointError
+from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
@@ -53,9 +53,9 @@ class JsonlSource(LineSource):
 
     Parameters
     ----------
-    path : str or Path
-        ``-`` is standard input. Data compressed by gzip, zstd, bzip2 or xz are told by their first
-        bytes.
+    path : str or Path, or sequence of str or Path
+        Files, folders and glob patterns, read in order; ``-`` is standard input. Data compressed
+        by gzip, zstd, bzip2 or xz are told by their first bytes.
     features : sequence of str, optional
         The fields to learn from: numbers, or one field with an array of numbers. Left out, the
         first readable record decides: its field ``x`` if that is an array, else all its numeric
@@ -122,7 +122,7 @@ class JsonlSource(LineSource):
 
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
-        path: str | Path,
+        path: Paths,
         *,
         features: Sequence[str] | None = None,
         label: str | bool | None = None,

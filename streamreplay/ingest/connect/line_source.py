@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from enum import Enum, auto
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError, SourceError
-from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
+from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
+from streamreplay.ingest.connect.files import Paths
+from streamreplay.ingest.connect.line_reader import Came, LineReader
 from streamreplay.ingest.connect.text import TextDecoder
-from streamreplay.ingest.connect.text_stream import TextStream
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
@@ -29,21 +23,9 @@ from streamreplay.row_counts import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
-POLL = 0.2
-SETTLED = 1.0  # seconds without a write after which a file's last line counts as whole
 CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
-_NOTHING = np.empty(0, np.uint8)
 
-
-class _Came(Enum):
-    ENOUGH = auto()
-    LATE = auto()  # a row has waited long enough
-    ENDED = auto()
-    BROKEN = auto()  # it cannot be read any further: rows before the error go out first
-    STOPPED = auto()
-
-
-_AT_END = (_Came.ENDED, _Came.BROKEN)
+_AT_END = (Came.ENDED, Came.BROKEN)
 
 
 class LineSource(ABC):
@@ -68,10 +50,9 @@ class LineSource(ABC):
     _quotes = False  # a line end between quotes belongs to a record
 
     def __init__(
-        self, path: str | Path, options: SourceOptions, fields: FieldNames, labels: Labels | None
+        self, path: Paths, options: SourceOptions, fields: FieldNames, labels: Labels | None
     ) -> None:
         self.path = path
-        self.name = source_name(path)
         self.options = options
         self.fields = fields
         self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
@@ -80,14 +61,12 @@ class LineSource(ABC):
         self._notices: list[str] = []
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
+        self._reader = self._new_reader()
+        self.name = self._reader.files.name(0)
         self.put_aside = PutAside()
         self._pending = PendingRows()
-        self._stream: TextStream | None = None
         self._passes = SecondPass()
         self._stopped = False  # the last pass ended because it was asked to
-        self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
-        self._text: State = {}  # of what decoded that; see `TextDecoder.state_dict`
-        self._end: Position | None = None  # up to where the stream must be the same as before
 
     @property
     def position(self) -> int:
@@ -120,7 +99,7 @@ class LineSource(ABC):
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
-        if self._stream is not None and self._stream.bytes.reopens:
+        if self._reader.reopens:
             self.load_state_dict(self.state_dict())
 
     def state_dict(self) -> State:
@@ -129,8 +108,7 @@ class LineSource(ABC):
             **self._buffer.position.as_dict(),
             "labels": self.labels.state_dict(),
             "put_aside": self.put_aside.state_dict(),
-            "carry": self._read_ahead(),
-            "text": self._read_text(),
+            **self._reader.state_dict(),
             **self._decisions(),
         }
 
@@ -142,21 +120,27 @@ class LineSource(ABC):
         CheckpointError
             The state is of a source with other settings, or of something else.
         """
-        for key in (*Position().as_dict(), "labels", "put_aside", "carry", "text"):
+        for key in (
+            *Position().as_dict(),
+            "labels",
+            "put_aside",
+            "carry",
+            "text",
+            "files",
+            "names",
+        ):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
         with within("labels"):
             self.labels.load_state_dict(state["labels"])
         self.put_aside.load_state_dict(state["put_aside"])
-        if self._stream is not None:
-            self._stream.bytes.close()
-        self._stream, self._end = None, None
         self._names, self._passes.ended = None, False
         self._buffer = self._new_buffer()
-        self._buffer.position = Position.of(state)
+        self._reader.close()
+        self._reader = self._new_reader()
+        self._reader.load_state_dict(state)
         self._pending = PendingRows()
-        self._carry, self._text = np.array(state["carry"], np.uint8), dict(state["text"])
 
     def compare_up_to(self, end: State) -> None:
         """Compare the stream, when it is opened, with one that was read to another state.
@@ -169,7 +153,7 @@ class LineSource(ABC):
         end : State
             Such a state, in which the position lies behind that of the last one loaded.
         """
-        self._end = Position.of(end)
+        self._reader.files.compare_up_to(end)
 
     @abstractmethod
     def _decisions(self) -> State:
@@ -186,6 +170,9 @@ class LineSource(ABC):
     def _new_text(self) -> TextDecoder:
         """Return what turns the bytes of a stream into lines."""
         return TextDecoder(quotes=self._quotes)
+
+    def _new_reader(self) -> LineReader:
+        return LineReader(self.path, self._new_text, self._buffer, self.options, self._begin_part)
 
     def _new_buffer(self) -> LineBuffer:
         """Return an empty buffer, for the first lines or those behind the state just loaded."""
@@ -205,102 +192,40 @@ class LineSource(ABC):
         return line is not None and line < self._buffer.position.lines
 
     def _next(self) -> Batch | None:
-        pending, size, came = self._pending, self.options.batch_size, _Came.ENOUGH
+        pending, size, came = self._pending, self.options.batch_size, Came.ENOUGH
         while (room := self._room()) > 0:
             rows = pending.head(size)
             if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
                 return self._take(rows)
             if rows is not None and len(rows) >= room:  # the limit cuts this batch
                 return None if self.whole_batches else self._take(rows.take(slice(0, room)))
-            if came is _Came.STOPPED or (self.whole_batches and came in _AT_END):
+            if came is Came.STOPPED or (self.whole_batches and came in _AT_END):
                 return None
-            if came is not _Came.ENOUGH and rows is not None:
+            if came is not Came.ENOUGH and rows is not None:
                 return self._take(rows)
-            if came is _Came.ENDED:
+            if came is Came.ENDED:
                 return None
             came = self._gather_rows(min(size, room) - len(pending))
         return None
 
-    def _gather_rows(self, rows: int) -> _Came:
+    def _gather_rows(self, rows: int) -> Came:
         """Read and decode lines for so many rows; ENOUGH if more lines may follow."""
-        came = self._gather(rows)
-        self._stopped = came is _Came.STOPPED
+        reader = self._reader
+        reader.continue_from_here = self.continue_from_here
+        reader.whole_batches, reader.options = self.whole_batches, self.options
+        came = reader.gather(self._pending.lines + rows)
+        self._stopped = came is Came.STOPPED
         if not self._stopped:
             # lines without a row are decoded in bulk; if strict, none behind the batch is
             self._decode_gathered(rows + (0 if self.options.strict else self._pending.gap))
             if len(self._buffer) > self._pending.lines:
-                return _Came.ENOUGH
+                return Came.ENOUGH
         return came
 
     def _room(self) -> int:
         """Return how many rows may be yielded, at least a batch if there is no limit."""
         limit = self.options.limit
         return self.options.batch_size if limit is None else limit - self.position
-
-    def _gather(self, lines: int) -> _Came:
-        """Read until so many lines are there to be decoded."""
-        while len(self._buffer) - self._pending.lines < lines:
-            if self._stream is None:
-                self._stream = self._connect()
-                continue
-            if self._stream.ended and not self.whole_batches:
-                self._buffer.finish()
-            if self._stream.ended and len(self._buffer):
-                return _Came.ENDED
-            before, late = len(self._buffer), False
-            if not self._stream.bytes.regular:
-                came, late = self._wait(self._stream.bytes)
-                if came is not _Came.ENOUGH:
-                    return came
-            came = self._read(self._stream)
-            if came is not _Came.ENOUGH:
-                return came
-            if late and len(self._buffer) == before:
-                return _Came.LATE
-        return _Came.ENOUGH
-
-    def _wait(self, stream: ByteStream) -> tuple[_Came, bool]:
-        """Wait for bytes. Late rows go out only if none come: a full pipe would be slow."""
-        deadline = float("inf")
-        if len(self._buffer):
-            deadline = self._buffer.arrival() + self.options.patience
-        while True:
-            if self.options.stop is not None and self.options.stop():
-                return _Came.STOPPED, False
-            left = deadline - time.monotonic()
-            if stream.ready(min(left, POLL)):
-                return _Came.ENOUGH, left <= 0
-            if left <= 0:
-                return _Came.LATE, True
-
-    def _read(self, stream: TextStream) -> _Came:
-        """Read once."""
-        try:
-            block = stream.bytes.read()
-        except SourceError:
-            if len(self._buffer):
-                return _Came.BROKEN
-            raise
-        if block is None and self._buffer.partial and not stream.bytes.settled(SETTLED):
-            time.sleep(POLL / 4)
-            stopped = self.options.stop is not None and self.options.stop()
-            return _Came.STOPPED if stopped else _Came.ENOUGH
-        text = stream.decode(block)
-        if text:
-            self._buffer.feed(text, time.monotonic())
-        if stream.ended and not self.whole_batches:
-            self._buffer.finish()
-        return _Came.ENDED if stream.ended else _Came.ENOUGH
-
-    def _connect(self) -> TextStream:
-        stream = TextStream(self.path, self._new_text)
-        if self.continue_from_here and not stream.bytes.reopens:
-            text = stream.go_on(self._text, self._carry.tobytes())
-            self._buffer.feed(text, time.monotonic())
-            self._begin_part(self._buffer.next_line())
-        else:
-            stream.go_to(self._buffer.position, self._end)
-        return stream
 
     def _begin_part(self, line: int | None) -> None:  # noqa: B027 - a CSV has headers
         """Take notice that a further part of the stream begins, if known at which line."""
@@ -324,7 +249,11 @@ class LineSource(ABC):
             return
         del lines[max(1, CACHE // (len(lines[0]) + 1)) :]
         first = buffer.position.lines + pending.lines
-        if first == 0 and len(lines[0]) <= buffer.longest:
+        self.name = self._reader.name(first)
+        begins = first == buffer.first_of_file(first)
+        if begins and first:
+            self._begin_part(first)
+        if begins and len(lines[0]) <= buffer.longest:
             lines[0] = lines[0].removeprefix(BOM)
         if max(map(len, lines)) > buffer.longest:
             found, faults = self._decode_short(lines, first)
@@ -349,7 +278,8 @@ class LineSource(ABC):
 
     def _refuse(self, fault: Fault) -> None:
         self._pending = PendingRows()
-        raise RecordError(f"{self.name}:{self._buffer.number(fault.line)}: {fault.reason}")
+        name = self._reader.name(fault.line)
+        raise RecordError(f"{name}:{self._buffer.number(fault.line)}: {fault.reason}")
 
     def _take(self, rows: Columns) -> Batch:
         if self._names is None:
@@ -383,18 +313,5 @@ class LineSource(ABC):
         for fault, (start, length) in zip(faults, spans, strict=True):
             (line,) = self._buffer.peek(fault.line - self._buffer.position.lines, 1)
             in_file = Fault(self._buffer.number(fault.line) - 1, fault.reason)
-            yield dead_letter(self.name, in_file, line, start, length)
-
-    def _read_ahead(self) -> NDArray[np.uint8]:
-        if self._stream is None or not self._stream.behind_start:
-            return self._carry
-        if self._stream.bytes.reopens:
-            return _NOTHING
-        # a pipe's end is the end of its last line
-        unread = self._buffer.unread(end_line=self._stream.ended)
-        return np.concatenate([unread, np.frombuffer(self._stream.held, np.uint8)])
-
-    def _read_text(self) -> State:
-        if self._stream is None or not self._stream.behind_start:
-            return self._text
-        return {} if self._stream.bytes.reopens else self._stream.decoder_state()
+            name = self._reader.name(fault.line)
+            yield dead_letter(name, in_file, line, start, length)

@@ -10,6 +10,9 @@ from streamreplay.state import State
 LOOK = 1 << 16
 """Bytes at the beginning of a stream that decide how its lines end."""
 
+LINES = {"splits": False}
+"""The state of a decoder whose text is lines."""
+
 _CODECS = {  # the longer byte order marks first: one begins with another
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",

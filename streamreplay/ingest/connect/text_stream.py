@@ -88,14 +88,15 @@ class TextStream:
         SourceError
             What was learned from has gone by, and differs, or there is too little of it.
         """
-        self.ended = block is None
+        ended = block is None
         text = self._text.decode(block)
         if self._check is not None:
-            self._check.over(text, ended=self.ended)
+            self._check.over(text, ended=ended)
             self._check = None if self._check.done else self._check
         if self._skip is not None:
-            text = self._skip.over(text, ended=self.ended)
+            text = self._skip.over(text, ended=ended)
             self._skip = None if self._skip.done else self._skip
+        self.ended = ended
         return text
 
     def _is_plain(self, first: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class Position:
     last_start: int = 0  # where the last consumed line begins
     last_crc: int = 0  # CRC-32 of its bytes, with the line end
     inner: int = 0  # line ends inside the consumed lines, which are records of several lines
+    file: int = 0  # files of the stream before this one: bytes, checksums and inner are of a file
+    first: int = 0  # lines consumed before this file
 
     @staticmethod
     def of(state: State) -> Position:
@@ -49,6 +51,14 @@ class _LongLine:
         self.length += len(data)
         self.crc_after = zlib.crc32(data, self.crc_after)
         self.crc = zlib.crc32(data, self.crc)
+
+
+@dataclass(frozen=True, slots=True)
+class _Border:
+    """Where a further file of the stream begins."""
+
+    line: int
+    unended: bool  # the line before has no line end
 
 
 class LineBuffer:
@@ -85,6 +95,8 @@ class LineBuffer:
         self._open: _LongLine | None = None  # a long line whose end has not come yet
         self._long: dict[int, _LongLine] = {}  # by line number
         self._unended = False  # the last line has no line end
+        self.ends: list[Position] = []  # of the files before that of the position
+        self._borders: list[_Border] = []  # of files behind it
         self._arrivals: deque[tuple[int, float]] = deque()  # number of a read's first line, when
 
     def __len__(self) -> int:
@@ -129,10 +141,34 @@ class LineBuffer:
         self._tail.clear()
         self._unended = True
 
+    def begin_file(self) -> None:
+        """Begin the next file of the stream; the one before must be finished."""
+        self._borders.append(_Border(self._next, self._unended))
+        self._unended = False
+
+    def file_of(self, line: int) -> int:
+        """Return the number of the file that a line is in."""
+        return self.position.file + sum(each.line <= line for each in self._borders)
+
+    def first_of_file(self, line: int) -> int:
+        """Return the first line of the file that a line is in."""
+        first = [each.line for each in self._borders if each.line <= line]
+        return first[-1] if first else self.position.first
+
+    def is_ahead(self, line: int | None) -> bool:
+        """Return whether a line begins a file that the position has not come to."""
+        return any(each.line == line for each in self._borders)
+
+    @property
+    def _next(self) -> int:
+        """The number of the next line."""
+        return self.position.lines + len(self)
+
     def peek(self, skip: int, most: int) -> list[bytes]:
-        """Return lines without their ends, leaving out the first ``skip``."""
-        start = self._head + skip
-        return self._lines[start : start + most]
+        """Return lines of one file without their ends, leaving out the first ``skip``."""
+        start, line = self._head + skip, self.position.lines + skip
+        ahead = [each.line - line for each in self._borders if each.line > line]
+        return self._lines[start : start + min([most, *ahead[:1]])]
 
     def starts(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
         """Return the first byte and the length, without line end, of lines by their number."""
@@ -141,6 +177,8 @@ class LineBuffer:
         start, number = self.position.bytes, self.position.lines
         for line in self._lines[self._head : self._head + max(wanted, default=-1) - number + 1]:
             long = self._long.get(number)
+            if self.is_ahead(number):
+                start = 0
             whole = long.length if long else len(line) + 1
             length = whole - 1 if not long or long.ended else whole
             if number in wanted:
@@ -149,15 +187,18 @@ class LineBuffer:
         return found
 
     def number(self, line: int) -> int:
-        """Return where a line begins as an editor counts lines, from 1."""
-        if self.joiner is None or not (self.joiner.joined or self.position.inner):
-            return line + 1
-        before = self._lines[self._head : self._head + line - self.position.lines]
-        return line + 1 + self.position.inner + sum(record.count(b"\n") for record in before)
+        """Return where a line begins in its file as an editor counts lines, from 1."""
+        first, at = self.first_of_file(line), self.position
+        if self.joiner is None or not (self.joiner.joined or at.inner):
+            return line + 1 - first
+        begin = max(first, at.lines)
+        before = self._lines[self._head + begin - at.lines : self._head + line - at.lines]
+        inner = at.inner if begin == at.lines and not self.is_ahead(begin) else 0
+        return line + 1 - first + inner + sum(record.count(b"\n") for record in before)
 
     def next_line(self) -> int | None:
         """Return the number of the line that the next byte begins; None if it is inside a line."""
-        return None if self.partial else self.position.lines + len(self) + len(self._held())
+        return None if self.partial else self._next + len(self._held())
 
     def arrival(self) -> float:
         """Return when the first line was read."""
@@ -165,31 +206,58 @@ class LineBuffer:
             self._arrivals.popleft()
         return self._arrivals[0][1] if self._arrivals else 0.0
 
-    def unread(self, *, end_line: bool = False) -> NDArray[np.uint8]:
-        """Return what was read and not consumed; a long line is cut.
+    def unread(self, file: int | None = None, *, end_line: bool = False) -> NDArray[np.uint8]:
+        """Return what was read of a file, the last one by default, and not consumed.
 
-        With ``end_line``, a line that has no line end yet gets one.
+        A long line is cut. With ``end_line``, a line that has no line end yet gets one.
         """
-        lines = self._lines[self._head :] + self._held()
-        data = b"\n".join([*lines, bytes(self._tail)])
+        at, last = self.position, self.position.file + len(self._borders)
+        places = [at.lines, *(each.line for each in self._borders), self._next]
+        place = last - at.file if file is None else file - at.file
+        start, stop = (self._head + line - at.lines for line in places[place : place + 2])
+        if place < last - at.file:
+            lines = self._lines[start:stop]
+            return np.frombuffer(b"".join(line + b"\n" for line in lines), np.uint8)
+        data = b"\n".join([*self._lines[start:stop], *self._held(), bytes(self._tail)])
         if end_line and self._tail:
             data += b"\n"
         return np.frombuffer(data[:-1] if self._unended else data, np.uint8)
 
     def consume(self, n: int) -> None:
         """Move the position behind the next ``n`` lines."""
-        if n <= 0:
-            return
+        while n > 0:
+            while self.is_ahead(self.position.lines):
+                self._pass_border()
+            left = [each.line - self.position.lines for each in self._borders]
+            most = min([n, *left[:1]])
+            self._consume(most, unended=self._is_unended(most))
+            n -= most
+        if not len(self):
+            self._arrivals.clear()
+
+    def _is_unended(self, n: int) -> bool:
+        """Return whether the last of the next lines, all of one file, has no line end."""
+        if self._borders:
+            border = self._borders[0]
+            return border.unended and self.position.lines + n == border.line
+        return self._unended and n == len(self)
+
+    def _pass_border(self) -> None:
+        at = self.position
+        del self._borders[0]
+        self.ends.append(replace(at))
+        at.bytes = at.crc = at.last_start = at.last_crc = at.inner = 0
+        at.file, at.first = at.file + 1, at.lines
+
+    def _consume(self, n: int, *, unended: bool) -> None:
         lines = self._lines[self._head : self._head + n]
         self._head += n
-        end = b"" if self._unended and self._head == len(self._lines) else b"\n"
+        end = b"" if unended else b"\n"
         if self._long:
             for i, line in enumerate(lines):
                 self._pass([line], b"\n" if i < n - 1 else end)
         else:
             self._pass(lines, end)
-        if not len(self):
-            self._arrivals.clear()
 
     def _pass(self, lines: list[bytes], end: bytes) -> None:
         at = self.position
@@ -225,21 +293,23 @@ class LineBuffer:
     def _start_long_line(self) -> None:
         self._flush()
         # the stream's checksum cannot be put together from parts: it is carried on from here
-        before = b"".join(line + b"\n" for line in self._lines)
-        crc = self._crc_of_lines(before)
+        crc = self._crc_of_lines()
         keep, rest = bytes(self._tail[: self.longest + 1]), bytes(self._tail[self.longest + 1 :])
         long = _LongLine(len(keep), zlib.crc32(keep, crc), zlib.crc32(keep))
         long.add(rest)
         self._tail = bytearray(keep)
         self._open = long
 
-    def _crc_of_lines(self, data: bytes) -> int:
-        if not self._long:
-            return zlib.crc32(data, self.position.crc)
-        # lines behind the last long one are the only ones its checksum does not cover
-        number = max(self._long)
-        behind = self._lines[number - self.position.lines + 1 :]
-        return zlib.crc32(b"".join(line + b"\n" for line in behind), self._long[number].crc_after)
+    def _crc_of_lines(self) -> int:
+        """Return the checksum of the last file up to the end of the last line."""
+        at = self.position
+        begin, crc = (self._borders[-1].line, 0) if self._borders else (at.lines, at.crc)
+        number = max(self._long, default=-1)
+        if number >= begin:
+            # lines behind the last long one are the only ones its checksum does not cover
+            begin, crc = number + 1, self._long[number].crc_after
+        lines = self._lines[self._head + begin - at.lines :]
+        return zlib.crc32(b"".join(line + b"\n" for line in lines), crc)
 
     def _end_long_line(self, long: _LongLine, block: bytes) -> bytes:
         end = block.find(b"\n")
@@ -252,7 +322,7 @@ class LineBuffer:
         return block[end + 1 :]
 
     def _close_long_line(self, long: _LongLine) -> None:
-        self._long[self.position.lines + len(self)] = long
+        self._long[self._next] = long
         self._lines.append(bytes(self._tail))
         self._tail.clear()
         self._open = None
