@@ -11,12 +11,17 @@ import typer
 
 def run(  # noqa: PLR0913 - one argument for each option
     *,
-    job: Annotated[
-        Path | None, typer.Argument(metavar="[JOB.toml]", help="Job file; see `init`.")
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOB.toml] [FILE]...",
+            help="Job file, see `init`, and files to read, one after the other: paths, folders, "
+            "patterns, or - for stdin.",
+        ),
     ] = None,
     source: Annotated[
-        str | None,
-        typer.Option("--source", "-s", metavar="PATH|-", help="File to read, or - for stdin."),
+        list[str] | None,
+        typer.Option("--source", "-s", metavar="PATH|-", help="A further file to read."),
     ] = None,
     format: Annotated[
         str | None, typer.Option(metavar="FORMAT", help="Format: auto, jsonl, csv, npz or idx.")
@@ -37,7 +42,7 @@ def run(  # noqa: PLR0913 - one argument for each option
         bool,
         typer.Option(
             "--continue",
-            help="With --resume: stdin is the rest of the stream, not the same stream again.",
+            help="With --resume: the files, or stdin, are what comes next in the stream.",
         ),
     ] = False,
     trust: Annotated[
@@ -79,8 +84,11 @@ def run(  # noqa: PLR0913 - one argument for each option
     used, no row had the label that the job names, or more than
     source.max_bad_share of the rows were put aside. The last line says which.
     """
+    from streamreplay.config.parsing.inputs import split_inputs  # noqa: PLC0415 - slow
+
+    job, files = split_inputs(inputs or (), source or ())
     flags = {
-        "source.path": source,
+        "source.path": (files if len(files) > 1 else files[0]) if files else None,
         "source.format": format,
         "source.label": label,
         "source.batch_size": batch_size,
@@ -98,11 +106,11 @@ def run(  # noqa: PLR0913 - one argument for each option
     ]
     overrides = [*(settings or ()), *given]
     if job is None and not resume and not overrides:
-        raise typer.BadParameter("give a job file, or at least --source", param_hint="JOB.toml")
+        raise typer.BadParameter("give files to read, or a job file", param_hint="FILE")
 
     from streamreplay.run import choose_job  # noqa: PLC0415 - slow
 
-    chosen = choose_job(job, overrides, out, resume=resume)
+    chosen = choose_job(job, overrides, out, resume=resume, go_on=go_on)
     from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
 
     options = RunOptions(out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust)

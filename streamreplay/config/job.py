@@ -59,8 +59,10 @@ class SplitSection(_Section):
 class SourceSection(_Section):
     """The stream of rows to learn from."""
 
-    path: str = "-"
-    """File to read; "-" is standard input. In a job file, relative to the folder of that file."""
+    path: str | Annotated[list[str], Field(min_length=1)] = "-"
+    """File to read, or a list of them; a folder or a pattern such as "days/*.csv" stands for its
+    files in the order of their names, and "-" for standard input. In a job file, relative to the
+    folder of that file."""
     format: Annotated[str, FILE_FORMATS] = "auto"
     label: str | int | None = _unset("class")
     """Field or column with the label; by default y, in a CSV without a header the last column. ""

@@ -11,8 +11,9 @@ from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
+from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError, NoUsableRowError
-from streamreplay.ingest.connect.byte_stream import source_name
+from streamreplay.ingest.connect.files import source_names
 from streamreplay.log.rows_text import put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
@@ -45,7 +46,7 @@ class RunOptions:
     resume : bool
         Go on with the folder's run.
     go_on : bool
-        Standard input is what comes next, not the stream from its start.
+        The files or the pipe given are what comes next, not the stream from its start.
     quiet : bool
         No progress and no summary; warnings are shown.
     trust : bool
@@ -85,8 +86,10 @@ def run_job(job: Job, options: RunOptions) -> int:
 def _check_options(job: Job, options: RunOptions) -> None:
     if options.resume and options.out is None:
         raise ConfigError("--resume needs --out: the folder of the run to go on with")
-    if options.go_on and not (options.resume and job.source.path == "-"):
-        raise ConfigError("--continue goes with --resume and standard input (--source -)")
+    if options.go_on and not options.resume:
+        raise ConfigError("--continue goes with --resume, and the files or the pipe that come next")
+    if not options.resume and "-" in listed(job.source.path)[:-1]:
+        raise ConfigError(f"source.path: standard input (-) comes last, got {job.source.path}")
     if options.trust and not options.resume:
         raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
     if options.out is not None:
@@ -304,7 +307,7 @@ class _Run:
     def _end(self) -> int:
         """Save the run, and show what came of it; return the exit code."""
         counts = self.pipeline.rows
-        fault = fault_of_rows(self.job.source, source_name(self.job.source.path), counts)
+        fault = fault_of_rows(self.job.source, source_names(self.job.source.path), counts)
         self._save(finished=True)
         self._note(f"end of the stream at row {self.pipeline.position}")
         self._show_end(counts, fault)
@@ -316,7 +319,7 @@ class _Run:
         self._note(message)
         if not self.options.quiet:
             self.progress.say(message)
-        name = source_name(self.job.source.path)
+        name = source_names(self.job.source.path)
         return self._exit_code(fault_of_rows(self.job.source, name, self.pipeline.rows))
 
     def _exit_code(self, fault: str) -> int:

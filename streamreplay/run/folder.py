@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from streamreplay.checkpoint.folder import (
 )
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
+from streamreplay.config.parsing.inputs import with_more
 from streamreplay.config.parsing.load import load_job
 from streamreplay.config.write import to_toml
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
@@ -37,8 +39,17 @@ _FREE = ("run",)  # sections that may change from one start to the next
 _FREE_KEYS = ("source.max_bad_share", "source.max_classes")
 
 
-def choose_job(path: Path | None, overrides: list[str], out: Path | None, *, resume: bool) -> Job:
+def choose_job(
+    path: Path | None,
+    overrides: list[str],
+    out: Path | None,
+    *,
+    resume: bool,
+    go_on: bool = False,
+) -> Job:
     """Return the job of a command: the file's, or with ``--resume`` and none, the folder's.
+
+    With ``go_on``, its files are read behind those of the folder's job.
 
     Raises
     ------
@@ -53,7 +64,11 @@ def choose_job(path: Path | None, overrides: list[str], out: Path | None, *, res
             raise RunFolderError(f"{out}: there is no run to resume here")
         return load_job(path, overrides)
     job = load_job(path or saved, overrides)
-    _compare(load_job(saved), job, saved)
+    before = load_job(saved)
+    if go_on:
+        files = with_more(before.source.path, job.source.path)
+        job = job.model_copy(update={"source": job.source.model_copy(update={"path": files})})
+    _compare(before, job, saved, (*_FREE_KEYS, "source.path") if go_on else _FREE_KEYS)
     return job
 
 
@@ -247,10 +262,10 @@ def _mark(saved: Any) -> Mark:
     return Mark(0, saved or 0)
 
 
-def _compare(saved: Job, given: Job, place: Path) -> None:
+def _compare(saved: Job, given: Job, place: Path, free: Sequence[str]) -> None:
     before, now = (flatten(job.model_dump(exclude=set(_FREE))) for job in (saved, given))
     for key in dict.fromkeys([*before, *now]):
-        if key not in _FREE_KEYS and before.get(key) != now.get(key):
+        if key not in free and before.get(key) != now.get(key):
             raise ConfigError(
                 f"{key}: {place} was started with {before.get(key)!r}, got {now.get(key)!r}; "
                 "a run is resumed as it was started"

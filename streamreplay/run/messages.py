@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from streamreplay.config.job import Job, SourceSection
+from streamreplay.config.parsing.inputs import listed
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
@@ -20,7 +21,7 @@ def how_to_resume(job: Job, out: Path | None) -> str:
         return "nothing was saved, as there is no --out"
     trust = "--trust " if any(each.river for each in job.learners) else ""
     command = f"streamreplay run --resume {trust}--out {shlex.quote(str(out))}"
-    if job.source.path != "-":
+    if listed(job.source.path)[-1] != "-":
         return f"resume with: {command}"
     return f"resume with: {command} (same input again, or --continue and what comes next)"
 

@@ -158,3 +158,20 @@ def test_a_full_disk_behind_standard_output_is_one_line(cli: Cli, command: str) 
     assert done.stderr.startswith("streamreplay: error: ")
     assert done.stderr.endswith("No space left on device\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_files_as_arguments_behind_a_job_file(cli: Cli) -> None:
+    lines = cli.csv(60).read_text().splitlines(keepends=True)
+    for name, part in (("a.csv", lines[1:31]), ("b.csv", lines[31:])):
+        (cli.folder / name).write_text("".join([lines[0], *part]))
+    (cli.folder / "job.toml").write_text('[run]\nemit = "predictions"\n')
+    whole = cli("run", "rows.csv", "--emit", "predictions", "-q").stdout
+    assert whole.count("\n") == 60
+    for args in (
+        ["job.toml", "a.csv", "b.csv"],
+        ["job.toml", "[ab].csv"],
+        ["job.toml", "a.csv", "-s", "b.csv"],
+    ):
+        assert cli("run", *args, "-q").stdout == whole
+    wrong = cli("run", "a.csv", "job.toml", "-q")
+    assert "job.toml: a job file is the first argument, and there is at most one" in wrong.stderr

@@ -222,6 +222,7 @@ def test_a_run_is_resumed_as_it_was_started(
         (["-s", "rows.csv", "--set", "learner.device=tpu"], "learner.device: 'tpu' cannot be used"),
         (["-s", "rows.csv", "--format", "xml"], "command line: source.format: must be 'auto', "),
         (["job.toml"], "job.toml: cannot be read: No such file or directory"),
+        (["a.toml", "b.toml"], "b.toml: a job file is the first argument, and there is at most"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_1(
@@ -235,7 +236,7 @@ def test_mistakes_are_one_line_and_exit_1(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("args", [[], ["--emit", "all"], ["--bogus"], ["a.toml", "b.toml"]])
+@pytest.mark.parametrize("args", [[], ["--emit", "all"], ["--bogus"]])
 def test_usage_errors_exit_2(in_process: Run, args: list[str]) -> None:
     code, out, err = in_process("run", *args)
     assert (code, out) == (2, "")

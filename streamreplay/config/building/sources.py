@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from streamreplay.config.job import SourceSection, TestSection
+from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.holdout import Holdout, compare_features
 from streamreplay.ingest import FORMATS
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.file_format import bare_name
+from streamreplay.ingest.connect.files import files_of
 from streamreplay.ingest.connect.idx import open_idx
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.connect.npz import open_npz
@@ -46,6 +48,21 @@ def format_of(path: str, given: str) -> str:
             return name
     what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
     raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
+
+
+def _format_of_all(files: list[str], given: str) -> str:
+    """Return the format of files, which must be the same; standard input is as the others are."""
+    named = [file for file in files if file != "-"] or files
+    kinds = {format_of(file, given): file for file in reversed(named)}
+    if len(kinds) > 1:
+        found = ", ".join(f"{Path(file).name} ({kind})" for kind, file in kinds.items())
+        raise ConfigError(f"source.path: files of one stream have one format, got {found}")
+    (kind,) = kinds
+    if len(files) > 1 and not FORMATS[kind].streams:
+        raise ConfigError(
+            f"source.path: several files must be jsonl or csv, got {len(files)} of format {kind}"
+        )
+    return kind
 
 
 def open_inputs(
@@ -86,13 +103,14 @@ def open_inputs(
         raise ConfigError(
             f"test: give either path (a file) or share (of the source's rows), got {got}"
         )
-    kind = format_of(settings.path, settings.format)
+    files = files_of(settings.path)
+    kind = _format_of_all(files, settings.format)
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
-        source = _open(settings, kind, settings.path, limit=limit, **options)
+        source = _open(settings, kind, files, limit=limit, **options)
         _bound_classes(source.labels, settings)
         return source, _read_test(test, settings)
-    whole = _arrays(settings, kind, settings.path, settings.labels_path, **options)
+    whole = _arrays(settings, kind, files, settings.labels_path, **options)
     rows, test_rows = _rearrange(whole, settings, test)
     rows.put_aside = whole.put_aside
     rows.limit = limit
@@ -206,21 +224,22 @@ def _read_test(test: TestSection | None, source: SourceSection) -> ArraySource |
     """Return the rows of a test file; None if the job has no such file."""
     if test is None or test.path is None:
         return None
-    if test.path == source.path == "-":
+    if test.path == "-" in listed(source.path):
         raise ConfigError(f"test.path: standard input is the source already, got {test.path!r}")
     kind = format_of(test.path, source.format)
-    return _arrays(source, kind, test.path, test.labels_path, strict=True)
+    return _arrays(source, kind, [test.path], test.labels_path, strict=True)
 
 
 def _arrays(
-    settings: SourceSection, kind: str, path: str, labels_path: str | None, **options: Any
+    settings: SourceSection, kind: str, files: list[str], labels_path: str | None, **options: Any
 ) -> ArraySource:
-    """Read a whole file into memory."""
+    """Read whole files into memory."""
+    path = files[0]
     if kind == "idx":
         return _idx(settings, path, labels_path)
     if kind == "npz":
         return _npz(settings, path)
-    source = _open(settings, kind, path, **options)
+    source = _open(settings, kind, files, **options)
     return source if isinstance(source, ArraySource) else in_memory(source)
 
 
@@ -248,12 +267,13 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
 
 
 def _open(
-    settings: SourceSection, kind: str, path: str, **options: Any
+    settings: SourceSection, kind: str, files: list[str], **options: Any
 ) -> ArraySource | LineSource:
     file_format, fields = FORMATS[kind], _given(settings)
+    path = files[0] if len(files) == 1 else files
     options |= {
         **settings.model_dump(include=_OPTIONS),
-        "delimiter": settings.delimiter or ("\t" if bare_name(path).endswith(".tsv") else None),
+        "delimiter": settings.delimiter or ("\t" if bare_name(files[0]).endswith(".tsv") else None),
     }
     if kind == "jsonl":
         _check_names(settings, fields)

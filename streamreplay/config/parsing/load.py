@@ -72,7 +72,7 @@ def _check_text(job: Job) -> None:
     """Raise `ConfigError` for text that a job file cannot hold, as the name of a file may be."""
     for key, value in flatten(job.model_dump(mode="json")).items():
         try:
-            str(value).encode()
+            "".join(map(str, value if isinstance(value, list) else [value])).encode()
         except UnicodeEncodeError:
             raise ConfigError(
                 f"{key}: must be UTF-8, got {value!r}: rename the file, or read it from standard "
@@ -156,6 +156,8 @@ def _anchor(tree: dict[str, Any], folder: Path) -> None:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_absolute(each, folder) for each in value]
     if not isinstance(value, str) or value in ("-", ""):
         return value
     return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100 - links stay links
