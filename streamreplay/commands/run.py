@@ -45,6 +45,9 @@ def run(  # noqa: PLR0913 - one argument for each option
             help="With --resume: the files, or stdin, are what comes next in the stream.",
         ),
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="At the end of the files, wait for more until Ctrl-C.")
+    ] = False,
     trust: Annotated[
         bool,
         typer.Option("--trust", help="With --resume of a River model: load the pickle in --out."),
@@ -113,6 +116,8 @@ def run(  # noqa: PLR0913 - one argument for each option
     chosen = choose_job(job, overrides, out, resume=resume, go_on=go_on)
     from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
 
-    options = RunOptions(out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust)
+    options = RunOptions(
+        out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust, follow=follow
+    )
     code = run_job(chosen, options)
     raise typer.Exit(code)

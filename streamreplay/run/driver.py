@@ -14,6 +14,7 @@ from streamreplay.config.job import Job
 from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError, NoUsableRowError
 from streamreplay.ingest.connect.files import source_names
+from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.log.rows_text import put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
@@ -51,6 +52,8 @@ class RunOptions:
         No progress and no summary; warnings are shown.
     trust : bool
         The folder's checkpoints may be loaded also if that runs code, as a pickle does.
+    follow : bool
+        The files may grow, and folders have more of them, until a signal stops the run.
     """
 
     out: Path | None = None
@@ -58,6 +61,7 @@ class RunOptions:
     go_on: bool = False
     quiet: bool = False
     trust: bool = False
+    follow: bool = False
 
 
 def run_job(job: Job, options: RunOptions) -> int:
@@ -112,6 +116,12 @@ def _source_of(pipeline: Pipeline) -> Source:
     return pipeline.source
 
 
+def _follow(source: Source) -> None:
+    if not isinstance(source, LineSource):
+        raise ConfigError("--follow goes with files of jsonl and csv that are not split by class")
+    source.follow = True
+
+
 class _Run:
     def __init__(self, job: Job, options: RunOptions, signals: StopSignals) -> None:
         self.job, self.options, self.signals = job, options, signals
@@ -129,6 +139,8 @@ class _Run:
             job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
         )
         self.source = _source_of(self.pipeline)
+        if options.follow:
+            _follow(self.source)
         self.field_notes = FieldNotes(self.source)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,17 @@ def test_what_does_not_go_together(days: Path, tmp_path: Path) -> None:
         run(tmp_path / "out", ["a.npz", "b.npz"])
     with pytest.raises(ConfigError, match=r"standard input \(-\) comes last"):
         run(tmp_path / "out", ["-", "b.csv"])
+
+
+def test_a_run_that_follows_a_folder_is_stopped_and_resumed(days: Path, tmp_path: Path) -> None:
+    run(tmp_path / "one", f"{tmp_path}/all.csv", "source.batch_size=1")
+    out = tmp_path / "out"
+    (days / "3.csv").rename(tmp_path / "3.csv")
+    more = threading.Timer(1.0, lambda: (tmp_path / "3.csv").rename(days / "3.csv"))
+    stop = threading.Timer(2.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    more.start()
+    stop.start()
+    extra = ("source.batch_size=1", "source.max_wait=0.0")
+    assert run(out, f"{days}", *extra, follow=True) == 130
+    assert run(out, f"{days}", *extra, resume=True) == 0
+    assert logs(out) == logs(tmp_path / "one")

@@ -50,6 +50,7 @@ class ByteStream:
 
     def __init__(self, path: str | Path) -> None:
         self.name = source_name(path)
+        self._path = path
         self._fd = 0
         self._closer = None
         if str(path) != "-":
@@ -120,6 +121,27 @@ class ByteStream:
         if not self.regular or self._decoder is not None:
             return True
         return not 0 <= time.time() - self._status().st_mtime < seconds
+
+    def check_followed(self) -> None:
+        """Check that a file that was read to its end has become neither shorter nor another one.
+
+        Raises
+        ------
+        SourceError
+            It has.
+        """
+        status, read = self._status(), os.lseek(self._fd, 0, os.SEEK_CUR)
+        if status.st_size < read:
+            raise SourceError(
+                f"{self.name}: was truncated: {read} bytes of it were read, and it has "
+                f"{status.st_size}"
+            )
+        try:
+            now = Path(self._path).stat()
+        except FileNotFoundError:
+            return  # it may come back as another one
+        if (now.st_dev, now.st_ino) != (status.st_dev, status.st_ino):
+            raise SourceError(f"{self.name}: was replaced by another file after it was read")
 
     def seek(self, to: int) -> None:
         """Move to a byte of a seekable stream."""

@@ -83,6 +83,7 @@ class SourceFiles:
     """
 
     def __init__(self, paths: Paths, new_text: Callable[[], TextDecoder]) -> None:
+        self._given = paths
         self.paths = files_of(paths)
         self._new_text = new_text
         self._ends: list[Position] = []  # up to where files must be the same as before
@@ -93,6 +94,25 @@ class SourceFiles:
     def name(self, file: int) -> str:
         """Return what messages call a file."""
         return source_name(self.paths[min(file, len(self) - 1)])
+
+    def find_more(self) -> bool:
+        """Look for new files in folders and patterns; return whether there are any.
+
+        Raises
+        ------
+        SourceError
+            One comes before others, which may have been read.
+        """
+        found = files_of(self._given)
+        if found[: len(self)] != self.paths:
+            pairs = zip(found, self.paths, strict=False)
+            new = next((new for new, old in pairs if new != old), "none")
+            raise SourceError(
+                f"{self.paths[-1]}: is file {len(self)}, and files before it have changed: "
+                f"found {new}"
+            )
+        more, self.paths = len(found) > len(self), found
+        return more
 
     def has_ended(self, file: int) -> bool:
         """Return whether a file is a pipe that cannot be read any more."""

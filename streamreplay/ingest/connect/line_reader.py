@@ -51,7 +51,7 @@ class LineReader:
 
     Attributes
     ----------
-    continue_from_here, whole_batches : bool
+    continue_from_here, whole_batches, follow : bool
         As in `LineSource`.
     """
 
@@ -65,7 +65,7 @@ class LineReader:
     ) -> None:
         self.buffer = buffer
         self.files = SourceFiles(paths, new_text)
-        self.continue_from_here = self.whole_batches = False
+        self.continue_from_here = self.whole_batches = self.follow = False
         self.options = options
         self._begin_part = begin_part
         self._stream: TextStream | None = None
@@ -155,6 +155,8 @@ class LineReader:
             if len(self.buffer):
                 return Came.BROKEN
             raise
+        if block is None and self.follow and stream.bytes.reopens:
+            return self._wait_for_more(stream)
         if block is None and self.buffer.partial and not stream.bytes.settled(SETTLED):
             time.sleep(POLL / 4)
             stopped = self.options.stop is not None and self.options.stop()
@@ -166,6 +168,25 @@ class LineReader:
             self.buffer.finish()
         last = self._file == len(self.files) - 1
         return Came.ENDED if stream.ended and last else Came.ENOUGH
+
+    def _wait_for_more(self, stream: TextStream) -> Came:
+        """Wait for the last file to grow, or for a next one."""
+        last = self._file == len(self.files) - 1
+        if not last or self.files.find_more():
+            self.buffer.feed(stream.decode(None), time.monotonic())
+            return Came.ENOUGH
+        try:
+            stream.bytes.check_followed()
+        except SourceError:
+            if len(self.buffer):
+                return Came.BROKEN
+            raise
+        if self.options.stop is not None and self.options.stop():
+            return Came.STOPPED
+        if len(self.buffer) and time.monotonic() - self.buffer.arrival() >= self.options.patience:
+            return Came.LATE
+        time.sleep(POLL / 2)
+        return Came.ENOUGH
 
     def _connect(self) -> None:
         """Open the file that the position is in."""

@@ -42,6 +42,10 @@ class LineSource(ABC):
     whole_batches : bool
         Set this to pause before rows that only the end of the stream or the limit makes a batch,
         and before a last line without a line end. Iterate again without it to get them.
+    follow : bool
+        Set this to wait at the end of the last file until it grows, or a folder or a pattern has a
+        next file. A last line waits for its end. Iterating then ends by ``stop`` alone, or by an
+        error where the file was truncated or replaced.
 
     The others are described in `Source`.
     """
@@ -58,6 +62,7 @@ class LineSource(ABC):
         self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
         self.continue_from_here = False
         self.whole_batches = False
+        self.follow = False
         self._notices: list[str] = []
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
@@ -211,7 +216,7 @@ class LineSource(ABC):
     def _gather_rows(self, rows: int) -> Came:
         """Read and decode lines for so many rows; ENOUGH if more lines may follow."""
         reader = self._reader
-        reader.continue_from_here = self.continue_from_here
+        reader.continue_from_here, reader.follow = self.continue_from_here, self.follow
         reader.whole_batches, reader.options = self.whole_batches, self.options
         came = reader.gather(self._pending.lines + rows)
         self._stopped = came is Came.STOPPED
