@@ -30,6 +30,14 @@ def run(  # noqa: PLR0913 - one argument for each option
         str | None,
         typer.Option("--label", "-l", metavar="NAME", help="Field that holds the label."),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Columns to learn from; by default all that can be."),
+    ] = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(metavar="C,'D*'", help="Columns to leave out: names or patterns."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Set any key of the job file."),
@@ -94,6 +102,8 @@ def run(  # noqa: PLR0913 - one argument for each option
         "source.path": (files if len(files) > 1 else files[0]) if files else None,
         "source.format": format,
         "source.label": label,
+        "source.features": _listed(features),
+        "features.exclude": _listed(exclude),
         "source.batch_size": batch_size,
         "probe.share": probe,
         "run.checkpoint_every": checkpoint_every,
@@ -121,3 +131,8 @@ def run(  # noqa: PLR0913 - one argument for each option
     )
     code = run_job(chosen, options)
     raise typer.Exit(code)
+
+
+def _listed(names: str | None) -> list[str] | None:
+    """Return the names in a list with commas."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

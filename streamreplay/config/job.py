@@ -76,7 +76,7 @@ class SourceSection(_Section):
     """Field or column with the weight of a row in the loss; rows without it weigh 1. By default
     `weight` in records with an array `x` and in .npz files, in others none."""
     features: list[str | int] | None = _unset(["a", "b"])
-    """Fields or columns to learn from; by default all numeric ones."""
+    """Fields or columns to learn from; by default all that can be learned from."""
     task: str | int | None = _unset("task")
     """Field or column with the task, a whole number; by default as with `weight`."""
     experience: str | int | None = _unset("experience")
@@ -99,8 +99,6 @@ class SourceSection(_Section):
     """Largest number of rows in a batch; a training step learns from one batch."""
     max_wait: Annotated[float, Field(ge=0)] = 0.5
     """Seconds to wait for a slow stream to fill a batch, which is then passed on as it is."""
-    allow_nan: bool = False
-    """Accept NaN and infinity as numbers; by default such rows are dead letters."""
     max_line_bytes: Positive = 1 << 20
     """Longest line that is read; longer ones are dead letters."""
     max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -122,6 +120,29 @@ class SourceSection(_Section):
         if self.target is not None:
             return "numbers"
         return "classes" if self.multilabel is None else "labels"
+
+
+class FeaturesSection(_Section):
+    """The columns of a table: what is learned from, and as what.
+
+    See docs/guides/features.md.
+    """
+
+    exclude: list[str] = []
+    """Columns that are left out: names, or patterns such as "d*"."""
+    kinds: dict[str, Literal["number", "boolean", "category", "text", "time", "ignored"]] = {}
+    """Kind of each column that must not be inferred from the first rows: number, boolean, category,
+    text, time or ignored."""
+    null_values: list[str] = []
+    """Texts that count as missing, in addition to nothing, NA, NaN, nan, null, None and ?."""
+    infer_rows: Positive = 1000
+    """Rows from which the kinds of columns are inferred, or as many as came within max_wait."""
+    on_change: Literal["evolve", "freeze"] = "evolve"
+    """A column that is new later: evolve (take it in) or freeze (stop the run)."""
+    max_categories: Positive = 10_000
+    """Categories of a column that are told apart; later ones share 1,024 codes by their hash."""
+    text_width: Positive = 256
+    """Places that the words and character n-grams of a text are hashed to, a byte each."""
 
 
 class ExperiencesSection(_Section):
@@ -456,6 +477,7 @@ class Job(_Section):
     seed: Seed = 0
     """Seed of everything random."""
     source: SourceSection = SourceSection()
+    features: FeaturesSection = FeaturesSection()
     experiences: ExperiencesSection | None = None
     backbone: BackboneSection | None = None
     buffer: BufferSection = BufferSection()

@@ -96,6 +96,8 @@ def _line(key: str, field: FieldInfo, *, off: bool) -> str:
 
 def _to_value(value: Any) -> str:
     """Return a value as TOML on one line."""
+    if value == {}:
+        return "{}"
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{key} = {_to_value(each)}' for key, each in value.items())} }}"
     if isinstance(value, int | float) and abs(value) >= 10_000:

@@ -19,12 +19,12 @@ from streamreplay.features.values import (
     is_missing,
 )
 
-__all__ = ["KINDS", "Column", "ColumnKind", "Inferred", "infer"]
+__all__ = ["FITTING", "KINDS", "Column", "ColumnKind", "Inferred", "infer"]
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "text", "time", "ignored"]
 KINDS: tuple[ColumnKind, ...] = ("number", "boolean", "category", "text", "time", "ignored")
 
-_FITTING = 0.9  # share of the values that must fit, for a few typing errors not to decide
+FITTING = 0.9  # share of the values that must fit, for a few typing errors not to decide
 _NEW = 0.95  # share of different values from which on a column of single words tells nothing
 _SEVERAL = 0.5  # share of different values from which on a column of several words is text
 _ENOUGH = 20  # values from which on such shares mean something
@@ -57,6 +57,12 @@ class Column:
     reason: str = ""
 
 
+def describe_new(column: Column) -> str:
+    """Return for people that a column is new, and what it is learned as."""
+    what = "not learned" if column.place < 0 else f"learned as a {column.kind}"
+    return f"there is a new column, {column.name!r}, {what}"
+
+
 @dataclass(frozen=True, slots=True)
 class Inferred:
     """What the first values of a column show."""
@@ -66,7 +72,9 @@ class Inferred:
     reason: str = ""
 
 
-def infer(name: str, values: Values, missing: Collection[str] = MISSING) -> Inferred:
+def infer(
+    name: str, values: Values, missing: Collection[str] = MISSING, decimal: str = "."
+) -> Inferred:
     """Infer the kind of a column.
 
     Parameters
@@ -78,6 +86,8 @@ def infer(name: str, values: Values, missing: Collection[str] = MISSING) -> Infe
         At least one. Values that are missing decide nothing.
     missing : collection of str
         Texts that count as missing.
+    decimal : str
+        The decimal mark of numbers that are text.
 
     Examples
     --------
@@ -93,12 +103,12 @@ def infer(name: str, values: Values, missing: Collection[str] = MISSING) -> Infe
         return Inferred("ignored", reason="nested")
     if _all_booleans(there):
         return Inferred("boolean")
-    numbers = as_numbers(there, missing)
+    numbers = as_numbers(there, missing, decimal)
     numeric = ~np.isnan(numbers)
-    if numeric.mean() >= _FITTING:
+    if numeric.mean() >= FITTING:
         return _numeric(name, numbers[numeric])
     times = as_times(there, missing)
-    if (times != NO_TIME).mean() >= _FITTING:
+    if (times != NO_TIME).mean() >= FITTING:
         return Inferred("time")
     return _textual([text for text in as_texts(there, missing) if text is not None])
 

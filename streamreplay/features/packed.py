@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ __all__ = [
     "can_join",
     "is_table",
     "joined_rows",
+    "missing_rows",
     "packed_type",
     "widened",
 ]
@@ -43,18 +44,30 @@ class TableSchema(Protocol):
     def values(self, x: NDArray[Any], name: str) -> NDArray[Any]:
         """Return a column of packed rows by its name: [n]."""
 
+    def kind(self, name: str) -> str:
+        """Return the kind of a column."""
+
+    def place(self, name: str) -> int:
+        """Return the place of a column in the block of its kind."""
+
+    def read(self, columns: Mapping[str, Any], n: int) -> Any:
+        """Convert the values of n rows."""
+
+    def pack(self, rows: Any) -> NDArray[Any]:
+        """Pack rows that were read."""
+
     def rows(self, x: NDArray[Any]) -> list[dict[str, Any]]:
         """Return packed rows as dicts; what is missing is absent."""
 
 
-def packed_type(numbers: int, times: int, categories: int, texts: int, width: int) -> np.dtype[Any]:
+def packed_type(number: int, time: int, category: int, text: int, width: int) -> np.dtype[Any]:
     """Return the type of packed rows with so many columns of each kind."""
     return np.dtype(
         [
-            ("number", np.float32, (numbers,)),
-            ("time", np.int64, (times,)),
-            ("category", np.int32, (categories,)),
-            ("text", np.int8, (texts, width)),
+            ("number", np.float32, (number,)),
+            ("time", np.int64, (time,)),
+            ("category", np.int32, (category,)),
+            ("text", np.int8, (text, width)),
         ]
     )
 
@@ -96,15 +109,21 @@ def widened(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """
     if x.dtype == dtype:
         return x
-    wider = np.zeros(len(x), dtype)
-    for name, absent in _ABSENT.items():
-        if is_table(x):
-            wider[name] = widened_block(x[name], dtype[name].shape, absent)
-        else:
-            wider[name] = absent
+    wider = missing_rows(len(x), dtype)
     if not is_table(x):
         wider["number"][:, : x.shape[1]] = x
+        return wider
+    for name, absent in _ABSENT.items():
+        wider[name] = widened_block(x[name], dtype[name].shape, absent)
     return wider
+
+
+def missing_rows(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return n packed rows in which everything is missing."""
+    rows = np.zeros(n, dtype)
+    for name, absent in _ABSENT.items():
+        rows[name] = absent
+    return rows
 
 
 def widened_block(block: NDArray[Any], shape: tuple[int, ...], absent: float) -> NDArray[Any]:

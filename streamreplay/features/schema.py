@@ -11,18 +11,21 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.errors import RecordError
+from streamreplay.errors import ConfigError
 from streamreplay.features.categories import Categories
-from streamreplay.features.kinds import KINDS, Column, ColumnKind, infer
-from streamreplay.features.packed import NO_TIME, as_table, packed_type, widened_block
-from streamreplay.features.table_rows import TableRows
-from streamreplay.features.text import hash_texts
+from streamreplay.features.kinds import FITTING, KINDS, Column, ColumnKind, infer
+from streamreplay.features.packed import (
+    NO_TIME,
+    as_table,
+    missing_rows,
+    packed_type,
+)
+from streamreplay.features.table_rows import TableRows, read_numbers
 from streamreplay.features.values import (
     MISSING,
     Values,
     as_numbers,
     as_texts,
-    as_times,
     is_missing,
 )
 from streamreplay.state import State, expect
@@ -41,7 +44,9 @@ BLOCKS: dict[ColumnKind, Block] = {
 }
 """The field of a packed row that a column of each kind is in."""
 
+_BLOCKS: tuple[Block, ...] = ("number", "time", "category", "text")
 _MOST_COLUMNS = 10_000
+_CHANCE = 4  # values that may not fit by a mistake, however few there are
 _NO_VALUE = "no value yet"
 
 
@@ -60,16 +65,16 @@ class Schema:
         Declared kinds; all others are inferred.
     exclude : sequence of str
         Columns that are left out: names, or patterns such as ``d*``.
-    only : sequence of str, optional
-        The columns to learn from; all others are left out.
     missing : collection of str
         Texts that count as missing.
     text_width : int
         Bytes of a text column in a packed row.
-    most_categories : int
+    max_categories : int
         Categories of a column with a code of their own.
     on_change : {"evolve", "freeze"}
         Take in columns that come later, or refuse them.
+    infer_rows : int
+        Rows that a source waits for to infer kinds from.
 
     Attributes
     ----------
@@ -86,12 +91,12 @@ class Schema:
     >>> schema = Schema()
     >>> schema.begin({"size": ["1.5", "NA", "2"], "colour": ["red", "blue", "red"]})
     >>> [(column.name, column.kind) for column in schema.columns]
-    [('size', 'number'), ('colour', 'category')]
+    [('colour', 'category'), ('size', 'number')]
     >>> x = schema.pack(schema.read({"size": ["3", "x"], "colour": ["green", ""]}, 2))
     >>> x["number"].tolist(), x["category"].tolist(), schema.misfits
-    ([[3.0], [nan]], [[0], [-1]], {'size': 1})
+    ([[3.0], [nan]], [[2], [-1]], {'size': 1})
     >>> schema.rows(x)
-    [{'size': 3.0, 'colour': 'green'}, {}]
+    [{'colour': 'green', 'size': 3.0}, {}]
     """
 
     def __init__(
@@ -99,11 +104,11 @@ class Schema:
         *,
         kinds: Mapping[str, ColumnKind] | None = None,
         exclude: Sequence[str] = (),
-        only: Sequence[str] | None = None,
         missing: Collection[str] = MISSING,
         text_width: int = 256,
-        most_categories: int = 10_000,
+        max_categories: int = 10_000,
         on_change: OnChange = "evolve",
+        infer_rows: int = 1000,
     ) -> None:
         self._declared = dict(kinds or {})
         for name, kind in self._declared.items():
@@ -112,22 +117,41 @@ class Schema:
                     f"kind of {name!r} must be one of {', '.join(KINDS)}, got {kind!r}"
                 )
         self._exclude = list(exclude)
-        self._only = None if only is None else list(only)
         self._missing = frozenset(missing)
         self.text_width = text_width
-        self._most_categories = most_categories
+        self._max_categories = max_categories
         self.on_change: OnChange = on_change
+        self.infer_rows = infer_rows
+        self.decimal = "."
+        """The decimal mark of numbers that are text."""
         self.columns: list[Column] = []
         self.categories: list[Categories] = []
-        self.inferred_from = 0
-        self.packed = False
         self.misfits: dict[str, int] = {}
         self._by_name: dict[str, Column] = {}
+        self._names: list[str] = []
+        self._places: dict[Block, int] = {}  # given out in each block
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all columns."""
+        self._taken_in: list[Column] = []
+        self.columns, self.categories, self._by_name = [], [], {}
+        self.inferred_from, self.packed, self.misfits = 0, False, {}
+        self.rows_packed, self._places = 0, dict.fromkeys(_BLOCKS, 0)
+
+    @property
+    def names_by_kind(self) -> dict[str, list[str]]:
+        """The columns that are learned from, by kind."""
+        kinds = {kind: [c.name for c in self.columns if c.kind == kind] for kind in BLOCKS}
+        return {kind: names for kind, names in kinds.items() if names}
 
     @property
     def names(self) -> list[str]:
-        """The columns that are learned from, in order."""
-        return [column.name for column in self.columns if column.place >= 0]
+        """The columns that are learned from, in order; the same object until one is added."""
+        found = [column.name for column in self.columns if column.place >= 0]
+        if found != self._names:
+            self._names = found
+        return self._names
 
     @property
     def numeric_names(self) -> list[str]:
@@ -136,7 +160,7 @@ class Schema:
 
     @property
     def expected_inputs(self) -> int:
-        """How many inputs the categories known so far, and gaps, are likely to need."""
+        """How many more inputs categories and gaps are likely to need."""
         return sum(min(len(each), 256) for each in self.categories) + len(self.names)
 
     @property
@@ -147,23 +171,40 @@ class Schema:
     @property
     def dtype(self) -> np.dtype[np.void]:
         """The type of packed rows."""
-        count = self._count
-        return packed_type(
-            count("number"), count("time"), count("category"), count("text"), self.text_width
-        )
+        return packed_type(**self._places, width=self.text_width)
 
-    def column(self, name: str) -> Column | None:
-        """Return a column by its name; None if there is none."""
-        return self._by_name.get(name)
+    def take_new(self) -> list[Column]:
+        """Return the columns that are new, or have their first value, since the last call."""
+        found, self._taken_in = self._taken_in, []
+        return found
+
+    def kind(self, name: str) -> ColumnKind:
+        """Return the kind of a column."""
+        return self._by_name[name].kind
+
+    def place(self, name: str) -> int:
+        """Return the place of a column in the block of its kind; -1 if it is not learned from."""
+        return self._by_name[name].place
 
     def begin(self, columns: Mapping[str, Values]) -> None:
-        """Infer the kinds of all columns from the first rows."""
+        """Infer the kinds of all columns from the first rows.
+
+        Unless all are numbers without a gap, columns are placed in the order of their names: some
+        formats leave out what is missing, so that the order in which columns are first seen differs
+        between files with the same rows.
+        """
         for name, values in columns.items():
-            if name not in self._by_name:
-                column = self._add(name, values)
-                if column.kind == "category":
-                    self.categories[column.place].codes(as_texts(values, self._missing))
+            self._add(name, values)
         self.packed = not self._are_numbers(columns)
+        if self.packed:
+            self.reset()
+            for name in sorted(columns):
+                self._add(name, columns[name])
+            self.packed = True
+        for column in self.columns:
+            if column.kind == "category":
+                texts = as_texts(columns[column.name], self._missing)
+                self.categories[column.place].codes(texts)
         self.inferred_from = max((len(values) for values in columns.values()), default=0)
 
     def _are_numbers(self, columns: Mapping[str, Values]) -> bool:
@@ -174,55 +215,91 @@ class Schema:
             if BLOCKS[column.kind] != "number" or column.anchor:
                 return False
             values = columns.get(column.name)
-            if values is None or np.isnan(as_numbers(values, self._missing)).any():
+            if values is None or np.isnan(self._numbers(values)).any():
                 return False
         return bool(self.names)
 
     def read(self, columns: Mapping[str, Values], n: int) -> TableRows:
         """Convert the values of n rows; a column that is absent is missing in all of them."""
-        count = self._count
-        rows = TableRows(
-            n,
-            np.full((n, count("number")), np.nan, np.float32),
-            np.full((n, count("time")), NO_TIME, np.int64),
-            [[None] * n for _ in range(count("category"))],
-            np.zeros((n, count("text"), self.text_width), np.int8),
-        )
+        if not (self.packed or self._few) and all(map(self._is_settled, columns)):
+            numbers = read_numbers(self.names, columns, n, self.decimal)
+            if numbers is not None:
+                return TableRows.of_numbers(numbers, self.text_width)
+        rows = TableRows.missing(n, self.dtype)
         for name, values in columns.items():
             column = self._by_name.get(name)
             if column is None or column.reason == _NO_VALUE:
                 if any(not is_missing(value, self._missing) for value in values):
                     rows.unknown[name] = list(values)
             elif column.place >= 0:
-                self._read_column(rows, column, values)
+                if self._may_widen(column):
+                    rows.raw[name] = (column, list(values))
+                rows.read(BLOCKS[column.kind], column, values, self._missing, self.decimal)
         return rows
+
+    def _is_settled(self, name: str) -> bool:
+        column = self._by_name.get(name)
+        return column is not None and column.reason != _NO_VALUE
 
     def pack(self, rows: TableRows) -> NDArray[Any]:
         """Give categories their codes, take in new columns, and return packed rows.
 
         Raises
         ------
-        RecordError
+        ConfigError
             There is a new column, and the schema is frozen.
         """
-        for name, values in rows.unknown.items():
-            self._take_in(rows, name, values)
-        rows.unknown = {}
+        for name, values in sorted(rows.unknown.items()):
+            # rows read together with these may have had a value, and leave later
+            if not all(is_missing(value, self._missing) for value in values):
+                self._take_in(rows, name, values)
+        for column, values in rows.raw.values():
+            self._reconsider(rows, column, values)
+        rows.unknown, rows.raw = {}, {}
+        self.rows_packed += rows.n
         if not self.packed and not np.isnan(rows.number).any():
             return rows.number
         self.packed = True
         for name, wrong in rows.misfits.items():
             self.misfits[name] = self.misfits.get(name, 0) + int(wrong.sum())
-        x = np.zeros(rows.n, self.dtype)
-        x["number"] = np.nan
-        x["time"] = NO_TIME
-        x["category"] = -1
+        x = missing_rows(rows.n, self.dtype)
         x["number"][:, : rows.number.shape[1]] = rows.number
         x["time"][:, : rows.time.shape[1]] = rows.time
         x["text"][:, : rows.text.shape[1]] = rows.text
         for place, texts in enumerate(rows.category):
             x["category"][:, place] = self.categories[place].codes(texts)
         return x
+
+    @property
+    def _few(self) -> bool:
+        """Whether kinds were inferred from few rows, and not many have come since."""
+        return max(self.inferred_from, self.rows_packed) < self.infer_rows
+
+    def _may_widen(self, column: Column) -> bool:
+        """Return whether more rows may show another kind of a column."""
+        if not self._few or self.on_change == "freeze" or column.name in self._declared:
+            return False
+        return column.kind in ("number", "boolean", "time")
+
+    def _reconsider(self, rows: TableRows, column: Column, values: list[Any]) -> None:
+        """Make categories of a column that has shown too many values of another kind.
+
+        The place of its numbers or times stays, and is missing from then on.
+        """
+        name, block = column.name, BLOCKS[column.kind]
+        if self._by_name[name] is column and self._may_widen(column):
+            wrong = rows.misfits.get(name, np.zeros(0, np.bool_))
+            n = self.misfits.get(name, 0) + int(wrong.sum())
+            if n > max(_CHANCE, (1 - FITTING) * (self.rows_packed + rows.n)):
+                self._set(name, "category")
+        now = self._by_name[name]
+        if now is not column:
+            rows.make_room(self.dtype)
+            rows.misfits.pop(name, None)
+            block_of_rows = rows.number if block == "number" else rows.time
+            block_of_rows[:, column.place] = np.nan if block == "number" else NO_TIME
+            rows.fill("category", now, values, self._missing, self.decimal)
+            self.packed = True
 
     def values(self, x: NDArray[Any], name: str) -> NDArray[Any]:
         """Return a column of packed rows by its name: [n].
@@ -270,7 +347,9 @@ class Schema:
             "categories": [
                 {"names": list(each.names), "hashed": each.hashed} for each in self.categories
             ],
+            "places": dict(self._places),
             "inferred_from": self.inferred_from,
+            "rows_packed": self.rows_packed,
             "packed": self.packed,
             "misfits": dict(self.misfits),
         }
@@ -283,9 +362,11 @@ class Schema:
         self._by_name = {column.name: column for column in self.columns}
         self.categories = []
         for saved in state["categories"]:
-            self.categories.append(Categories(self._most_categories))
+            self.categories.append(Categories(self._max_categories))
             self.categories[-1].STATE.load(self.categories[-1], saved)
+        self._places = dict(state["places"])
         self.inferred_from = int(state["inferred_from"])
+        self.rows_packed = int(state["rows_packed"])
         self.packed = bool(state["packed"])
         self.misfits = dict(state["misfits"])
 
@@ -293,85 +374,53 @@ class Schema:
         return {
             "kinds": dict(self._declared),
             "exclude": list(self._exclude),
-            "features": self._only,
             "missing": sorted(self._missing),
             "text_width": self.text_width,
-            "max_categories": self._most_categories,
+            "max_categories": self._max_categories,
         }
 
-    def _count(self, block: Block) -> int:
-        return sum(1 for c in self.columns if c.place >= 0 and BLOCKS[c.kind] == block)
-
     def _add(self, name: str, values: Values) -> Column:
-        found = infer(name, values, self._missing)
+        found = infer(name, values, self._missing, self.decimal)
         kind = self._declared.get(name, found.kind)
         reason = found.reason if kind == "ignored" else ""
         if any(fnmatchcase(name, each) for each in self._exclude):
             kind, reason = "ignored", "excluded"
-        elif self._only is not None and name not in self._only:
-            kind, reason = "ignored", "not among the features"
         elif len(self.columns) >= _MOST_COLUMNS:
             kind, reason = "ignored", f"more than {_MOST_COLUMNS:,} columns"
-        place = -1 if kind == "ignored" else self._count(BLOCKS[kind])
         anchor = found.anchor if kind == "number" else 0.0
+        return self._set(name, kind, anchor, reason)
+
+    def _set(self, name: str, kind: ColumnKind, anchor: float = 0.0, reason: str = "") -> Column:
+        """Give a column the next place in the block of its kind."""
+        place = -1 if kind == "ignored" else self._places[BLOCKS[kind]]
         column = Column(name, kind, place, anchor, reason or ("declared" if place < 0 else ""))
+        if place >= 0:
+            self._places[BLOCKS[kind]] += 1
         if name in self._by_name:
             self.columns = [column if each.name == name else each for each in self.columns]
         else:
             self.columns.append(column)
         self._by_name[name] = column
         if kind == "category":
-            self.categories.append(Categories(self._most_categories))
+            self.categories.append(Categories(self._max_categories))
         return column
+
+    def _numbers(self, values: Values) -> NDArray[np.float64]:
+        return as_numbers(values, self._missing, self.decimal)
 
     def _take_in(self, rows: TableRows, name: str, values: list[Any]) -> None:
         column = self._by_name.get(name)
         if column is None or column.reason == _NO_VALUE:
             if column is None and self.on_change == "freeze":
-                raise RecordError(
+                raise ConfigError(
                     f'there is a new column, {name!r}, and features.on_change = "freeze"'
                 )
+            if column is None and len(self.columns) > _MOST_COLUMNS:
+                return  # not even its name is kept
             column = self._add(name, values)
+            self._taken_in.append(column)
         if column.place < 0:
             return
         self.packed = True
-        count, n = self._count, rows.n
-        rows.number = widened_block(rows.number, (count("number"),), np.nan)
-        rows.time = widened_block(rows.time, (count("time"),), NO_TIME)
-        rows.text = widened_block(rows.text, (count("text"), self.text_width), 0)
-        rows.category += [[None] * n for _ in range(count("category") - len(rows.category))]
-        self._read_column(rows, column, values)
-
-    def _read_column(self, rows: TableRows, column: Column, values: Values) -> None:
-        place, missing = column.place, self._missing
-        wrong: NDArray[np.bool_] | None = None
-        if BLOCKS[column.kind] == "number":
-            numbers = as_numbers(values, missing)
-            wrong = _misfits(np.isnan(numbers), values, missing)
-            with np.errstate(over="ignore"):
-                rows.number[:, place] = numbers - column.anchor if column.anchor else numbers
-            far = np.isinf(rows.number[:, place])
-            if far.any():
-                rows.number[far, place] = np.nan
-                wrong = far if wrong is None else wrong | far
-        elif column.kind == "time":
-            rows.time[:, place] = as_times(values, missing)
-            wrong = _misfits(rows.time[:, place] == NO_TIME, values, missing)
-        elif column.kind == "category":
-            rows.category[place] = as_texts(values, missing)
-        else:
-            rows.text[:, place] = hash_texts(as_texts(values, missing), self.text_width)
-        if wrong is not None:
-            rows.misfits[column.name] = wrong
-
-
-def _misfits(
-    absent: NDArray[np.bool_], values: Values, missing: Collection[str]
-) -> NDArray[np.bool_] | None:
-    """Return which values became missing though they are not; None if none did."""
-    if not absent.any():
-        return None
-    wrong = np.zeros(len(absent), np.bool_)
-    for row in np.flatnonzero(absent).tolist():
-        wrong[row] = not is_missing(values[row], missing)
-    return wrong if wrong.any() else None
+        rows.make_room(self.dtype)
+        rows.fill(BLOCKS[column.kind], column, values, self._missing, self.decimal)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamreplay.features.packed import NO_TIME
 
-__all__ = ["MISSING", "Values", "as_numbers", "as_texts", "as_times", "is_missing"]
+__all__ = ["MISSING", "Values", "as_numbers", "as_texts", "as_times", "is_missing", "json_numbers"]
 
 Values: TypeAlias = Sequence[Any] | NDArray[Any]
 """The values of a column: strings, numbers, booleans, None; or an array."""
@@ -48,8 +48,12 @@ def is_missing(value: Any, missing: Collection[str] = MISSING) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def as_numbers(values: Values, missing: Collection[str] = MISSING) -> NDArray[np.float64]:
+def as_numbers(
+    values: Values, missing: Collection[str] = MISSING, decimal: str = "."
+) -> NDArray[np.float64]:
     """Return numbers: float64[n], NaN where a value is missing or no finite number.
+
+    ``decimal`` is the decimal mark of numbers that are text; with another, a point is none.
 
     Examples
     --------
@@ -62,6 +66,8 @@ def as_numbers(values: Values, missing: Collection[str] = MISSING) -> NDArray[np
         if values.dtype.kind in "iufb":
             return _finite(values.astype(np.float64))
         values = values.tolist()
+    if decimal != ".":
+        values = [_with_point(value, decimal) for value in values]
     kinds = set(map(type, values))
     try:
         if kinds == {str}:
@@ -119,6 +125,26 @@ def _finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         numbers = numbers.copy()
         numbers[wrong] = np.nan
     return numbers
+
+
+def _with_point(value: Any, decimal: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.replace(".", "..").replace(decimal, ".")
+
+
+def json_numbers(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Return the numbers in cells of text; as one JSON array, which is read several times faster.
+
+    Raises
+    ------
+    ValueError
+        A cell is no number as JSON writes it.
+    """
+    found = orjson.loads(f"[{','.join(cells)}]")
+    if len(found) != len(cells) or not set(map(type, found)).issubset((int, float)):
+        raise ValueError("a cell is not a number as JSON writes it")
+    return np.array(found, np.float64)
 
 
 def _cells(cells: Sequence[str], missing: Collection[str]) -> NDArray[np.float64]:

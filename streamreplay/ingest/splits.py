@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.errors import NoUsableRowError, SourceError
+from streamreplay.features.packed import joined_rows
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.dead_letters import no_usable_row
@@ -155,7 +156,7 @@ def in_memory(source: LineSource) -> ArraySource:
         raise SourceError(f"{source.name}: there are no rows in it")
     y = np.concatenate([batch.y for batch in batches])
     rows = ArraySource(
-        np.concatenate([batch.x for batch in batches]),
+        joined_rows([batch.x for batch in batches]),
         Coded.numbered(y, source.labels.names) if source.target_names is None else y,
         task=np.concatenate([batch.task for batch in batches]),
         experience=np.concatenate([batch.experience for batch in batches]),
@@ -165,7 +166,7 @@ def in_memory(source: LineSource) -> ArraySource:
         weight=_goals([batch.weight for batch in batches]),
         target_names=source.target_names,
         batch_size=source.options.batch_size,
-        allow_nan=True,  # the source has checked it
+        schema=None if batches[-1].schema is None else source.schema,
     )
     rows.feature_names, rows.in_use = source.feature_names, source.describe()
     rows.put_aside = source.put_aside

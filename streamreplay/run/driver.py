@@ -22,7 +22,7 @@ from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
-from streamreplay.run.field_notes import FieldNotes
+from streamreplay.run.field_notes import FieldNotes, Prepares, describe_misfits
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.output import OutputClosed
@@ -257,6 +257,7 @@ class _Run:
             self._step(batch, save=not self.in_tail)
         if not self.in_tail:
             self.source.whole_batches = self.folder is not None
+            self._prepare()
             batches = iter(self.source)
             while not self.signals.requested() and (found := next(batches, None)) is not None:
                 self._step(found, save=True)
@@ -266,6 +267,16 @@ class _Run:
             self._learn_tail()
         self._write(self.pipeline.finish(), ended=True)
         return True
+
+    def _prepare(self) -> None:
+        """Save what the first rows of a pipe decide before a prediction leaves: a resume keeps it.
+
+        How many came in time would differ.
+        """
+        if self.pipeline.position or not isinstance(self.source, Prepares):
+            return
+        if self.source.prepare():
+            self._save(finished=False)
 
     def _learn_tail(self) -> None:
         """Learn from what the end of the stream has cut off, after a checkpoint before it."""
@@ -305,6 +316,9 @@ class _Run:
             return report
         self.rows_logged = counts
         record = counts.as_record(self.pipeline.position)
+        schema = self.source.schema if isinstance(self.source, LineSource) else None
+        if schema is not None and schema.misfits:
+            record["misfits"] = dict(schema.misfits)
         return replace(report, metrics=(*report.metrics, record))
 
     def _save(self, *, finished: bool) -> None:
@@ -378,6 +392,9 @@ class _Run:
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
+        schema = self.source.schema if isinstance(self.source, LineSource) else None
+        if schema is not None and schema.misfits:
+            parts.append(describe_misfits(schema.misfits))
         return ", ".join(parts)
 
     def _table(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +36,14 @@ class DescribesFields(Protocol):
 
     def take_notices(self) -> list[str]:
         """Return what is new to say about the fields since the last call."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A source that decides from its first rows what its fields are."""
+
+    def prepare(self) -> bool:
+        """Read ahead until that is decided; return whether it depends on how fast rows came."""
 
 
 class FieldNotes:
@@ -119,11 +127,29 @@ def describe_fields(fields: FieldsInUse) -> str:
     return "; ".join(parts)
 
 
+def describe_misfits(misfits: Mapping[str, int]) -> str:
+    """Return how many values did not fit their column; "" if all did.
+
+    Examples
+    --------
+    >>> describe_misfits({"size": 3, "temp": 1})
+    '4 values did not fit their column and count as missing (size 3, temp 1)'
+    """
+    if not misfits:
+        return ""
+    most = sorted(misfits.items(), key=lambda each: -each[1])
+    counts = listed([f"{_short(name)} {n:,}" for name, n in most])
+    n = sum(misfits.values())
+    what = "value" if n == 1 else "values"
+    return f"{n:,} {what} did not fit their column and count as missing ({counts})"
+
+
 def _counted(kind: str, names: Sequence[str]) -> str:
     listing = listed([_short(name) for name in names])
     if kind.startswith("array"):
         return f"{listing}, an {kind}"
-    return f"{len(names):,} {kind}{'s' if len(names) > 1 else ''} ({listing})"
+    plural = {"category": "categories"}.get(kind, f"{kind}s")
+    return f"{len(names):,} {kind if len(names) == 1 else plural} ({listing})"
 
 
 def _like_roles(fields: FieldsInUse) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from river import compose as river_compose
 from river import drift as river_drift
 from river import forest, linear_model, multioutput, preprocessing
 from torch import nn
@@ -38,6 +39,7 @@ from streamreplay.buffers.selection import (
     LossAwareSelectionStrategy,
 )
 from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Inventory, Prequential, Probe
+from streamreplay.features import Schema
 from streamreplay.ingest import (
     ArraySource,
     CsvSource,
@@ -145,6 +147,20 @@ def _files(folder: Path, batch_size: int) -> CsvSource:
         text = "\n".join([head, *lines[begin : begin + 9]])
         (folder / "days" / f"{day}.csv").write_text(text)
     return CsvSource(folder / "days", label="kind", batch_size=batch_size)
+
+
+def _table(folder: Path, batch_size: int) -> CsvSource:
+    """Write categories, one of which comes late, gaps, times, texts and a value that fits none."""
+    path = folder / "table.csv"
+    lines = ["size,colour,when,note,kind,experience"]
+    for i, (a, b, c) in enumerate(zip(*_columns(), strict=True)):
+        size = ("", "?", f"{a[0]}")[min(i % 5, 2)]
+        colour = ("red", "blue", "NA", "green")[i % (3 + i // 15)]
+        when = "" if i % 7 == 2 else f"2024-03-{1 + i:02}T08:00:00"
+        lines.append(f"{size},{colour},{when},pump {i % 4} broke down again,{b},{c}")
+    lines[17] = lines[17].replace(lines[17].split(",")[0], "large", 1)  # no number
+    path.write_text("\n".join(lines))
+    return CsvSource(path, label="kind", batch_size=batch_size)
 
 
 def _idx(folder: Path, batch_size: int) -> ArraySource:
@@ -273,6 +289,7 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "json array": _json_array,
     "csv.gz": _csv,
     "csv(files)": _files,
+    "table.csv": _table,
     "dataset": partial(_dataset, kind="map"),
     "dataset(iterable)": partial(_dataset, kind="iterable"),
     "dataset(stateful)": partial(_dataset, kind="stateful"),
@@ -385,6 +402,32 @@ def rows(size: int = 4) -> tuple[Batch, ...]:
 
 
 @cache
+def _tables(size: int) -> tuple[Batch, ...]:
+    """Put rows of a table in the place of those of `rows`: a category comes late, times are gone.
+
+    A column comes in the middle of the stream.
+    """
+    schema = Schema(kinds={"note": "text"}, text_width=16)
+    batches = []
+    for batch in rows(size):
+        t = batch.t.tolist()
+        columns: dict[str, list[Any]] = {
+            "size": [
+                None if i % 5 == 2 else a for i, a in zip(t, batch.x[:, 0].tolist(), strict=True)
+            ],
+            "colour": [("red", "blue", None, "green")[i % (3 + i // 18)] for i in t],
+            "when": [None if i % 7 == 2 else f"2024-03-{1 + i % 28:02}T08:00:00" for i in t],
+            "note": [f"pump {i % 4} broke down again" for i in t],
+        }
+        if t[0] >= 12:
+            columns["late"] = [i % 3 for i in t]
+        if not schema.columns:
+            schema.begin(columns)
+        batches.append(replace(batch, x=schema.pack(schema.read(columns, len(t))), schema=schema))
+    return _read_only(batches)
+
+
+@cache
 def _goals_of(size: int, *, labels: bool = False) -> tuple[Batch, ...]:
     """Put numbers, or labels, in the place of the classes of `rows`, and weights beside them."""
     batches = []
@@ -485,24 +528,25 @@ def _probe() -> Probe:
 
 
 @cache
-def _rehearsals(size: int) -> tuple[Rehearsal, ...]:
+def _rehearsals(size: int, *, tables: bool = False) -> tuple[Rehearsal, ...]:
     """Put each batch beside the labelled ones of the 10 rows before it, and one held-out batch."""
+    stream = _tables(size) if tables else rows(size)
     records = []
-    past = rows(size)[0].take(slice(0, 0))
-    for batch in rows(size):
+    past = stream[0].take(slice(0, 0))
+    for batch in stream:
         buffer = ReservoirSamplingBuffer(10)
         buffer.update(past.take(slice(-10, None)))
         records.append(next(buffer([batch])))
         past = Batch.concat([past, batch])
     middle = records[len(records) // 2]
-    held_out = replace(middle, incoming=replace(rows(size)[0], held_out="test"))
+    held_out = replace(middle, incoming=replace(stream[0], held_out="test"))
     records.insert(len(records) // 2, held_out)
     return _read_only(records)
 
 
 @cache
-def _mixed(size: int) -> tuple[Rehearsal, ...]:
-    return _read_only(Mixer(3, steps=2, seed=7)(_rehearsals(size)))
+def _mixed(size: int, *, tables: bool = False) -> tuple[Rehearsal, ...]:
+    return _read_only(Mixer(3, steps=2, seed=7)(_rehearsals(size, tables=tables)))
 
 
 def _metrics() -> list[Any]:
@@ -512,11 +556,12 @@ def _metrics() -> list[Any]:
 
 
 @cache
-def _scored(size: int) -> tuple[Scored, ...]:
+def _scored(size: int, *, tables: bool = False) -> tuple[Scored, ...]:
     """Score the stream by lot, with rounds of held-out rows at the ends of experiences."""
     rng = np.random.default_rng(4)
     scored = []
-    for batch in Holdout(_test_set(), chunk=4)(_probe()(rows(size))):
+    stream: Iterable[Batch] = _probe()(_tables(size) if tables else rows(size))
+    for batch in stream if tables else Holdout(_test_set(), chunk=4)(stream):
         n = len(batch)
         loss = np.where(batch.y < 0, np.nan, rng.random(n)).astype(np.float32)
         probability = rng.random(n).astype(np.float32)
@@ -527,19 +572,19 @@ def _scored(size: int) -> tuple[Scored, ...]:
 
 
 @cache
-def _reports(size: int) -> tuple[Report, ...]:
+def _reports(size: int, *, tables: bool = False) -> tuple[Report, ...]:
     """Report on such a stream, with records at other rows than where anything drifts."""
-    return _read_only(Prequential(report_every=7)(_scored(size)))
+    return _read_only(Prequential(report_every=7)(_scored(size, tables=tables)))
 
 
-def _monitor(*, labels: bool = False) -> DriftMonitor:
+def _monitor(*, labels: bool = False, feature: str = "1") -> DriftMonitor:
     """Watch with detectors that are so quick to judge that each fires a few times in 36 rows."""
     kswin = drift.KSWIN(alpha=0.5, window_size=6, stat_size=3, seed=1)
     named = [
         Detector(drift.ADWIN(clock=1, min_window_length=2, grace_period=3, delta=0.9), "loss"),
         Detector(drift.binary.DDM(3, 0.5, 1.0), cooldown=2),
         Detector(drift.PageHinkley(2, threshold=0.5), "features", actions={"look": _look}),
-        Detector(kswin, "feature:1", warning_actions={}),
+        Detector(kswin, f"feature:{feature}", warning_actions={}),
         Detector(drift.binary.HDDMW(0.9, 0.95), "labels"),
     ]
     return DriftMonitor(named[3:] if labels else named)
@@ -634,6 +679,11 @@ _LEVERS = Training(
     schedule_restarts=True,
 )
 
+
+def _learner_of_tables(method: str, seed: int) -> TorchLearner:
+    return TorchLearner(mlp([4]), _ADAM, method=method, seed=seed)
+
+
 STAGES: dict[str, StageCase] = {
     **{
         f"{name}({size})": StageCase(
@@ -643,6 +693,12 @@ STAGES: dict[str, StageCase] = {
         )
         for name, case in BUFFERS.items()
         for size in (0, 1, 10, 100)
+    },
+    **{
+        f"{name} of a table": StageCase(
+            partial(BUFFERS[name].make, 10), _tables, random=BUFFERS[name].random
+        )
+        for name in ("reservoir", "class-balanced", "reservoir(ttl)", "reservoir(mapped)")
     },
     "late labels": StageCase(lambda _: LateLabels(3), _labelled_late, random=False),
     "mixer": StageCase(lambda seed: Mixer(4, seed=seed), _rehearsals),
@@ -663,6 +719,33 @@ STAGES: dict[str, StageCase] = {
         lambda seed: TorchLearner(mlp([4], head="weight_norm"), _SGD, seed=seed), _mixed
     ),
     "cnn": StageCase(lambda seed: TorchLearner(_on_lines(cnn([4, 4])), _SGD, seed=seed), _mixed),
+    "mixer of a table": StageCase(
+        lambda seed: Mixer(4, "class", seed=seed), partial(_rehearsals, tables=True)
+    ),
+    **{
+        f"{method} of a table": StageCase(
+            partial(_learner_of_tables, method), partial(_mixed, tables=True)
+        )
+        for method in ("er", "er-slda", "a-gem")
+    },
+    "river of a table": StageCase(
+        lambda _: _river(
+            river_compose.SelectType(str, float)
+            | preprocessing.FeatureHasher(16, seed=1)
+            | linear_model.SoftmaxRegression()
+        ),
+        partial(_mixed, tables=True),
+        random=False,
+    ),
+    "prequential of a table": StageCase(
+        lambda _: Prequential(report_every=7, window=9),
+        partial(_scored, tables=True),
+        random=False,
+    ),
+    "probe of a table": StageCase(lambda _: _probe(), _tables, random=False),
+    "drift of a table": StageCase(
+        lambda _: _monitor(feature="size"), partial(_reports, tables=True), random=False
+    ),
     "backbone": StageCase(lambda seed: fixed_backbone(FEATURES, seed), rows, random=False),
     "noisy": StageCase(lambda seed: TorchLearner(_noisy, _ADAM, seed=seed), _mixed),
     "levers": StageCase(

@@ -14,6 +14,8 @@ from streamreplay.memory import FixedMemory
 
 __all__ = ["global_randomness", "plain"]
 
+_SHARED = ("labels", "schema")  # each is one object for the whole stream, which grows
+
 
 def plain(value: Any) -> Any:
     """Write a record or a state so that ``==`` compares types, shapes and every bit (also NaN)."""
@@ -29,7 +31,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(each) for each in value)
     if dataclasses.is_dataclass(value):
-        names = [field.name for field in dataclasses.fields(value) if field.name != "labels"]
+        names = [field.name for field in dataclasses.fields(value) if field.name not in _SHARED]
         return tuple((name, plain(getattr(value, name))) for name in names)
     if isinstance(value, float):
         return value.hex()

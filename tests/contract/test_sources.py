@@ -14,6 +14,7 @@ import pytest
 
 from streamreplay.batch import Batch
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
+from streamreplay.features.packed import is_table
 from streamreplay.stage import Source
 from tests.contract.components import SOURCES
 from tests.contract.digest import global_randomness, plain
@@ -163,7 +164,8 @@ def check_labels_are_numbered_as_they_come(make: Make, _: Path) -> None:
 
 def check_types_are_those_of_a_batch(make: Make, _: Path) -> None:
     for batch in make(5):
-        assert batch.x.dtype in (np.float32, np.uint8)
+        assert is_table(batch.x) or batch.x.dtype in (np.float32, np.uint8)
+        assert not is_table(batch.x) or batch.schema is not None
         columns = (batch.y, batch.t, batch.task, batch.experience)
         assert [column.dtype for column in columns] == [np.int64] * 4
         assert {len(column) for column in batch.columns().values()} == {len(batch)}
@@ -176,8 +178,16 @@ def check_every_batch_shares_the_names(make: Make, _: Path) -> None:
     assert all(labels is source.labels for labels, _ in named)
     assert len({id(features) for _, features in named}) <= 1
     assert all(features == source.feature_names for _, features in named)
+    assert len({id(batch.schema) for batch in make(5)}) <= 1
     again = resume(make, source)
     assert all(batch.labels is again.labels for batch in again)
+
+
+def width_of(batch: Batch) -> int:
+    """Return how many columns the rows of a batch have; those of an array have one a feature."""
+    if not is_table(batch.x):
+        return int(batch.x[0].size)
+    return sum(batch.x[block].shape[1] for block in batch.x.dtype.names or ())
 
 
 def check_the_whole_protocol(make: Make, _: Path) -> None:
@@ -187,7 +197,7 @@ def check_the_whole_protocol(make: Make, _: Path) -> None:
     assert not source.position
     rows = sum(map(len, source))
     assert source.rows_total is None or source.rows_total >= rows
-    width = min((batch.x[0].size for batch in make(5)), default=0)
+    width = min(map(width_of, make(5)), default=0)
     assert len(source.feature_names or ()) <= width  # one field may hold several features
     assert not set(source.left_out) & set(source.feature_names or ())
 

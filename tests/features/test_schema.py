@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamreplay.errors import CheckpointError, RecordError
+from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.categories import HASHED, Categories
 from streamreplay.features.kinds import infer
 from streamreplay.features.packed import NO_TIME, joined_rows, widened
@@ -98,7 +98,7 @@ def test_columns_that_come_later_are_added_and_older_rows_miss_them() -> None:
     schema = _schema()
     old = _packed(schema, FIRST)
     x = _packed(schema, {"size": ["1"], "weight": ["7"], "shape": ["round"]})
-    assert schema.names[-2:] == ["weight", "shape"]
+    assert schema.names[-2:] == ["shape", "weight"]
     assert schema.rows(x) == [{"size": 1.0, "weight": 7.0, "shape": "round"}]
     both = joined_rows([old, x])
     assert schema.rows(both)[:4] == schema.rows(old)
@@ -123,17 +123,14 @@ def test_a_column_without_a_value_at_first_is_taken_in_when_it_has_one() -> None
 
 def test_a_frozen_schema_refuses_a_new_column() -> None:
     schema = _schema(on_change="freeze")
-    with pytest.raises(RecordError, match="'weight'"):
+    with pytest.raises(ConfigError, match="'weight'"):
         _packed(schema, {"weight": ["7"]})
     _packed(schema, {"size": ["7"]})  # a column that has vanished is missing
 
 
-def test_excluded_and_chosen_columns() -> None:
+def test_excluded_and_declared_columns() -> None:
     assert _schema(exclude=["co*", "ok"]).names == ["size", "when"]
-    assert _schema(only=["ok", "size"]).names == ["size", "ok"]
-    column = _schema(kinds={"size": "category"}).column("size")
-    assert column is not None
-    assert column.kind == "category"
+    assert _schema(kinds={"size": "category"}).kind("size") == "category"
     with pytest.raises(ValueError, match="must be one of"):
         Schema(kinds={"size": "numeric"})  # type: ignore[dict-item]
 
@@ -199,3 +196,29 @@ def test_rows_of_numbers_are_arrays_until_one_has_a_gap() -> None:
     second = _packed(schema, {"a": ["5", ""], "b": ["7", "8"]})
     assert schema.rows(joined_rows([first, second]))[-1] == {"b": 8.0}
     assert schema.rows(_packed(schema, {"a": ["5"], "b": ["7"]})) == [{"a": 5.0, "b": 7.0}]
+
+
+@pytest.mark.parametrize("size", [1, 2, 6])
+def test_a_kind_inferred_from_few_rows_widens_to_categories(size: int) -> None:
+    values = ["5", "A3", "7", "B1", "A3", "5", "A3", "C", "5", "9", "A3", "C"]
+    schema = Schema()
+    schema.begin({"gate": ["5", "7"], "n": ["1", "2"]})
+    assert [column.kind for column in schema.columns] == ["number", "number"]
+    ahead = [
+        schema.read({"gate": values[i : i + size], "n": ["1"] * size}, size)
+        for i in range(0, 12, size)
+    ]
+    rows = [row for part in ahead for row in schema.rows(schema.pack(part))]
+    assert [str(row.get("gate")) for row in rows[-5:]] == ["C", "5", "9", "A3", "C"]
+    assert schema.rows(_packed(schema, {"gate": ["7"], "n": ["4"]})) == [{"gate": "7", "n": 4.0}]
+    again = Schema()
+    again.load_state_dict(schema.state_dict())
+    assert again.dtype == schema.dtype
+
+
+def test_a_kind_inferred_from_many_rows_stays() -> None:
+    schema = Schema(infer_rows=2)
+    schema.begin({"gate": ["5", "7"], "n": ["1", "2"]})
+    for value in ("A1", "B2", "C3"):
+        assert schema.rows(_packed(schema, {"gate": [value], "n": ["1"]})) == [{"n": 1.0}]
+    assert schema.misfits == {"gate": 3}

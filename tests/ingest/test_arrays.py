@@ -13,6 +13,7 @@ from streamreplay.errors import CheckpointError
 from streamreplay.ingest import ArraySource
 from streamreplay.ingest.connect import arrays
 from streamreplay.labels import Labels
+from tests.ingest.tables import rows_of
 
 Exact = Callable[[Any], Any]
 NAMES = st.lists(st.sampled_from([3, -1, 10, "a", "3", None]), max_size=20)
@@ -116,7 +117,8 @@ def test_all_columns_and_the_cut_at_an_experience() -> None:
 @pytest.mark.parametrize(
     ("x", "options", "message"),
     [
-        ([[1.0], [2.0], [math.nan]], {}, "x must be finite in float32, row 2 is not"),
+        ([[[1.0]], [[2.0]], [[math.nan]]], {}, "x must be finite in float32, row 2 is not"),
+        ([[1.0], [2.0], [math.inf]], {}, "x must be finite in float32, row 2 is not"),
         ([[1.0], [1e300]], {}, "x must be finite in float32, row 1 is not"),
         ([1.0], {}, "x must be"),
         ([[1.0]], {"y": [1, 2]}, r"y must have shape \(1,\) as there are 1 rows, got \(2,\)"),
@@ -131,9 +133,15 @@ def test_arrays_that_do_not_fit(x: Any, options: dict[str, Any], message: str) -
         ArraySource(x, **options)
 
 
-def test_nan_may_be_allowed() -> None:
-    (batch,) = ArraySource([[math.nan], [1e300]], allow_nan=True)
-    np.testing.assert_array_equal(batch.x, [[math.nan], [math.inf]])
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_nan_is_a_missing_number(size: int) -> None:
+    x = [[1.0, 2.0], [math.nan, 1.5], [math.nan, math.nan], [7.0, 8.0]]
+    source = ArraySource(x, ["a", "b", "a", "b"], batch_size=size)
+    batches = list(source)
+    assert [row for batch in batches for row in rows_of(batch)] == [
+        {"0": 1, "1": 2}, {"1": 1.5}, {}, {"0": 7, "1": 8}
+    ]  # fmt: skip
+    assert [y for batch in batches for y in batch.y.tolist()] == [0, 1, 0, 1]
 
 
 def test_an_empty_source() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +14,26 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError, RecordError
+from streamreplay.features.schema import Schema
+from streamreplay.features.values import as_numbers, is_missing
 from streamreplay.ingest import CsvSource
 from streamreplay.ingest.decode.values import label_cell
+from tests.ingest.tables import numbers_of, rows_of
 
 Write = Callable[..., Path]
 
 
-def rows(source: CsvSource) -> list[list[float]]:
-    return [row for batch in source for row in batch.x.tolist()]
+def rows(source: CsvSource) -> list[list[Any]]:
+    return [row for batch in source for row in numbers_of(batch)]
+
+
+def dicts(source: CsvSource) -> list[dict[str, Any]]:
+    return [row for batch in source for row in rows_of(batch)]
+
+
+def numeric(*names: str) -> Schema:
+    """Declare columns of numbers: a few rows with a misfit would show none."""
+    return Schema(kinds=dict.fromkeys(names, "number"))
 
 
 def labels(source: CsvSource) -> list[Any]:
@@ -40,7 +51,8 @@ def test_a_header_is_told_by_having_no_number(write: Write) -> None:
     assert (with_header.feature_names, with_header.feature_shape) == (["a", "b"], (2,))
     without = CsvSource(write(["a,2,cat", "b,3,dog"]))
     assert labels(without) == ["cat", "dog"]
-    assert (without.feature_names, without.left_out) == (["1"], ["0"])
+    assert (without.feature_names, without.left_out) == (["0", "1"], [])
+    assert dicts(CsvSource(without.path)) == [{"0": "a", "1": 2}, {"0": "b", "1": 3}]
 
 
 def test_a_header_may_be_forced(write: Write) -> None:
@@ -48,7 +60,8 @@ def test_a_header_may_be_forced(write: Write) -> None:
     assert rows(CsvSource(path, header=True, label="3")) == [[4.0, 5.0]]
     path = write(["a,b", "c,d", "1,e"])
     source = CsvSource(path, header=False, label=1)
-    assert (rows(source), source.dead) == ([[1.0]], 2)
+    assert (dicts(source), source.dead) == ([{"0": "a"}, {"0": "c"}, {"0": "1"}], 0)
+    assert source.labels.names == ["b", "d", "e"]
 
 
 @pytest.mark.parametrize(
@@ -156,17 +169,27 @@ def test_other_delimiters(write: Write, delimiter: str) -> None:
 
 def test_a_comma_in_a_number_is_not_two_numbers(write: Write) -> None:
     for lines in (["a;b;y", "1;2;k", "1,5;2;k"], ["a;b;y", "1;2;k", '"1,5";2;k']):
-        source = CsvSource(write(lines), delimiter=";", batch_size=1)
-        assert (rows(source), source.dead) == ([[1.0, 2.0]], 1)
+        source = CsvSource(write(lines), delimiter=";", batch_size=1, schema=numeric("a"))
+        assert (rows(source), source.dead) == ([[1.0, 2.0], [None, 2.0]], 0)
+        assert source.schema.misfits == {"a": 1}
 
 
-@pytest.mark.parametrize(
-    "cells", [["true", "1"], ["null", "1"], ["[1", "2]"], ["1],[1", "2"], ["{}", "1"], ["1 2", "3"]]
-)
+@pytest.mark.parametrize("cells", [["[1", "2]"], ["1],[1", "2"], ["{}", "1"], ["1 2", "3"]])
 def test_json_in_cells_is_no_number(write: Write, cells: list[str]) -> None:
     lines = ["a;b;y", "1;2;k", ";".join([*cells, "k"]), "3;4;k"]
-    source = CsvSource(write(lines), delimiter=";", batch_size=1)
-    assert (rows(source), source.dead) == ([[1.0, 2.0], [3.0, 4.0]], 1)
+    second = [float(cell) if cell.isdecimal() else None for cell in cells]
+    wrong = {name: 1 for name, value in zip("ab", second, strict=True) if value is None}
+    for size in (1, 32):
+        source = CsvSource(write(lines), delimiter=";", batch_size=size, schema=numeric("a", "b"))
+        assert (rows(source), source.dead) == ([[1.0, 2.0], second, [3.0, 4.0]], 0)
+        assert source.schema.misfits == wrong
+
+
+@pytest.mark.parametrize(("cell", "value"), [("true", 1.0), ("null", None)])
+def test_words_of_json_in_a_column_of_numbers(write: Write, cell: str, value: Any) -> None:
+    for size in (1, 32):
+        source = CsvSource(write(["a,y", "1,k", f"{cell},k"]), batch_size=size, schema=numeric("a"))
+        assert (rows(source), source.dead, source.schema.misfits) == ([[1.0], [value]], 0, {})
 
 
 def test_all_ways_of_writing_a_number(write: Write) -> None:
@@ -180,13 +203,6 @@ def test_all_ways_of_writing_a_number(write: Write) -> None:
 BAD = [
     ("1,k", "line has 2 cells, expected 3"),
     ("1,2,3,k", "line has 4 cells, expected 3"),
-    ("x,2,k", "feature 'a' is not a number: 'x'"),
-    ("1,,k", "feature 'b' is missing"),
-    ("1, ,k", "feature 'b' is missing"),
-    ("1_0,2,k", "feature 'a' is not a number: '1_0'"),
-    ("nan,2,k", "feature 'a' is not finite: nan"),
-    ("1,-inf,k", "feature 'b' is not finite: -inf"),
-    ("1e39,2,k", "feature 'a' is outside the range of float32: 1e+39"),
     ('1,2,"k', "not CSV: "),
     ('1,2,"k"k', "not CSV: "),
     ("1,2,k\x00", "a NUL character at 5 of the line"),
@@ -209,6 +225,30 @@ def test_a_bad_line_is_a_dead_letter(write: Write, line: str, reason: str, batch
     assert str(caught.value).startswith(f"rows:4: {reason}")
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+@pytest.mark.parametrize(
+    ("line", "row", "misfits"),
+    [
+        ("x,2,k", [None, 2], {"a": 1}),
+        ("1,,k", [1, None], {}),
+        ("1, ,k", [1, None], {}),
+        ("NA,?,k", [None, None], {}),
+        ("1_0,2,k", [None, 2], {"a": 1}),
+        ("nan,2,k", [None, 2], {}),
+        ("1,-inf,k", [1, None], {"b": 1}),
+        ("1e39,2,k", [None, 2], {"a": 1}),
+        ("1e400,x,k", [None, None], {"a": 1, "b": 1}),
+    ],
+)
+def test_what_fits_no_column_of_numbers_is_missing(
+    write: Write, line: str, row: list[Any], misfits: dict[str, int], batch_size: int
+) -> None:
+    path = write(["a,b,y", "1,2,k", "", line, '3,4,"k"', "5,6,k"])
+    source = CsvSource(path, batch_size=batch_size, strict=True, schema=numeric("a", "b"))
+    assert rows(source) == [[1, 2], row, [3, 4], [5, 6]]
+    assert (source.dead, source.schema.misfits) == (0, misfits)
+
+
 def test_bytes_that_are_not_text(write: Write) -> None:
     letters: list[dict[str, Any]] = []
     source = CsvSource(write(b"a,y\n1,k\n2,\xff\n3,k\n"), on_dead=letters.append)
@@ -219,20 +259,25 @@ def test_bytes_that_are_not_text(write: Write) -> None:
     )
 
 
-def test_missing_and_infinite_numbers_may_be_allowed(write: Write) -> None:
-    for size in (1, 9):
-        source = CsvSource(
-            write(["a,b,y", "1,,k", "nan,inf,k", "x,1,k"]), allow_nan=True, batch_size=size
-        )
-        expected = [[1.0, math.nan], [math.nan, math.inf]]
-        np.testing.assert_array_equal(rows(source), expected)
-        assert source.dead == 1
-
-
 def test_the_first_row_that_is_right_decides_the_features(write: Write) -> None:
     source = CsvSource(write(["a,b,c,y", "1,2,k", "1,x,2,k", "3,4,5,k"]))
-    assert rows(source) == [[1.0, 2.0], [3.0, 5.0]]
-    assert (source.feature_names, source.left_out, source.dead) == (["a", "c"], ["b"], 1)
+    assert dicts(source) == [{"a": 1, "b": "x", "c": 2}, {"a": 3, "b": "4", "c": 5}]
+    assert (source.feature_names, source.left_out, source.dead) == (["a", "b", "c"], [], 1)
+
+
+@pytest.mark.parametrize("infer_rows", [1, 3, 1000])
+@pytest.mark.parametrize("block", [1, 1 << 18])
+def test_kinds_depend_on_the_same_rows_wherever_reading_began(
+    write: Write, monkeypatch: pytest.MonkeyPatch, infer_rows: int, block: int
+) -> None:
+    monkeypatch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", block)
+    bad = ["bad,line,too,long"] * 5
+    rows_of_file = ["1,1,k", "2,2,k", "x,3,k", "4,4,k", "5,5,k", "6,z,k"]
+    source = CsvSource(write(["a,b,y", *bad, *rows_of_file]), schema=Schema(infer_rows=infer_rows))
+    assert (len(dicts(source)), source.dead) == (6, 5)
+    assert source.schema.inferred_from == min(infer_rows, 6)
+    kinds = {1: {"number": ["a", "b"]}, 3: {"number": ["b"], "category": ["a"]}}
+    assert source.schema.names_by_kind == kinds.get(infer_rows, {"category": ["a", "b"]})
 
 
 def test_a_repeated_header_is_skipped(write: Write) -> None:
@@ -254,8 +299,8 @@ def test_line_ends_blank_lines_and_a_bom(
     for label in (0, -1):
         source = CsvSource(write(data), label=label, batch_size=batch_size)
         found = labels(source)
-        assert found == [["u", "v", "u"], [1, 2, 3]][label] or label == -1
-        assert source.dead == (3 if label == -1 else 0)
+        assert found == [["u", "v", "u"], [1, 2, 3]][label]
+        assert source.dead == 0
         assert source.state_dict()["bytes"] == len(data)
 
 
@@ -267,15 +312,15 @@ def test_an_empty_stream_yields_nothing(write: Write, data: bytes) -> None:
 
 
 def test_a_single_column(write: Write) -> None:
-    for allow_nan, size in itertools.product((False, True), (1, 32)):
-        options: dict[str, Any] = {"allow_nan": allow_nan, "batch_size": size}
-        source = CsvSource(write(["a", "1", "", "2"]), label=False, **options)
+    for size in (1, 32):
+        source = CsvSource(write(["a", "1", "", "2"]), label=False, batch_size=size)
         assert (rows(source), source.dead) == ([[1.0], [2.0]], 0)
+        assert not source.schema.packed
 
 
 def test_a_row_of_empty_cells_is_not_blank(write: Write) -> None:
-    source = CsvSource(write(["a\tb\ty", "1\t2\tk", "\t\t"]), delimiter="\t", allow_nan=True)
-    np.testing.assert_array_equal(rows(source), [[1.0, 2.0], [math.nan, math.nan]])
+    source = CsvSource(write(["a\tb\ty", "1\t2\tk", "\t\t"]), delimiter="\t")
+    assert rows(source) == [[1.0, 2.0], [None, None]]
 
 
 CELL = st.sampled_from(["1", "-2.5", "1e3", "", "x", " 7", "a,b", 'q"q', "nan", "07", "é"])
@@ -289,22 +334,22 @@ def test_against_the_csv_module_line_by_line(
     csv.writer(text, lineterminator="\n").writerows([["a", "b", "y"], ["0", "0", "k"], *cells])
     path = tmp_path_factory.mktemp("csv") / "rows"
     path.write_text(text.getvalue())
-    source = CsvSource(path, batch_size=size)
-    expected = []
-    for row in csv.reader(io.StringIO(text.getvalue())):
-        try:
-            numbers = [float(cell) for cell in row[:2]]
-        except ValueError:
-            continue
-        if len(row) == 3 and all(map(math.isfinite, numbers)):
+    source = CsvSource(path, batch_size=size, schema=numeric("a", "b"))
+    expected, misfits = [], [0, 0]
+    for row in list(csv.reader(io.StringIO(text.getvalue())))[1:]:
+        if len(row) == 3:
+            numbers = [None if math.isnan(v) else v for v in as_numbers(row[:2]).tolist()]
             name = label_cell(row[2])
             expected.append((numbers, None if name is None else str(name)))
+            for i, cell in enumerate(row[:2]):
+                misfits[i] += numbers[i] is None and not is_missing(cell)
     found = [
         (x, None if y < 0 else str(source.labels.name(y)))
         for batch in source
-        for x, y in zip(batch.x.tolist(), batch.y.tolist(), strict=True)
+        for x, y in zip(numbers_of(batch), batch.y.tolist(), strict=True)
     ]
     assert found == expected
+    assert source.schema.misfits == {name: n for name, n in zip("ab", misfits, strict=True) if n}
     assert source.dead == len(cells) + 1 - len(expected)
 
 

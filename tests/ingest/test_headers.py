@@ -13,24 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreplay.errors import ConfigError, SourceError
+from streamreplay.features.schema import Schema
 from streamreplay.ingest import CsvSource
+from tests.ingest.tables import numbers_of, rows_of
 
 Write = Callable[..., Path]
 Exact = Callable[[Any], Any]
 
 
-def read(source: Any) -> tuple[list[list[float]], list[Any]]:
-    x: list[list[float]] = []
+def read(source: Any) -> tuple[list[list[Any]], list[Any]]:
+    x: list[list[Any]] = []
     labels: list[Any] = []
     for batch in source:
-        x += batch.x.tolist()
+        x += numbers_of(batch)
         labels += [None if y < 0 else source.labels.name(y) for y in batch.y.tolist()]
     return x, labels
 
 
 HEADERS = [  # lines, options, names of features, number of rows
     (["0,1,y", "-0.5,0.25,a"], {}, ["0", "1"], 1),
-    (["0,1,y", "5,red,a"], {}, ["0"], 1),
+    (["0,1,y", "5,red,a"], {}, ["0", "1"], 1),
     (["0,1,y", "5,6,1"], {}, ["0", "1"], 1),
     (["0,y", "0.5,a"], {}, ["0"], 1),
     (["y,0,1", "a,0.5,2"], {}, ["0", "1"], 1),
@@ -48,7 +50,7 @@ HEADERS = [  # lines, options, names of features, number of rows
     (["0,0,k", "0.5,1,k"], {}, ["0", "1"], 2),
     (["0,1.5,k", "0.5,1,k"], {}, ["0", "1"], 2),
     (["0,1,NA", "0.5,1,k"], {}, ["0", "1"], 2),
-    (["nan,0,k", "0.5,1,k"], {"allow_nan": True}, ["0", "1"], 2),
+    (["nan,0,k", "0.5,1,k"], {}, ["0", "1"], 2),
     (["0,1", "1,0"], {}, ["0"], 2),
     (["0,1,2", "0.5,1,2"], {"header": False}, ["0", "1"], 2),
     (["0,1,y", "1,0,n"], {"header": False}, ["0", "1"], 2),
@@ -247,7 +249,7 @@ def continued(new_pipe: Any, first: list[str], second: list[str], **options: Any
         (["u,v,y", "1,2,a"], ["v,y,u", "3,b,4"], [[4, 3]], ["b"]),
         (["u,v,y", "1,2,a"], ["", "u,v,y", "3,4,b"], [[3, 4]], ["b"]),
         (["u,v,y", "1,2,a"], ["3,4,b"], [[3, 4]], ["b"]),
-        (["u,v,y", "1,2,a"], ["NA,NA,a", "3,4,b"], [[3, 4]], ["b"]),
+        (["u,v,y", "1,2,a"], ["NA,NA,a", "3,4,b"], [[None, None], [3, 4]], ["a", "b"]),
         (["0,1,y", ".5,2,a"], ["1,0,y", "3,4,b"], [[4, 3]], ["b"]),
         (["0,1,y", ".5,2,a"], ["5,6,y", "3,4,b"], [[5, 6], [3, 4]], ["y", "b"]),
         (["1,2,a"], ["u,v,y", "3,4,b"], [[3, 4]], ["b"]),
@@ -265,6 +267,43 @@ def test_a_further_part_is_matched_by_name(
 ) -> None:
     _, source = continued(new_pipe, first, second, batch_size=batch_size)
     assert read(source) == (x, labels)
+    assert source.schema.misfits == {}
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_a_header_behind_a_part_without_one_is_not_learned(new_pipe: Any, header: bool) -> None:
+    second = ["u,v,y", "3,4,b"] if header else ["3,4,b"]
+    _, source = continued(new_pipe, ["1,2,a"], second)
+    assert read(source) == ([[3, 4]], ["b"])
+    assert source.dead == header
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_a_line_that_names_other_columns_is_not_learned(write: Write, batch_size: int) -> None:
+    lines = ["colour,u,y", "red,1,a", "w,u,y", "blue,2,b", "colour,w,y", "u,u,b", "u,3,y"]
+    source = CsvSource(write(lines), batch_size=batch_size, schema=Schema(kinds={"u": "number"}))
+    rows = [row for batch in source for row in rows_of(batch)]
+    assert rows == [
+        {"colour": "red", "u": 1},
+        {"colour": "blue", "u": 2},
+        {"colour": "u"},  # the label is not the label's name
+        {"colour": "u", "u": 3},
+    ]
+    assert (source.labels.names, source.dead, source.schema.misfits) == (
+        ["a", "b", "y"],
+        2,
+        {"u": 1},
+    )
+
+
+@pytest.mark.parametrize("last", ["", "p,3,x\n"])
+def test_kinds_are_inferred_behind_a_header_in_mid_stream(write: Write, last: str) -> None:
+    data = f"note,u,y\nn,1.5,a\n\ny,note,u,\nb,n,2.5\na,n,3.5,\nbad\nu,note,y\n{last}"
+    source = CsvSource(write(data.replace("p,3,x", "3,p,x").encode()))
+    rows = [row for batch in source for row in rows_of(batch)]
+    more = [{"note": "p", "u": 3}] if last else []
+    assert rows == [{"note": "n", "u": u} for u in (1.5, 2.5, 3.5)] + more
+    assert source.schema.names_by_kind == {"number": ["u"], "category": ["note"]}
 
 
 @pytest.mark.parametrize(
@@ -273,8 +312,6 @@ def test_a_further_part_is_matched_by_name(
         (["u,v,label", "1,2,a"], "the column 'y', to be predicted, is missing"),
         (["p,q,y", "1,2,a"], "no feature has its old name"),
         (["p,q,r", "1,2,a"], "the column 'y', to be predicted, is missing"),
-        (["u,y", "1,a"], "the column 'v' is missing"),
-        (["u,v,w,y", "1,2,3,a"], "the column 'w' is new"),
     ],
 )
 def test_a_further_part_with_other_columns_is_refused(
@@ -289,3 +326,24 @@ def test_a_further_part_with_other_columns_is_refused(
             caught.value
         )
     assert np.array_equal(source.state_dict()["lines"], 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "row", "notices"),
+    [
+        (["u,y", "3,a"], {"u": 3.0}, ["the column 'v' is missing from line 3 on"]),
+        (
+            ["y,w,u,v", "a,9,3,4"],
+            {"u": 3.0, "v": 4.0, "w": 9.0},
+            ["there is a new column, 'w', learned as a number"],
+        ),
+    ],
+)
+def test_a_further_part_with_more_or_fewer_columns(
+    new_pipe: Any, second: list[str], row: dict[str, float], notices: list[str]
+) -> None:
+    _, source = continued(new_pipe, ["u,v,y", "1,2,a"], second)
+    (batch,) = source
+    assert batch.schema is not None
+    assert batch.schema.rows(batch.x) == [row]
+    assert source.take_notices() == notices

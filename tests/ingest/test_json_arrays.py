@@ -176,13 +176,13 @@ def test_a_bad_record_takes_no_other_with_it(
 
 def test_a_dead_letter_is_a_record_with_its_place(write: Write) -> None:
     letters: list[dict[str, Any]] = []
-    text = '[\n  {"x": 1},\n  {\n    "x": "no"\n  },\n  {"x": 2}\n]'
+    text = '[\n  {"x": 1},\n  {\n    "x": no\n  },\n  {"x": 2}\n]'
     source = JsonlSource(write(text.encode()), label=False, on_dead=letters.append)
     assert rows(source) == [1, 2]
     (letter,) = letters
     assert letter["line"] == 2
-    assert text[letter["byte"] :].lstrip().startswith('{\n    "x": "no"')
-    assert json.loads(letter["raw"]) == {"x": "no"}
+    assert text[letter["byte"] :].lstrip().startswith('{\n    "x": no')
+    assert "no" in letter["raw"]
 
 
 def test_a_record_that_is_too_long_is_let_go(write: Write) -> None:

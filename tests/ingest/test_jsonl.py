@@ -15,14 +15,20 @@ from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, RecordError, SourceError
+from streamreplay.features.schema import Schema
 from streamreplay.ingest import JsonlSource
 from streamreplay.labels import Labels
+from tests.ingest.tables import numbers_of, rows_of
 
 Write = Callable[..., Path]
 
 
 def rows(source: JsonlSource) -> list[list[float]]:
     return [row for batch in source for row in batch.x.tolist()]
+
+
+def dicts(source: JsonlSource) -> list[dict[str, Any]]:
+    return [row for batch in source for row in rows_of(batch)]
 
 
 def only(source: JsonlSource) -> Batch:
@@ -39,13 +45,16 @@ def test_an_array_field_called_x_is_the_features(write: Write) -> None:
     assert source.left_out == ["f"]
 
 
-def test_else_all_numeric_fields_but_the_reserved_in_order(write: Write) -> None:
+def test_else_all_fields_but_the_reserved_in_order(write: Write) -> None:
     record = {"b": 2, "y": 5, "task": 1, "a": 1.5, "s": "no", "n": None, "c": True, "id": 3}
     path = write([json.dumps(record), '{"c": 0, "a": 7, "b": 8, "y": 6}'])
     source = JsonlSource(path, task="task")
-    assert rows(source) == [[2.0, 1.5, 1.0], [8.0, 7.0, 0.0]]
-    assert source.feature_names == ["b", "a", "c"]
-    assert source.left_out == ["s", "n"]
+    assert dicts(source) == [{"b": 2, "a": 1.5, "s": "no", "c": 1}, {"b": 8, "a": 7, "c": 0}]
+    assert source.feature_names == ["a", "b", "c", "s"]
+    numbers = JsonlSource(write(['{"b": 2, "a": 1.5, "y": 0, "c": true}']))
+    assert only(numbers).x.tolist() == [[2.0, 1.5, 1.0]]
+    assert numbers.feature_names == ["b", "a", "c"]
+    assert source.left_out == ["n"]
 
 
 def test_named_fields(write: Write) -> None:
@@ -129,7 +138,8 @@ BAD = [
     ('{"x": [1, null]}', "x[1] is missing"),
     ('{"x": [1, "2"]}', "x[1] is not a number: '2'"),
     ('{"x": [1, {}]}', "x[1] is not a number: {}"),
-    ('{"x": [1, NaN]}', "not JSON: "),
+    ('{"x": [1, NaN]}', "x[1] is not finite: nan"),
+    ('{"x": [1, -Infinity]}', "x[1] is not finite: -inf"),
     ('{"x": [1, 1e39]}', "x[1] is outside the range of float32: 1e+39"),
     ('{"x": 5}', "x is not an array: 5"),
     ('{"x": "ab"}', "x is not an array: 'ab'"),
@@ -232,8 +242,8 @@ def test_a_line_longer_than_what_is_read_at_once(write: Write) -> None:
     assert source.state_dict()["bytes"] == path.stat().st_size
 
 
-@pytest.mark.parametrize("allow_nan", [False, True])
-def test_missing_and_infinite_numbers(write: Write, allow_nan: bool) -> None:
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_missing_and_infinite_numbers(write: Write, size: int) -> None:
     path = write(
         [
             '{"a": 1, "b": 2}',
@@ -243,25 +253,35 @@ def test_missing_and_infinite_numbers(write: Write, allow_nan: bool) -> None:
             '{"a": 1e39, "b": 0}',
         ]
     )
-    found = np.array(rows(JsonlSource(path, allow_nan=allow_nan)))
-    expected = np.array(
-        [[1, 2], [math.nan, 2], [math.nan, 2], [math.nan, -math.inf], [math.inf, 0]]
-    )
-    np.testing.assert_array_equal(found, expected if allow_nan else expected[:1])
+    schema = Schema(kinds={"a": "number", "b": "number"})
+    source = JsonlSource(path, batch_size=size, strict=True, schema=schema)
+    found = [row for batch in source for row in numbers_of(batch)]
+    assert found == [[1, 2], [None, 2], [None, 2], [None, None], [None, 0]]
+    assert (source.dead, schema.misfits) == (0, {"a": 1, "b": 1})
 
 
 def test_nan_is_not_a_way_around_the_rules_of_json(write: Write) -> None:
-    path = write(['{"x": [1]}', '{"x": [NaN], "y": "\\ud800"}', '{"x": [NaN], "y": }'])
-    source = JsonlSource(path, allow_nan=True)
-    assert len(only(source)) == 1
+    lines = ['{"x": 1}', '{"x": NaN, "y": "\\ud800"}', '{"x": NaN, "y": }', '{"x": NaN}']
+    source = JsonlSource(write(lines))
+    assert dicts(source) == [{"x": 1}, {}]
     assert source.dead == 2
 
 
-def test_a_record_that_cannot_be_read_does_not_decide_the_features(write: Write) -> None:
-    path = write(['{"a": 1, "b": 2, "y": [1]}', '{"s": "t"}', '{"b": 3}', '{"a": 1, "b": 4}'])
-    source = JsonlSource(path)
-    assert rows(source) == [[3.0], [4.0]]
-    assert (source.feature_names, source.dead) == (["b"], 2)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_record_that_cannot_be_read_does_not_decide_the_features(
+    write: Write, first: bool
+) -> None:
+    bad, rows_of_file = '{"a": 1, "b": 2, "y": [1]}', ['{"b": 3}', '{"b": "t"}']
+    path = write([bad, *rows_of_file] if first else [*rows_of_file, bad])
+    source = JsonlSource(path, schema=Schema(infer_rows=1))
+    assert dicts(source) == [{"b": 3}, {}]
+    assert (source.feature_names, source.dead, source.schema.misfits) == (["b"], 1, {"b": 1})
+
+
+def test_a_record_without_a_field_is_a_row(write: Write) -> None:
+    source = JsonlSource(write(['{"s": "t"}', '{"b": 3}', "{}", '{"b": 1, "s": "u"}']))
+    assert dicts(source) == [{"s": "t"}, {"b": 3}, {}, {"b": 1, "s": "u"}]
+    assert (source.feature_names, source.dead) == (["b", "s"], 0)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -171,14 +171,14 @@ def test_a_new_file_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 
 def test_a_file_with_other_columns_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(csv_rows(range(3)))
-    (tmp_path / "b.csv").write_text("a,c,y\n1,2,cat\n")
-    with pytest.raises(SourceError, match=r"^b.csv: the column 'b' is missing"):
+    (tmp_path / "b.csv").write_text("a,b,z\n1,2,cat\n")
+    with pytest.raises(SourceError, match=r"^b.csv: the column 'y', to be predicted, is missing"):
         rows(CsvSource(tmp_path, batch_size=2))
 
 
 def test_messages_name_the_file_and_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b,y\n1,"2\n",cat\n2,3,dog')
-    (tmp_path / "b.csv").write_text('a,b,y\n1,2,"c\nat"\n2,oops,dog')
+    (tmp_path / "b.csv").write_text('a,b,y\n1,2,"c\nat"\n2,oops')
     letters: list[Any] = []
     list(CsvSource(tmp_path, on_dead=letters.append, features=["a", "b"]))
     assert [(each["source"], each["line"]) for each in letters] == [("b.csv", 4)]

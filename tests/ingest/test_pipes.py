@@ -148,7 +148,11 @@ def test_what_lines_decide_is_saved_once_they_are_consumed(new_pipe: NewPipe) ->
 
     csv = stopped(b"a,b,y\n1,2,k\n", CsvSource)
     assert (csv["layout"], csv["lines"]) == (None, 0)
-    assert stopped(line(0), JsonlSource)["choice"] is None
+    assert csv["schema"] is None
+    jsonl = stopped(line(0), JsonlSource)
+    assert (jsonl["choice"], jsonl["feature_shape"], jsonl["lines"]) == (None, None, 0)
+    table = stopped(b'{"a": 1, "b": "red"}\n', JsonlSource)
+    assert (table["choice"], table["schema"], table["lines"]) == (None, None, 0)
 
 
 def test_a_pipe_brings_the_same_stream_from_its_start(new_pipe: NewPipe) -> None:

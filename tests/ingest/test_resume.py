@@ -237,7 +237,9 @@ def test_a_compressed_file_that_is_not_the_one_learned_from(
 
 def test_a_state_survives_plain_arrays_and_numbers(write: Write) -> None:
     path, state = stopped_after_two(write, plain_bytes)
-    assert {type(value) for value in state.values()} <= {int, bool, str, list, dict, np.ndarray}
+    assert {type(value) for value in state.values()} <= {
+        int, bool, str, list, dict, np.ndarray, type(None)
+    }  # fmt: skip
     assert state["carry"].dtype == np.uint8
     assert len(state["carry"]) == 0
     assert jsonl(path, 2).state_dict()["rows"] == 0

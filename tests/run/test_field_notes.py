@@ -42,17 +42,28 @@ def said(source: LineSource | ArraySource) -> list[str]:
             "features: 1 number (y); label: note; id: a; left out: gone (not asked for)",
         ),
         (
-            {"id": int, "a": float, "note": lambda _: "text", "y": lambda _: 1},
+            {
+                "id": int,
+                "a": float,
+                "note": lambda _: "text",
+                "code": lambda i: f"c{i}",
+                "gone": lambda _: "",
+                "y": lambda _: 1,
+            },
             {},
-            "features: 1 number (a); label: y; id: id; left out: note (text)",
+            (
+                "features: 1 number (a), 1 category (note); label: y; id: id; "
+                "left out: code (every value is new), gone (no value yet)"
+            ),
         ),
         (
             {"a": float, "experience": float, "date": lambda _: "2024-05-01", "y": lambda _: 1},
             {"label": False},
             (
-                "features: 3 numbers (a, experience, y); no label; left out: date (text); "
+                "features: 3 numbers (a, experience, y), 1 time (date); no label; "
                 '"experience" is learned as a feature, source.experience = "experience" makes it '
-                'the experience; "date" is left out, source.time = "date" makes it the time'
+                'the experience; "date" is learned as a feature, source.time = "date" makes it '
+                "the time"
             ),
         ),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,18 @@ def test_a_test_file_of_lines(tmp_path: Path) -> None:
     assert [r["position"] for r in records if r["kind"] == "retention"] == [24, 48, 60]
 
 
-def test_a_test_file_has_the_features_of_the_source_in_their_order(tmp_path: Path) -> None:
-    row = '{{"{0}": {1}, "{2}": {3}, "y": {1}}}\n'
-    (tmp_path / "train.jsonl").write_text(
-        "".join(row.format("a", i % 2, "b", 9) for i in range(60))
-    )
-    (tmp_path / "test.jsonl").write_text("".join(row.format("b", 9, "a", i % 2) for i in range(9)))
-    overrides = [f"source.path={tmp_path}/train.jsonl", f"test.path={tmp_path}/test.jsonl"]
-    message = "test: its features are b, a, those of the source a, b; say with source.features"
-    with pytest.raises(ConfigError, match=message):
-        metrics(*overrides)
-    with pytest.raises(ConfigError, match=message):
-        metrics(*overrides, "source.split.n_experiences=2")
-    assert metrics(*overrides, "source.features=['a', 'b']")[-2]["rows"] == 9
+def test_the_columns_of_a_test_file_are_matched_by_name(tmp_path: Path) -> None:
+    rows = [{"a": i % 2, "b": 9, "y": i % 2} for i in range(60)]
+    turned = [dict(reversed(row.items())) for row in rows]
+    for name, some in (("train", rows), ("same", rows[:9]), ("other", turned[:9])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, some)))
+    for more in ([], ["source.split.n_experiences=2"], ["source.features=['a', 'b']"]):
+        same, other = (
+            metrics(f"source.path={tmp_path}/train.jsonl", f"test.path={tmp_path}/{name}", *more)
+            for name in ("same.jsonl", "other.jsonl")
+        )
+        assert [r for r in same if r["kind"] == "retention"]
+        assert same == other
 
 
 def test_standard_input_is_not_read_twice() -> None:

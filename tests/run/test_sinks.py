@@ -218,8 +218,10 @@ def test_mlflow_has_every_number_and_goes_on(tmp_path: Path, tracking: str) -> N
     assert set(again.data.metrics) == set(expected)
     for key in ("prequential/accuracy", "retention/by_class/:221:22/accuracy", "buffer/ages/q75"):
         found = history(tracking, again.info.run_id, key)
-        # the server makes one of equal points of one millisecond
-        assert set(found) == set(expected[key]), key
+        # the server makes one of equal points of one millisecond, and deletes none: the record of
+        # the end of the first run, which the log of the whole run lacks, stays
+        assert {point for point in found if point[0] != 160} == set(expected[key]), key
+        assert 160 not in dict(expected[key]), key
 
 
 def test_mlflow_names_learners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,6 @@ def sources() -> Iterator[Job]:
     yield from pipes()
     aside = ("source.max_line_bytes=400", "run.checkpoint_every=150")
     yield whole("dead-letters-jsonl", LABEL, *aside, source="dirty.jsonl")
-    nan = ("source.allow_nan=true", "learner.on_divergence=skip", "learner.method=er")
-    yield whole("dead-letters-nan", LABEL, *nan, source="dirty.jsonl")
     yield whole("dead-letters-csv", *table, source="dirty.csv", common=kept)
     early = (*table, "test.share=0.2")
     yield whole("dead-letters-early", *early, source="dirty.csv", common=kept)

@@ -84,6 +84,7 @@ def build(
     source, test = open_inputs(
         job.source,
         job.test,
+        job.features,
         limit=job.run.limit or None,
         strict=job.run.strict,
         on_dead=on_dead,

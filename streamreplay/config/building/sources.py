@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.config.job import SourceSection, TestSection
+from streamreplay.config.job import FeaturesSection, SourceSection, TestSection
 from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.holdout import Holdout, compare_features
+from streamreplay.features.schema import Schema
+from streamreplay.features.values import MISSING
 from streamreplay.ingest import FORMATS
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.file_format import bare_name
@@ -24,7 +26,7 @@ from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
 _TARGETS = ("target", "multilabel", "weight")
-_OPTIONS = {"batch_size", "max_wait", "allow_nan", "max_line_bytes", "header", "decimal"}
+_OPTIONS = {"batch_size", "max_wait", "max_line_bytes", "header", "decimal"}
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
@@ -68,6 +70,7 @@ def _format_of_all(files: list[str], given: str) -> str:
 def open_inputs(
     settings: SourceSection,
     test: TestSection | None,
+    columns: FeaturesSection,
     *,
     limit: int | None,
     strict: bool,
@@ -80,6 +83,7 @@ def open_inputs(
     ----------
     settings : SourceSection
     test : TestSection, optional
+    columns : FeaturesSection
     limit : int, optional
         Rows after which the source ends.
     strict : bool
@@ -107,11 +111,13 @@ def open_inputs(
     kind = _format_of_all(files, settings.format)
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
+        options["schema"] = make_schema(columns)
         source = _open(settings, kind, files, limit=limit, **options)
         _bound_classes(source.labels, settings)
-        return source, _read_test(test, settings)
+        return source, _read_test(test, settings, columns)
+    options["schema"] = make_schema(columns)
     whole = _arrays(settings, kind, files, settings.labels_path, **options)
-    rows, test_rows = _rearrange(whole, settings, test)
+    rows, test_rows = _rearrange(whole, settings, test, columns)
     rows.put_aside = whole.put_aside
     rows.limit = limit
     _bound_classes(rows.labels, settings)
@@ -126,11 +132,11 @@ def _bound_classes(labels: Labels, settings: SourceSection) -> None:
 
 
 def _rearrange(
-    rows: ArraySource, settings: SourceSection, test: TestSection | None
+    rows: ArraySource, settings: SourceSection, test: TestSection | None, columns: FeaturesSection
 ) -> tuple[ArraySource, ArraySource | None]:
     """Return the rows split by class, and the test rows, held out of them or from a file."""
-    test_rows = _read_test(test, settings)
-    if test_rows is not None:
+    test_rows = _read_test(test, settings, columns)
+    if test_rows is not None and (test_rows.schema is None or rows.schema is None):
         compare_features(test_rows.feature_names, rows.feature_names)
     try:
         if test is not None and test.share is not None:
@@ -220,14 +226,24 @@ def _in_experiences(test: ArraySource, of_class: dict[Name, int]) -> ArraySource
     return test.select(np.arange(len(test)), experience=experience)
 
 
-def _read_test(test: TestSection | None, source: SourceSection) -> ArraySource | None:
+def make_schema(columns: FeaturesSection) -> Schema:
+    """Make what infers and keeps the columns of a table."""
+    settings = columns.model_dump(exclude={"null_values"})
+    return Schema(**settings, missing=MISSING | set(columns.null_values))
+
+
+def _read_test(
+    test: TestSection | None, source: SourceSection, columns: FeaturesSection
+) -> ArraySource | None:
     """Return the rows of a test file; None if the job has no such file."""
     if test is None or test.path is None:
         return None
     if test.path == "-" in listed(source.path):
         raise ConfigError(f"test.path: standard input is the source already, got {test.path!r}")
     kind = format_of(test.path, source.format)
-    return _arrays(source, kind, [test.path], test.labels_path, strict=True)
+    return _arrays(
+        source, kind, [test.path], test.labels_path, strict=True, schema=make_schema(columns)
+    )
 
 
 def _arrays(
@@ -263,7 +279,7 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
             )
         names["features"] = str(settings.features[0])
     arrays = {{"features": "x", "label": "y"}.get(key, key): name for key, name in names.items()}
-    return open_npz(path, batch_size=settings.batch_size, allow_nan=settings.allow_nan, **arrays)
+    return open_npz(path, batch_size=settings.batch_size, **arrays)
 
 
 def _open(

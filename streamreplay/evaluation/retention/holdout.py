@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from streamreplay.batch import Batch
 from streamreplay.columns import describe_array, same_kind
 from streamreplay.errors import ConfigError
+from streamreplay.features.packed import can_join
+from streamreplay.features.translation import translated
 from streamreplay.labels import Labels, Name
 from streamreplay.state import LABELS, SETTING, Fields, Kind, State
 
@@ -221,8 +223,13 @@ class Holdout(HeldOutRounds):
 
     def _check(self, batch: Batch) -> None:
         if batch.experience.item(0) != self._experience:
+            test, schema = self._test, batch.schema
+            if schema is None or test.schema is None:
+                compare_features(test.feature_names, batch.feature_names)
+            elif test.schema is not schema:
+                x = translated(test.x, test.schema, schema)
+                self._test = replace(test, x=x, schema=schema, feature_names=batch.feature_names)
             self._check_shape(batch)
-            compare_features(self._test.feature_names, batch.feature_names)
 
     def _y(self) -> NDArray[np.int64]:
         """Return the test rows' labels as the stream numbers them."""
@@ -239,7 +246,7 @@ class Holdout(HeldOutRounds):
 
     def _check_shape(self, batch: Batch) -> None:
         stream, test = batch.x, self._test.x
-        if not same_kind(stream, test):
+        if not (same_kind(stream, test) or can_join(stream, test)):
             raise ConfigError(
                 f"test rows are {describe_array(test)}, the stream has {describe_array(stream)}"
             )

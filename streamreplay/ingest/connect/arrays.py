@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
+from streamreplay.features.packed import is_table
+from streamreplay.features.schema import Schema
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -55,8 +57,8 @@ class ArraySource:
         Rows of the whole stream to yield, those before a resume counted.
     labels : Labels, optional
         Names known from the start, to which new ones are added as they appear.
-    allow_nan : bool
-        Let NaN and infinities pass.
+    schema : Schema, optional
+        Of rows that it has packed. Numbers, [n, d], of which some are NaN, are packed by a new one.
     order : array_like of int [n], optional
         Which row of x each row of the stream is. All other columns are in the stream's order.
 
@@ -105,10 +107,14 @@ class ArraySource:
         batch_size: int = 32,
         limit: int | None = None,
         labels: Labels | None = None,
-        allow_nan: bool = False,
+        schema: Schema | None = None,
         order: ArrayLike | None = None,
     ) -> None:
-        self._x = _features(x, allow_nan=allow_nan)
+        self.schema: Schema | None = schema
+        self._x = _features(x)
+        if has_gaps(self._x):
+            self.schema = Schema()
+            self._x = table_of(self._x, self.schema)
         self._order = None if order is None else _order(order, len(self._x))
         n = len(self._x) if self._order is None else len(self._order)
         known: Any = None if target is None else y
@@ -198,6 +204,7 @@ class ArraySource:
             None if rest.weight is None else rest.weight[rows],
             labels=self.labels,
             feature_names=self.feature_names,
+            schema=self.schema,
         )
 
     def describe(self) -> FieldsInUse:
@@ -239,6 +246,7 @@ class ArraySource:
             rest.weight,
             labels=labels if rest.target is None else self.labels,
             feature_names=self.feature_names,
+            schema=self.schema,
         )
 
     def select(
@@ -270,7 +278,7 @@ class ArraySource:
             weight=None if rest.weight is None else rest.weight[rows],
             target_names=self.target_names,
             batch_size=self.batch_size,
-            allow_nan=True,  # checked before
+            schema=self.schema,
             order=rows if self._order is None else self._order[rows],
         )
         found.feature_names, found.in_use = self.feature_names, self.in_use
@@ -346,13 +354,29 @@ def _blocks(x: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield x[start : start + rows : step]
 
 
-def _features(x: ArrayLike, *, allow_nan: bool) -> NDArray[Any]:
+def has_gaps(x: NDArray[Any]) -> bool:
+    """Return whether rows are numbers, [n, d], of which some are missing."""
+    return x.dtype == np.float32 and x.ndim == 2 and bool(np.isnan(x).any())
+
+
+def table_of(x: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
+    """Return rows of numbers, [n, d], packed by a new schema, with missing ones."""
+    columns = {str(i): x[:, i] for i in range(x.shape[1])}
+    schema.begin(columns)
+    return schema.pack(schema.read(columns, len(x)))
+
+
+def _features(x: ArrayLike) -> NDArray[Any]:
     found = np.asarray(x)
+    if is_table(found):
+        return found
     if found.dtype.kind == "f" and found.dtype != np.float32:
         found = float32s(found)
     found = Batch.from_arrays(found).x
-    if not allow_nan and found.dtype != np.uint8:
+    if found.dtype != np.uint8:
         finite = np.isfinite(found)
+        if found.ndim == 2:
+            finite |= np.isnan(found)
         if not finite.all():
             row = int((~finite.reshape(len(found), -1).all(axis=1)).argmax())
             raise ValueError(f"x must be finite in float32, row {row} is not")

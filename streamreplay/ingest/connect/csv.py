@@ -6,6 +6,8 @@ import csv
 from collections.abc import Callable, Sequence
 
 from streamreplay.errors import SourceError
+from streamreplay.features.schema import Schema
+from streamreplay.features.table_rows import TableRows
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
@@ -28,7 +30,7 @@ from streamreplay.ingest.decode.values import (
     BadRecord,
 )
 from streamreplay.labels import Labels
-from streamreplay.state import State, expect
+from streamreplay.state import State, expect, within
 
 _CACHED = 1 << 16
 
@@ -39,8 +41,9 @@ class CsvSource(LineSource):
     There is a header if no cell of the first line is a number, or if those that are numbers are
     names as pandas writes them; see `HeaderRule`. Columns are matched by name: a later line that
     has all the names, as in files joined by ``cat``, is a header, and gives their new order.
-    Features are all columns not named below whose first cell is a number or empty; `left_out`
-    lists the others. Quoted cells may hold delimiters and line ends; see `RecordJoiner`.
+    Features are all columns not named below of which something can be learned; `left_out` lists the
+    others. Rows with numbers only are arrays, all others are packed by ``schema``. Quoted cells may
+    hold delimiters and line ends; see `RecordJoiner`.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ class CsvSource(LineSource):
     task, experience, id, time : str or int, optional
         As in `JsonlSource`. Left out: the column ``id``, and ``time`` if its first value is a date
         or is seconds since 1970 of a time after 1980.
-    batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop, labels
+    batch_size, max_wait, limit, strict, schema, max_line_bytes, on_dead, stop, labels
         As in `JsonlSource`.
 
     Raises
@@ -91,10 +94,10 @@ class CsvSource(LineSource):
     >>> _ = path.write_text("size,colour,y\n1.5,red,cat\n2,blue,dog\n,red,cat\n")
     >>> source = CsvSource(path)
     >>> for batch in source:
-    ...     print(batch.x.tolist(), batch.y.tolist())
-    [[1.5], [2.0]] [0, 1]
+    ...     print(batch.schema.rows(batch.x)[1:], batch.y.tolist())
+    [{'colour': 'blue', 'size': 2.0}, {'colour': 'red'}] [0, 1, 0]
     >>> source.feature_names, source.left_out, source.dead
-    (['size'], ['colour'], 1)
+    (['colour', 'size'], [], 0)
     """
 
     _quotes = True
@@ -119,39 +122,34 @@ class CsvSource(LineSource):
         max_wait: float | None = 0.5,
         limit: int | None = None,
         strict: bool = False,
-        allow_nan: bool = False,
+        schema: Schema | None = None,
         max_line_bytes: int = 1 << 20,
         on_dead: DeadLetters | None = None,
         stop: Callable[[], bool] | None = None,
         labels: Labels | None = None,
     ) -> None:
-        options = SourceOptions(
-            batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
-        )
+        options = SourceOptions(batch_size, max_wait, limit, strict, max_line_bytes, on_dead, stop)
         goal = targets_of(target, multilabel, None)
         label = _label_column(label, goal)
         fields = FieldNames(label, task, experience, id, time, weight, goal)
         named, usual = _given(fields, features), "y" if label is None else None
         self._dialect = Dialect(delimiter, decimal, header=header, named=named, usual=usual)
         self._saved: tuple[str | None, list[int]] = (delimiter, [])  # of the state loaded
-        super().__init__(path, options, fields, labels)
+        super().__init__(path, options, fields, labels, schema)
         if features is not None and not 1 <= len(set(features)) == len(features):
             raise ValueError(f"features must be different columns, at least one, got {features}")
         self.features = None if features is None else list(features)
         self._layouts: list[tuple[int, Layout]] = []  # each with the line that decided it
-        self._checked: tuple[Layout | None, bool] = (None, False)  # whether names are numbers
         self._began: int | None = None  # the first line that is not blank
         self._part: int | None = None  # where a further part of the stream begins
         self._part_began: int | None = None  # the first line of it that is not blank
-        self._rows = RowReader(fields.goal, self._dialect.point, allow_nan=allow_nan)
+        self.schema.decimal = self._dialect.point
+        self._rows = RowReader(fields.goal, self._dialect.point, self.schema)
 
     @property
     def feature_names(self) -> list[str] | None:
         """The columns learned from; None until the first row."""
-        layout = self._layout
-        if layout is None or layout.features is None:
-            return None
-        return [layout.names[i] for i in layout.features]
+        return self.schema.names if self.schema.columns else None
 
     @property
     def feature_shape(self) -> tuple[int, ...] | None:
@@ -163,7 +161,7 @@ class CsvSource(LineSource):
     def left_out(self) -> list[str]:
         """The columns that are not used."""
         layout = self._layout
-        return [] if layout is None else list(layout.left_out)
+        return [] if layout is None else [*layout.left_out, *self.schema.left_out]
 
     def describe(self) -> FieldsInUse | None:
         """Return what each column is used for; None until the first row."""
@@ -174,7 +172,13 @@ class CsvSource(LineSource):
         if layout.label is not None:
             goal = {"label": layout.names[layout.label]}
         others = {role: layout.names[i] for role, i in layout.others.items()}
-        return FieldsInUse({"number": names}, goal, others, layout.left_out)
+        left_out = {**self.schema.left_out, **layout.left_out}
+        return FieldsInUse(self.schema.names_by_kind, goal, others, left_out)
+
+    @property
+    def _is_decided(self) -> bool:
+        layout = self._layout
+        return layout is not None and layout.features is not None
 
     @property
     def _layout(self) -> Layout | None:
@@ -202,6 +206,7 @@ class CsvSource(LineSource):
             "part": None if done or self._buffer.is_ahead(self._part) else self._part,
             "fields": self.fields.as_dict(),
             "layout": consumed[-1].as_state() if consumed else None,
+            "schema": self.schema.state_dict() if consumed and consumed[-1].features else None,
         }
 
     def _decide(self, state: State) -> None:
@@ -215,6 +220,11 @@ class CsvSource(LineSource):
         if layout is not None and layout.features is not None and self.features is not None:
             names = [layout.names[i] for i in layout.features]
             expect("features", names, layout.asked_for(self.features))
+        if state.get("schema") is None:
+            self.schema.reset()
+        else:
+            with within("schema"):
+                self.schema.load_state_dict(state["schema"])
         self._layouts = [] if layout is None else [(-1, layout)]
         self._saved = state.get("delimiter"), list(state.get("widths", []))
         self._began = -1 if self._saved[1] else None
@@ -232,8 +242,7 @@ class CsvSource(LineSource):
         if layout is not None and layout.features is not None and not new_part:
             try:
                 cells = table(lines, self._joiner.delimiter or ",", len(layout.names))
-                known = self._checked[0] is layout and not self._checked[1]
-                if known or not (self._numeric_names(layout) and layout.may_hold_header(cells)):
+                if not layout.may_hold_header(cells):
                     line = range(first, first + len(lines))
                     return self._rows.columns(cells, line, layout, layout.features), []
             except (BadRecord, ValueError, csv.Error):
@@ -266,7 +275,13 @@ class CsvSource(LineSource):
                 where.append(i)
         if not rows:
             return None, faults
-        return Row.columns(rows, where, self.feature_shape or ()), faults
+        return Row.columns(rows, where, self._features_of(rows)), faults
+
+    def _features_of(self, rows: list[Row]) -> TableRows:
+        names = dict.fromkeys(name for row in rows for name in row.x)  # headers may differ
+        return self.schema.read(
+            {name: [row.x.get(name) for row in rows] for name in names}, len(rows)
+        )
 
     def _split(self, line: bytes, at: int) -> list[str]:
         """Return the cells of a line; nothing can be read if this fails with the first line."""
@@ -287,28 +302,30 @@ class CsvSource(LineSource):
             layout = self._lay_out(cells, at)
             if layout.header:
                 return None
-        elif self._part_is_in([b""], at) and self._follow(layout.continued(self.name, cells), at):
-            return None
-        cells = layout.fitted(cells)
-        if self._numeric_names(layout) and self._follow(layout.reordered(cells), at):
-            return None
-        try:
-            return self._values(cells, layout, at)
-        except BadRecord:
-            if self._follow(layout.reordered(cells), at):
+        elif self._part_is_in([b""], at):
+            if self._follow(layout.continued(self.name, cells), at):
                 return None
-            raise
-
-    def _numeric_names(self, layout: Layout) -> bool:
-        if self._checked[0] is not layout:
-            self._checked = layout, layout.numeric_names()
-        return self._checked[1]
+            if self.schema.numeric_names:
+                layout.check_no_header(cells)
+        cells = layout.fitted(cells)
+        if self._follow(layout.reordered(cells), at):
+            return None
+        layout.check_no_other_header(cells)
+        return self._values(cells, layout, at)
 
     def _follow(self, layout: Layout | None, at: int) -> bool:
         """Return whether a line is a header, and use its order of columns from there on."""
         if self._part_is_in([b""], at):
             self._part_began = at
         if layout is not None and layout != self._layout:
+            known = self.schema.names
+            self._notices += [
+                f"the column {name!r} is missing from line {self._buffer.number(at):,} on"
+                for name in known
+                if self._layout is not None
+                and name in self._layout.names
+                and name not in layout.names
+            ]
             self._set_layout(layout, at)
         return layout is not None
 
@@ -322,15 +339,44 @@ class CsvSource(LineSource):
             return self._rows.row(cells, layout, layout.features)
         if self._dialect.decimal is None and self._mark != ",":
             layout.check_no_comma(self.name, cells)
-        asked = None if self.features is None else layout.positions(self.features)
-        layout = layout.decided(cells, self.fields, asked, self._dialect.point)
-        features = layout.features
-        if not features:
-            raise BadRecord("there is no number to learn from")
-        row = self._rows.row(cells, layout, features)
+        layout, columns = self._decided(cells, layout, at)
+        row = self._rows.row(cells, layout, layout.features or [])
+        self._begin(columns)
         # only a row that is right in every way decides
         self._set_layout(layout, at)
         return row
+
+    def _decided(
+        self, cells: list[str], layout: Layout, at: int
+    ) -> tuple[Layout, dict[str, list[str]]]:
+        """Return the layout with features and roles, and the first values of each feature."""
+        rows = [cells, *self._cells_ahead(layout, at)]
+        if self.fields.time is None:
+            layout = layout.with_time(rows)
+        asked = None if self.features is None else layout.positions(self.features)
+        layout = layout.decided(cells, asked)
+        return layout, {layout.names[i]: [row[i] for row in rows] for i in layout.features or ()}
+
+    def _cells_ahead(self, layout: Layout, at: int) -> list[list[str]]:
+        """Return the cells of the rows behind a line, in the order of a layout."""
+        rows: list[list[str]] = []
+        now = layout
+        for line in self._ahead(at):
+            if len(rows) == self.schema.infer_rows - 1:
+                break
+            if is_blank(line, self._mark):
+                continue
+            try:
+                cells = now.fitted(split(line.removeprefix(BOM), self._mark))
+                header = now.reordered(cells)
+                now.check_no_other_header(cells)
+            except BadRecord:
+                continue
+            if header is None:
+                rows.append(layout.in_order_of(now, cells))
+            else:
+                now = header
+        return rows
 
     def _lay_out(self, cells: list[str], at: int) -> Layout:
         header = self._dialect.has_header(self.name, cells, self._next_cells(at))

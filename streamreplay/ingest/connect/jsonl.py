@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError
+from streamreplay.features.schema import Schema
+from streamreplay.features.table_rows import TableRows
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions
-from streamreplay.ingest.decode.roles import MISSING, Choice, FieldsInUse, NewFields, choose
+from streamreplay.ingest.decode.roles import Choice, FieldsInUse, choose
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
@@ -27,7 +31,6 @@ from streamreplay.ingest.decode.values import (
     integers,
     json_label,
     json_labels,
-    number,
     pack,
     refuse_utf16,
     row_id,
@@ -37,7 +40,7 @@ from streamreplay.ingest.decode.values import (
     times,
 )
 from streamreplay.labels import Labels, Name
-from streamreplay.state import State, expect
+from streamreplay.state import State, expect, within
 
 _FALL_BACK = (BadRecord, ValueError, TypeError, KeyError, AttributeError)
 
@@ -57,10 +60,10 @@ class JsonlSource(LineSource):
         Files, folders and glob patterns, read in order; ``-`` is standard input. Data compressed
         by gzip, zstd, bzip2 or xz are told by their first bytes.
     features : sequence of str, optional
-        The fields to learn from: numbers, or one field with an array of numbers. Left out, the
-        first readable record decides: its field ``x`` if that is an array, else all its numeric
-        fields but the ones named below, in order. Fields that it lacks are not learned;
-        `take_notices` names them when they come.
+        The fields to learn from, or one field with an array of numbers. Left out, the first
+        readable record decides: its field ``x`` if that is an array, else all fields but the ones
+        named below. Rows with numbers only are arrays, all others are packed by ``schema``.
+        `take_notices` names fields that come later.
     label : str or False, optional
         The field with the label, a string or an integer; false or "" if there is none. Left out,
         it is ``y``, or none with a target.
@@ -85,8 +88,8 @@ class JsonlSource(LineSource):
         Rows of the whole stream to yield, those before a resume counted.
     strict : bool
         Raise at the first line that cannot be read.
-    allow_nan : bool
-        Take missing features as NaN, and keep NaN and infinities.
+    schema : Schema, optional
+        The settings of a table's columns; it takes up their kinds.
     max_line_bytes : int
         A longer line cannot be read.
     on_dead : callable, optional
@@ -137,44 +140,64 @@ class JsonlSource(LineSource):
         max_wait: float | None = 0.5,
         limit: int | None = None,
         strict: bool = False,
-        allow_nan: bool = False,
+        schema: Schema | None = None,
         max_line_bytes: int = 1 << 20,
         on_dead: DeadLetters | None = None,
         stop: Callable[[], bool] | None = None,
         labels: Labels | None = None,
     ) -> None:
-        options = SourceOptions(
-            batch_size, max_wait, limit, strict, allow_nan, max_line_bytes, on_dead, stop
-        )
+        options = SourceOptions(batch_size, max_wait, limit, strict, max_line_bytes, on_dead, stop)
         named = _label_field(label)
         goal = targets_of(target, multilabel, named)
         self._label = None if goal is not None else "y" if label is None else named
         fields = FieldNames(self._label, task, experience, id, time, weight, goal)
-        super().__init__(path, options, fields, labels)
+        super().__init__(path, options, fields, labels, schema)
         self.features = None if features is None else list(features)
         if features is not None:
             _check_features(features, fields)
         if goal is not None:
             _check_names(goal)
         self._choice: Choice | None = None
-        self._new = NewFields()
         self._decided_at: int | None = None  # the line that decided
 
     @property
     def feature_names(self) -> list[str] | None:
         """The fields learned from; None until the first row."""
-        return None if self._choice is None else self._choice.features
+        if self._choice is None:
+            return None
+        return self._choice.features if self._choice.array else self.schema.names
 
     @property
     def left_out(self) -> list[str]:
         """The fields that are not used."""
-        return [] if self._choice is None else list(self._choice.left_out)
+        left_out = {} if self._choice is None else self._choice.left_out
+        return [*left_out, *self.schema.left_out]
 
     def describe(self) -> FieldsInUse | None:
         """Return what each field is used for; None until the first row."""
         if self._choice is None:
             return None
-        return self._choice.in_use(self.fields, self.feature_shape or ())
+        choice = self._choice
+        if choice.array:
+            return choice.in_use(self.fields, self.feature_shape or ())
+        left_out = {**self.schema.left_out, **choice.left_out}
+        goal = self.fields.described()
+        return FieldsInUse(self.schema.names_by_kind, goal, choice.roles, left_out)
+
+    def _infers(self) -> bool:
+        for line in self._buffer.peek(0, 1):
+            with suppress(BadRecord):
+                return not self._is_array(self._record(line))
+        return True
+
+    def _is_array(self, record: dict[str, Any]) -> bool:
+        """Return whether the features of a record are one array."""
+        names = ["x"] if self.features is None else self.features
+        return len(names) == 1 and isinstance(record.get(names[0]), list)
+
+    @property
+    def _is_decided(self) -> bool:
+        return self._choice is not None
 
     def _decisions(self) -> State:
         choice = self._choice if self._is_consumed(self._decided_at) else None
@@ -183,6 +206,7 @@ class JsonlSource(LineSource):
             "fields": self.fields.as_dict(),
             "feature_shape": None if choice is None else list(self.feature_shape or ()),
             "choice": None if choice is None else asdict(choice),
+            "schema": None if choice is None or choice.array else self.schema.state_dict(),
         }
 
     def _decide(self, state: State) -> None:
@@ -190,11 +214,15 @@ class JsonlSource(LineSource):
         expect("fields", state.get("fields"), self.fields.as_dict())
         saved, shape = state.get("choice"), state.get("feature_shape")
         self._choice, self.feature_shape, self._decided_at = None, None, None
+        self.schema.reset()
         if saved is not None and shape is not None:
             choice = Choice(**saved)
-            if self.features is not None:
-                expect("features", choice.features, self.features)
             self._use(choice, tuple(shape), -1)
+            if not choice.array:
+                with within("schema"):
+                    self.schema.load_state_dict(state["schema"])
+            if self.features is not None:
+                expect("features", choice.features or self.schema.names, self.features)
         elif saved is not shape:
             raise CheckpointError(
                 f"choice: saved {saved} with feature_shape {shape}, must be both or neither"
@@ -207,8 +235,7 @@ class JsonlSource(LineSource):
         choice = self._choice
         if choice is not None:
             try:
-                loads = self._loads if self.options.allow_nan else orjson.loads
-                records = list(map(loads, lines))
+                records = list(map(orjson.loads, lines))
                 return self._columns(records, range(first, first + len(lines)), choice), []
             except _FALL_BACK:
                 pass  # at least one line is unusual: look at each of them
@@ -217,13 +244,10 @@ class JsonlSource(LineSource):
     def _columns(self, records: list[dict[str, Any]], line: range, choice: Choice) -> Columns:
         label, goal = self._label, self.fields.goal
         get = {role: [r.get(field) for r in records] for role, field in choice.roles.items()}
-        columns = Columns(
+        array = choice.array
+        return Columns(
             line,
-            pack(
-                self._numbers(records, choice),
-                self.feature_shape or (),
-                allow_nan=self.options.allow_nan,
-            ),
+            self._array(records, choice.features[0]) if array else self._table(records, choice),
             None if label is None else json_labels([r.get(label) for r in records]),
             integers("task", get.get("task", ())),
             integers("experience", get.get("experience", ())),
@@ -232,22 +256,15 @@ class JsonlSource(LineSource):
             None if goal is None else goal.rows([_values(r, goal) for r in records]),
             row_weights(get["weight"]) if "weight" in get else None,
         )
-        if self._new.may_be_in(records):
-            self._notices += self._new.find(records, line)
-        return columns
 
-    def _numbers(self, records: list[dict[str, Any]], choice: Choice) -> list[Any]:
-        names, shape = choice.features, self.feature_shape or ()
-        if not choice.array:
-            if len(names) == 1:
-                return [r[names[0]] for r in records]
-            return list(chain.from_iterable(map(itemgetter(*names), records)))
-        level: list[Any] = [r[names[0]] for r in records]
+    def _array(self, records: list[dict[str, Any]], name: str) -> NDArray[np.float32]:
+        shape = self.feature_shape or ()
+        level: list[Any] = [r[name] for r in records]
         for size in shape:
             if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
                 raise BadRecord("an array has another shape")
             level = list(chain.from_iterable(level))
-        return level
+        return pack(level, shape, allow_nan=False)
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
@@ -263,16 +280,24 @@ class JsonlSource(LineSource):
                 faults.append(Fault(i, str(error)))
         if not rows:
             return None, faults
-        return Row.columns(rows, where, self.feature_shape or ()), faults
+        choice = self._choice
+        if choice is None:
+            raise ValueError(f"{len(rows)} rows were read before it was decided how")
+        return Row.columns(rows, where, self._features_of(rows, choice)), faults
 
     def _row(self, line: bytes, at: int) -> Row:
         record = self._record(line)
         label, goal = self._label, self.fields.goal
-        choice = self._choose(record) if self._choice is None else self._choice
+        choice = self._choose(record, at) if self._choice is None else self._choice
         found = {role: record.get(field) for role, field in choice.roles.items()}
-        numbers, shape = self._features(record, choice)
+        features: Any = record
+        shape: tuple[int, ...] = ()
+        if choice.array:
+            name = choice.features[0]
+            features, shape = flatten(name, record.get(name), allow_nan=False)
+            check_shape(name, shape, self.feature_shape or shape)
         row = Row(
-            numbers,
+            features,
             None if label is None else json_label(record.get(label)),
             integer("task", found.get("task")),
             integer("experience", found.get("experience")),
@@ -283,8 +308,6 @@ class JsonlSource(LineSource):
         )
         if self._choice is None:  # only a record that is right in every way decides
             self._use(choice, shape, at)
-        else:
-            self._notices += self._new.find([record], [at])
         return row
 
     def _record(self, line: bytes) -> dict[str, Any]:
@@ -307,40 +330,46 @@ class JsonlSource(LineSource):
         try:
             return orjson.loads(line)
         except ValueError:
-            if self.options.allow_nan and (b"NaN" in line or b"Infinity" in line):
+            if b"NaN" in line or b"Infinity" in line:
                 return loads_with_nan(line)
             raise
 
-    def _choose(self, record: dict[str, Any]) -> Choice:
-        """Choose features and roles by the first record."""
-        features = self.features
-        if features is None and isinstance(record.get("x"), list):
-            features = ["x"]
-        array = features is not None and len(features) == 1
-        array = array and isinstance(record.get((features or [""])[0]), list)
-        found = choose(record, self.fields, features, array=array)
-        if not found.features:
-            raise BadRecord("there is no number to learn from")
+    def _choose(self, record: dict[str, Any], at: int) -> Choice:
+        """Choose features and roles by the first record, and those ahead for what it lacks."""
+        array = self._is_array(record)
+        features = ["x"] if array and self.features is None else self.features
+        ahead = []
+        for line in self._ahead(at):
+            with suppress(BadRecord):
+                ahead.append(self._record(line))
+        ahead = ahead[: self.schema.infer_rows - 1]
+        found = choose(record, ahead, self.fields, features, array=array)
+        if not array:
+            self._begin(self._named([record, *ahead], found))
         return found
 
     def _use(self, choice: Choice, shape: tuple[int, ...], at: int) -> None:
         """Use the features and roles that a line has decided."""
         self._choice, self.feature_shape, self._decided_at = choice, shape, at
-        used = {*choice.features, *self.fields.names(), *choice.roles.values()}
-        empty = [name for name, why in choice.left_out.items() if why == MISSING]
-        self._new = NewFields({*used, *choice.left_out} - {None}, empty)
 
-    def _features(
-        self, record: dict[str, Any], choice: Choice
-    ) -> tuple[list[float], tuple[int, ...]]:
-        names, allow_nan = choice.features, self.options.allow_nan
+    def _features_of(self, rows: list[Row], choice: Choice) -> NDArray[np.float32] | TableRows:
         if choice.array:
-            numbers, shape = flatten(names[0], record.get(names[0]), allow_nan=allow_nan)
-            check_shape(names[0], shape, self.feature_shape or shape)
-            return numbers, shape
-        return [
-            number(f"feature {name!r}", record.get(name), allow_nan=allow_nan) for name in names
-        ], (len(names),)
+            flat = list(chain.from_iterable(row.x for row in rows))
+            return pack(flat, self.feature_shape or (), allow_nan=False)
+        return self._table([row.x for row in rows], choice)
+
+    def _table(self, records: list[dict[str, Any]], choice: Choice) -> TableRows:
+        return self.schema.read(self._named(records, choice), len(records))
+
+    def _named(self, records: list[dict[str, Any]], choice: Choice) -> dict[str, list[Any]]:
+        """Return the values of each field that may be learned from."""
+        names, reserved = dict.fromkeys(chain.from_iterable(records)), self._reserved(choice)
+        if self.features is not None:
+            names = dict.fromkeys(name for name in self.features if name in names)
+        return {name: [r.get(name) for r in records] for name in names if name not in reserved}
+
+    def _reserved(self, choice: Choice) -> set[Any]:
+        return {*self.fields.names(), *choice.roles.values()}
 
 
 def _values(record: dict[Any, Any], goal: TargetFields) -> list[Any]:

@@ -80,6 +80,16 @@ class LineReader:
         """Whether a file is open that can be read again from its start."""
         return self._stream is not None and self._stream.bytes.reopens
 
+    @property
+    def regular(self) -> bool:
+        """Whether what is read is a file, for which nobody waits."""
+        return self._stream is None or self._stream.bytes.regular
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream was read to its end."""
+        return self._stream is not None and self._stream.ended
+
     def close(self) -> None:
         """Close the open file."""
         if self._stream is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
+from streamreplay.features.kinds import describe_new
+from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_reader import Came, LineReader
 from streamreplay.ingest.connect.text import TextDecoder
@@ -17,12 +20,15 @@ from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.decode.values import BadRecord
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
+from streamreplay.plain_text import listed
 from streamreplay.row_counts import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
+MOST_NOTICES = 20  # of new columns
 CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
 
 _AT_END = (Came.ENDED, Came.BROKEN)
@@ -54,16 +60,25 @@ class LineSource(ABC):
     _quotes = False  # a line end between quotes belongs to a record
 
     def __init__(
-        self, path: Paths, options: SourceOptions, fields: FieldNames, labels: Labels | None
+        self,
+        path: Paths,
+        options: SourceOptions,
+        fields: FieldNames,
+        labels: Labels | None,
+        schema: Schema | None,
     ) -> None:
         self.path = path
         self.options = options
         self.fields = fields
+        self.schema = Schema() if schema is None else schema
+        """The columns of a table, for rows with named fields."""
         self.labels = labels_or_new(labels, None if fields.goal is None else fields.goal.names)
         self.continue_from_here = False
         self.whole_batches = False
         self.follow = False
         self._notices: list[str] = []
+        self._noticed = 0  # new columns
+        self._known_to = 0  # the line up to which decisions are part of the state
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
         self._reader = self._new_reader()
@@ -142,6 +157,7 @@ class LineSource(ABC):
         self.put_aside.load_state_dict(state["put_aside"])
         self._names, self._passes.ended = None, False
         self._buffer = self._new_buffer()
+        self._known_to = 0
         self._reader.close()
         self._reader = self._new_reader()
         self._reader.load_state_dict(state)
@@ -183,18 +199,67 @@ class LineSource(ABC):
         """Return an empty buffer, for the first lines or those behind the state just loaded."""
         return LineBuffer(self.options.max_line_bytes)
 
+    @property
+    @abstractmethod
+    def _is_decided(self) -> bool:
+        """Whether it is known what each field is used for."""
+
+    def _infers(self) -> bool:
+        """Return whether it takes more than the first lines to know what each field is for."""
+        return True
+
     @abstractmethod
     def describe(self) -> FieldsInUse | None:
         """Return what each field is used for; None until the first row."""
+
+    def _begin(self, columns: Mapping[str, list[Any]]) -> None:
+        """Infer the kinds of columns from their first values.
+
+        Raises
+        ------
+        BadRecord
+            None of them can be learned from.
+        """
+        schema = self.schema
+        schema.reset()
+        schema.begin(columns)
+        if not schema.names:
+            why = listed([f"{name} ({reason})" for name, reason in schema.left_out.items()])
+            schema.reset()
+            raise BadRecord(f"there is nothing to learn from: {why or 'no other field'}")
+
+    def prepare(self) -> bool:
+        """Read ahead until it is known what each field is for, and yield nothing.
+
+        Return whether that depends on how fast the rows came, so that it should be saved before
+        the first prediction leaves. The state has it from now on.
+        """
+        while not self._is_decided and self._gather_rows(1) is Came.ENOUGH:
+            pass
+        self._known_to = self._buffer.position.lines + self._pending.lines
+        return self._is_decided and not self._reader.regular
 
     def take_notices(self) -> list[str]:
         """Return what is new to say about the fields since the last call."""
         notices, self._notices = self._notices, []
         return notices
 
+    def _ahead(self, line: int) -> list[bytes]:
+        """Return lines behind one, as far as they were read, to decide what fields are for."""
+        buffer = self._buffer
+        if self._reader.ended and buffer.partial:
+            # it counts whether or not the stream is to pause before it
+            buffer = copy.deepcopy(buffer)
+            buffer.finish()
+        lines: list[bytes] = []
+        skip, most = line + 1 - buffer.position.lines, 2 * self.schema.infer_rows
+        while part := buffer.peek(skip + len(lines), most - len(lines)):  # of one file each
+            lines += part
+        return lines
+
     def _is_consumed(self, line: int | None) -> bool:
         """Return whether the position is behind a line."""
-        return line is not None and line < self._buffer.position.lines
+        return line is not None and line < max(self._buffer.position.lines, self._known_to)
 
     def _next(self) -> Batch | None:
         pending, size, came = self._pending, self.options.batch_size, Came.ENOUGH
@@ -215,10 +280,14 @@ class LineSource(ABC):
 
     def _gather_rows(self, rows: int) -> Came:
         """Read and decode lines for so many rows; ENOUGH if more lines may follow."""
-        reader = self._reader
+        reader, pending = self._reader, self._pending.lines
         reader.continue_from_here, reader.follow = self.continue_from_here, self.follow
         reader.whole_batches, reader.options = self.whole_batches, self.options
-        came = reader.gather(self._pending.lines + rows)
+        came = reader.gather(pending + rows)
+        if came is Came.ENOUGH and not self._is_decided and self._infers():
+            # the line that decides has the same lines behind it wherever reading began
+            lines = self.schema.infer_rows * (2 if len(reader.files) > 1 else 1)  # with headers
+            rows, came = 1, reader.gather(pending + lines + 1)
         self._stopped = came is Came.STOPPED
         if not self._stopped:
             # lines without a row are decoded in bulk; if strict, none behind the batch is
@@ -291,7 +360,10 @@ class LineSource(ABC):
             self._names = self.feature_names
         at = self._buffer.position
         self._advance(rows.line, rows.line[-1] + 1 - at.lines)
-        batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names)
+        batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names, self.schema)
+        new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
+        self._notices += map(describe_new, new)
+        self._noticed += len(new)
         at.rows += len(rows)
         return batch
 

@@ -34,7 +34,6 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     batch_size: int = 32,
     limit: int | None = None,
     labels: Labels | None = None,
-    allow_nan: bool = False,
 ) -> ArraySource:
     """Open the arrays in an ``.npz`` file as a stream. See `ArraySource` for what each may hold.
 
@@ -54,7 +53,7 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
         What the columns of ``y``, 0 or 1, are called: labels, any number of which a row may have.
     weight : str, optional
         The name of the weights' array. Left out: ``weight``, if there is one with a number a row.
-    batch_size, limit, labels, allow_nan
+    batch_size, limit, labels
         As in `ArraySource`.
 
     Raises
@@ -76,9 +75,7 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     try:
         targets_of(target, multilabel, None)  # checks
         _put_targets(arrays, targets, multilabel)
-        source = ArraySource(
-            **arrays, batch_size=batch_size, limit=limit, labels=labels, allow_nan=allow_nan
-        )
+        source = ArraySource(**arrays, batch_size=batch_size, limit=limit, labels=labels)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{Path(path).name}: {error}") from None
     fields = FieldNames(names.get("y"), goal=targets_of(target, multilabel, None))

@@ -50,6 +50,7 @@ class TextDecoder:
         self._pattern = _LINE if quotes else _LINE_WITHOUT_QUOTES
         self._first: bytes | None = b""  # bytes that may be a part of a byte order mark
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._told_cut = False  # half a character at the end was returned
         self._line: bytes | None = b""  # what came of the first line; None once it has ended
         self._return = b""  # a CR that a line feed may follow
         self._ends_in_cr = False
@@ -100,8 +101,12 @@ class TextDecoder:
         if self._decoder is None:
             return data
         text = self._decoder.decode(data).encode("utf-8", "surrogatepass")
-        cut = block is None and self._decoder.getstate()[0]
-        return text + b"\xff" if cut else text  # half a character at the end is no UTF-8 either
+        if block is not None:
+            self._told_cut = False
+        elif self._decoder.getstate()[0] and not self._told_cut:
+            self._told_cut = True  # the end may be read several times
+            return text + b"\xff"  # half a character at the end is no UTF-8 either
+        return text
 
     def _without_bom(self, data: bytes) -> bytes:
         bom = next(filter(data.startswith, _CODECS), b"")

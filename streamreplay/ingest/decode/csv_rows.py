@@ -8,11 +8,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.features.schema import Schema
 from streamreplay.ingest.decode.cells import (
     goal_cell,
     integer_cell,
-    number_cell,
-    numbers,
     time_cell,
 )
 from streamreplay.ingest.decode.header import Layout
@@ -33,14 +32,13 @@ class RowReader:
         What is to be predicted in place of a label.
     decimal : str
         The decimal mark.
-    allow_nan : bool
-        Missing and infinite numbers are taken.
+    schema : Schema
+        Of the features.
     """
 
-    def __init__(self, goal: TargetFields | None, decimal: str, *, allow_nan: bool) -> None:
+    def __init__(self, goal: TargetFields | None, decimal: str, schema: Schema) -> None:
         self._goal = goal
-        self._decimal = decimal
-        self._allow_nan = allow_nan
+        self.schema = schema
         self._goal_cell = partial(goal_cell, decimal=decimal)
         self._labels: dict[str, Name | None] = {}  # what label cells stand for: they repeat
 
@@ -56,12 +54,10 @@ class RowReader:
         """
         width, n = len(layout.names), len(line)
         others = {key: cells[i::width] for key, i in layout.others.items()}
-        flat = [cell for i in features for cell in cells[i::width]]
-        x = numbers(flat, (n,), allow_nan=self._allow_nan, decimal=self._decimal)  # [feature, n]
         label = None if layout.label is None else self._label_names(cells[layout.label :: width])
         return Columns(
             line,
-            np.ascontiguousarray(x.T),
+            self.schema.read({layout.names[i]: cells[i::width] for i in features}, n),
             label,
             _integers("task", others),
             _integers("experience", others),
@@ -97,15 +93,7 @@ class RowReader:
         goal = self._goal
         others = {key: cells[i] for key, i in layout.others.items()}
         return Row(
-            [
-                number_cell(
-                    f"feature {layout.names[i]!r}",
-                    cells[i],
-                    allow_nan=self._allow_nan,
-                    decimal=self._decimal,
-                )
-                for i in features
-            ],
+            {layout.names[i]: cells[i] for i in features},
             None if layout.label is None else label_cell(cells[layout.label]),
             integer("task", integer_cell(others.get("task", ""))),
             integer("experience", integer_cell(others.get("experience", ""))),

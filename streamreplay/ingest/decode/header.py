@@ -11,7 +11,7 @@ from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.decode.cells import has_decimal_comma, is_number
 from streamreplay.ingest.decode.detect_header import may_be_names
 from streamreplay.ingest.decode.options import FieldNames
-from streamreplay.ingest.decode.roles import may_be_time
+from streamreplay.ingest.decode.roles import shows_time
 from streamreplay.ingest.decode.values import BadRecord, json_number
 from streamreplay.state import State
 
@@ -113,16 +113,14 @@ class Layout:
             return not cell or is_number(cell, decimal)
         return is_number(cell, decimal) and not (i == 0 and cell.isdecimal())
 
-    def numeric_names(self) -> bool:
-        """Return whether the header could be read as a row: its features' names are numbers."""
-        if not self.header or self.features is None:
-            return False
-        return all(is_number(self.names[i]) for i in self.features)
-
     def may_hold_header(self, cells: list[str]) -> bool:
-        """Return whether a header with `numeric_names` may be among rows, one after the other."""
-        texts = {name for name in self.names if not is_number(name)}
-        return not texts.isdisjoint(cells) if texts else self.names[0] in cells[:: len(self.names)]
+        """Return whether a line that names the columns may be among rows, one after the other."""
+        if not self.header:
+            return False
+        width, label = len(self.names), self.label
+        if label is not None and self.names[label] in cells[label::width]:
+            return True
+        return not set(self.names).isdisjoint(cells[::width])
 
     def reordered(self, cells: list[str]) -> Layout | None:
         """Return the layout behind a line that names the same columns; None for another line.
@@ -150,6 +148,28 @@ class Layout:
             goal=[to[i] for i in self.goal],
         )
 
+    def in_order_of(self, other: Layout, cells: list[str]) -> list[str]:
+        """Return the cells of a row of the same columns in another order, in the order of these."""
+        if other.names == self.names:
+            return cells
+        return [cells[other.names.index(name)] for name in self.names]
+
+    def check_no_other_header(self, cells: list[str]) -> None:
+        """Raise `BadRecord` if a line names the label and most columns, though not these."""
+        if not self.header or self.label is None or cells[self.label] != self.names[self.label]:
+            return
+        known = set(cells) & set(self.names)
+        if 2 * len(known) <= len(cells) or any(map(is_number, cells)):
+            return
+        if self.reordered(cells) is None:
+            raise BadRecord("line is a header of other columns")
+
+    def check_no_header(self, cells: list[str]) -> None:
+        """Raise `BadRecord` if the first line of a further part is a header, but there was none."""
+        said = [cell.strip() for cell in cells]
+        if not self.header and may_be_names(said) and not any(map(is_number, said)):
+            raise BadRecord("line is a header, but the stream began without one")
+
     def fitted(self, cells: list[str]) -> list[str]:
         """Return the cells of a row, as many as there are columns.
 
@@ -175,7 +195,7 @@ class Layout:
         Raises
         ------
         SourceError
-            It is a header, of other columns.
+            It is a header of another stream: without the label, or without any feature.
         """
         same = self.reordered(cells)
         if same is not None or not self.header:
@@ -183,37 +203,71 @@ class Layout:
         names = column_names(cells)
         if not self._like_header(names, [cell.strip() for cell in cells]):
             return None
-        raise SourceError(
-            f"{source}: {self._difference(names)}; the columns were {', '.join(self.names)}, "
-            f"and are {', '.join(names)} in this part"
+        lost = self._lost(names)
+        if lost:
+            raise SourceError(
+                f"{source}: {lost}; the columns were {', '.join(self.names)}, and are "
+                f"{', '.join(names)} in this part"
+            )
+        place = {name: i for i, name in enumerate(names)}
+        others = {key: self.names[i] for key, i in self.others.items()}
+        goal = [place[self.names[i]] for i in self.goal]
+        label = None if self.label is None else place[self.names[self.label]]
+        found = Layout(
+            names,
+            header=True,
+            label=label,
+            others={key: place[name] for key, name in others.items() if name in place},
+            features=None,
+            goal=goal,
+            left_out=self.left_out,
         )
+        return replace(found, features=found._learned_of(self))
 
-    def decided(
-        self, cells: list[str], fields: FieldNames, asked: list[int] | None, decimal: str
-    ) -> Layout:
-        """Return the layout with the columns to learn from, as the first row shows them.
+    def _learned_of(self, before: Layout) -> list[int]:
+        """Return the columns to learn from, where another layout has decided about most of them."""
+        learned = {before.names[i] for i in before.features or ()}
+        only = "not asked for" in before.left_out.values()
+        return [
+            i
+            for i, name in enumerate(self.names)
+            if i not in self.reserved
+            and name not in self.left_out
+            and (name in learned or not only)
+        ]
+
+    def with_time(self, rows: Sequence[list[str]]) -> Layout:
+        """Return the layout without a column of times if the first value in rows is none."""
+        i = self.others.get("time")
+        if i is None:
+            return self
+        values = (cell_value(row[i]) for row in rows)
+        if shows_time(next((each for each in values if each is not None), None)):
+            return self
+        return replace(self, others={key: at for key, at in self.others.items() if key != "time"})
+
+    def decided(self, first: list[str], asked: list[int] | None) -> Layout:
+        """Return the layout with the columns that may be learned from.
 
         Parameters
         ----------
         cells : list of str
             The cells of the first row.
-        fields : FieldNames
         asked : list of int or None
             The features, if they are given.
-        decimal : str
-            The decimal mark.
         """
-        layout, others = self, self.others
-        if fields.time is None and "time" in others and not _may_be_time(cells[others["time"]]):
-            layout = replace(self, others={k: i for k, i in others.items() if k != "time"})
-        numeric = layout.numeric(cells, decimal)
-        learned = numeric if asked is None else asked
-        used = layout.reserved | set(learned)
+        learned: list[int] = []
         left_out: dict[str, str] = {}
-        for i in sorted(set(range(len(cells))) - used):
-            kind = "no name" if is_number(cells[i], decimal) else "text"
-            left_out[self.names[i]] = "not asked for" if i in numeric else kind
-        return replace(layout, features=learned, left_out=left_out)
+        for i, cell in enumerate(first):
+            if i in self.reserved or (asked is not None and i in asked):
+                continue
+            if self.header and i == 0 and _UNNAMED.fullmatch(self.names[i]) and cell.isdecimal():
+                left_out[self.names[i]] = "no name"  # the index that pandas writes
+            elif asked is not None:
+                left_out[self.names[i]] = "not asked for"
+            else:
+                learned.append(i)
+        return replace(self, features=learned if asked is None else asked, left_out=left_out)
 
     def positions(self, features: Sequence[str | int]) -> list[int]:
         """Return the positions of columns that were asked for by name or position."""
@@ -241,18 +295,15 @@ class Layout:
             may_be_names(cells) and set(cells) - numbers <= shared and 2 * len(shared) >= len(cells)
         )
 
-    def _difference(self, names: list[str]) -> str:
-        """Return in words the first way in which the names of columns differ."""
+    def _lost(self, names: list[str]) -> str:
+        """Return what makes a stream with other columns another one; "" if nothing does."""
         goal = self.goal if self.label is None else [*self.goal, self.label]
         for name in (self.names[i] for i in goal):
             if name not in names:
                 return f"the column {name!r}, to be predicted, is missing"
         if self.features is not None and not {self.names[i] for i in self.features} & set(names):
             return "no feature has its old name"
-        missing = [name for name in self.names if name not in names]
-        if missing:
-            return f"the column {missing[0]!r} is missing"
-        return f"the column {next(name for name in names if name not in self.names)!r} is new"
+        return ""
 
 
 class _Finder:
@@ -304,12 +355,6 @@ class _Finder:
         )
 
 
-def _may_be_time(cell: str) -> bool:
-    cell = cell.strip()
-    number = json_number(cell)
-    return may_be_time((cell or None) if number is None else float(number))
-
-
 def column_names(cells: Sequence[str]) -> list[str]:
     """Return names of columns that all differ, as pandas makes them.
 
@@ -341,3 +386,11 @@ def _check_learned(find: _Finder, label: int | None, target: list[int], learned:
             f"{find.source}: column {find.names[min(both)]!r} is a target, and cannot be a feature "
             "too"
         )
+
+
+def cell_value(cell: str, decimal: str = ".") -> float | str | None:
+    """Return what a cell stands for where columns are chosen: a number, text or nothing."""
+    cell = cell.strip()
+    if cell and is_number(cell, decimal):
+        return json_number(cell) or 0.0
+    return cell or None

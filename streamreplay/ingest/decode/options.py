@@ -69,7 +69,6 @@ class SourceOptions:
     max_wait: float | None
     limit: int | None
     strict: bool
-    allow_nan: bool
     max_line_bytes: int
     on_dead: DeadLetters | None
     stop: Callable[[], bool] | None

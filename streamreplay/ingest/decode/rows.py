@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
+from streamreplay.features.schema import Schema
+from streamreplay.features.table_rows import TableRows, join_tables
 from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.targets import TargetFields
-from streamreplay.ingest.decode.values import float32s
 from streamreplay.labels import Labels, Name
 
 SPARSE = 1 << 20
@@ -30,7 +31,7 @@ class Columns:
     """The rows found in some lines; None for a column that no row has."""
 
     line: Sequence[int]  # of each row, counted from 0, ascending
-    x: NDArray[np.float32]  # [n, *feature]
+    x: NDArray[np.float32] | TableRows  # [n, *feature], or columns by name
     label: Sequence[Name | None] | None = None
     task: NDArray[np.int64] | None = None
     experience: NDArray[np.int64] | None = None
@@ -46,7 +47,7 @@ class Columns:
         """Return some of the rows."""
         return Columns(
             self.line[rows],
-            self.x[rows],
+            self.x.take(rows) if isinstance(self.x, TableRows) else self.x[rows],
             None if self.label is None else self.label[rows],
             None if self.task is None else self.task[rows],
             None if self.experience is None else self.experience[rows],
@@ -63,7 +64,7 @@ class Columns:
             return parts[0]
         return Columns(
             list(chain.from_iterable(part.line for part in parts)),
-            np.concatenate([part.x for part in parts]),
+            _joined_features([part.x for part in parts]),
             _joined_list(parts, "label"),
             _joined(parts, "task", 0),
             _joined(parts, "experience", 0),
@@ -79,8 +80,9 @@ class Columns:
         labels: Labels,
         goal: TargetFields | None = None,
         feature_names: Sequence[str] | None = None,
+        schema: Schema | None = None,
     ) -> Batch:
-        """Make a batch of all rows, and add new names to the labels.
+        """Make a batch of all rows, and add new names to the labels, new columns to the schema.
 
         Parameters
         ----------
@@ -90,6 +92,13 @@ class Columns:
         goal : TargetFields, optional
             What `target` holds; the labels name its columns then.
         feature_names : sequence of str, optional
+        schema : Schema, optional
+            Packs the rows of a table.
+
+        Raises
+        ------
+        ConfigError
+            There is a new column, and the schema is frozen.
         """
         n = len(self)
         target: NDArray[Any] | None = None
@@ -97,8 +106,12 @@ class Columns:
             y, target = goal.columns(self.target)
         else:
             y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
+        x, table = self.x, None
+        if isinstance(x, TableRows):
+            table = Schema() if schema is None else schema
+            x = table.pack(x)
         return Batch(
-            self.x,
+            x,
             y,
             np.arange(start, start + n, dtype=np.int64),
             np.zeros(n, np.int64) if self.task is None else self.task,
@@ -109,7 +122,8 @@ class Columns:
             target,
             self.weight,
             labels=labels,
-            feature_names=feature_names,
+            feature_names=feature_names if table is None else table.names,
+            schema=table,
         )
 
     def one_experience(self) -> int:
@@ -212,6 +226,15 @@ def id_column(ids: Sequence[str | None]) -> NDArray[np.str_] | None:
     return np.array([each or "" for each in ids], np.str_)
 
 
+def _joined_features(
+    parts: Sequence[NDArray[np.float32] | TableRows],
+) -> NDArray[np.float32] | TableRows:
+    tables = [part for part in parts if isinstance(part, TableRows)]
+    if tables:
+        return join_tables(tables)
+    return np.concatenate([part for part in parts if not isinstance(part, TableRows)])
+
+
 def _joined(parts: Sequence[Columns], name: str, absent: float) -> NDArray[Any] | None:
     """Join an array of each part; rows of a part without it get a value for absent ones."""
     found: list[NDArray[Any] | None] = [getattr(part, name) for part in parts]
@@ -243,7 +266,7 @@ def _joined_list(parts: Sequence[Columns], name: str) -> list[Any] | None:
 class Row:
     """One row, decoded by itself: slower than by column, but with a reason for each error."""
 
-    x: list[float]
+    x: Any  # a list of numbers, or a dict of values by column
     label: Name | None
     task: int
     experience: int
@@ -253,11 +276,13 @@ class Row:
     weight: float | None = None
 
     @staticmethod
-    def columns(rows: Sequence[Row], line: Sequence[int], shape: tuple[int, ...]) -> Columns:
-        """Join rows to columns; ``shape`` is that of one row's features."""
+    def columns(
+        rows: Sequence[Row], line: Sequence[int], x: NDArray[np.float32] | TableRows
+    ) -> Columns:
+        """Join rows to columns, with features that were joined before."""
         return Columns(
             line,
-            float32s(np.array([row.x for row in rows], np.float64)).reshape(len(rows), *shape),
+            x,
             [row.label for row in rows],
             np.array([row.task for row in rows], np.int64),
             np.array([row.experience for row in rows], np.int64),

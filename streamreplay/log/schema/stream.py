@@ -68,6 +68,9 @@ class RowsRecord(Record):
     put_aside_by_reason: dict[str, Rows] = absent()
     """Records put aside by reason, the most frequent first: reasons that differ only in values or
     numbers are one, with N or … in their place. At most 100; all others are `other reasons`."""
+    misfits: dict[str, Rows] = absent()
+    """Values so far that did not fit the kind of their column and count as missing, by column;
+    absent while all did. Their rows are counted above like all others."""
 
 
 class Stored(LogLine):

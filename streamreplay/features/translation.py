@@ -1,0 +1,42 @@
+"""Rows packed by one schema, as another packs them: test rows, as the stream's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from streamreplay.errors import ConfigError
+from streamreplay.features.packed import TableSchema, as_table
+
+__all__ = ["translated"]
+
+
+def translated(x: NDArray[Any], old: TableSchema, new: TableSchema) -> NDArray[Any]:
+    """Return rows that one schema has packed, as another packs them, by the names of columns.
+
+    Parameters
+    ----------
+    x : packed rows [n], or float32[n, columns]
+    old, new : TableSchema
+        The new one gets the categories of these rows; a column that they lack is missing.
+
+    Raises
+    ------
+    ConfigError
+        No column has the same name in both.
+    """
+    shared = [name for name in new.names if name in old.names]
+    if not shared:
+        raise ConfigError(
+            f"no column has its name in both: {', '.join(old.names)}; {', '.join(new.names)}"
+        )
+    texts = [name for name in shared if old.kind(name) == new.kind(name) == "text"]
+    columns = {name: old.values(x, name) for name in shared if old.kind(name) != "text"}
+    packed = new.pack(new.read(columns, len(x)))
+    for name in texts:
+        place, width = old.place(name), packed["text"].shape[2]
+        block = as_table(x)["text"]
+        if place < block.shape[1] and block.shape[2] == width:
+            packed["text"][:, new.place(name)] = block[:, place]
+    return packed
