@@ -19,9 +19,10 @@ from streamreplay.commands.inspect import inspect
 from streamreplay.commands.report import report
 from streamreplay.commands.run import run
 from streamreplay.commands.schema import schema
+from streamreplay.commands.sniff import sniff
 from streamreplay.commands.tail import tail
 
-COMMANDS = (run, report, compare, tail, inspect, export, init, schema, demo)
+COMMANDS = (run, sniff, report, compare, tail, inspect, export, init, schema, demo)
 """The commands, in the order of the help text."""
 
 app = typer.Typer(

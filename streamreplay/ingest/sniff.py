@@ -1,0 +1,261 @@
+"""Describe a file: its format, its columns, what may be its label, and how to run it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import orjson
+
+from streamreplay.errors import SourceError
+from streamreplay.features.kinds import infer
+from streamreplay.features.values import MISSING, is_missing
+from streamreplay.ingest.connect.byte_stream import ByteStream
+from streamreplay.ingest.connect.file_format import bare_name
+from streamreplay.ingest.connect.files import files_of
+from streamreplay.ingest.connect.json_text import JsonText
+from streamreplay.ingest.connect.line_reader import LineReader
+from streamreplay.ingest.connect.line_source import BOM
+from streamreplay.ingest.connect.text import LOOK, TextDecoder
+from streamreplay.ingest.decode.cells import as_point, cells_or_none, has_decimal_comma, is_blank
+from streamreplay.ingest.decode.dialect import Dialect
+from streamreplay.ingest.decode.header import column_names
+from streamreplay.ingest.decode.json_records import is_split
+from streamreplay.ingest.decode.lines import LineBuffer
+from streamreplay.ingest.decode.options import SourceOptions
+from streamreplay.ingest.decode.records import RecordJoiner
+from streamreplay.plain_text import aligned, printable
+
+ROWS = 1000
+"""Rows that are looked at."""
+
+_LABELS = ("y", "label", "class", "target")  # usual names, in lower case
+_MOST_CLASSES = 50
+_EXAMPLES, _WIDTH = 3, 20
+_LONGEST = 1 << 20
+_BINARY = {
+    b"PK\x03\x04": "npz",
+    b"\0\0": "idx",
+}
+_SHOWN = {"jsonl": "JSONL", "csv": "CSV", "npz": "NumPy .npz", "idx": "IDX"}
+
+
+@dataclass(frozen=True, slots=True)
+class SniffedColumn:
+    """A column of a file, as its first rows show it.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        As `infer` finds it; with the reason if it is ignored.
+    missing : float
+        The share of the rows without a value.
+    distinct : int
+        The number of different values.
+    examples : list of str
+    """
+
+    name: str
+    kind: str
+    missing: float
+    distinct: int
+    examples: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    """What a file holds.
+
+    Attributes
+    ----------
+    path : str
+    format : str
+        A value of ``source.format``.
+    details : list of str
+        The form of the format.
+    columns : list of SniffedColumn
+    rows, bad : int
+        Rows looked at, and records that could not be read.
+    settings : list of str
+        Options of ``streamreplay run`` without which the file is read otherwise.
+    """
+
+    path: str
+    format: str
+    details: list[str]
+    columns: list[SniffedColumn] = field(default_factory=list)
+    rows: int = 0
+    bad: int = 0
+    settings: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> SniffedColumn | None:
+        """The column that is probably to be predicted; None if none looks like it."""
+        by_name = {column.name.lower(): column for column in self.columns}
+        usual = next((by_name[name] for name in _LABELS if name in by_name), None)
+        last = self.columns[-1] if self.columns else None
+        return usual or (last if last is not None and _may_be_label(last) else None)
+
+    @property
+    def command(self) -> str:
+        """The command that learns from the file."""
+        label = ["--label", self.label.name] if self.label is not None else []
+        return shlex.join(["streamreplay", "run", self.path, *label, *self.settings])
+
+    def lines(self) -> list[str]:
+        """Return everything as lines of text."""
+        shown = ", ".join([_SHOWN[self.format], *self.details])
+        bad = f", {self.bad:,} cannot be read" if self.bad else ""
+        first = f"{self.path}: {shown}" + (f"; first {self.rows:,} rows{bad}" if self.rows else "")
+        if not self.columns:
+            return [first, f"run: {self.command}"]
+        header = ("column", "kind", "missing", "different", "examples")
+        rows = [
+            (
+                printable(column.name),
+                column.kind,
+                f"{100 * column.missing:.1f} %",
+                f"{column.distinct:,}",
+                ", ".join(column.examples),
+            )
+            for column in self.columns
+        ]
+        label = "none found: name it with --label" if self.label is None else self.label.name
+        table = [f"  {line}" for line in aligned(header, rows)]
+        return [first, *table, f"label: {printable(label)}", f"run: {self.command}"]
+
+
+def sniff(path: str) -> Sniffed:
+    """Describe a file by its first rows; of a folder or a pattern, the first file.
+
+    Raises
+    ------
+    SourceError
+        It cannot be read, has no rows, or no format that is known.
+    ConfigError
+        It is not certain what its first lines mean; the message names the key to set.
+    """
+    if path == "-":
+        raise SourceError("standard input: cannot be read a second time: give the path of a file")
+    file = files_of(path)[0]
+    first = _first_bytes(file)
+    binary = next((kind for magic, kind in _BINARY.items() if first.startswith(magic)), None)
+    if binary is not None:
+        return Sniffed(path, binary, [])
+    text = TextDecoder(quotes=False).decode(first[:LOOK]).removeprefix(BOM)
+    if b"\0" in text:
+        raise SourceError(f"{file}: begins with {first[:4]!r}, which is no format that is known")
+    if not text.strip():
+        raise SourceError(f"{file}: holds no rows")
+    if text.lstrip()[:1] in (b"{", b"["):
+        return _sniff_json(path, file, split=bool(is_split(text)))
+    return _sniff_csv(path, file)
+
+
+def _first_bytes(file: str) -> bytes:
+    stream, found = ByteStream(file), b""
+    try:
+        while len(found) < LOOK and (block := stream.read()) is not None:
+            found += block
+    finally:
+        stream.close()
+    return found
+
+
+def _first_lines(file: str, buffer: LineBuffer, new_text: Any) -> list[bytes]:
+    options = SourceOptions(1, None, None, False, _LONGEST, None, None)  # noqa: FBT003
+    reader = LineReader(file, new_text, buffer, options, lambda _: None)
+    try:
+        reader.gather(ROWS + 1)
+    finally:
+        reader.close()
+    return [line.removeprefix(BOM) for line in buffer.peek(0, ROWS + 1)]
+
+
+def _sniff_json(path: str, file: str, *, split: bool) -> Sniffed:
+    lines = _first_lines(file, LineBuffer(_LONGEST), JsonText)
+    lines = [line for line in lines if line.strip()][:ROWS]
+    records = [record for record in map(_record, lines) if record is not None]
+    names = list(dict.fromkeys(name for record in records for name in record))
+    columns = [_column(name, [record.get(name) for record in records]) for name in names]
+    form = "objects in an array or over several lines" if split else "an object a line"
+    settings = [] if _named(file, (".jsonl", ".ndjson", ".json")) else ["--format", "jsonl"]
+    bad = len(lines) - len(records)
+    return Sniffed(path, "jsonl", [form], columns, len(records), bad, settings)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _sniff_csv(path: str, file: str) -> Sniffed:
+    dialect = Dialect(None, None, header=None, named=set(), usual="y")
+    joiner = RecordJoiner(_LONGEST, dialect.settle)
+    lines = _first_lines(file, LineBuffer(_LONGEST, joiner), partial(TextDecoder, quotes=True))
+    mark = joiner.delimiter or ","
+    read = [cells_or_none(line, mark) for line in lines if not is_blank(line, mark)]
+    found = [cells for cells in read if cells is not None]
+    if not found:
+        raise SourceError(f"{file}: none of its first {len(lines):,} lines can be read")
+    header = dialect.has_header(file, found[0], found[1] if len(found) > 1 else None)
+    width = len(found[0])
+    names = column_names(found[0]) if header else [str(i) for i in range(width)]
+    table = [cells[:width] for cells in found[header:] if _fits(cells, width)][:ROWS]
+    comma = mark != "," and any(map(has_decimal_comma, table[0] if table else ()))
+    columns = [_column(name, _cells(table, i, comma=comma)) for i, name in enumerate(names)]
+    details = ["header" if header else "no header", f"delimiter {json.dumps(mark)}"]
+    settings = [] if _named(file, (".csv", ".tsv")) else ["--format", "csv"]
+    if comma:
+        details.append('decimal mark ","')
+        settings += ["--set", "source.decimal=,"]
+    bad = len(read) - len(found) + sum(not _fits(cells, width) for cells in found[header:])
+    return Sniffed(path, "csv", details, columns, len(table), bad, settings)
+
+
+def _fits(cells: list[str], width: int) -> bool:
+    return len(cells) == width or (len(cells) == width + 1 and not cells[-1].strip())
+
+
+def _cells(table: list[list[str]], column: int, *, comma: bool) -> list[str]:
+    cells = [row[column].strip() for row in table]
+    return [as_point(cell, ",") for cell in cells] if comma else cells
+
+
+def _column(name: str, values: list[Any]) -> SniffedColumn:
+    there = [value for value in values if not is_missing(value, MISSING)]
+    found = infer(name, values) if values else None
+    kind: str = "ignored" if found is None else found.kind
+    if found is not None and found.reason:
+        kind = f"{kind} ({found.reason})"
+    texts = list(dict.fromkeys(map(_shown, there)))
+    missing = 1 - len(there) / len(values) if values else 1.0
+    return SniffedColumn(
+        name, kind, missing, len(texts), [_cut(each) for each in texts[:_EXAMPLES]]
+    )
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _cut(text: str) -> str:
+    text = " ".join(printable(text).split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def _may_be_label(column: SniffedColumn) -> bool:
+    few = 2 <= column.distinct <= _MOST_CLASSES
+    return few and column.kind in ("boolean", "category", "number")
+
+
+def _named(file: str, suffixes: Iterable[str]) -> bool:
+    return bare_name(file).endswith(tuple(suffixes))

@@ -1,0 +1,114 @@
+"""What a file is described as, and that the proposed command reads it."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamreplay.config.building.pipeline import build
+from streamreplay.config.parsing.load import load_job
+from streamreplay.errors import SourceError
+from streamreplay.ingest.sniff import Sniffed, sniff
+
+ROWS = [{"a": i / 4, "kind": ["x", "y", None][i % 3], "y": f"c{i % 2}"} for i in range(30)]
+
+
+def csv(mark: str = ",", decimal: str = ".") -> str:
+    lines = [mark.join(ROWS[0])]
+    for row in ROWS:
+        cells = [str(row["a"]).replace(".", decimal), row["kind"] or "NA", str(row["y"])]
+        lines.append(mark.join(map(str, cells)))
+    return "\n".join(lines) + "\n"
+
+
+def columns(found: Sniffed) -> list[tuple[str, str, str]]:
+    return [(each.name, each.kind, f"{each.missing:.2f}") for each in found.columns]
+
+
+EXPECTED = [("a", "number", "0.00"), ("kind", "category", "0.33"), ("y", "category", "0.00")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "details"),
+    [
+        ("rows.csv", csv().encode(), ["header", 'delimiter ","']),
+        ("rows.txt", csv("|").encode("utf-16"), ["header", 'delimiter "|"']),
+        (
+            "rows.csv.bz2",
+            bz2.compress(csv(";", ",").encode()),
+            ["header", 'delimiter ";"', 'decimal mark ","'],
+        ),
+        ("rows.jsonl", "\n".join(map(json.dumps, ROWS)).encode(), ["an object a line"]),
+        (
+            "rows.data",
+            json.dumps(ROWS, indent=1).encode(),
+            ["objects in an array or over several lines"],
+        ),
+    ],
+)
+def test_formats_by_their_content_and_a_command_that_reads_them(
+    tmp_path: Path, name: str, content: bytes, details: list[str]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    found = sniff(str(path))
+    assert (found.details, columns(found), found.rows, found.bad) == (details, EXPECTED, 30, 0)
+    assert found.columns[1].examples == ["x", "y"]
+    assert found.label is not None
+    _, _, file, *options = shlex.split(found.command)
+    pairs = dict(zip(options[::2], options[1::2], strict=True))
+    keys = {"--label": "source.label=", "--format": "source.format=", "--set": ""}
+    job = load_job(None, [f"source.path={file}", *(keys[k] + v for k, v in pairs.items())])
+    assert pairs["--label"] == "y"
+    assert sum(len(batch) for batch in build(job).source or ()) == 30
+
+
+def test_the_lines_that_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("size,colour\n1.5,red\n,blue\n1,2,3,4\n2,red\n")
+    assert sniff(str(path)).lines() == [
+        f'{path}: CSV, header, delimiter ","; first 3 rows, 1 cannot be read',
+        "  column  kind      missing  different  examples",
+        "  size    number    33.3 %   2          1.5, 2",
+        "  colour  category  0.0 %    2          red, blue",
+        "label: colour",
+        f"run: streamreplay run {path} --label colour",
+    ]
+
+
+def test_no_label_is_proposed_where_none_looks_like_one(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(f"{i},{i / 7}\n" for i in range(99)))
+    found = sniff(str(path))
+    assert found.label is None
+    assert found.lines()[-2:] == [
+        "label: none found: name it with --label",
+        f"run: streamreplay run {path}",
+    ]
+
+
+def test_a_folder_is_described_by_its_first_file(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_text(f"{name[0]},y\n1,k\n2,l\n")
+    found = sniff(str(tmp_path))
+    assert [each.name for each in found.columns] == ["a", "y"]
+    assert found.command == f"streamreplay run {tmp_path} --label y"
+
+
+def test_arrays_and_what_cannot_be_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", x=np.zeros((3, 2)), y=np.arange(3))
+    assert sniff(str(tmp_path / "rows.npz")).format == "npz"
+    for content, message in [
+        (b"", "holds no rows"),
+        (b"PAR1\0\1", "begins with b'PAR1', which is no format that is known"),
+    ]:
+        (tmp_path / "other").write_bytes(content)
+        with pytest.raises(SourceError, match=message):
+            sniff(str(tmp_path / "other"))
+    with pytest.raises(SourceError, match="give the path of a file"):
+        sniff("-")
