@@ -10,8 +10,9 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.labels import Labels
 from streamreplay.pipeline_checks import check_batch, check_order, check_source, check_stages
+from streamreplay.put_aside import PutAside
 from streamreplay.records import Report
-from streamreplay.row_counts import PutAside, RowCounts, RowLedger
+from streamreplay.row_counts import RowCounts, RowLedger
 from streamreplay.state import State, Stateful, load_parts, save_parts
 
 __all__ = [

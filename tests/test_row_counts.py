@@ -31,8 +31,9 @@ from streamreplay.errors import NoUsableRowError
 from streamreplay.evaluation.retention.probe import hash_rows
 from streamreplay.ingest.dead_letters import FIRST_RECORDS
 from streamreplay.ingest.splits import in_memory
+from streamreplay.put_aside import OTHER, STRETCH, PutAside, reason_group, reasons_text
 from streamreplay.records import Report, Scored
-from streamreplay.row_counts import OTHER, STRETCH, PutAside, RowLedger, reason_group, reasons_text
+from streamreplay.row_counts import RowLedger
 
 SHARE = 0.3  # of labelled rows that the probe withholds
 KINDS = ("labelled", "unlabelled", "bad", "blank")

@@ -80,6 +80,10 @@ class Categories:
             return None
         return self.names[code] if code < len(self.names) else f"#{code - self.most}"
 
+    def names_of(self, codes: NDArray[np.int32]) -> NDArray[np.object_]:
+        """Return the category of each code, [n]; None for those missing."""
+        return np.array([self.name(code) for code in codes.tolist()], np.object_)
+
     def _indexed(self) -> dict[str | None, int]:
         if len(self._index) != len(self.names) + 1:  # names were loaded
             self._index = {None: NO_CATEGORY, **{name: i for i, name in enumerate(self.names)}}

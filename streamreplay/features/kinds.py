@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,10 +19,20 @@ from streamreplay.features.values import (
     is_missing,
 )
 
-__all__ = ["FITTING", "KINDS", "Column", "ColumnKind", "Inferred", "infer"]
+__all__ = ["BLOCKS", "FITTING", "KINDS", "Block", "Column", "ColumnKind", "Inferred", "infer"]
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "text", "time", "ignored"]
+Block: TypeAlias = Literal["number", "time", "category", "text"]
 KINDS: tuple[ColumnKind, ...] = ("number", "boolean", "category", "text", "time", "ignored")
+
+BLOCKS: dict[ColumnKind, Block] = {
+    "number": "number",
+    "boolean": "number",
+    "time": "time",
+    "category": "category",
+    "text": "text",
+}
+"""The field of a packed row that a column of each kind is in."""
 
 FITTING = 0.9  # share of the values that must fit, for a few typing errors not to decide
 _NEW = 0.95  # share of different values from which on a column of single words tells nothing
@@ -31,6 +41,13 @@ _ENOUGH = 20  # values from which on such shares mean something
 _SINCE, _UNTIL = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds since 1970
 _TIME_NAME = re.compile(r"(?i)(time|date|stamp|epoch|(^|_)(ts|at)$)")
 _FAR = 1 << 16  # magnitude over spread from which on float32 needs an anchor
+
+
+def check_kinds(kinds: Mapping[str, str]) -> None:
+    """Raise ValueError if a declared kind is none."""
+    for name, kind in kinds.items():
+        if kind not in KINDS:
+            raise ValueError(f"kind of {name!r} must be one of {', '.join(KINDS)}, got {kind!r}")
 
 
 @dataclass(frozen=True, slots=True)

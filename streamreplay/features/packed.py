@@ -12,6 +12,7 @@ __all__ = [
     "NO_TIME",
     "TableSchema",
     "as_table",
+    "block_column",
     "can_join",
     "is_table",
     "joined_rows",
@@ -85,6 +86,15 @@ def can_join(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
 def is_row_of_table(x: NDArray[Any] | None) -> bool:
     """Return whether rows are packed, or are arrays of numbers that could be packed."""
     return x is not None and (is_table(x) or (x.ndim == 2 and x.dtype == np.float32))
+
+
+def block_column(x: NDArray[Any], block: str, place: int) -> NDArray[Any]:
+    """Return a column of packed rows, [n]; missing in rows that were packed before it came."""
+    columns = x[block]
+    if place < columns.shape[1]:
+        found: NDArray[Any] = columns[:, place]
+        return found
+    return np.full(len(x), _ABSENT[block], columns.dtype)
 
 
 def as_table(x: NDArray[Any]) -> NDArray[Any]:

@@ -13,37 +13,23 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
 from streamreplay.features.categories import Categories
-from streamreplay.features.kinds import FITTING, KINDS, Column, ColumnKind, infer
-from streamreplay.features.packed import (
-    NO_TIME,
-    as_table,
-    missing_rows,
-    packed_type,
+from streamreplay.features.kinds import (
+    BLOCKS,
+    FITTING,
+    Block,
+    Column,
+    ColumnKind,
+    check_kinds,
+    infer,
 )
+from streamreplay.features.packed import NO_TIME, as_table, block_column, missing_rows, packed_type
 from streamreplay.features.table_rows import TableRows, read_numbers
-from streamreplay.features.values import (
-    MISSING,
-    Values,
-    as_numbers,
-    as_texts,
-    is_missing,
-)
+from streamreplay.features.values import MISSING, Values, as_numbers, as_texts, is_missing
 from streamreplay.state import State, expect
 
-__all__ = ["BLOCKS", "OnChange", "Schema"]
+__all__ = ["OnChange", "Schema"]
 
 OnChange: TypeAlias = Literal["evolve", "freeze"]
-Block: TypeAlias = Literal["number", "time", "category", "text"]
-
-BLOCKS: dict[ColumnKind, Block] = {
-    "number": "number",
-    "boolean": "number",
-    "time": "time",
-    "category": "category",
-    "text": "text",
-}
-"""The field of a packed row that a column of each kind is in."""
-
 _BLOCKS: tuple[Block, ...] = ("number", "time", "category", "text")
 _MOST_COLUMNS = 10_000
 _CHANCE = 4  # values that may not fit by a mistake, however few there are
@@ -111,11 +97,7 @@ class Schema:
         infer_rows: int = 1000,
     ) -> None:
         self._declared = dict(kinds or {})
-        for name, kind in self._declared.items():
-            if kind not in KINDS:
-                raise ValueError(
-                    f"kind of {name!r} must be one of {', '.join(KINDS)}, got {kind!r}"
-                )
+        check_kinds(self._declared)
         self._exclude = list(exclude)
         self._missing = frozenset(missing)
         self.text_width = text_width
@@ -315,15 +297,11 @@ class Schema:
         column = self._by_name[name]
         if column.place < 0 or column.kind == "text":
             raise KeyError(name)
-        block = as_table(x)[BLOCKS[column.kind]]
-        if column.place >= block.shape[1]:  # packed before the column came
-            return np.full(len(x), None if column.kind == "category" else np.nan)
-        found: NDArray[Any] = block[:, column.place]
+        found = block_column(as_table(x), BLOCKS[column.kind], column.place)
         if column.kind == "time":
             return found.view("datetime64[us]")
         if column.kind == "category":
-            name_of = self.categories[column.place].name
-            return np.array([name_of(code) for code in found.tolist()], np.object_)
+            return self.categories[column.place].names_of(found)
         return found.astype(np.float64) + column.anchor
 
     def rows(self, x: NDArray[Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from streamreplay.row_counts import PutAside, most_common, reasons_text
+from streamreplay.put_aside import PutAside, most_common, reasons_text
 
 RAW = 4096
 FIRST_RECORDS = 1000

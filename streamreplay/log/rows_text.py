@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streamreplay.row_counts import reasons_text
+from streamreplay.put_aside import reasons_text
 
 FATES = {
     "learned": "learned",

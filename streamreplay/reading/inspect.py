@@ -20,8 +20,9 @@ from streamreplay.log.records import class_names
 from streamreplay.log.rows_text import sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable, score_text
+from streamreplay.put_aside import PutAside
 from streamreplay.reading.run import Run
-from streamreplay.row_counts import PutAside, RowLedger
+from streamreplay.row_counts import RowLedger
 from streamreplay.state import State
 
 _CHECKPOINT_FILE = "manifest.json"

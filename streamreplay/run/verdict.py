@@ -5,7 +5,8 @@ from __future__ import annotations
 from streamreplay.config.job import SourceSection
 from streamreplay.ingest.dead_letters import advice_on, no_usable_row
 from streamreplay.log.rows_text import share_text
-from streamreplay.row_counts import STRETCH, PutAside, RowCounts, most_common
+from streamreplay.put_aside import STRETCH, PutAside, most_common
+from streamreplay.row_counts import RowCounts
 from streamreplay.run.messages import nothing_learned
 
 EXIT_CODE = 3

@@ -20,7 +20,7 @@ from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.values import float32s
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
-from streamreplay.row_counts import PutAside
+from streamreplay.put_aside import PutAside
 from streamreplay.state import State, within
 
 _BLOCK = 1 << 22  # bytes

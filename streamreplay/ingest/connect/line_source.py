@@ -24,7 +24,7 @@ from streamreplay.ingest.decode.values import BadRecord
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
 from streamreplay.plain_text import listed
-from streamreplay.row_counts import PutAside
+from streamreplay.put_aside import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"

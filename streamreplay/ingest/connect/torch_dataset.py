@@ -19,7 +19,7 @@ from streamreplay.ingest.decode.options import check_limit, labels_or_new, posit
 from streamreplay.ingest.decode.values import BadRecord, array_label
 from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
-from streamreplay.row_counts import PutAside
+from streamreplay.put_aside import PutAside
 from streamreplay.state import State, Stateful, within
 
 _Row: TypeAlias = tuple[NDArray[Any], Name | None]

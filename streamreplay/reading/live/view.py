@@ -10,11 +10,11 @@ from rich.text import Text
 
 from streamreplay.log.rows_text import share_text, sum_text
 from streamreplay.plain_text import printable, score_text
+from streamreplay.put_aside import reason_texts
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
 from streamreplay.reading.scores import Score, sample_name
 from streamreplay.reading.status import RunPhase
-from streamreplay.row_counts import reason_texts
 
 _STYLES: dict[RunPhase, str] = {
     "running": "green",
