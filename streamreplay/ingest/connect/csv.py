@@ -232,6 +232,8 @@ class CsvSource(LineSource):
 
     def _begin_part(self, line: int | None) -> None:
         self._part, self._part_began = line, None
+        if line is not None:
+            self._joiner.begin_part()
 
     def _decode(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         layouts = self._layouts

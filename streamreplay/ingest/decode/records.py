@@ -115,7 +115,8 @@ class RecordJoiner:
         self.joined = False
         self.delimiter = delimiter
         self.widths = widths or []
-        """Cells of the first record; also one less if the last of them is empty."""
+        """Cells of the first record of each part; also one less if the last of them is empty."""
+        self._new_part = False  # its first record has not come yet
         self._settle = settle
         self._longest = longest
         self._cells = _Cells(delimiter)
@@ -135,9 +136,13 @@ class RecordJoiner:
 
     def passes(self, data: bytes) -> bool:
         """Return whether lines are surely records as they are; most are."""
-        if self._open or not self.widths:
+        if self._open or not self.widths or self._new_part:
             return False
         return b'"' not in data or self._cells.lines.fullmatch(data) is not None
+
+    def begin_part(self) -> None:
+        """Take the next record for the first of a further part, which may have other columns."""
+        self._new_part = bool(self.widths)
 
     def join(self, lines: list[bytes]) -> list[bytes]:
         """Return the records that are complete with the next lines."""
@@ -220,6 +225,9 @@ class RecordJoiner:
 
     def _complete(self, record: bytes, found: list[bytes]) -> None:
         if self.widths:
+            if self._new_part and not is_empty(record):
+                self._new_part = False
+                self.widths = sorted({*self.widths, *self._widths_of(record)})
             found.append(record)
             return
         self._first.append(record)
@@ -232,13 +240,16 @@ class RecordJoiner:
         if delimiter is not None:
             self.delimiter = delimiter
             self._cells = _Cells(delimiter)
-            cells, end = self._cells.scan(records[0].removeprefix(BOM_UTF8), inside=False)
-            width = cells + (end is not _End.CLOSED)
-            trailing = records[0].rstrip(b" \r").endswith(delimiter.encode())
-            self.widths = [width - 1, width] if trailing else [width]
+            self.widths = self._widths_of(records[0])
         if delimiter is not None or ended or not records:
             found += self._first
             self._first = []
+
+    def _widths_of(self, record: bytes) -> list[int]:
+        cells, end = self._cells.scan(record.removeprefix(BOM_UTF8), inside=False)
+        width = cells + (end is not _End.CLOSED)
+        trailing = record.rstrip(b" \r").endswith((self.delimiter or ",").encode())
+        return [width - 1, width] if trailing else [width]
 
 
 def is_empty(record: bytes) -> bool:
