@@ -328,22 +328,32 @@ def test_a_further_part_with_other_columns_is_refused(
     assert np.array_equal(source.state_dict()["lines"], 2)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
 @pytest.mark.parametrize(
-    ("second", "row", "notices"),
+    ("second", "rows", "notices"),
     [
-        (["u,y", "3,a"], {"u": 3.0}, ["the column 'v' is missing from line 3 on"]),
+        (["u,y", "3,a"], [{"u": 3}], ["the column 'v' is missing from line 3 on"]),
         (
-            ["y,w,u,v", "a,9,3,4"],
-            {"u": 3.0, "v": 4.0, "w": 9.0},
-            ["there is a new column, 'w', learned as a number"],
+            ["y,w,v,u", "b,red,4,3", 'a,"blue\nred",6,5', "b,,8,7"],
+            [
+                {"u": 3, "v": 4, "w": "red"},
+                {"u": 5, "v": 6, "w": "blue\nred"},
+                {"u": 7, "v": 8},
+            ],
+            ["there is a new column, 'w', learned as a category"],
         ),
     ],
 )
-def test_a_further_part_with_more_or_fewer_columns(
-    new_pipe: Any, second: list[str], row: dict[str, float], notices: list[str]
+def test_a_further_part_may_have_new_columns_and_lack_some(
+    new_pipe: Any,
+    second: list[str],
+    rows: list[Any],
+    notices: list[str],
+    batch_size: int,
 ) -> None:
-    _, source = continued(new_pipe, ["u,v,y", "1,2,a"], second)
-    (batch,) = source
-    assert batch.schema is not None
-    assert batch.schema.rows(batch.x) == [row]
-    assert source.take_notices() == notices
+    _, source = continued(new_pipe, ["u,v,y", "1,2,a"], second, batch_size=batch_size)
+    found, said = [], []
+    for batch in source:
+        found += rows_of(batch)
+        said += source.take_notices()
+    assert (found, said, source.dead) == (rows, notices, 0)
