@@ -222,3 +222,28 @@ def test_a_kind_inferred_from_many_rows_stays() -> None:
     for value in ("A1", "B2", "C3"):
         assert schema.rows(_packed(schema, {"gate": [value], "n": ["1"]})) == [{"n": 1.0}]
     assert schema.misfits == {"gate": 3}
+
+
+def test_rows_left_over_keep_no_value_of_a_new_column_from_rows_read_later() -> None:
+    schema = Schema(infer_rows=1)
+    schema.begin({"a": [1.0]})
+    columns = {"a": [1, 2, 3], "size": [5, None, 6], "note": ["p", "q", None]}
+    first = schema.read(columns, 3)
+    assert schema.rows(schema.pack(first.take(slice(0, 1)))) == [{"a": 1, "size": 5, "note": "p"}]
+    second = schema.read({"a": [4], "size": [7], "note": ["r"]}, 1)
+    joined = join_tables([first.take(slice(1, 3)), second])
+    assert schema.rows(schema.pack(joined)) == [
+        {"a": 2, "note": "q"},
+        {"a": 3, "size": 6},
+        {"a": 4, "size": 7, "note": "r"},
+    ]
+
+
+def test_a_column_is_taken_in_by_rows_that_have_a_value() -> None:
+    schema = Schema(infer_rows=1)
+    schema.begin({"a": [1.0]})
+    rows = schema.read({"a": [1, 2], "size": [None, 6]}, 2)
+    assert schema.rows(schema.pack(rows.take(slice(0, 1)))) == [{"a": 1}]
+    assert (schema.names, schema.take_new()) == (["a"], [])
+    assert schema.rows(schema.pack(rows.take(slice(1, 2)))) == [{"a": 2, "size": 6}]
+    assert [column.name for column in schema.take_new()] == ["size"]
