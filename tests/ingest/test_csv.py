@@ -265,16 +265,18 @@ def test_the_first_row_that_is_right_decides_the_features(write: Write) -> None:
     assert (source.feature_names, source.left_out, source.dead) == (["a", "b", "c"], [], 1)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
 @pytest.mark.parametrize("infer_rows", [1, 3, 1000])
 @pytest.mark.parametrize("block", [1, 1 << 18])
 def test_kinds_depend_on_the_same_rows_wherever_reading_began(
-    write: Write, monkeypatch: pytest.MonkeyPatch, infer_rows: int, block: int
+    write: Write, monkeypatch: pytest.MonkeyPatch, infer_rows: int, block: int, batch_size: int
 ) -> None:
     monkeypatch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", block)
-    bad = ["bad,line,too,long"] * 5
+    bad = ["bad,line,too,long"] * 4
     rows_of_file = ["1,1,k", "2,2,k", "x,3,k", "4,4,k", "5,5,k", "6,z,k"]
-    source = CsvSource(write(["a,b,y", *bad, *rows_of_file]), schema=Schema(infer_rows=infer_rows))
-    assert (len(dicts(source)), source.dead) == (6, 5)
+    path, schema = write(["a,b,y", *bad, *rows_of_file]), Schema(infer_rows=infer_rows)
+    source = CsvSource(path, schema=schema, batch_size=batch_size)
+    assert (len(dicts(source)), source.dead) == (6, 4)
     assert source.schema.inferred_from == min(infer_rows, 6)
     kinds = {1: {"number": ["a", "b"]}, 3: {"number": ["b"], "category": ["a"]}}
     assert source.schema.names_by_kind == kinds.get(infer_rows, {"category": ["a", "b"]})
