@@ -202,7 +202,7 @@ class CsvSource(LineSource):
             "format": "csv",
             "delimiter": self._joiner.delimiter if known else self._dialect.delimiter,
             "decimal": self._dialect.decimal,
-            "widths": list(self._joiner.widths) if known else [],
+            "widths": self._buffer.widths if known else [],
             "part": None if done or self._buffer.is_ahead(self._part) else self._part,
             "fields": self.fields.as_dict(),
             "layout": consumed[-1].as_state() if consumed else None,

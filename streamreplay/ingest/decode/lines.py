@@ -59,6 +59,7 @@ class _Border:
 
     line: int
     unended: bool  # the line before has no line end
+    widths: list[int]  # of the records before; see `RecordJoiner.widths`
 
 
 class LineBuffer:
@@ -143,8 +144,18 @@ class LineBuffer:
 
     def begin_file(self) -> None:
         """Begin the next file of the stream; the one before must be finished."""
-        self._borders.append(_Border(self._next, self._unended))
+        widths = [] if self.joiner is None else self.joiner.widths
+        self._borders.append(_Border(self._next, self._unended, widths))
+        if self.joiner is not None:
+            self.joiner.begin_part()
         self._unended = False
+
+    @property
+    def widths(self) -> list[int]:
+        """Numbers of cells of the records up to the end of the file that the position is in."""
+        if self._borders:
+            return list(self._borders[0].widths)
+        return [] if self.joiner is None else list(self.joiner.widths)
 
     def file_of(self, line: int) -> int:
         """Return the number of the file that a line is in."""
