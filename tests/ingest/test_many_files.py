@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from streamreplay.errors import RecordError, SourceError
 from streamreplay.ingest import CsvSource, JsonlSource
 from streamreplay.ingest.connect.files import files_of
+from tests.ingest.tables import rows_of
 
 Exact = Callable[[Any], Any]
 NewPipe = Callable[[], Any]
@@ -171,9 +172,43 @@ def test_a_new_file_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 
 def test_a_file_with_other_columns_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(csv_rows(range(3)))
-    (tmp_path / "b.csv").write_text("a,b,z\n1,2,cat\n")
-    with pytest.raises(SourceError, match=r"^b.csv: the column 'y', to be predicted, is missing"):
-        rows(CsvSource(tmp_path, batch_size=2))
+    for header, message in [
+        ("a,b,class", "the column 'y', to be predicted, is missing"),
+        ("p,q,y", "no feature has its old name"),
+    ]:
+        (tmp_path / "b.csv").write_text(f"{header}\n1,2,cat\n")
+        with pytest.raises(SourceError, match=f"^b.csv: {message}"):
+            rows(CsvSource(tmp_path, batch_size=2))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_a_file_may_have_new_columns_and_lack_some(
+    tmp_path: Path, exact: Exact, batch_size: int
+) -> None:
+    (tmp_path / "a.csv").write_text("a,b,y\n1,2,cat\n3,4,dog")
+    (tmp_path / "b.csv").write_text('c,y,a,d\nred,cat,5,x\n"bl\nue",dog,6,x\n,cat,7,x\n')
+    (tmp_path / "c.csv").write_text("y,a\ncat,8\n")
+    source = CsvSource(tmp_path, batch_size=batch_size)
+    found: list[dict[str, Any]] = []
+    batches, states = [], [source.state_dict()]
+    for batch in source:
+        found += rows_of(batch)
+        batches.append(exact(batch))
+        states.append(source.state_dict())
+    assert found == [
+        {"a": 1, "b": 2},
+        {"a": 3, "b": 4},
+        {"a": 5, "c": "red", "d": "x"},
+        {"a": 6, "c": "bl\nue", "d": "x"},
+        {"a": 7, "d": "x"},
+        {"a": 8},
+    ]
+    assert (source.labels.names, source.dead) == (["cat", "dog"], 0)
+    for cut, state in enumerate(states):
+        again = CsvSource(tmp_path, batch_size=batch_size)
+        again.load_state_dict(state)
+        assert [exact(batch) for batch in again] == batches[cut:]
+        assert exact(again.state_dict()) == exact(source.state_dict())
 
 
 def test_messages_name_the_file_and_its_line(tmp_path: Path) -> None:
