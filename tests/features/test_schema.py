@@ -227,7 +227,7 @@ def test_a_kind_inferred_from_many_rows_stays() -> None:
 def test_rows_left_over_keep_no_value_of_a_new_column_from_rows_read_later() -> None:
     schema = Schema(infer_rows=1)
     schema.begin({"a": [1.0]})
-    columns = {"a": [1, 2, 3], "size": [5, None, 6], "note": ["p", "q", None]}
+    columns: dict[str, Any] = {"a": [1, 2, 3], "size": [5, None, 6], "note": ["p", "q", None]}
     first = schema.read(columns, 3)
     assert schema.rows(schema.pack(first.take(slice(0, 1)))) == [{"a": 1, "size": 5, "note": "p"}]
     second = schema.read({"a": [4], "size": [7], "note": ["r"]}, 1)
