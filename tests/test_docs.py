@@ -33,10 +33,32 @@ def pages_with(language: str) -> list[str]:
     return [page for page in PAGES if blocks(page, language) and page not in TESTED_ELSEWHERE]
 
 
-def commands(page: str) -> list[str]:
-    lines = "".join(blocks(page, "console")).splitlines()
-    given = [line.removeprefix("$ ").partition("  # ")[0] for line in lines if line[:2] == "$ "]
-    return [command for command in given if not command.startswith(NOT_HERE)]
+def commands(page: str) -> list[tuple[str, list[str]]]:
+    """Return the commands of a page, each with the lines of output that are shown below it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in "".join(blocks(page, "console")).splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ ").partition("  # ")[0], []))
+        else:
+            found[-1][1].append(line)
+    return [each for each in found if not each[0].startswith(NOT_HERE)]
+
+
+def without_figures(lines: list[str]) -> list[str]:
+    """Return lines of output without progress, and without what differs between machines."""
+    progress = re.compile(r"streamreplay: [\d,]+ rows, [\d,]+ rows/s")
+    figures = re.compile(r"(?<=accuracy )0\.\d+|[\d.]+ s \([\d,]+ rows/s\)")
+    return [figures.sub("#", line) for line in lines if not progress.match(line)]
+
+
+def assert_shown(shown: list[str], out: str, err: str) -> None:
+    """Compare what a page shows with the output; in it, "..." stands for anything."""
+    messages = [line for line in shown if line.startswith("streamreplay: ")]
+    if messages:
+        assert without_figures(err.splitlines()) == without_figures(messages)
+    others = "\n".join(line for line in shown if line not in messages)
+    if others:
+        assert re.fullmatch(re.escape(others).replace(r"\.\.\.", ".*"), out.strip(), re.DOTALL), out
 
 
 def test_most_pages_have_examples() -> None:
@@ -68,13 +90,16 @@ def test_the_job_file_of_several_learners_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/start/shell.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/start/shell.md", "docs/guides/features.md", "docs/guides/streams.md"],
+)
 def test_commands_run_in_the_order_shown(page: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = commands(page)
-    assert sum("streamreplay run" in command for command in given) >= 2
-    for command in given:
+    assert sum("streamreplay run" in command for command, _ in given) >= 2
+    for command, shown in given:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
             cwd=tmp_path,
@@ -88,6 +113,7 @@ def test_commands_run_in_the_order_shown(page: str, tmp_path: Path) -> None:
             command,
             done.stderr,
         )
+        assert_shown(shown, done.stdout, done.stderr)
 
 
 def anchors(page: Path) -> set[str]:
