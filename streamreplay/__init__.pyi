@@ -36,6 +36,7 @@ from .errors import (
 from .evaluation import Detector, DriftMonitor, Holdout, Inventory, Prequential, Probe
 from .ingest import (
     ArraySource,
+    ArrowSource,
     CsvSource,
     Experiences,
     JsonlSource,
@@ -74,6 +75,7 @@ from .state import Stateful
 
 __all__ = [
     "ArraySource",
+    "ArrowSource",
     "Backbone",
     "Batch",
     "Branches",

@@ -6,6 +6,7 @@ in ``docs/guides/input.md``, and a line of ``SOURCES`` in the contract tests. Jo
 """
 
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.arrow import ArrowSource
 from streamreplay.ingest.connect.csv import CsvSource
 from streamreplay.ingest.connect.file_format import FileFormat
 from streamreplay.ingest.connect.idx import open_idx
@@ -22,6 +23,7 @@ from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 __all__ = [
     "FORMATS",
     "ArraySource",
+    "ArrowSource",
     "Coded",
     "CsvSource",
     "DeadLetters",
@@ -41,6 +43,8 @@ __all__ = [
 FORMATS: dict[str, FileFormat] = {
     "jsonl": FileFormat(JsonlSource, (".jsonl", ".ndjson", ".json")),
     "csv": FileFormat(CsvSource, (".csv", ".tsv")),
+    "parquet": FileFormat(ArrowSource, (".parquet", ".pq")),
+    "arrow": FileFormat(ArrowSource, (".arrow", ".arrows", ".feather", ".ipc")),
     "npz": FileFormat(open_npz, (".npz",)),
     "idx": FileFormat(open_idx, (".idx", "-ubyte")),
 }

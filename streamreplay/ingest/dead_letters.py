@@ -30,11 +30,12 @@ _ADVICE = (
 _FIELDS = ("label", "target", "weight", "task", "experience", "id", "time")
 
 DeadLetters: TypeAlias = Callable[[dict[str, Any]], None]
-"""Takes each line that cannot be read: where it is, why, and its text.
+"""Takes each line or row that cannot be read: where it is, why, and its text.
 
-The keys are ``line`` (from 1), ``byte`` (of the line's start in the uncompressed stream, from 0),
-``source``, ``reason`` and ``raw`` (the text, bytes that are no UTF-8 shown as ``\\xNN``). A text of
-more than 4,096 characters is cut: then ``raw_cut`` is true, and ``raw_bytes`` the line's length.
+The keys are ``line`` (from 1; in Parquet and Arrow the row), ``byte`` (of the line's start in the
+uncompressed stream, from 0; absent for Parquet and Arrow), ``source``, ``reason`` and ``raw`` (the
+text, bytes that are no UTF-8 shown as ``\\xNN``, or the row as JSON). A text of more than 4,096
+characters is cut: then ``raw_cut`` is true, and ``raw_bytes`` the line's length.
 """
 
 
@@ -65,6 +66,19 @@ def dead_letter(source: str, fault: Fault, line: bytes, start: int, length: int)
         "raw": text[:RAW],
     }
     return letter if len(text) <= RAW else {**letter, "raw_cut": True, "raw_bytes": length}
+
+
+def row_letter(source: str, fault: Fault, text: bytes) -> dict[str, Any]:
+    """Return the description of a row that is no line, and so has no place in bytes.
+
+    Parameters
+    ----------
+    text : bytes
+        The row as JSON.
+    """
+    letter = dead_letter(source, fault, text, 0, len(text))
+    del letter["byte"]
+    return letter
 
 
 def no_usable_row(source: str, aside: PutAside) -> str:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -14,6 +15,12 @@ import orjson
 from streamreplay.errors import SourceError
 from streamreplay.features.kinds import infer
 from streamreplay.features.values import MISSING, is_missing
+from streamreplay.ingest.connect.arrow_files import (
+    check_pyarrow,
+    count_rows,
+    first_rows,
+    shows_arrow,
+)
 from streamreplay.ingest.connect.byte_stream import ByteStream
 from streamreplay.ingest.connect.file_format import bare_name
 from streamreplay.ingest.connect.files import files_of
@@ -21,6 +28,7 @@ from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_reader import LineReader
 from streamreplay.ingest.connect.line_source import BOM
 from streamreplay.ingest.connect.text import LOOK, TextDecoder
+from streamreplay.ingest.decode.arrow_columns import left_out, values
 from streamreplay.ingest.decode.cells import as_point, cells_or_none, has_decimal_comma, is_blank
 from streamreplay.ingest.decode.dialect import Dialect
 from streamreplay.ingest.decode.header import column_names
@@ -41,7 +49,14 @@ _BINARY = {
     b"PK\x03\x04": "npz",
     b"\0\0": "idx",
 }
-_SHOWN = {"jsonl": "JSONL", "csv": "CSV", "npz": "NumPy .npz", "idx": "IDX"}
+_SHOWN = {
+    "jsonl": "JSONL",
+    "csv": "CSV",
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "npz": "NumPy .npz",
+    "idx": "IDX",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,9 @@ def sniff(path: str) -> Sniffed:
     if path == "-":
         raise SourceError("standard input: cannot be read a second time: give the path of a file")
     file = files_of(path)[0]
+    arrow = shows_arrow(file)
+    if arrow is not None:
+        return _sniff_arrow(path, file, arrow)
     first = _first_bytes(file)
     binary = next((kind for magic, kind in _BINARY.items() if first.startswith(magic)), None)
     if binary is not None:
@@ -197,6 +215,30 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _sniff_arrow(path: str, file: str, kind: str) -> Sniffed:
+    reasons: dict[str, str] = {}
+
+    def choose(arrow: Any) -> list[str]:
+        reasons.update((field.name, left_out(field.type)) for field in arrow)
+        return list(reasons)
+
+    check_pyarrow()
+    parts = first_rows(file, choose, ROWS)
+    n = sum(rows.num_rows for rows in parts)
+    columns = [
+        _column(name, list(chain.from_iterable(values(rows.column(name)) for rows in parts)))
+        if not reason
+        else _unused(name, reason, sum(rows.column(name).null_count for rows in parts), n)
+        for name, reason in reasons.items()
+    ]
+    total = count_rows(file)
+    return Sniffed(path, kind, [] if total is None else [f"{total:,} rows"], columns, n)
+
+
+def _unused(name: str, reason: str, missing: int, n: int) -> SniffedColumn:
+    return SniffedColumn(name, f"ignored ({reason})", missing / max(n, 1), 0, [])
+
+
 def _sniff_csv(path: str, file: str) -> Sniffed:
     dialect = Dialect(None, None, header=None, named=set(), usual="y")
     joiner = RecordJoiner(_LONGEST, dialect.settle)
@@ -244,7 +286,7 @@ def _column(name: str, values: list[Any]) -> SniffedColumn:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str).strip('"')
 
 
 def _cut(text: str) -> str:

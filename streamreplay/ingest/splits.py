@@ -13,7 +13,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import NoUsableRowError, SourceError
 from streamreplay.features.packed import joined_rows
 from streamreplay.ingest.connect.arrays import ArraySource
-from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.dead_letters import no_usable_row
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.rows import id_column
@@ -133,7 +133,7 @@ def hold_out(
     return source.select(np.flatnonzero(~out)), source.select(np.flatnonzero(out))
 
 
-def in_memory(source: LineSource) -> ArraySource:
+def in_memory(source: Streamed) -> ArraySource:
     """Read all rows that a source still has into memory, with the names of their labels.
 
     Raises

@@ -13,6 +13,7 @@ from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError, NoUsableRowError
+from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.log.rows_text import put_aside_text, sum_text
@@ -316,7 +317,7 @@ class _Run:
             return report
         self.rows_logged = counts
         record = counts.as_record(self.pipeline.position)
-        schema = self.source.schema if isinstance(self.source, LineSource) else None
+        schema = self.source.schema if isinstance(self.source, Streamed) else None
         if schema is not None and schema.misfits:
             record["misfits"] = dict(schema.misfits)
         return replace(report, metrics=(*report.metrics, record))
@@ -392,7 +393,7 @@ class _Run:
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
-        schema = self.source.schema if isinstance(self.source, LineSource) else None
+        schema = self.source.schema if isinstance(self.source, Streamed) else None
         if schema is not None and schema.misfits:
             parts.append(describe_misfits(schema.misfits))
         return ", ".join(parts)

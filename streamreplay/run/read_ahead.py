@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from streamreplay.batch import Batch
-from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.stage import Source
 from streamreplay.state import State
 
@@ -46,7 +46,7 @@ def read_ahead(source: Source, end: State, stop: Callable[[], bool]) -> ReadAhea
     SourceError
         The stream is not the one that was learned from, up to its old end.
     """
-    if isinstance(source, LineSource):
+    if isinstance(source, Streamed):
         source.compare_up_to(end)
     source.whole_batches = True
     batches = [*islice(source, 1)]

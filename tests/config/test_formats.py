@@ -39,4 +39,4 @@ def test_every_format_may_be_named() -> None:
         assert job(Path("rows"), format=name).source.format == name
     *most, last = map(repr, ["auto", *FORMATS])
     with pytest.raises(ValueError, match=f"{', '.join(most)} or {last}"):
-        job(Path("rows"), format="parquet")
+        job(Path("rows"), format="xlsx")

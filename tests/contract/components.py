@@ -13,8 +13,10 @@ from tempfile import gettempdir
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
+from pyarrow import feather, ipc, parquet
 from river import compose as river_compose
 from river import drift as river_drift
 from river import forest, linear_model, multioutput, preprocessing
@@ -42,6 +44,7 @@ from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Inventory, 
 from streamreplay.features import Schema
 from streamreplay.ingest import (
     ArraySource,
+    ArrowSource,
     CsvSource,
     Experiences,
     JsonlSource,
@@ -161,6 +164,42 @@ def _table(folder: Path, batch_size: int) -> CsvSource:
     lines[17] = lines[17].replace(lines[17].split(",")[0], "large", 1)  # no number
     path.write_text("\n".join(lines))
     return CsvSource(path, label="kind", batch_size=batch_size)
+
+
+def _arrow(folder: Path, batch_size: int, *, kind: str) -> ArrowSource:
+    x, y, experience = _columns()
+    table = pa.table({"x": list(x), "y": y, "experience": experience, "id": np.arange(ROWS)})
+    path = folder / f"rows.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path, row_group_size=7)
+    elif kind == "arrow":
+        feather.write_feather(table, path, chunksize=7)
+    else:
+        with pa.OSFile(str(path), "wb") as file, ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=7)
+    return ArrowSource(path, batch_size=batch_size)
+
+
+def _table_of_types(folder: Path, batch_size: int) -> ArrowSource:
+    """Write columns of many types, with gaps, and rows that cannot be used."""
+    x, y, experience = _columns()
+    when = pa.array(1_700_000_000 + 3600 * np.arange(ROWS), pa.timestamp("s", "Europe/Berlin"))
+    columns = {
+        "size": [None if i % 5 == 1 else float(a) for i, a in enumerate(x[:, 0])],
+        "count": pa.array([None if i % 6 == 1 else i for i in range(ROWS)], pa.uint8()),
+        "colour": pa.array(["red", "blue", None, "green"] * 5 + ["red", "new", "blue"]).cast(
+            pa.dictionary(pa.int8(), pa.string())
+        ),
+        "when": when,
+        "price": pa.array(np.arange(ROWS)).cast(pa.decimal128(30, 2)),
+        "part": experience,
+        "w": [-1.0, *[2.0] * (ROWS - 3), -1.0, 0.5],
+        "nested": [{"a": 1}] * ROWS,
+        "kind": y,
+    }
+    path = folder / "table.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=5)
+    return ArrowSource(path, label="kind", experience="part", weight="w", batch_size=batch_size)
 
 
 def _idx(folder: Path, batch_size: int) -> ArraySource:
@@ -290,6 +329,10 @@ SOURCES: dict[str, Callable[[Path, int], Source]] = {
     "csv.gz": _csv,
     "csv(files)": _files,
     "table.csv": _table,
+    "parquet": partial(_arrow, kind="parquet"),
+    "arrow": partial(_arrow, kind="arrow"),
+    "arrows": partial(_arrow, kind="arrows"),
+    "table.parquet": _table_of_types,
     "dataset": partial(_dataset, kind="map"),
     "dataset(iterable)": partial(_dataset, kind="iterable"),
     "dataset(stateful)": partial(_dataset, kind="stateful"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import bz2
 import json
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from pyarrow import feather, parquet
 
 from streamreplay.config.building.pipeline import build
 from streamreplay.config.parsing.load import load_job
@@ -112,3 +115,30 @@ def test_arrays_and_what_cannot_be_read(tmp_path: Path) -> None:
             sniff(str(tmp_path / "other"))
     with pytest.raises(SourceError, match="give the path of a file"):
         sniff("-")
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow", "rows.bin"])
+def test_arrow_and_parquet(tmp_path: Path, name: str) -> None:
+    rows = [
+        {**row, "at": datetime(2024, 5, 1, i, tzinfo=UTC), "tags": [1]}
+        for i, row in enumerate(ROWS[:20])
+    ]
+    path, table = tmp_path / name, pa.Table.from_pylist(rows)
+    if name == "rows.parquet":
+        parquet.write_table(table, path)
+    else:
+        feather.write_feather(table, path)
+    found = sniff(str(path))
+    assert (found.format, found.details) == (
+        "parquet" if name == "rows.parquet" else "arrow",
+        ["20 rows"],
+    )
+    assert columns(found) == [
+        ("a", "number", "0.00"),
+        ("kind", "category", "0.30"),
+        ("y", "category", "0.00"),
+        ("at", "time", "0.00"),
+        ("tags", "ignored (nested)", "0.00"),
+    ]
+    assert found.columns[3].examples[0].startswith("2024-05-01 00:00")
+    assert found.command == f"streamreplay run {path} --label y"

@@ -104,7 +104,9 @@ def test_what_does_not_go_together(days: Path, tmp_path: Path) -> None:
     (days / "rows.jsonl").touch()
     with pytest.raises(ConfigError, match=r"have one format, got rows.jsonl \(jsonl\), 1.csv"):
         run(tmp_path / "out", f"{days}")
-    with pytest.raises(ConfigError, match=r"several files must be jsonl or csv, got 2 of .* npz"):
+    with pytest.raises(
+        ConfigError, match=r"several files must be jsonl, csv, parquet or arrow, got 2 of .* npz"
+    ):
         run(tmp_path / "out", ["a.npz", "b.npz"])
     with pytest.raises(ConfigError, match=r"standard input \(-\) comes last"):
         run(tmp_path / "out", ["-", "b.csv"])

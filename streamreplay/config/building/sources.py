@@ -16,27 +16,29 @@ from streamreplay.features.schema import Schema
 from streamreplay.features.values import MISSING
 from streamreplay.ingest import FORMATS
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.arrow import Streamed
+from streamreplay.ingest.connect.arrow_files import shows_arrow
 from streamreplay.ingest.connect.file_format import bare_name
 from streamreplay.ingest.connect.files import files_of
 from streamreplay.ingest.connect.idx import open_idx
-from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.connect.npz import open_npz
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
 
+_NAMED = {"jsonl": "JSON fields", "parquet": "Parquet columns", "arrow": "Arrow columns"}
 _TARGETS = ("target", "multilabel", "weight")
 _OPTIONS = {"batch_size", "max_wait", "max_line_bytes", "header", "decimal"}
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
 def format_of(path: str, given: str) -> str:
-    """Return the given format of a file, or for ``auto`` the format that its name shows.
+    """Return the given format of a file, or for ``auto`` the one that it or its name shows.
 
     Raises
     ------
     ConfigError
-        The name shows no format.
+        Neither shows a format.
 
     Examples
     --------
@@ -45,26 +47,35 @@ def format_of(path: str, given: str) -> str:
     """
     if given != "auto":
         return given
+    shown = shows_arrow(path)
+    if shown is not None:
+        return shown
     for name, file_format in FORMATS.items():
         if file_format.matches(path):
             return name
+    likely = "jsonl, csv or arrow" if path == "-" else "jsonl or csv"
     what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
-    raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give jsonl or csv")
+    raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give {likely}")
 
 
 def _format_of_all(files: list[str], given: str) -> str:
     """Return the format of files, which must be the same; standard input is as the others are."""
     named = [file for file in files if file != "-"] or files
     kinds = {format_of(file, given): file for file in reversed(named)}
-    if len(kinds) > 1:
+    if len({FORMATS[kind].open for kind in kinds}) > 1:
         found = ", ".join(f"{Path(file).name} ({kind})" for kind, file in kinds.items())
         raise ConfigError(f"source.path: files of one stream have one format, got {found}")
-    (kind,) = kinds
+    kind = next(iter(kinds))
     if len(files) > 1 and not FORMATS[kind].streams:
         raise ConfigError(
-            f"source.path: several files must be jsonl or csv, got {len(files)} of format {kind}"
+            f"source.path: several files must be {_several()}, got {len(files)} of format {kind}"
         )
     return kind
+
+
+def _several() -> str:
+    *most, last = (name for name, file_format in FORMATS.items() if file_format.streams)
+    return f"{', '.join(most)} or {last}"
 
 
 def open_inputs(
@@ -76,7 +87,7 @@ def open_inputs(
     strict: bool,
     on_dead: Callable[[dict[str, Any]], None] | None,
     stop: Callable[[], bool] | None,
-) -> tuple[ArraySource | LineSource, ArraySource | None]:
+) -> tuple[ArraySource | Streamed, ArraySource | None]:
     """Open the source, and read the test rows if there are any.
 
     Parameters
@@ -254,6 +265,7 @@ def _arrays(
     if kind == "idx":
         return _idx(settings, path, labels_path)
     if kind == "npz":
+        _check_path(path)
         return _npz(settings, path)
     source = _open(settings, kind, files, **options)
     return source if isinstance(source, ArraySource) else in_memory(source)
@@ -284,15 +296,15 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
 
 def _open(
     settings: SourceSection, kind: str, files: list[str], **options: Any
-) -> ArraySource | LineSource:
+) -> ArraySource | Streamed:
     file_format, fields = FORMATS[kind], _given(settings)
     path = files[0] if len(files) == 1 else files
     options |= {
         **settings.model_dump(include=_OPTIONS),
         "delimiter": settings.delimiter or ("\t" if bare_name(files[0]).endswith(".tsv") else None),
     }
-    if kind == "jsonl":
-        _check_names(settings, fields)
+    if kind in _NAMED:
+        _check_names(settings, fields, _NAMED[kind])
     taken = file_format.taken(fields)
     for key, value in fields.items():
         if key not in taken:
@@ -303,11 +315,19 @@ def _open(
         raise ConfigError(f"source: {error}") from None
 
 
-def _check_names(settings: SourceSection, fields: dict[str, Any]) -> None:
+def _check_path(path: str) -> None:
+    if path == "-":
+        raise ConfigError(
+            "source.path: an .npz file has its index at its end, and cannot be read from standard "
+            "input: give its path (--source FILE)"
+        )
+
+
+def _check_names(settings: SourceSection, fields: dict[str, Any], what: str) -> None:
     given = [*fields.values(), *(settings.target if isinstance(settings.target, list) else ())]
     numbers = [value for value in given if isinstance(value, int)]
     if numbers:
-        raise ConfigError(f"source: JSON fields have names, got {numbers[0]}")
+        raise ConfigError(f"source: {what} have names, got {numbers[0]}")
 
 
 def _given(settings: SourceSection) -> dict[str, Any]:

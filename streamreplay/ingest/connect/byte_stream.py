@@ -79,6 +79,11 @@ class ByteStream:
         """Return the first bytes of a file, at most ``size``, as they are on the disk."""
         return os.pread(self._fd, size, self._start)
 
+    def last(self, size: int) -> bytes:
+        """Return the last bytes of a file, at most ``size``, as they are on the disk."""
+        end = self._status().st_size
+        return os.pread(self._fd, size, max(self._start, end - size))
+
     def close(self) -> None:
         """Close the file; standard input stays open."""
         if self._closer is not None:

@@ -90,6 +90,7 @@ class CsvSource(LineSource):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "rows.csv"
     >>> _ = path.write_text("size,colour,y\n1.5,red,cat\n2,blue,dog\n,red,cat\n")
     >>> source = CsvSource(path)

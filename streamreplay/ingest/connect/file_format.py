@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.compression import SUFFIXES
-from streamreplay.ingest.connect.line_source import LineSource
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FileFormat:
         Ends of the names of such files, before ``.gz``, ``.zst``, ``.bz2`` or ``.xz``.
     """
 
-    open: Callable[..., ArraySource | LineSource]
+    open: Callable[..., ArraySource | Streamed]
     suffixes: tuple[str, ...]
 
     def matches(self, path: str) -> bool:
@@ -36,7 +36,7 @@ class FileFormat:
     @property
     def streams(self) -> bool:
         """Whether rows are read as they are needed; otherwise all are read when it is opened."""
-        return isinstance(self.open, type) and issubclass(self.open, LineSource)
+        return isinstance(self.open, type) and issubclass(self.open, Streamed)
 
     def taken(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of some keywords that ``open`` takes.

@@ -21,7 +21,13 @@ from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
-from streamreplay.ingest.decode.options import FieldNames, SourceOptions
+from streamreplay.ingest.decode.options import (
+    FieldNames,
+    SourceOptions,
+    check_features,
+    check_names,
+    label_field,
+)
 from streamreplay.ingest.decode.roles import Choice, FieldsInUse, choose
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
@@ -110,6 +116,7 @@ class JsonlSource(LineSource):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "rows.jsonl"
     >>> _ = path.write_text('{"x": [1, 2], "y": "cat"}\n{"x": [3, 4], "y": "dog"}\n{"x": 5}\n')
     >>> source = JsonlSource(path)
@@ -147,16 +154,16 @@ class JsonlSource(LineSource):
         labels: Labels | None = None,
     ) -> None:
         options = SourceOptions(batch_size, max_wait, limit, strict, max_line_bytes, on_dead, stop)
-        named = _label_field(label)
+        named = label_field(label)
         goal = targets_of(target, multilabel, named)
         self._label = None if goal is not None else "y" if label is None else named
         fields = FieldNames(self._label, task, experience, id, time, weight, goal)
         super().__init__(path, options, fields, labels, schema)
         self.features = None if features is None else list(features)
         if features is not None:
-            _check_features(features, fields)
+            check_features(features, fields)
         if goal is not None:
-            _check_names(goal)
+            check_names(goal)
         self._choice: Choice | None = None
         self._decided_at: int | None = None  # the line that decided
 
@@ -374,25 +381,3 @@ class JsonlSource(LineSource):
 
 def _values(record: dict[Any, Any], goal: TargetFields) -> list[Any]:
     return [record.get(field) for field in goal.fields]
-
-
-def _label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - false stands for "none"
-    if label is True:
-        raise ValueError(f"label must be a name, or false for none, got {label!r}")
-    return label or None
-
-
-def _check_features(features: Sequence[str], fields: FieldNames) -> None:
-    if not features or len(set(features)) != len(features):
-        raise ValueError(f"features must be different names, at least one, got {features}")
-    if fields.label in features:
-        raise ValueError(f"features must not hold the label, got {fields.label!r} as both")
-    for name in () if fields.goal is None else fields.goal.fields:
-        if name in features:
-            raise ValueError(f"features must not hold a target, got {name!r} as both")
-
-
-def _check_names(goal: TargetFields) -> None:
-    numbers = [name for name in goal.fields if isinstance(name, int)]
-    if numbers:
-        raise ValueError(f"JSON fields have names, got {numbers[0]}")

@@ -105,3 +105,28 @@ def labels_or_new(labels: Labels | None, outputs: Sequence[str] | None = None) -
     if outputs is not None:
         return Labels(outputs)
     return Labels() if labels is None else labels
+
+
+def label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - false stands for "none"
+    """Return the name of the label; None if there is none. Raises ``ValueError`` for true."""
+    if label is True:
+        raise ValueError(f"label must be a name, or false for none, got {label!r}")
+    return label or None
+
+
+def check_features(features: Sequence[str], fields: FieldNames) -> None:
+    """Raise ``ValueError`` unless features have different names, which nothing else has."""
+    if not features or len(set(features)) != len(features):
+        raise ValueError(f"features must be different names, at least one, got {features}")
+    if fields.label in features:
+        raise ValueError(f"features must not hold the label, got {fields.label!r} as both")
+    for name in () if fields.goal is None else fields.goal.fields:
+        if name in features:
+            raise ValueError(f"features must not hold a target, got {name!r} as both")
+
+
+def check_names(goal: TargetFields, what: str = "JSON fields") -> None:
+    """Raise ``ValueError`` if a target is named by a position."""
+    numbers = [name for name in goal.fields if isinstance(name, int)]
+    if numbers:
+        raise ValueError(f"{what} have names, got {numbers[0]}")

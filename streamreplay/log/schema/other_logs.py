@@ -68,9 +68,9 @@ class DeadLetter(LogLine):
     """A record that could not be read."""
 
     line: int
-    """Line of the source, 1 for the first."""
-    byte: Bytes
-    """Where the record begins, in bytes after decompression."""
+    """Line of the source, 1 for the first; in Parquet and Arrow its row."""
+    byte: Bytes = absent()
+    """Where the record begins, in bytes after decompression. Absent for Parquet and Arrow."""
     source: str
     """Name of the file it was read from, `standard input` for a pipe."""
     reason: str

@@ -1,0 +1,365 @@
+"""Streams of rows from Parquet files, Arrow files and Arrow streams."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias, final
+
+from streamreplay.batch import Batch
+from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
+from streamreplay.features.kinds import describe_new
+from streamreplay.features.schema import Schema
+from streamreplay.ingest.connect.arrow_files import check_pyarrow, count_rows
+from streamreplay.ingest.connect.arrow_input import AT_END, ArrowInput
+from streamreplay.ingest.connect.files import Paths, source_names
+from streamreplay.ingest.connect.line_reader import Came
+from streamreplay.ingest.connect.line_source import MOST_NOTICES, LineSource
+from streamreplay.ingest.dead_letters import (
+    FIRST_RECORDS,
+    DeadLetters,
+    Fault,
+    no_usable_row,
+    row_letter,
+)
+from streamreplay.ingest.decode.arrow_fields import ArrowFields
+from streamreplay.ingest.decode.arrow_rows import letter_text
+from streamreplay.ingest.decode.options import (
+    FieldNames,
+    SourceOptions,
+    check_features,
+    check_names,
+    label_field,
+    labels_or_new,
+)
+from streamreplay.ingest.decode.roles import FieldsInUse
+from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.decode.targets import targets_of
+from streamreplay.ingest.second_pass import SecondPass
+from streamreplay.labels import Labels, Name
+from streamreplay.put_aside import PutAside
+from streamreplay.state import State, within
+
+_AT_ONCE = 256  # rows to decode
+
+
+@final
+class ArrowSource:
+    r"""Rows from a Parquet file, an Arrow file or an Arrow stream, told by their first bytes.
+
+    Columns are matched by name. Values are learned as if they stood in a CSV or in JSON: numbers,
+    booleans, text (also as dictionaries), dates and timestamps in any zone, decimals as numbers,
+    durations as seconds, times of the day as text. A column ``x`` of lists of numbers is an array.
+    Other nested columns, and bytes, are left out. It needs PyArrow (extra ``arrow``).
+
+    Resuming reads the stream from its start and compares the rows that were learned from: it may
+    have become longer, or be stored in another way. A pipe that goes on behind them
+    (``continue_from_here``) begins with a schema, and may have its columns in another order.
+
+    Parameters
+    ----------
+    path : str or Path, or sequence of str or Path
+        Files, folders and glob patterns, read in order; ``-`` is standard input. From there, and
+        from other pipes, an Arrow stream can be read, also compressed; Parquet and Arrow files have
+        their index at the end.
+    features : sequence of str, optional
+        The columns to learn from, or one column of lists of numbers. Left out: ``x`` if that is
+        such a column, else all columns that are nothing else.
+    label : str or False, optional
+        The column with the label; false or "" if there is none. Left out, it is ``y``, or none with
+        a target.
+    target, multilabel, weight, task, experience, id, time
+        As in `JsonlSource`.
+    batch_size, max_wait, limit, strict, schema, on_dead, stop, labels
+        As in `JsonlSource`.
+
+    Raises
+    ------
+    ConfigError
+        PyArrow is missing. While iterating: a column that was asked for is not there.
+    SourceError
+        The file cannot be read, or is something else. While iterating also: it is cut short, or
+        its rows are not those learned from.
+    RecordError
+        While iterating, if strict.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import pyarrow as pa
+    >>> from pyarrow import feather
+    >>> path = Path(tempfile.mkdtemp()) / "rows.arrow"
+    >>> feather.write_feather(pa.table({"size": [1.5, None], "y": ["cat", "dog"]}), path)
+    >>> source = ArrowSource(path)
+    >>> for batch in source:
+    ...     print(batch.x["number"].tolist(), batch.y.tolist())
+    [[1.5], [nan]] [0, 1]
+    >>> source.feature_names, source.rows_total
+    (['size'], 2)
+    """
+
+    def __init__(  # noqa: PLR0913 - keywords, each an option of its own
+        self,
+        path: Paths,
+        *,
+        features: Sequence[str] | None = None,
+        label: str | bool | None = None,
+        target: str | Sequence[str] | None = None,
+        multilabel: Sequence[Name] | None = None,
+        weight: str | None = None,
+        task: str | None = None,
+        experience: str | None = None,
+        id: str | None = None,
+        time: str | None = None,
+        batch_size: int = 32,
+        max_wait: float | None = 0.5,
+        limit: int | None = None,
+        strict: bool = False,
+        schema: Schema | None = None,
+        on_dead: DeadLetters | None = None,
+        stop: Callable[[], bool] | None = None,
+        labels: Labels | None = None,
+    ) -> None:
+        check_pyarrow()
+        self.path = path
+        self.options = SourceOptions(batch_size, max_wait, limit, strict, 1, on_dead, stop)
+        named = label_field(label)
+        goal = targets_of(target, multilabel, named)
+        usual = None if goal is not None else "y" if label is None else named
+        fields = FieldNames(usual, task, experience, id, time, weight, goal)
+        if features is not None:
+            check_features(features, fields)
+        if goal is not None:
+            check_names(goal, "Arrow columns")
+        self.schema = Schema() if schema is None else schema
+        """The columns of a table, for rows with named fields."""
+        asked = None if features is None else list(features)
+        self.name = source_names(path)
+        self._fields = ArrowFields(self.name, fields, asked, self.schema)
+        self.labels = labels_or_new(labels, None if goal is None else goal.names)
+        self.whole_batches = False
+        self.put_aside = PutAside()
+        self._notices: list[str] = []
+        self._noticed = 0  # new columns
+        self._names: list[str] | None = None  # of the features, the same object in every batch
+        self._passes = SecondPass()
+        self._rows = self._taken = 0  # yielded; consumed, with those that cannot be used
+        self._input = ArrowInput(path, self.options, self._fields.take)
+        totals = list(map(count_rows, self._input.files))
+        self.rows_total = None if None in totals else sum(n or 0 for n in totals)
+        self._pending = PendingRows()
+        self._stopped = False  # the last pass ended because it was asked to
+        self._prepared = False  # decisions are part of the state before the first row is
+
+    @property
+    def continue_from_here(self) -> bool:
+        """Whether a pipe brings what comes after the learned rows, and not the same rows again."""
+        return self._input.continues
+
+    @continue_from_here.setter
+    def continue_from_here(self, continues: bool) -> None:
+        self._input.continues = continues
+
+    @property
+    def position(self) -> int:
+        """Rows yielded so far."""
+        return self._rows
+
+    @property
+    def target_names(self) -> list[str] | None:
+        """What the numbers or labels to be predicted are called; None for classes."""
+        goal = self._fields.fields.goal
+        return None if goal is None else goal.names
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The columns learned from; None until the first row."""
+        return self._fields.feature_names
+
+    @property
+    def feature_shape(self) -> tuple[int, ...] | None:
+        """The shape of a row's features; None until the first row."""
+        names, choice = self.feature_names, self._fields.choice
+        if choice is None or names is None:
+            return None
+        return self._fields.shape if choice.array else (len(names),)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that are not used."""
+        return self._fields.left_out
+
+    @property
+    def dead(self) -> int:
+        """Rows so far that could not be used."""
+        return self.put_aside.count
+
+    def describe(self) -> FieldsInUse | None:
+        """Return what each column is used for; None until the first row."""
+        return self._fields.describe()
+
+    def take_notices(self) -> list[str]:
+        """Return what is new to say about the columns since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self._passes.over(iter(self._next, None), self.name)
+        self._passes.ended = not (self._stopped or self.whole_batches)
+
+    def close(self) -> None:
+        """Close the file, if there is one; iterating again opens it, and goes on."""
+        if self._input.reopens:
+            self.load_state_dict(self.state_dict())
+
+    def state_dict(self) -> State:
+        """Return the position, the labels, and what was decided about the columns."""
+        return {
+            "rows": self._rows,
+            "taken": self._taken,
+            "labels": self.labels.state_dict(),
+            "put_aside": self.put_aside.state_dict(),
+            **self._input.state_dict(),
+            **self._fields.decisions(known=self._taken > 0 or self._prepared),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Load a state; the stream is opened again at the next iteration.
+
+        Raises
+        ------
+        CheckpointError
+            The state is of a source with other settings, or of something else.
+        """
+        for key in ("rows", "taken", "labels", "put_aside", "crc", "files", "carry"):
+            if key not in state:
+                raise CheckpointError(f"{key}: not saved, but a source of Arrow data has it")
+        self._fields.load(state)
+        with within("labels"):
+            self.labels.load_state_dict(state["labels"])
+        self.put_aside.load_state_dict(state["put_aside"])
+        self._rows, self._taken = int(state["rows"]), int(state["taken"])
+        self._input.load_state_dict(state)
+        self._pending = PendingRows()
+        self._prepared = self._fields.choice is not None
+        self._names, self._passes.ended = None, False
+
+    def compare_up_to(self, end: State) -> None:
+        """Compare the stream, when it is opened, with one that was read to another state.
+
+        Parameters
+        ----------
+        end : State
+            Such a state, in which the position lies behind that of the last one loaded.
+        """
+        self._input.compare_up_to(end)
+
+    def prepare(self) -> bool:
+        """Read ahead until it is known what each column is for, and yield nothing.
+
+        Return whether that depends on how fast the rows came, so that it should be saved before
+        the first prediction leaves. The state has it from now on.
+        """
+        while self._fields.choice is None and self._gather() is Came.ENOUGH:
+            pass
+        self._prepared = self._fields.choice is not None
+        return self._prepared and self._input.waits
+
+    def _next(self) -> Batch | None:
+        pending, size, came = self._pending, self.options.batch_size, Came.ENOUGH
+        while (room := self._room()) > 0:
+            rows = pending.head(size)
+            if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
+                return self._take(rows)
+            if rows is not None and len(rows) >= room:  # the limit cuts this batch
+                return None if self.whole_batches else self._take(rows.take(slice(0, room)))
+            if came is Came.STOPPED or (self.whole_batches and came in AT_END):
+                return None
+            if came is not Came.ENOUGH and rows is not None:
+                return self._take(rows)
+            if came is Came.ENDED:
+                return None
+            came = self._gather()
+        return None
+
+    def _room(self) -> int:
+        """Return how many rows may be yielded, at least a batch if there is no limit."""
+        limit = self.options.limit
+        return self.options.batch_size if limit is None else limit - self._rows
+
+    def _gather(self) -> Came:
+        """Read and decode more rows; return ENOUGH if more may follow."""
+        wanted = 1 if self._fields.choice is not None else self.schema.infer_rows
+        came = self._input.fill(self._pending.lines + wanted)
+        self._stopped = came is Came.STOPPED
+        if self._stopped:
+            return came
+        more = len(self._input.queue) > self._pending.lines
+        if more:
+            self._decode_next()
+        self._drop_unusable()
+        return Came.ENOUGH if more else came
+
+    def _decode_next(self) -> None:
+        """Decode some rows."""
+        pending, start = self._pending, self._pending.lines
+        if self._fields.choice is None:
+            self._fields.decide(self._input.queue.peek(start, self.schema.infer_rows))
+        choice = self._fields.choice
+        if choice is None:
+            raise ValueError("rows came before it was decided how to read them")
+        rows = self._input.queue.peek(start, _AT_ONCE)[0]
+        first = self._taken + start
+        found, faults = self._fields.rows(choice).decode(rows, first)
+        pending.add([b""] * rows.num_rows, first, found, faults)
+
+    def _drop_unusable(self) -> None:
+        """Consume the rows that were decoded, if none of them can be used."""
+        pending = self._pending
+        if pending.lines and not len(pending):
+            self._advance((), pending.lines)
+            if self.dead >= FIRST_RECORDS and not self._rows:
+                raise NoUsableRowError(no_usable_row(self.name, self.put_aside))
+
+    def _take(self, rows: Columns) -> Batch:
+        if self._names is None:
+            self._names = self.feature_names
+        start = self._rows
+        self._advance(rows.line, rows.line[-1] + 1 - self._taken)
+        goal = self._fields.fields.goal
+        batch = rows.batch(start, self.labels, goal, self._names, self.schema)
+        new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
+        self._notices += map(describe_new, new)
+        self._noticed += len(new)
+        self._rows += len(rows)
+        return batch
+
+    def _advance(self, rows: Sequence[int], n: int) -> None:
+        """Move the position past n rows, and report those among them that cannot be used.
+
+        ``rows`` has the numbers of those that can be, ascending.
+        """
+        end = self._taken + n
+        faults = [fault for fault in self._pending.faults if fault.line < end]
+        if faults and self.options.strict:
+            self._pending = PendingRows()
+            name = self._input.name(faults[0].line - self._taken)
+            raise RecordError(f"{name}: row {faults[0].line + 1}: {faults[0].reason}")
+        for fault in faults:
+            before = self._rows + bisect_left(rows, fault.line) + self.dead
+            self.put_aside.add(fault.reason, record=before, line=fault.line + 1)
+            if self.options.on_dead is not None:
+                self.options.on_dead(self._letter(fault))
+        self._pending.drop(len(rows), n, end)
+        self._input.consume(n)
+        self._taken = end
+
+    def _letter(self, fault: Fault) -> dict[str, Any]:
+        place = fault.line - self._taken
+        (row,) = self._input.queue.peek(place, 1)
+        return row_letter(self._input.name(place), fault, letter_text(row))
+
+
+Streamed: TypeAlias = LineSource | ArrowSource
+"""A source that reads rows from a file or a pipe as they are needed."""
