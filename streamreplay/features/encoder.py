@@ -299,9 +299,9 @@ class TableEncoder:
         return self._spare + self.used % shared if shared else _NONE
 
     def _widen(self, expected: int = 0, *, exact: bool = False) -> int:
-        if self.used > self.width and not self.fixed:
-            first = exact and not self.width
-            self.width = self.used if first else _capacity(self.used + expected)
+        if not self.fixed and (self.used > self.width or not self.width):
+            first = exact and self.used and not self.width
+            self.width = self.used if first else _capacity(max(1, self.used + expected))
         return self.width
 
     def _open_gaps(self, inputs: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:

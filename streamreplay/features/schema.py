@@ -310,7 +310,10 @@ class Schema:
         for column in self.columns:
             if column.place < 0 or column.kind == "text":
                 continue
-            for row, value in zip(found, self.values(x, column.name).tolist(), strict=True):
+            values = self.values(x, column.name)
+            if column.kind == "number" and not column.anchor:  # the shortest decimals, as in text
+                values = values.astype(np.float32).astype(np.str_).astype(np.float64)
+            for row, value in zip(found, values.tolist(), strict=True):
                 if value is not None and value == value:  # noqa: PLR0124 - NaN does not equal itself
                     row[column.name] = (
                         value.replace(tzinfo=UTC) if type(value) is datetime else value

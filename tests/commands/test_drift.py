@@ -124,7 +124,7 @@ def test_a_drift_saves_a_checkpoint_behind_its_batch(
     saving = [r["position"] for r in drifts(tmp_path / "out") if "checkpoint" in r["actions"]]
     assert len(saving) >= 2
     want = {-(-position // 8) * 8 for position in saving} | {2200}
-    saved = {int(path.name[5:]) for path in (tmp_path / "out" / "checkpoints").iterdir()}
+    saved = {int(path.stem[5:]) for path in (tmp_path / "out" / "checkpoints").iterdir()}
     assert saved == want
 
 

@@ -245,3 +245,18 @@ def test_a_river_model_is_given_dicts_with_names_and_strings() -> None:
     assert seen[0].keys() == {"size", "colour", "when"}
     assert isinstance(seen[0]["colour"], str)
     assert seen[3].keys() == {"colour", "when"}
+
+
+@pytest.mark.parametrize("method", ["er", "er-slda"])
+def test_a_table_of_categories_alone(method: str) -> None:
+    schema = Schema()
+    schema.begin({"c": ["a", "b"] * 20})
+    pipeline = _pipeline(method=method)
+    for start in range(0, 400, 10):
+        names = ["a" if i % 3 else "b" for i in range(start, start + 10)]
+        y = np.array([int(name == "b") for name in names])
+        zeros, t = np.zeros(10, np.int64), np.arange(start, start + 10)
+        pipeline.step(
+            Batch(schema.pack(schema.read({"c": names}, 10)), y, t, zeros, zeros, schema=schema)
+        )
+    assert pipeline.finish().metrics[0]["accuracy"] > 0.8
