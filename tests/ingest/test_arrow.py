@@ -150,7 +150,7 @@ def test_kinds_from_few_rows_are_those_of_a_csv(tmp_path: Path, exact: Exact, in
 # -- values -----------------------------------------------------------------------------------
 
 VALUES: dict[str, tuple[Any, list[Any]]] = {
-    "uint64": (pa.array([1, None, 1 << 63], pa.uint64()), [1.0, None, float(1 << 63)]),
+    "uint64": (pa.array([1, None, 10**19], pa.uint64()), [1.0, None, 1e19]),
     "half": (pa.array(np.array([0.5, 2, 3], np.float16)), [0.5, 2.0, 3.0]),
     "decimal": (pa.array([Decimal("0.1"), None, Decimal("-2.50")]), [np.float32(0.1), None, -2.5]),
     "nan": (pa.array([1.5, float("nan"), None]), [1.5, None, None]),
@@ -374,6 +374,24 @@ def test_what_is_something_else(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data + b" " * 9)
     with pytest.raises(SourceError, match=r"rows\.arrow: "):
         list(ArrowSource(path))
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "arrows"])
+def test_damaged_bytes_are_an_error_of_the_source(tmp_path: Path, form: str) -> None:
+    """Any byte may be wrong: rows are read, or one line says that the file is broken."""
+    table = pa.Table.from_pylist(flights(40))
+    good, rng = save(tmp_path, table, form, 9).read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(0, len(good), 150).tolist():
+        data = bytearray(good)
+        data[place] ^= int(rng.integers(1, 256))
+        path = tmp_path / f"damaged.{form}"
+        path.write_bytes(data)
+        try:
+            list(ArrowSource(path, label="arrival"))
+        except (SourceError, ConfigError):
+            refused += 1
+    assert refused > 0
 
 
 @EACH_FORM

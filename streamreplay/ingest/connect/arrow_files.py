@@ -15,7 +15,7 @@ from streamreplay.ingest.connect.arrow_messages import (
     MessageReader,
 )
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
-from streamreplay.ingest.decode.arrow_columns import plain_rows
+from streamreplay.ingest.decode.arrow_columns import errors_of_arrow, plain_rows
 
 PARQUET, ARROW_FILE = b"PAR1", b"ARROW1"
 _FEATHER_1, _ZIP = b"FEA1", b"PK\x03\x04"
@@ -66,11 +66,9 @@ class FileReader:
 
     def read(self) -> list[Any] | None:
         """Return the next record batch; None at the end."""
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
-
         try:
             found = next(self._batches, None)
-        except (pa.ArrowException, OSError) as error:
+        except errors_of_arrow() as error:
             raise SourceError(f"{self._name}: cannot be read: {error}") from None
         return None if found is None else [found]
 
@@ -218,7 +216,7 @@ def shows_arrow(path: str | Path) -> str | None:
 def check_pyarrow() -> None:
     """Raise `ConfigError` if PyArrow is missing."""
     try:
-        import pyarrow  # noqa: F401, ICN001, PLC0415 - an extra
+        import pyarrow  # type: ignore[import-untyped]  # noqa: F401, ICN001, PLC0415 - an extra
     except ImportError:
         raise ConfigError(
             "source: Parquet and Arrow need PyArrow: pip install 'streamreplay[arrow]'"
@@ -235,11 +233,9 @@ def _is_file(path: str | Path) -> bool:
 @contextmanager
 def _readable(path: Path, what: str) -> Iterator[None]:
     """Name a file in errors of PyArrow."""
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except errors_of_arrow() as error:
         raise SourceError(f"{path.name}: not {what} file, or a broken one ({error})") from None
 
 

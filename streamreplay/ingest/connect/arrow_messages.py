@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from streamreplay.errors import SourceError
+from streamreplay.ingest.decode.arrow_columns import errors_of_arrow
 
 CONTINUATION = b"\xff\xff\xff\xff"
 """How each message of a stream begins."""
@@ -53,8 +54,6 @@ class MessageReader:
         SourceError
             It is no Arrow stream.
         """
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
-
         self._data += data
         found = []
         try:
@@ -62,7 +61,9 @@ class MessageReader:
                 batch = self._use(*message)
                 if batch is not None:
                     found.append(batch)
-        except (pa.ArrowException, struct.error, IndexError, OSError) as error:
+        except (struct.error, IndexError) as error:
+            raise SourceError(f"{self._name}: not a readable Arrow stream ({error})") from None
+        except errors_of_arrow() as error:
             raise SourceError(f"{self._name}: not a readable Arrow stream ({error})") from None
         return found
 
@@ -89,7 +90,7 @@ class MessageReader:
 
     def _use(self, kind: int, message: bytes) -> Any:
         """Take in a message; return a record batch if it is one."""
-        from pyarrow import ipc  # noqa: PLC0415 - an extra
+        from pyarrow import ipc  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
         if kind in (_END, _SCHEMA):
             self._whole, self._reader = _Fed(), None

@@ -91,21 +91,30 @@ def plain(column: Array) -> Array:
     return column.cast(wanted, safe=False)
 
 
+def errors_of_arrow() -> tuple[type[Exception], ...]:
+    """Return what PyArrow raises where data are broken."""
+    import pyarrow as pa  # noqa: PLC0415 - an extra
+
+    return (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
 def plain_rows(source: str, rows: Any) -> Any:
-    """Return a record batch with plain columns.
+    """Return a record batch with plain columns, all of whose values were checked.
 
     Raises
     ------
     SourceError
-        A column cannot be converted.
+        A column is broken, or cannot be converted.
     """
     import pyarrow as pa  # noqa: PLC0415 - an extra
 
+    broken = errors_of_arrow()
     names, columns = rows.schema.names, []
     for name, column in zip(names, rows.columns, strict=True):
         try:
+            column.validate(full=True)  # offsets out of range would end the process
             columns.append(plain(column))
-        except pa.ArrowException as error:
+        except broken as error:
             raise SourceError(f"{source}: column {name!r} cannot be read: {error}") from None
     return pa.RecordBatch.from_arrays(columns, names) if columns else rows
 
