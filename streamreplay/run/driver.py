@@ -199,6 +199,9 @@ class _Run:
             self.source.continue_from_here = True
         self._load_state(checkpoint)
         end = folder.ended()
+        for reason in folder.damaged:
+            if reason not in checkpoint.skipped:
+                self._tell(f"warning: {reason}; falling back to an older checkpoint")
         if end is not None and not self._goes_on(end):
             self._load_state(end)
             folder.cut_logs(end.state["logs"])

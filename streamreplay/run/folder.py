@@ -152,6 +152,7 @@ class RunFolder:
     def _open_logs(self) -> None:
         self.metrics = self._open(_METRICS)
         self.dead_letters = self._open(_DEAD)
+        self.damaged: tuple[str, ...] = ()
         self.predictions: JsonLines | None = None
         if self.job.run.save_predictions or self.job.run.emit == "predictions":
             self.predictions = self._open(_PREDICTIONS)
@@ -175,11 +176,15 @@ class RunFolder:
         return latest_checkpoint(self.path / _CHECKPOINTS, ended=False)
 
     def ended(self) -> Checkpoint | None:
-        """Read the checkpoint of an ended stream, if there is a whole one."""
+        """Read the checkpoint of an ended stream, if there is a whole one.
+
+        `damaged` then has the reasons why newer ones could not be read.
+        """
         try:
             found = latest_checkpoint(self.path / _CHECKPOINTS)
         except CheckpointError:
             return None
+        self.damaged = () if found is None else found.skipped
         return found if found is not None and found.state["finished"] else None
 
     def go_on(self) -> None:

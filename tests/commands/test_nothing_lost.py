@@ -25,7 +25,7 @@ def noise() -> bytes:
 
 
 UNUSABLE = {
-    "pretty.jsonl": json.dumps({"x": 1, "z": "b", "y": "a"}, indent=2).encode(),
+    "quoted.jsonl": b'"{"\n' * 5,
     "scalars.jsonl": b'5\n"a"\nnull\n',
     "one.jsonl": b"[1, 2]",
     "noise.jsonl": noise().replace(b"\n", b"") + b"\n",
