@@ -19,9 +19,20 @@ from streamreplay.features.values import (
     is_missing,
 )
 
-__all__ = ["BLOCKS", "FITTING", "KINDS", "Block", "Column", "ColumnKind", "Inferred", "infer"]
+__all__ = [
+    "BLOCKS",
+    "FITTING",
+    "KINDS",
+    "Block",
+    "Column",
+    "ColumnKind",
+    "Inferred",
+    "OnChange",
+    "infer",
+]
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "text", "time", "ignored"]
+OnChange: TypeAlias = Literal["evolve", "freeze"]
 Block: TypeAlias = Literal["number", "time", "category", "text"]
 KINDS: tuple[ColumnKind, ...] = ("number", "boolean", "category", "text", "time", "ignored")
 

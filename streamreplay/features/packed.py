@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "joined_rows",
     "missing_rows",
     "packed_type",
+    "put_values",
     "widened",
 ]
 
@@ -50,6 +52,9 @@ class TableSchema(Protocol):
 
     def place(self, name: str) -> int:
         """Return the place of a column in the block of its kind."""
+
+    def begin(self, columns: Mapping[str, Any]) -> None:
+        """Infer the kinds of columns from their first values."""
 
     def read(self, columns: Mapping[str, Any], n: int) -> Any:
         """Convert the values of n rows."""
@@ -95,6 +100,13 @@ def block_column(x: NDArray[Any], block: str, place: int) -> NDArray[Any]:
         found: NDArray[Any] = columns[:, place]
         return found
     return np.full(len(x), _ABSENT[block], columns.dtype)
+
+
+def put_values(rows: Sequence[dict[str, Any]], name: str, values: Sequence[Any]) -> None:
+    """Put a column's values into dicts, one for each row; one that is missing is left out."""
+    for row, value in zip(rows, values, strict=True):
+        if value is not None and value == value:  # noqa: PLR0124 - NaN does not equal itself
+            row[name] = value.replace(tzinfo=UTC) if type(value) is datetime else value
 
 
 def as_table(x: NDArray[Any]) -> NDArray[Any]:

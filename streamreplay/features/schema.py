@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
+from streamreplay.features import packed
 from streamreplay.features.categories import Categories
 from streamreplay.features.kinds import (
     BLOCKS,
@@ -19,17 +19,16 @@ from streamreplay.features.kinds import (
     Block,
     Column,
     ColumnKind,
+    OnChange,
     check_kinds,
     infer,
 )
-from streamreplay.features.packed import NO_TIME, as_table, block_column, missing_rows, packed_type
 from streamreplay.features.table_rows import TableRows, read_numbers
 from streamreplay.features.values import MISSING, Values, as_numbers, as_texts, is_missing
 from streamreplay.state import State, expect
 
-__all__ = ["OnChange", "Schema"]
+__all__ = ["Schema"]
 
-OnChange: TypeAlias = Literal["evolve", "freeze"]
 _BLOCKS: tuple[Block, ...] = ("number", "time", "category", "text")
 _MOST_COLUMNS = 10_000
 _CHANCE = 4  # values that may not fit by a mistake, however few there are
@@ -153,7 +152,7 @@ class Schema:
     @property
     def dtype(self) -> np.dtype[np.void]:
         """The type of packed rows."""
-        return packed_type(**self._places, width=self.text_width)
+        return packed.packed_type(**self._places, width=self.text_width)
 
     def take_new(self) -> list[Column]:
         """Return the columns that are new, or have their first value, since the last call."""
@@ -244,10 +243,9 @@ class Schema:
         self.packed = True
         for name, wrong in rows.misfits.items():
             self.misfits[name] = self.misfits.get(name, 0) + int(wrong.sum())
-        x = missing_rows(rows.n, self.dtype)
-        x["number"][:, : rows.number.shape[1]] = rows.number
-        x["time"][:, : rows.time.shape[1]] = rows.time
-        x["text"][:, : rows.text.shape[1]] = rows.text
+        rows.make_room(self.dtype)
+        x = np.zeros(rows.n, self.dtype)
+        x["number"], x["time"], x["text"] = rows.number, rows.time, rows.text
         for place, texts in enumerate(rows.category):
             x["category"][:, place] = self.categories[place].codes(texts)
         return x
@@ -270,16 +268,15 @@ class Schema:
         """
         name, block = column.name, BLOCKS[column.kind]
         if self._by_name[name] is column and self._may_widen(column):
-            wrong = rows.misfits.get(name, np.zeros(0, np.bool_))
-            n = self.misfits.get(name, 0) + int(wrong.sum())
-            if n > max(_CHANCE, (1 - FITTING) * (self.rows_packed + rows.n)):
+            wrong = self.misfits.get(name, 0) + int(rows.misfits.get(name, np.zeros(0)).sum())
+            if wrong > max(_CHANCE, (1 - FITTING) * (self.rows_packed + rows.n)):
                 self._set(name, "category")
         now = self._by_name[name]
         if now is not column:
             rows.make_room(self.dtype)
             rows.misfits.pop(name, None)
             block_of_rows = rows.number if block == "number" else rows.time
-            block_of_rows[:, column.place] = np.nan if block == "number" else NO_TIME
+            block_of_rows[:, column.place] = np.nan if block == "number" else packed.NO_TIME
             rows.fill("category", now, values, self._missing, self.decimal)
             self.packed = True
 
@@ -297,7 +294,7 @@ class Schema:
         column = self._by_name[name]
         if column.place < 0 or column.kind == "text":
             raise KeyError(name)
-        found = block_column(as_table(x), BLOCKS[column.kind], column.place)
+        found = packed.block_column(packed.as_table(x), BLOCKS[column.kind], column.place)
         if column.kind == "time":
             return found.view("datetime64[us]")
         if column.kind == "category":
@@ -313,11 +310,7 @@ class Schema:
             values = self.values(x, column.name)
             if column.kind == "number" and not column.anchor:  # the shortest decimals, as in text
                 values = values.astype(np.float32).astype(np.str_).astype(np.float64)
-            for row, value in zip(found, values.tolist(), strict=True):
-                if value is not None and value == value:  # noqa: PLR0124 - NaN does not equal itself
-                    row[column.name] = (
-                        value.replace(tzinfo=UTC) if type(value) is datetime else value
-                    )
+            packed.put_values(found, column.name, values.tolist())
         return found
 
     def state_dict(self) -> State:

@@ -1,15 +1,16 @@
-"""Rows packed by one schema, as another packs them: test rows, as the stream's."""
+"""Rows as a schema packs them: those of another schema, arrays with gaps; and rows as dicts."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
 from streamreplay.features.packed import TableSchema, as_table
 
-__all__ = ["translated"]
+__all__ = ["has_gaps", "table_of", "translated"]
 
 
 def translated(x: NDArray[Any], old: TableSchema, new: TableSchema) -> NDArray[Any]:
@@ -39,4 +40,17 @@ def translated(x: NDArray[Any], old: TableSchema, new: TableSchema) -> NDArray[A
         block = as_table(x)["text"]
         if place < block.shape[1] and block.shape[2] == width:
             packed["text"][:, new.place(name)] = block[:, place]
+    return packed
+
+
+def has_gaps(x: NDArray[Any]) -> bool:
+    """Return whether rows are numbers, [n, d], of which some are missing."""
+    return x.dtype == np.float32 and x.ndim == 2 and bool(np.isnan(x).any())
+
+
+def table_of(x: NDArray[np.float32], schema: TableSchema) -> NDArray[Any]:
+    """Return rows of numbers, [n, d], packed by a new schema, with missing ones."""
+    columns = {str(i): x[:, i] for i in range(x.shape[1])}
+    schema.begin(columns)
+    packed: NDArray[Any] = schema.pack(schema.read(columns, len(x)))
     return packed

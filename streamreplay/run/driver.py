@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from streamreplay.batch import Batch
@@ -11,7 +10,6 @@ from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
-from streamreplay.config.parsing.inputs import listed
 from streamreplay.errors import ConfigError, NoUsableRowError
 from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
@@ -26,6 +24,7 @@ from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_mess
 from streamreplay.run.field_notes import FieldNotes, Prepares, describe_misfits
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.messages import how_to_resume, nothing_learned
+from streamreplay.run.options import RunOptions
 from streamreplay.run.output import OutputClosed
 from streamreplay.run.progress import make_progress
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
@@ -37,34 +36,6 @@ from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
 from streamreplay.stage import Pipeline, Source
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Options of the command line that are not part of the job.
-
-    Attributes
-    ----------
-    out : Path or None
-        The run folder; without it nothing is written to disk.
-    resume : bool
-        Go on with the folder's run.
-    go_on : bool
-        The files or the pipe given are what comes next, not the stream from its start.
-    quiet : bool
-        No progress and no summary; warnings are shown.
-    trust : bool
-        The folder's checkpoints may be loaded also if that runs code, as a pickle does.
-    follow : bool
-        The files may grow, and folders have more of them, until a signal stops the run.
-    """
-
-    out: Path | None = None
-    resume: bool = False
-    go_on: bool = False
-    quiet: bool = False
-    trust: bool = False
-    follow: bool = False
-
-
 def run_job(job: Job, options: RunOptions) -> int:
     """Run a job to the end of its stream, or to a signal; return the exit code.
 
@@ -74,7 +45,7 @@ def run_job(job: Job, options: RunOptions) -> int:
         The job, the stream or the run folder does not allow it. What was learned up to the last
         checkpoint is kept.
     """
-    _check_options(job, options)
+    options.check(job)
     with StopSignals() as signals:
         run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
         try:
@@ -86,29 +57,6 @@ def run_job(job: Job, options: RunOptions) -> int:
             return run.run()
         finally:
             run.close()
-
-
-def _check_options(job: Job, options: RunOptions) -> None:
-    if options.resume and options.out is None:
-        raise ConfigError("--resume needs --out: the folder of the run to go on with")
-    if options.go_on and not options.resume:
-        raise ConfigError("--continue goes with --resume, and the files or the pipe that come next")
-    if not options.resume and "-" in listed(job.source.path)[:-1]:
-        raise ConfigError(f"source.path: standard input (-) comes last, got {job.source.path}")
-    if options.trust and not options.resume:
-        raise ConfigError("--trust goes with --resume: it is about the checkpoint to go on from")
-    if options.out is not None:
-        _check_pickles(job)
-
-
-def _check_pickles(job: Job) -> None:
-    for place, learner in enumerate(job.learners):
-        if learner.river is not None and not learner.allow_pickle:
-            key = f"learner.{place}" if job.several else "learner"
-            raise ConfigError(
-                f"{key}.river: its checkpoints are pickles, which --out writes only with "
-                f"{key}.allow_pickle = true (--set {key}.allow_pickle=true)"
-            )
 
 
 def _source_of(pipeline: Pipeline) -> Source:

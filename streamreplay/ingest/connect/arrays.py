@@ -14,6 +14,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.features.packed import is_table
 from streamreplay.features.schema import Schema
+from streamreplay.features.translation import has_gaps, table_of
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.decode.options import check_limit, labels_or_new, positive
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -352,18 +353,6 @@ def _blocks(x: NDArray[Any]) -> Iterator[NDArray[Any]]:
     rows = max(1, _BLOCK * len(x) // max(x.nbytes, 1)) * step
     for start in range(0, len(x), rows):
         yield x[start : start + rows : step]
-
-
-def has_gaps(x: NDArray[Any]) -> bool:
-    """Return whether rows are numbers, [n, d], of which some are missing."""
-    return x.dtype == np.float32 and x.ndim == 2 and bool(np.isnan(x).any())
-
-
-def table_of(x: NDArray[np.float32], schema: Schema) -> NDArray[Any]:
-    """Return rows of numbers, [n, d], packed by a new schema, with missing ones."""
-    columns = {str(i): x[:, i] for i in range(x.shape[1])}
-    schema.begin(columns)
-    return schema.pack(schema.read(columns, len(x)))
 
 
 def _features(x: ArrayLike) -> NDArray[Any]:

@@ -11,28 +11,19 @@ from streamreplay.features.table_rows import TableRows
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
-from streamreplay.ingest.decode.cells import (
-    cells_or_none,
-    is_blank,
-    split,
-    table,
-)
+from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, table
 from streamreplay.ingest.decode.csv_rows import RowReader
 from streamreplay.ingest.decode.dialect import Dialect
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.lines import LineBuffer
-from streamreplay.ingest.decode.options import FieldNames, SourceOptions
+from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_empty
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import TargetFields, targets_of
-from streamreplay.ingest.decode.values import (
-    BadRecord,
-)
+from streamreplay.ingest.decode.targets import targets_of
+from streamreplay.ingest.decode.values import BadRecord
 from streamreplay.labels import Labels
 from streamreplay.state import State, expect, within
-
-_CACHED = 1 << 16
 
 
 class CsvSource(LineSource):
@@ -131,7 +122,7 @@ class CsvSource(LineSource):
     ) -> None:
         options = SourceOptions(batch_size, max_wait, limit, strict, max_line_bytes, on_dead, stop)
         goal = targets_of(target, multilabel, None)
-        label = _label_column(label, goal)
+        label = label_column(label, goal)
         fields = FieldNames(label, task, experience, id, time, weight, goal)
         named, usual = _given(fields, features), "y" if label is None else None
         self._dialect = Dialect(delimiter, decimal, header=header, named=named, usual=usual)
@@ -402,12 +393,3 @@ def _given(fields: FieldNames, features: Sequence[str | int] | None) -> set[str]
     others = [field for key, field in fields.others().items() if field != key]
     names = [fields.label, *goal, *others, *(features or ())]
     return {name for name in names if isinstance(name, str) and name}
-
-
-def _label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:
-    """Return the column that is asked for; "" for none, None for the usual one."""
-    if label is True:
-        raise ValueError(f"label must be a column, or false for none, got {label!r}")
-    if goal is not None and label:
-        raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
-    return "" if label is False or goal is not None else label

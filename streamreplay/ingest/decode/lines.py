@@ -6,12 +6,12 @@ import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.ingest.decode.records import RecordJoiner
-from streamreplay.state import State
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Position:
     first: int = 0  # lines consumed before this file
 
     @staticmethod
-    def of(state: State) -> Position:
+    def of(state: dict[str, Any]) -> Position:
         """Return the position in a state that has all of `as_dict`."""
         return Position(**{key: int(state[key]) for key in Position().as_dict()})
 

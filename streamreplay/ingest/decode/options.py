@@ -130,3 +130,12 @@ def check_names(goal: TargetFields, what: str = "JSON fields") -> None:
     numbers = [name for name in goal.fields if isinstance(name, int)]
     if numbers:
         raise ValueError(f"{what} have names, got {numbers[0]}")
+
+
+def label_column(label: str | int | None, goal: TargetFields | None) -> str | int | None:
+    """Return the column that is asked for; "" for none, None for the usual one."""
+    if label is True:
+        raise ValueError(f"label must be a column, or false for none, got {label!r}")
+    if goal is not None and label:
+        raise ValueError(f"target and multilabel go without a label, got {label!r} as label")
+    return "" if label is False or goal is not None else label
