@@ -136,7 +136,7 @@ def open_inputs(
 
 
 def _bound_classes(labels: Labels, settings: SourceSection) -> None:
-    """Let there be an error, which names the column, where there are too many classes."""
+    """Bound the classes of a source; the error for more of them names the column."""
     labels.most = settings.max_classes
     named = settings.label not in (None, "")
     labels.column = f"source.label: {settings.label!r}" if named else "source.label: the label"

@@ -96,7 +96,7 @@ class SourceFiles:
         return source_name(self.paths[min(file, len(self) - 1)])
 
     def find_more(self) -> bool:
-        """Look for new files in folders and patterns; return whether there are any.
+        """Take in new files of folders and patterns; return whether there were any.
 
         Raises
         ------

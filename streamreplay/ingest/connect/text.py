@@ -117,7 +117,7 @@ class TextDecoder:
         return data[len(bom) :]
 
     def _decide(self, line: bytes, text: bytes, *, ended: bool) -> bytes:
-        """Look for the first line end; a CR is held back until the byte after it is known."""
+        """Decide by the first line end; hold a CR back until the byte after it is known."""
         line += text
         self._return = b""
         match = self._pattern.match(line)

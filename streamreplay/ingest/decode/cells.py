@@ -7,20 +7,12 @@ import math
 import re
 from codecs import BOM_UTF8
 from itertools import chain, repeat
-from typing import Any
-
-import numpy as np
-import orjson
-from numpy.typing import NDArray
 
 from streamreplay.ingest.decode.values import (
     BadRecord,
-    check_finite,
     json_number,
-    pack,
     refuse_utf16,
     seconds,
-    shown,
 )
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?", re.ASCII)
@@ -131,27 +123,6 @@ def _spaced(text: str, delimiter: str) -> list[str] | None:
     return None
 
 
-def numbers(
-    cells: list[str], shape: tuple[int, ...], *, allow_nan: bool, decimal: str = "."
-) -> NDArray[np.float32]:
-    """Convert the cells of some rows, one after the other, to numbers."""
-    if decimal != ".":
-        cells = [as_point(cell, decimal) for cell in cells]
-    text = ",".join(cells)
-    try:
-        # as one JSON array they are parsed several times faster than one by one. Only numbers can
-        # come out: pack refuses all else but true and false, which have letters that none has
-        found: list[Any] = orjson.loads(f"[{text}]") if not ("u" in text or "l" in text) else []
-    except ValueError:
-        found = []
-    if len(found) != len(cells):  # perhaps a way of writing numbers that JSON does not know
-        if "_" in text:
-            raise BadRecord("a cell is not a number")
-        absent = "nan" if allow_nan else ""
-        found = [float(cell if cell and not cell.isspace() else absent) for cell in cells]
-    return pack(found, shape, allow_nan=allow_nan)
-
-
 def is_number(cell: str, decimal: str = ".") -> bool:
     """Return whether a cell is a number as Python writes it, without underscores."""
     try:
@@ -178,24 +149,6 @@ def as_point(cell: str, decimal: str) -> str:
 def has_decimal_comma(cell: str) -> bool:
     """Return whether a cell is a number with a comma in place of the decimal point."""
     return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
-
-
-def number_cell(feature: str, cell: str, *, allow_nan: bool, decimal: str = ".") -> float:
-    """Return the number in one cell; NaN for an empty one if that is allowed."""
-    cell = cell.strip()
-    if not cell:
-        if allow_nan:
-            return math.nan
-        raise BadRecord(f"{feature} is missing")
-    try:
-        value = float(as_point(cell, decimal))
-    except ValueError:
-        value = None
-    if value is None or "_" in cell:
-        if has_decimal_comma(cell):
-            raise BadRecord(f"decimal comma in {feature}: {shown(cell)}")
-        raise BadRecord(f"{feature} is not a number: {shown(cell)}")
-    return check_finite(feature, value, allow_nan=allow_nan)
 
 
 def integer_cell(cell: str) -> float | str | None:

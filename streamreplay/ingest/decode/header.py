@@ -86,19 +86,6 @@ class Layout:
         label = set() if self.label is None else {self.label}
         return label | set(self.others.values()) | set(self.goal)
 
-    def numeric(self, cells: list[str], decimal: str = ".") -> list[int]:
-        """Return the columns whose cell may be learned from: a number or nothing, not reserved.
-
-        Of a column without a name the cell must be a number; of the first one, which pandas writes
-        as an index, not a whole one.
-        """
-        reserved = self.reserved
-        return [
-            i
-            for i, cell in enumerate(cells)
-            if i not in reserved and self._may_learn(i, cell.strip(), decimal)
-        ]
-
     def check_no_comma(self, source: str, cells: list[str]) -> None:
         """Raise `ConfigError` if a cell of the first row may be a number with a decimal comma."""
         for i, cell in enumerate(cells):
@@ -107,11 +94,6 @@ class Layout:
                     f"{source}: column {self.names[i]!r} holds {cell!r}: set "
                     'source.decimal = "," if this is a number, "." if it is text'
                 )
-
-    def _may_learn(self, i: int, cell: str, decimal: str) -> bool:
-        if not (self.header and _UNNAMED.fullmatch(self.names[i])):
-            return not cell or is_number(cell, decimal)
-        return is_number(cell, decimal) and not (i == 0 and cell.isdecimal())
 
     def may_hold_header(self, cells: list[str]) -> bool:
         """Return whether a line that names the columns may be among rows, one after the other."""
