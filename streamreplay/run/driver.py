@@ -11,6 +11,7 @@ from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, NoUsableRowError
+from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.connect.line_source import LineSource
@@ -268,9 +269,8 @@ class _Run:
             return report
         self.rows_logged = counts
         record = counts.as_record(self.pipeline.position)
-        schema = self.source.schema if isinstance(self.source, Streamed) else None
-        if schema is not None and schema.misfits:
-            record["misfits"] = dict(schema.misfits)
+        if self._misfits():
+            record["misfits"] = dict(self._misfits())
         return replace(report, metrics=(*report.metrics, record))
 
     def _save(self, *, finished: bool) -> None:
@@ -318,7 +318,8 @@ class _Run:
             left_out = self.rejected.message()
             self.progress.say("\n  ".join(filter(None, [summary, left_out, *self._table()])))
             return
-        warnings = [put_aside_text(record), self.rejected.message()]
+        misfits = describe_misfits(self._misfits())
+        warnings = [put_aside_text(record), self.rejected.message(), misfits]
         if counts.skipped:
             warnings.append(f"{counts.skipped:,} rows skipped: their loss was not finite")
         for message in filter(None, warnings):
@@ -344,10 +345,13 @@ class _Run:
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
-        schema = self.source.schema if isinstance(self.source, Streamed) else None
-        if schema is not None and schema.misfits:
-            parts.append(describe_misfits(schema.misfits))
-        return ", ".join(parts)
+        return ", ".join(filter(None, [*parts, describe_misfits(self._misfits())]))
+
+    def _misfits(self) -> dict[str, int]:
+        """Return the values that did not fit their column, also of rows read into memory first."""
+        if not isinstance(self.source, Streamed | ArraySource) or self.source.schema is None:
+            return {}
+        return self.source.schema.misfits
 
     def _table(self) -> list[str]:
         """Return lines with the scores of several learners, if there are several."""

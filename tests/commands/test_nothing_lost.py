@@ -92,6 +92,20 @@ def test_a_source_read_into_memory_counts_too(cli: Cli, in_process: Run) -> None
     assert "321 in = 317 learned + 4 put aside" in in_process("inspect", "out")[1]
 
 
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+@pytest.mark.parametrize("memory", [(), ("--set", "test.share=0.1")])
+def test_values_that_do_not_fit_are_shown(
+    tmp_path: Path, in_process: Run, quiet: tuple[str, ...], memory: tuple[str, ...]
+) -> None:
+    cells = ["large" if i % 40 == 7 else i for i in range(200)]
+    lines = [f"{cell},{i % 5},{'pq'[i % 2]}" for i, cell in enumerate(cells)]
+    (tmp_path / "rows.csv").write_text("\n".join(["size,b,y", *lines]))
+    code, _, err = in_process("run", "-s", "rows.csv", "-o", "out", *SMALL, *memory, *quiet)
+    assert code == 0
+    assert "5 values did not fit their column and count as missing (size 5)" in err
+    assert last_rows(tmp_path / "out")["misfits"] == {"size": 5}
+
+
 def test_the_share_may_be_changed_on_resume(cli: Cli, in_process: Run) -> None:
     path = cli.jsonl(400)
     share = "source.max_bad_share"
