@@ -164,7 +164,7 @@ def test_a_class_that_gets_a_name_later_changes_what_is_said_of_older_groups() -
     for i, y in enumerate((0, 0, 1)):
         x = np.zeros((10, 1))
         batch = Batch.from_arrays(x, [y] * 10, start=10 * i, experience=i, labels=names)
-        parts.append(Scored(batch, np.zeros(10, np.int64), zeros, zeros))
+        parts.append(Scored(batch, np.ones(10, np.int64), zeros, zeros))
     running = one(iter(parts))
     before = records([next(running), next(running)])
     assert before[-1]["by_experience"][0]["metrics"] == {"F1": None}

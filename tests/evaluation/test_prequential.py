@@ -497,3 +497,11 @@ def test_refuses_options(option: dict[str, Any], message: str) -> None:
 def test_refuses_a_state_of_other_settings(option: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         Prequential(**option).load_state_dict(Prequential().state_dict())
+
+
+def test_groups_of_which_no_row_has_a_label_are_left_out() -> None:
+    batch = Batch.from_arrays(np.zeros((4, 1)), [-1] * 4, task=[1, 1, 2, 2], experience=3)
+    scored = Scored(batch, np.zeros(4, np.int64), np.ones(4, "f4"), np.full(4, np.nan, "f4"))
+    *_, report = Prequential()([scored])
+    (record,) = report.metrics
+    assert not {"by_task", "by_experience"} & record.keys()

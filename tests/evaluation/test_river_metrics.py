@@ -242,6 +242,61 @@ def test_a_third_class_leaves_metrics_of_two_without_a_figure() -> None:
     assert record["by_task"][0]["metrics"]["F1"] is not None
 
 
+UNDEFINED = {  # by labels and predictions that do not change: what has no figure
+    (1, 1): {"ROCAUC", "MCC", "CohenKappa", "RollingROCAUC", "RollingPRAUC"},
+    (0, 0): {
+        *("ROCAUC", "MCC", "CohenKappa", "RollingROCAUC", "RollingPRAUC"),
+        *("Precision", "Recall", "F1", "Jaccard", "FBeta"),
+    },
+    (0, 1): {"ROCAUC", "MCC", "RollingROCAUC", "RollingPRAUC", "Recall"},
+    (1, 0): {"ROCAUC", "MCC", "RollingROCAUC", "RollingPRAUC", "Precision"},
+}
+
+
+@pytest.mark.parametrize(("label", "said"), UNDEFINED)
+def test_what_is_undefined_is_null(label: int, said: int) -> None:
+    def fix(columns: dict[str, NDArray[Any]]) -> None:
+        columns["y"][:], columns["said"][:], columns["probability"][:] = label, said, 0.75
+
+    names = ["ROCAUC", "RollingROCAUC", "RollingPRAUC", "MCC", "CohenKappa", "Precision"]
+    names += ["Recall", "F1", "Jaccard", "FBeta", "Accuracy", "LogLoss", "MacroF1"]
+    evaluator = Prequential(**SETTINGS, metrics=[make(name) for name in names])
+    *_, record = records(evaluator(batches(120, 10, prepare=fix)))
+    groups = record["by_task"].values()
+    for figures, view in (
+        (record["metrics"], ""),
+        (record["metrics"], "_window"),
+        *((each["metrics"], "") for each in groups),
+    ):
+        none = {name for name in names if figures[f"{name}{view}"] is None}
+        assert none == UNDEFINED[label, said]
+    assert record["metrics"]["Precision_fading"] == record["metrics"]["Precision"]
+
+
+@pytest.mark.parametrize("kind", ["RollingROCAUC", "RollingPRAUC"])
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_rolling_metric_has_a_figure_while_both_classes_are_in_its_window(
+    kind: str, size: int
+) -> None:
+    def fix(columns: dict[str, NDArray[Any]]) -> None:
+        columns["y"][:], columns["said"][:] = 0, 1
+        columns["y"][20], columns["probability"][:] = 1, np.linspace(0.5, 1, 100)
+
+    evaluator = Prequential(report_every=1, metrics=[getattr(metrics, kind)(window_size=10)])
+    got = records(evaluator(batches(100, size, prepare=fix)))
+    with_figure = [r["position"] for r in got if r["metrics"][kind] is not None]
+    assert with_figure == list(range(21, 31))
+
+
+def test_r2_of_one_target_is_null() -> None:
+    stream = [
+        replace(each, incoming=replace(each.incoming, target=np.ones((len(each.incoming.y), 1))))
+        for each in numbers(40, 10)
+    ]
+    *_, record = records(Prequential(metrics=[metrics.R2()])(stream))
+    assert record["metrics"]["R2"] is None
+
+
 def named(stream: Iterable[Scored], labels: Labels | None) -> Iterator[Scored]:
     for scored in stream:
         yield replace(scored, incoming=replace(scored.incoming, labels=labels))

@@ -208,7 +208,7 @@ def label_record(stream: Stream, end: int) -> Record:
         hits = int((true & said).sum())
         record["by_label"][j] = {
             "rows": int(true.sum()),
-            "precision": hits / int(said.sum()) if said.any() else None,
+            "precision": hits / int(said.sum()) if said.any() and true.any() else None,
             "recall": hits / int(true.sum()) if true.any() else None,
         }
     return record

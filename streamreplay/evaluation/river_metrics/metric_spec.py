@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import GroupBy, Objective
+from streamreplay.evaluation.river_metrics.defined import is_defined
 from streamreplay.evaluation.sums.means import Fading
 from streamreplay.evaluation.sums.output_sums import is_number
 from streamreplay.evaluation.sums.scored_rows import ScoredRows
@@ -120,6 +121,8 @@ def specs_of(metrics: Sequence[Any] | Mapping[str, Any]) -> list[MetricSpec]:
 
 def figure_of(metric: Any) -> Figure:
     """Return a metric's figure; None if it is undefined."""
+    if not is_defined(metric):
+        return None
     try:
         value = float(metric.get())
     except (ArithmeticError, LookupError, TypeError, ValueError):

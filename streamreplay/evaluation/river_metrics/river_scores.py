@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamreplay.batch import GroupBy, Objective
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation.river_metrics.confusion_metrics import ConfusionMetrics
+from streamreplay.evaluation.river_metrics.defined import note_classes
 from streamreplay.evaluation.river_metrics.metric_spec import (
     Figure,
     Figures,
@@ -152,6 +153,7 @@ def _updated(metric: Any, true: list[Any], predicted: list[Any]) -> Any:
     try:
         for y, prediction in zip(true, predicted, strict=True):
             metric.update(y, prediction)
+        note_classes(metric, true)
     except (ArithmeticError, ValueError):
         return None
     return metric

@@ -182,7 +182,10 @@ class LabelScores:
     def record(self, by: Sequence[GroupBy]) -> dict[str, Any]:
         """Return the scores so far, as ``streamreplay schema --log`` describes them."""
         recent, faded = _recent(self._window, "model", LabelCounts), self._faded.scores()
-        labels = self._counts["model"].by_label()
+        unseen = {"precision": None, "recall": None, "f1": None}
+        labels = [
+            each if each["rows"] else each | unseen for each in self._counts["model"].by_label()
+        ]
         return {
             "rows": self.rows,
             "unlabelled": self.unlabelled,

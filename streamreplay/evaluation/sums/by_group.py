@@ -136,7 +136,7 @@ class Tally:
     @property
     def tells_apart(self) -> bool:
         """Whether there is another id than 0, the only one of a stream with one task."""
-        return len(self) > 1 or 0 not in self
+        return len(self) > (0 in self)
 
     @property
     def total(self) -> tuple[int, Any]:

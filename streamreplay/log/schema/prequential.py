@@ -220,7 +220,7 @@ class LabelScoreFields(LogLine):
     """Scores of one label."""
 
     rows: Rows
-    """Rows that have it."""
+    """Rows that have it; all else is null while there are none."""
     precision: Share | None
     """Share of the rows predicted to have it that do."""
     recall: Share | None
