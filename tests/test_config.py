@@ -29,6 +29,13 @@ def complaint(path: Path | None, *overrides: str) -> str:
         ("batch_sise = 3", "batch_sise: unknown key, did you mean source.batch_size?"),
         ("[sorce]\npath = 'a'", "sorce: unknown key, did you mean source?"),
         ("[buffer]\nqqq = 3", "buffer.qqq: unknown key"),
+        (
+            "[source]\nallow_nan = true",
+            (
+                "source.allow_nan: is no key any more: in a table NaN and infinity are missing "
+                "values; remove the key"
+            ),
+        ),
         ("[buffer]\nmax_size = -3", "buffer.max_size: must be greater than or equal to 0, got -3"),
         ("[buffer]\nmax_size = 1.5", "buffer.max_size: must be an integer, got 1.5"),
         ("[buffer]\nmax_size = true", "buffer.max_size: must be an integer, got True"),

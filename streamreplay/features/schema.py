@@ -367,7 +367,9 @@ class Schema:
     def _set(self, name: str, kind: ColumnKind, anchor: float = 0.0, reason: str = "") -> Column:
         """Give a column the next place in the block of its kind."""
         place = -1 if kind == "ignored" else self._places[BLOCKS[kind]]
-        column = Column(name, kind, place, anchor, reason or ("declared" if place < 0 else ""))
+        column = Column(
+            name, kind, place, anchor, reason or ("declared ignored" if place < 0 else "")
+        )
         if place >= 0:
             self._places[BLOCKS[kind]] += 1
         if name in self._by_name:

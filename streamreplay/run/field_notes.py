@@ -23,6 +23,13 @@ _LIKE_ROLES = {
     "time": {"time", "timestamp", "datetime", "date"},
     "id": {"id"},
 }
+_ROLES = {
+    "experience": "the experience of each row",
+    "task": "the task of each row",
+    "weight": "the weight of each row",
+    "time": "the time of each row",
+    "id": "the name of each row",
+}
 _MOST_NEW = 50  # if each of more rows than these has a label of its own, that may be an id
 _MOST_NUMBERS = 50  # more classes that are all numbers may be numbers to predict
 
@@ -106,25 +113,31 @@ def describe_fields(fields: FieldsInUse) -> str:
 
     Examples
     --------
-    >>> used = FieldsInUse({"number": ["age", "task"]}, {"label": "y"}, {}, {"note": "text"})
-    >>> said = describe_fields(used).split("; ")
-    >>> said[:3]
-    ['features: 2 numbers (age, task)', 'label: y', 'left out: note (text)']
-    >>> said[3]
-    '"task" is learned as a feature, source.task = "task" makes it the task'
+    >>> used = FieldsInUse({"number": ["age", "task"]}, {"label": "y"}, {}, {"note": "excluded"})
+    >>> describe_fields(used).partition(". ")[0]
+    'features: 2 numbers (age, task); label: y; left out: note (excluded)'
+    >>> describe_fields(used).partition(": if ")[2]
+    'it is the task of each row, set source.task = "task"'
     """
     named = [each for each in fields.features.items() if each[1]]
     parts = [f"features: {', '.join(_counted(*each) for each in named)}"]
     parts += [f"{what}: {_short(name)}" for what, name in fields.goal.items()] or ["no label"]
     parts += [f"{role}: {_short(name)}" for role, name in fields.roles.items()]
     if fields.left_out:
-        reasons = [f"{_short(name)} ({why})" for name, why in fields.left_out.items()]
-        parts.append(f"left out: {listed(reasons)}")
-    parts += [
-        f'"{name}" is {how}, source.{role} = "{name}" makes it the {role}'
+        parts.append(f"left out: {_by_reason(fields.left_out)}")
+    hints = [
+        f'"{name}" is {how}: if it is {_ROLES[role]}, set source.{role} = "{name}"'
         for name, role, how in _like_roles(fields)[:_MOST_HINTS]
     ]
-    return "; ".join(parts)
+    return ". ".join(["; ".join(parts), *hints])
+
+
+def _by_reason(left_out: Mapping[str, str]) -> str:
+    """Write the names of columns that are left out for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        names.setdefault(why, []).append(_short(name))
+    return listed([f"{listed(some)} ({why})" for why, some in names.items()])
 
 
 def describe_misfits(misfits: Mapping[str, int]) -> str:
@@ -154,7 +167,11 @@ def _counted(kind: str, names: Sequence[str]) -> str:
 
 def _like_roles(fields: FieldsInUse) -> list[tuple[str, str, str]]:
     """Return fields whose names look like a role that no field has, the role, and their use."""
-    used = [(name, "learned as a feature") for each in fields.features.values() for name in each]
+    used = [
+        (name, "learned like any other column")
+        for each in fields.features.values()
+        for name in each
+    ]
     used += [(name, "left out") for name in fields.left_out]
     return [
         (_short(name), role, how)

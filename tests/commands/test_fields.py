@@ -10,7 +10,7 @@ from tests.commands.conftest import Cli
 
 LINE = (
     "streamreplay: features: 2 numbers (age, experience); label: y; "
-    "left out: name (every value is new); "
+    "left out: name (every value is new). "
 )
 FAST = ["--set", "learner.module=linear", "--set", "learner.method=er"]
 
@@ -27,7 +27,7 @@ def test_the_line_is_always_there(cli: Cli, quiet: tuple[str, ...]) -> None:
     cli.folder.joinpath("rows.csv").write_text(f"age,experience,name,y\n{rows}")
     first, *rest = told(cli, "-s", "rows.csv", "-o", "out", *quiet)
     assert first.startswith(LINE)
-    assert first.endswith('source.experience = "experience" makes it the experience')
+    assert first.endswith('set source.experience = "experience"')
     assert sum("features:" in line for line in rest) == 0
     assert LINE.removeprefix("streamreplay: ") in (cli.folder / "out" / "events.log").read_text()
 

@@ -82,6 +82,13 @@ CASES = {
         b"\xef\xbb\xbfa,1\n" * 3, [[1]] * 3, ["a"] * 3, options={"header": False, "label": 0}
     ),
     "bom-quotes": Case(b'\xef\xbb\xbf"u\nv",y\n1,a\n', [[1]], ["a"]),
+    # the line with which Excel names the delimiter
+    "sep": Case(b"sep=;\nu;v;y\n1;2;\xc3\xa9\n3;4;b\n", *READ),
+    "sep-against-the-header": Case(b"sep=;\nu,a;v,b;y\n1;2;\xc3\xa9\n3;4;b\n", *READ),
+    "sep-other": Case(b'\xef\xbb\xbf"sep=:"\r\n\r\nu:v:y\r\n1:2:\xc3\xa9\r\n3:4:b\r\n', *READ),
+    "sep-cat": Case(b"SEP=;\nu;v;y\n1;2;a\n3;4;b\n" * 2, READ_AB[0] * 2, READ_AB[1] * 2),
+    "sep-given": Case(b"sep=;\nu,v,y\n1,2,a\n3,4,b\n", *READ_AB, options={"delimiter": ","}),
+    "sep-is-a-name": Case(b"sep=x,y\n1,a\n2,b\n", [[1], [2]], ["a", "b"]),
     # a line end inside quotes
     "b09": Case(
         b'u,v,note,y\n1,2,ok,a\n3,4,"see\n99,98,x",b\n5,6,ok,a\n',

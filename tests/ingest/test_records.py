@@ -18,11 +18,11 @@ from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.records import RecordJoiner
 
 
-def settle(records: list[bytes], last: bool) -> str | None:
+def settle(records: list[bytes], last: bool, named: str | None) -> str | None:  # noqa: ARG001
     return choose_delimiter(records, last=last, decimal=None)
 
 
-def comma(records: list[bytes], last: bool) -> str:  # noqa: ARG001 - a Settle
+def comma(*_: object) -> str:
     return ","
 
 

@@ -57,13 +57,18 @@ def said(source: LineSource | ArraySource) -> list[str]:
             ),
         ),
         (
+            {"a": float, "b": float, "c": float, "d": lambda _: "", "y": lambda i: i % 2},
+            {"features": ["a"]},
+            "features: 1 number (a); label: y; left out: b, c, d (not asked for)",
+        ),
+        (
             {"a": float, "experience": float, "date": lambda _: "2024-05-01", "y": lambda _: 1},
             {"label": False},
             (
-                "features: 3 numbers (a, experience, y), 1 time (date); no label; "
-                '"experience" is learned as a feature, source.experience = "experience" makes it '
-                'the experience; "date" is learned as a feature, source.time = "date" makes it '
-                "the time"
+                "features: 3 numbers (a, experience, y), 1 time (date); no label. "
+                '"experience" is learned like any other column: if it is the experience of each '
+                'row, set source.experience = "experience". "date" is learned like any other '
+                'column: if it is the time of each row, set source.time = "date"'
             ),
         ),
         (
@@ -89,6 +94,22 @@ def test_the_line_about_arrays(tmp_path: Path) -> None:
         "left out: more (not asked for)"
     )
     assert said(ArraySource(x, ["a"] * 4)) == ["features: x, an array of 8 x 8 numbers; label: y"]
+
+
+def test_the_line_names_only_fields_that_records_have(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    records = [{"x": [i, 1], "y": i % 2, **({"task": 1} if i == 2 else {})} for i in range(6)]
+    path.write_text("\n".join(map(json.dumps, records)))
+    assert said(JsonlSource(path)) == ["features: x, an array of 2 numbers; label: y; task: task"]
+    (line,) = said(JsonlSource(path, time="when"))
+    assert line.endswith("label: y; time: when; task: task")
+    source = JsonlSource(path, batch_size=2)
+    assert next(iter(source)).x.shape == (2, 2)
+    other = JsonlSource(path, batch_size=2)
+    other.load_state_dict(source.state_dict())
+    assert said(other)[0].endswith("label: y; task: task")
+    path.write_text("\n".join(json.dumps(record) for record in records[:2]))
+    assert said(JsonlSource(path)) == ["features: x, an array of 2 numbers; label: y"]
 
 
 def test_the_line_is_short_whatever_the_columns_are(tmp_path: Path) -> None:

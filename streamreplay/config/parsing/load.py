@@ -27,6 +27,10 @@ _PATHS = (
     ("run", "tensorboard"),
 )
 
+_REMOVED: dict[tuple[str | int, ...], str] = {
+    ("source", "allow_nan"): "in a table NaN and infinity are missing values; remove the key",
+}
+
 
 def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str] = ()) -> Job:
     """Read a job file, apply the overrides and check the result.
@@ -207,7 +211,10 @@ def _rule(faults: list[ErrorDetails]) -> str:
     """Return what a key must be, given one fault for each type that it may have."""
     kind, value = faults[0]["type"], faults[0]["input"]
     if kind == "extra_forbidden":
-        near = _nearest(_keys(faults[0]))
+        path = _keys(faults[0])
+        if path in _REMOVED:
+            return f"is no key any more: {_REMOVED[path]}"
+        near = _nearest(path)
         return f"unknown key, did you mean {near}?" if near else "unknown key"
     if kind == "missing":
         return "is missing"

@@ -24,27 +24,26 @@ def is_defined(metric: Any) -> bool:
     from river import metrics  # noqa: PLC0415 - slow
 
     inner = metric.metric if isinstance(metric, metrics.multioutput.MicroAverage) else metric
+    defined = True
     match inner:
         case metrics.Precision() | metrics.Recall() | metrics.FBeta() | metrics.Jaccard():
-            return _has_cases(inner)
+            defined = _has_cases(inner)
         case metrics.MCC():
             tp, tn, fp, fn = _cells(inner.cm, inner.pos_val)
-            return all((tp + fp, tp + fn, tn + fp, tn + fn))
-        case metrics.CohenKappa():
-            # undefined where chance alone is always right
+            defined = all((tp + fp, tp + fn, tn + fp, tn + fn))
+        case metrics.CohenKappa():  # undefined where chance alone is always right
             matrix = inner.cm
-            return not any(
-                matrix.true_positives(each) == matrix.total_weight for each in list(matrix.classes)
-            )
+            total = matrix.total_weight
+            defined = all(matrix.true_positives(each) < total for each in list(matrix.classes))
         case metrics.ROCAUC():
             tp, tn, fp, fn = _cells(inner.cms[0], inner.pos_val)
-            return bool(tp + fn and tn + fp)
+            defined = bool(tp + fn and tn + fp)
         case metrics.RollingROCAUC() | metrics.RollingPRAUC():
-            return max(getattr(inner, _SINCE, [inner.window_size])) < inner.window_size
+            defined = max(getattr(inner, _SINCE, [inner.window_size])) < inner.window_size
         case metrics.R2():
             targets = inner._y_var  # noqa: SLF001 - has no other name
-            return bool(targets.mean.n > 1 and targets.get())
-    return True
+            defined = bool(targets.mean.n > 1 and targets.get())
+    return defined
 
 
 def note_classes(metric: Any, true: Sequence[Any]) -> None:

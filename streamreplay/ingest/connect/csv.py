@@ -17,7 +17,7 @@ from streamreplay.ingest.decode.dialect import Dialect
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
-from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_empty
+from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_no_row
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import targets_of
@@ -256,7 +256,7 @@ class CsvSource(LineSource):
         where: list[int] = []
         faults: list[Fault] = []
         for i, line in enumerate(lines, first):
-            if is_blank(line, self._mark) or (self._layout is None and is_empty(line)):
+            if is_blank(line, self._mark) or (self._layout is None and is_no_row(line)):
                 continue
             self._began = i if self._began is None else self._began
             try:
@@ -383,7 +383,7 @@ class CsvSource(LineSource):
     def _next_cells(self, at: int) -> list[str] | None:
         """Return the cells of the line behind another that is not blank; None if there is none."""
         behind = self._buffer.peek(at + 1 - self._buffer.position.lines, MOST_LINES)
-        line = next((line for line in behind if not is_empty(line)), None)
+        line = next((line for line in behind if not is_no_row(line)), None)
         return None if line is None else cells_or_none(line, self._mark)
 
 

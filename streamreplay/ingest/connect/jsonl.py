@@ -166,6 +166,7 @@ class JsonlSource(LineSource):
             check_names(goal)
         self._choice: Choice | None = None
         self._decided_at: int | None = None  # the line that decided
+        self._seen: set[str] | None = None  # fields with a role in the first records read
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -186,7 +187,8 @@ class JsonlSource(LineSource):
             return None
         choice = self._choice
         if choice.array:
-            return choice.in_use(self.fields, self.feature_shape or ())
+            seen = {*(self._seen or ()), *self.fields.others().values()}
+            return choice.in_use(self.fields, self.feature_shape or (), seen)
         left_out = {**self.schema.left_out, **choice.left_out}
         goal = self.fields.described()
         return FieldsInUse(self.schema.names_by_kind, goal, choice.roles, left_out)
@@ -243,6 +245,8 @@ class JsonlSource(LineSource):
         if choice is not None:
             try:
                 records = list(map(orjson.loads, lines))
+                if self._seen is None:
+                    self._seen = {f for f in choice.roles.values() if any(f in r for r in records)}
                 return self._columns(records, range(first, first + len(lines)), choice), []
             except _FALL_BACK:
                 pass  # at least one line is unusual: look at each of them
@@ -297,6 +301,7 @@ class JsonlSource(LineSource):
         label, goal = self._label, self.fields.goal
         choice = self._choose(record, at) if self._choice is None else self._choice
         found = {role: record.get(field) for role, field in choice.roles.items()}
+        self._seen = (self._seen or set()) | (record.keys() & choice.roles.values())
         features: Any = record
         shape: tuple[int, ...] = ()
         if choice.array:

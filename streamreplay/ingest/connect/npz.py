@@ -81,7 +81,7 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     fields = FieldNames(names.get("y"), goal=targets_of(target, multilabel, None))
     left_out = dict.fromkeys(unused, "not asked for")
     choice = Choice([x], roles, left_out, array=True)
-    source.in_use = choice.in_use(fields, source.feature_shape)
+    source.in_use = choice.in_use(fields, source.feature_shape, set(roles.values()))
     return source
 
 

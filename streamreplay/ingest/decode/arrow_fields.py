@@ -65,7 +65,7 @@ class ArrowFields:
         """Return what each column is used for; None until the first row."""
         choice = self.choice
         if choice is None or choice.array:
-            return None if choice is None else choice.in_use(self.fields, self.shape)
+            return None if choice is None else choice.in_use(self.fields, self.shape, self._columns)
         unused = {**self.schema.left_out, **choice.left_out}
         goal = self.fields.described()
         return FieldsInUse(self.schema.names_by_kind, goal, choice.roles, unused)

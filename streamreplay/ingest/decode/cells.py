@@ -8,6 +8,7 @@ import re
 from codecs import BOM_UTF8
 from itertools import chain, repeat
 
+from streamreplay.ingest.decode.delimiters import named_delimiter
 from streamreplay.ingest.decode.values import (
     BadRecord,
     json_number,
@@ -67,8 +68,13 @@ def _lines(lines: list[bytes], text: str) -> list[str]:
 
 
 def is_blank(line: bytes, delimiter: str) -> bool:
-    """Return whether a line is blank. A row of empty cells is not: it has delimiters."""
-    return not line or (line.isspace() and delimiter.encode() not in line)
+    """Return whether a line is blank, or names the delimiter for Excel.
+
+    A row of empty cells is not blank: it has delimiters.
+    """
+    if not line or (line.isspace() and delimiter.encode() not in line):
+        return True
+    return named_delimiter(line) == delimiter
 
 
 def split(line: bytes, delimiter: str) -> list[str]:

@@ -9,6 +9,20 @@ CANDIDATES = ",;\t|"
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _DECIMAL_COMMA = re.compile(r"(?:^|(?<=[;\t|]))\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*(?=[;\t|]|$)")
 
+_SEP = re.compile(rb'(?:\xef\xbb\xbf)?("?)sep=([^"\r\n])\1\r?', re.IGNORECASE)
+
+
+def named_delimiter(record: bytes) -> str | None:
+    r"""Return the delimiter that a line for Excel names, ``sep=;``; None for any other line.
+
+    Examples
+    --------
+    >>> named_delimiter(b"sep=;\r"), named_delimiter(b'"sep=,"'), named_delimiter(b"sep=;1")
+    (';', ',', None)
+    """
+    found = _SEP.fullmatch(record)
+    return None if found is None else found[2].decode("latin-1")
+
 
 def choose_delimiter(records: list[bytes], *, last: bool, decimal: str | None) -> str | None:
     r"""Return the delimiter of the first one or two records; None if one does not show it.

@@ -45,9 +45,10 @@ class Dialect:
         self.point = decimal or "."
         self._rule = HeaderRule(named, usual, self.point)
 
-    def settle(self, records: list[bytes], last: bool) -> str | None:  # noqa: FBT001 - a Settle
+    def settle(self, records: list[bytes], last: bool, named: str | None) -> str | None:  # noqa: FBT001 - a Settle
         """Return the delimiter; None if the first record alone does not show it, or the header."""
-        mark = self.delimiter or choose_delimiter(records, last=last, decimal=self.decimal)
+        mark = self.delimiter or named
+        mark = mark or choose_delimiter(records, last=last, decimal=self.decimal)
         if last or mark is None or self.header is not None:
             return mark
         return None if self._rule.needs_next(cells_or_none(records[0], mark) or []) else mark

@@ -244,7 +244,7 @@ class Layout:
             if i in self.reserved or (asked is not None and i in asked):
                 continue
             if self.header and i == 0 and _UNNAMED.fullmatch(self.names[i]) and cell.isdecimal():
-                left_out[self.names[i]] = "no name"  # the index that pandas writes
+                left_out[self.names[i]] = "row numbers"  # the index that pandas writes
             elif asked is not None:
                 left_out[self.names[i]] = "not asked for"
             else:

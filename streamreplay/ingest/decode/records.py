@@ -9,13 +9,15 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import TypeAlias
 
+from streamreplay.ingest.decode.delimiters import named_delimiter
+
 MOST_LINES = 1000
 """Lines that a record may have."""
 
-Settle: TypeAlias = Callable[[list[bytes], bool], str | None]
+Settle: TypeAlias = Callable[[list[bytes], bool, str | None], str | None]
 """Return the delimiter for the first records, one or two; None if one is not enough to tell.
 
-The second argument is true if no more records come.
+The second argument is true if no more records come, the third is what a line before them names.
 """
 
 _NO_BOUND = 1 << 62
@@ -98,7 +100,7 @@ class RecordJoiner:
 
     Examples
     --------
-    >>> joiner = RecordJoiner(100, lambda records, last: ",")
+    >>> joiner = RecordJoiner(100, lambda *_: ",")
     >>> joiner.join([b"u,v", b'1,"a', b'b"', b'2,"c', b"3,d"])
     [b'u,v', b'1,"a\nb"']
     >>> joiner.flush()
@@ -225,7 +227,7 @@ class RecordJoiner:
 
     def _complete(self, record: bytes, found: list[bytes]) -> None:
         if self.widths:
-            if self._new_part and not is_empty(record):
+            if self._new_part and not is_no_row(record):
                 self._new_part = False
                 self.widths = sorted({*self.widths, *self._widths_of(record)})
             found.append(record)
@@ -235,13 +237,16 @@ class RecordJoiner:
 
     def _release(self, found: list[bytes], *, ended: bool) -> None:
         """Return the first records once they show the delimiter, or when no more come."""
-        records = [record for record in self._first if not is_empty(record)]
-        delimiter = self._settle(records[:2], ended or len(records) > 1) if records else None
+        records = [record for record in self._first if not is_no_row(record)]
+        named = next(filter(None, map(named_delimiter, self._first)), None)
+        delimiter = None
+        if records:
+            delimiter = self._settle(records[:2], ended or len(records) > 1, named)
         if delimiter is not None:
             self.delimiter = delimiter
             self._cells = _Cells(delimiter)
             self.widths = self._widths_of(records[0])
-        if delimiter is not None or ended or not records:
+        if delimiter is not None or ended or not (records or named):
             found += self._first
             self._first = []
 
@@ -250,6 +255,11 @@ class RecordJoiner:
         width = cells + (end is not _End.CLOSED)
         trailing = record.rstrip(b" \r").endswith((self.delimiter or ",").encode())
         return [width - 1, width] if trailing else [width]
+
+
+def is_no_row(record: bytes) -> bool:
+    """Return whether a record has nothing, or only names the delimiter."""
+    return is_empty(record) or named_delimiter(record) is not None
 
 
 def is_empty(record: bytes) -> bool:

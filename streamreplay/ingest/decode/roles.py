@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -55,10 +55,13 @@ class Choice:
     left_out: dict[str, str]
     array: bool = False
 
-    def in_use(self, fields: FieldNames, shape: tuple[int, ...]) -> FieldsInUse:
-        """Return what each field is used for, where features of this shape are an array."""
+    def in_use(
+        self, fields: FieldNames, shape: tuple[int, ...], seen: Collection[str]
+    ) -> FieldsInUse:
+        """Return what each of the fields seen is used for, where the features are an array."""
         features = {f"array of {' x '.join(map(str, shape))} numbers": self.features}
-        return FieldsInUse(features, fields.described(), self.roles, self.left_out)
+        roles = {role: name for role, name in self.roles.items() if name in seen}
+        return FieldsInUse(features, fields.described(), roles, self.left_out)
 
 
 def choose(
@@ -99,7 +102,7 @@ def choose(
         left_out = {name: "not asked for" for name in others if name not in wanted}
         return Choice(asked or [], roles, left_out)
     found = asked or []
-    left_out = {name: "in addition to an array" for name in others if name not in found}
+    left_out = {name: "the array alone is learned" for name in others if name not in found}
     return Choice(found, roles, left_out, array=True)
 
 
