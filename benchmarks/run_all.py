@@ -27,6 +27,7 @@ def main() -> None:
         ["evaluator.py"],
         ["intervals.py"],
         ["ingest.py"],
+        ["startup.py"],
         ["memory.py"],
         ["disk.py"],
         ["report.py"],

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.commands.load import load_torch
+
 
 def demo(
     *,
@@ -17,6 +19,7 @@ def demo(
     ] = Path("streamreplay-demo"),
 ) -> None:
     """Show how a learner forgets, and how replay prevents it, on two bundled real streams."""
+    load_torch()
     from rich.console import Console  # noqa: PLC0415 - slow
 
     from streamreplay.demo import draw, print_table, run_demo  # noqa: PLC0415 - slow

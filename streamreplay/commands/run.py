@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamreplay.commands.load import load_torch
+
 
 def run(  # noqa: PLR0913 - one argument for each option
     *,
@@ -124,6 +126,7 @@ def run(  # noqa: PLR0913 - one argument for each option
     from streamreplay.run import choose_job  # noqa: PLC0415 - slow
 
     chosen = choose_job(job, overrides, out, resume=resume, go_on=go_on)
+    load_torch()
     from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
 
     options = RunOptions(

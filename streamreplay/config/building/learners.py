@@ -260,10 +260,12 @@ def _make_optimizer(settings: LearnerSection, parameters: Iterable[Any]) -> torc
     """Return the optimizer, fused if that is faster and gives the same results."""
     import torch  # noqa: PLC0415 - slow: only a job that runs needs it
 
+    from streamreplay.learners.neural.optimizers import uncompiled  # noqa: PLC0415
+
     held = list(parameters)
     common: dict[str, Any] = {"lr": settings.lr, "weight_decay": settings.weight_decay}
     if settings.optimizer == "sgd":  # fused, it would refuse sparse gradients, for a tenth of speed
-        return torch.optim.SGD(held, momentum=settings.momentum, **common)
+        return uncompiled(torch.optim.SGD)(held, momentum=settings.momentum, **common)
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
     fused = all(each.is_cpu and each.is_floating_point() for each in held)
-    return kind(held, fused=fused or None, **common)
+    return uncompiled(kind)(held, fused=fused or None, **common)

@@ -19,6 +19,7 @@ from torch.nn.modules import module as torch_module
 from torch.optim import SGD, Optimizer
 from torch.optim import optimizer as torch_optimizer
 
+from streamreplay.learners.neural.optimizers import uncompiled
 from streamreplay.learners.neural.user_functions import has_forward_of_its_own
 
 _MANY = 1 << 20
@@ -269,7 +270,7 @@ class FastPath:
     def _plain_descent(self) -> dict[str, Any] | None:
         """Return the optimizer's settings if it only adds gradients, and has no hooks."""
         optimizer = self._optimizer
-        if type(optimizer) is not SGD or len(optimizer.param_groups) != 1:
+        if type(optimizer) not in (SGD, uncompiled(SGD)) or len(optimizer.param_groups) != 1:
             return None
         group = optimizer.param_groups[0]
         plain = (
