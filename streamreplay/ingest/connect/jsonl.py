@@ -275,7 +275,7 @@ class JsonlSource(LineSource):
             if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
                 raise BadRecord("an array has another shape")
             level = list(chain.from_iterable(level))
-        return pack(level, shape, allow_nan=False)
+        return pack(level, shape)
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
@@ -306,7 +306,7 @@ class JsonlSource(LineSource):
         shape: tuple[int, ...] = ()
         if choice.array:
             name = choice.features[0]
-            features, shape = flatten(name, record.get(name), allow_nan=False)
+            features, shape = flatten(name, record.get(name))
             check_shape(name, shape, self.feature_shape or shape)
         row = Row(
             features,
@@ -367,7 +367,7 @@ class JsonlSource(LineSource):
     def _features_of(self, rows: list[Row], choice: Choice) -> NDArray[np.float32] | TableRows:
         if choice.array:
             flat = list(chain.from_iterable(row.x for row in rows))
-            return pack(flat, self.feature_shape or (), allow_nan=False)
+            return pack(flat, self.feature_shape or ())
         return self._table([row.x for row in rows], choice)
 
     def _table(self, records: list[dict[str, Any]], choice: Choice) -> TableRows:

@@ -145,7 +145,7 @@ class ArrowRows:
 
     def _array(self, value: Any) -> list[float]:
         name = self.choice.features[0]
-        numbers, shape = flatten(name, value, allow_nan=False)
+        numbers, shape = flatten(name, value)
         check_shape(name, shape, self.shape)
         return numbers
 
@@ -167,7 +167,7 @@ class ArrowRows:
     ) -> NDArray[np.float32] | TableRows:
         if self.choice.array:
             flat = [number for row in found for number in row.x]
-            return pack(flat, self.shape, allow_nan=False)
+            return pack(flat, self.shape)
         columns = self.features(rows)
         kept = {name: [column[i] for i in places] for name, column in columns.items()}
         return self.schema.read(kept, len(places))
@@ -181,7 +181,7 @@ def first_shape(first: Sequence[Any], name: str) -> tuple[int, ...]:
     for rows in first:
         for value in rows.column(name).to_pylist():
             with suppress(BadRecord):
-                return flatten(name, value, allow_nan=False)[1]
+                return flatten(name, value)[1]
     return (0,)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from streamreplay.ingest.decode.values import BadRecord, number, shown
 
 
-def flatten(name: str, value: Any, *, allow_nan: bool) -> tuple[list[float], tuple[int, ...]]:
+def flatten(name: str, value: Any) -> tuple[list[float], tuple[int, ...]]:
     """Return the numbers of a nested array, and its shape.
 
     Examples
     --------
-    >>> flatten("x", [[1, 2], [3, 4]], allow_nan=False)
+    >>> flatten("x", [[1, 2], [3, 4]])
     ([1.0, 2.0, 3.0, 4.0], (2, 2))
     """
     if value is None:
@@ -33,10 +33,7 @@ def flatten(name: str, value: Any, *, allow_nan: bool) -> tuple[list[float], tup
         level = list(chain.from_iterable(level))
     if not level:
         raise BadRecord(f"{name} is empty")
-    numbers = [
-        number(f"{name}{_place(i, shape)}", part, allow_nan=allow_nan)
-        for i, part in enumerate(level)
-    ]
+    numbers = [number(f"{name}{_place(i, shape)}", part) for i, part in enumerate(level)]
     return numbers, tuple(shape)
 
 

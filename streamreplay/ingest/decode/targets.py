@@ -153,7 +153,7 @@ def row_weight(value: Any) -> float:
         raise BadRecord(f"weight is not a number: {shown(value)}")
     if value < 0:
         raise BadRecord(f"weight must be at least 0: {value}")
-    return check_finite("weight", _as_float("weight", value), allow_nan=False)
+    return check_finite("weight", _as_float("weight", value))
 
 
 def row_weights(values: Sequence[Any]) -> NDArray[np.float32]:
@@ -165,7 +165,7 @@ def _number(name: Name, value: Any) -> float:
     if type(value) not in (int, float, bool):
         raise BadRecord(f"target {name!r} is not a number: {shown(value)}")
     what = f"target {name!r}"
-    return check_finite(what, _as_float(what, value), allow_nan=False)
+    return check_finite(what, _as_float(what, value))
 
 
 def _as_float(what: str, value: float) -> float:

@@ -189,29 +189,24 @@ def times(values: Sequence[Any]) -> NDArray[np.float64] | None:
     return np.array([seconds(value) for value in values], np.float64)
 
 
-def number(feature: str, value: Any, *, allow_nan: bool) -> float:
-    """Return one feature of a JSON record: a number or a boolean.
-
-    With ``allow_nan``, None becomes NaN, and NaN and infinities are kept.
-    """
+def number(feature: str, value: Any) -> float:
+    """Return one feature of a JSON record: a number or a boolean."""
     if value is None:
-        if allow_nan:
-            return math.nan
         raise BadRecord(f"{feature} is missing")
     if type(value) not in (int, float, bool):
         raise BadRecord(f"{feature} is not a number: {shown(value)}")
-    return check_finite(feature, value, allow_nan=allow_nan)
+    return check_finite(feature, value)
 
 
-def check_finite(feature: str, value: float, *, allow_nan: bool) -> float:
+def check_finite(feature: str, value: float) -> float:
     """Return a number if it is finite in single precision."""
-    if not (allow_nan or np.isfinite(float32s(np.array([value], np.float64)))[0]):
+    if not np.isfinite(float32s(np.array([value], np.float64)))[0]:
         kind = "outside the range of float32" if math.isfinite(value) else "not finite"
         raise BadRecord(f"{feature} is {kind}: {value}")
     return float(value)
 
 
-def pack(flat: list[Any], shape: tuple[int, ...], *, allow_nan: bool) -> NDArray[np.float32]:
+def pack(flat: list[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Make rows of features out of all their numbers, one after the other.
 
     Raises
@@ -224,14 +219,9 @@ def pack(flat: list[Any], shape: tuple[int, ...], *, allow_nan: bool) -> NDArray
     try:
         raw = struct.pack(f"{len(flat)}d", *flat)
     except (struct.error, TypeError, OverflowError):
-        if not allow_nan:
-            raise BadRecord("a feature is not a number") from None
-        try:
-            raw = struct.pack(f"{len(flat)}d", *(math.nan if v is None else v for v in flat))
-        except (struct.error, TypeError, OverflowError):
-            raise BadRecord("a feature is not a number") from None
+        raise BadRecord("a feature is not a number") from None
     x = float32s(np.frombuffer(raw, np.float64)).reshape(-1, *shape)
-    if not (allow_nan or np.isfinite(x).all()):
+    if not np.isfinite(x).all():
         raise BadRecord("a feature is not finite")
     return x
 
