@@ -87,16 +87,21 @@ class Labels:
             raise TypeError(f"a label is a string or an integer, got {name!r}")
         found = self._index.get(name)
         if found is None:
-            self._check_room(name)
+            self._check_room([name])
             found = self._index[name] = len(self._names)
             self._names.append(name)
         return found
 
-    def _check_room(self, name: Name) -> None:
-        if self.most is not None and len(self._names) >= self.most:
+    def _check_room(self, new: Iterable[Name | None]) -> None:
+        """Raise if there is no room for new names."""
+        if self.most is None:
+            return
+        room = self.most - len(self._names)
+        beyond = list(dict.fromkeys(new))[max(room, 0) :]
+        if beyond:
             raise ConfigError(
                 f"{self.column}: has more than {self.most:,} different values, the next is "
-                f"{name!r}: an id is no label; a number to predict is named in source.target; "
+                f"{beyond[0]!r}: an id is no label; a number to predict is named in source.target; "
                 "source.max_classes allows more classes"
             )
 
@@ -113,6 +118,7 @@ class Labels:
         try:
             found = list(map(self._index.__getitem__, names))
         except KeyError:
+            self._check_room([name for name in names if name not in self._index])
             found = [-1 if name is None else self.index(name) for name in names]
         return np.array(found, np.int64)
 

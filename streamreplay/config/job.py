@@ -138,7 +138,8 @@ class FeaturesSection(_Section):
     infer_rows: Positive = 1000
     """Rows from which the kinds of columns are inferred, or as many as came within max_wait."""
     on_change: Literal["evolve", "freeze"] = "evolve"
-    """A column that is new later: evolve (take it in) or freeze (stop the run)."""
+    """A column that is new later: evolve (take it in) or freeze (stop the run). May be changed with
+    --resume."""
     max_categories: Positive = 10_000
     """Categories of a column that are told apart; later ones share 1,024 codes by their hash."""
     text_width: Positive = 256

@@ -23,8 +23,9 @@ from streamreplay.features.kinds import (
     check_kinds,
     infer,
 )
-from streamreplay.features.table_rows import TableRows, read_numbers
-from streamreplay.features.values import MISSING, Values, as_numbers, as_texts, is_missing
+from streamreplay.features.reading import column_values, dicts_of
+from streamreplay.features.table_rows import TableRows, are_numbers, read_numbers
+from streamreplay.features.values import MISSING, Values, as_texts, is_missing
 from streamreplay.state import State, expect
 
 __all__ = ["Schema"]
@@ -176,7 +177,8 @@ class Schema:
         """
         for name, values in columns.items():
             self._add(name, values)
-        self.packed = not self._are_numbers(columns)
+        learned = [column for column in self.columns if column.place >= 0]
+        self.packed = not are_numbers(learned, columns, self._missing, self.decimal)
         if self.packed:
             self.reset()
             for name in sorted(columns):
@@ -184,21 +186,8 @@ class Schema:
             self.packed = True
         for column in self.columns:
             if column.kind == "category":
-                texts = as_texts(columns[column.name], self._missing)
-                self.categories[column.place].codes(texts)
+                self.categories[column.place].codes(as_texts(columns[column.name], self._missing))
         self.inferred_from = max((len(values) for values in columns.values()), default=0)
-
-    def _are_numbers(self, columns: Mapping[str, Values]) -> bool:
-        """Return whether all that is learned of some rows is numbers near 0, without gaps."""
-        for column in self.columns:
-            if column.place < 0:
-                continue
-            if BLOCKS[column.kind] != "number" or column.anchor:
-                return False
-            values = columns.get(column.name)
-            if values is None or np.isnan(self._numbers(values)).any():
-                return False
-        return bool(self.names)
 
     def read(self, columns: Mapping[str, Values], n: int) -> TableRows:
         """Convert the values of n rows; a column that is absent is missing in all of them."""
@@ -210,7 +199,7 @@ class Schema:
         for name, values in columns.items():
             column = self._by_name.get(name)
             if column is None or column.reason == _NO_VALUE:
-                if any(not is_missing(value, self._missing) for value in values):
+                if not self._all_missing(values):
                     rows.unknown[name] = list(values)
             elif column.place >= 0:
                 if self._may_widen(column):
@@ -222,17 +211,28 @@ class Schema:
         column = self._by_name.get(name)
         return column is not None and column.reason != _NO_VALUE
 
+    def check_frozen(self, rows: TableRows) -> None:
+        """Raise `ConfigError` if rows have a new column, and the schema is frozen."""
+        if self.on_change == "evolve":
+            return
+        for name, values in sorted(rows.unknown.items()):
+            if name not in self._by_name and not self._all_missing(values):
+                raise ConfigError(
+                    f'there is a new column, {name!r}, and features.on_change = "freeze"'
+                )
+
     def pack(self, rows: TableRows) -> NDArray[Any]:
         """Give categories their codes, take in new columns, and return packed rows.
 
         Raises
         ------
         ConfigError
-            There is a new column, and the schema is frozen.
+            There is a new column, and the schema is frozen. Nothing has changed then.
         """
+        self.check_frozen(rows)
         for name, values in sorted(rows.unknown.items()):
             # rows read together with these may have had a value, and leave later
-            if not all(is_missing(value, self._missing) for value in values):
+            if not self._all_missing(values):
                 self._take_in(rows, name, values)
         for column, values in rows.raw.values():
             self._reconsider(rows, column, values)
@@ -294,24 +294,11 @@ class Schema:
         column = self._by_name[name]
         if column.place < 0 or column.kind == "text":
             raise KeyError(name)
-        found = packed.block_column(packed.as_table(x), BLOCKS[column.kind], column.place)
-        if column.kind == "time":
-            return found.view("datetime64[us]")
-        if column.kind == "category":
-            return self.categories[column.place].names_of(found)
-        return found.astype(np.float64) + column.anchor
+        return column_values(x, column, self.categories)
 
     def rows(self, x: NDArray[Any]) -> list[dict[str, Any]]:
         """Return packed rows as dicts: numbers, strings, times; what is missing is absent."""
-        found: list[dict[str, Any]] = [{} for _ in range(len(x))]
-        for column in self.columns:
-            if column.place < 0 or column.kind == "text":
-                continue
-            values = self.values(x, column.name)
-            if column.kind == "number" and not column.anchor:  # the shortest decimals, as in text
-                values = values.astype(np.float32).astype(np.str_).astype(np.float64)
-            packed.put_values(found, column.name, values.tolist())
-        return found
+        return dicts_of(x, self.columns, self.categories)
 
     def state_dict(self) -> State:
         """Return the columns and their categories."""
@@ -381,16 +368,12 @@ class Schema:
             self.categories.append(Categories(self._max_categories))
         return column
 
-    def _numbers(self, values: Values) -> NDArray[np.float64]:
-        return as_numbers(values, self._missing, self.decimal)
+    def _all_missing(self, values: Values) -> bool:
+        return all(is_missing(value, self._missing) for value in values)
 
     def _take_in(self, rows: TableRows, name: str, values: list[Any]) -> None:
         column = self._by_name.get(name)
         if column is None or column.reason == _NO_VALUE:
-            if column is None and self.on_change == "freeze":
-                raise ConfigError(
-                    f'there is a new column, {name!r}, and features.on_change = "freeze"'
-                )
             if column is None and len(self.columns) > _MOST_COLUMNS:
                 return  # not even its name is kept
             column = self._add(name, values)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamreplay.features.kinds import Column
+from streamreplay.features.kinds import BLOCKS, Column
 from streamreplay.features.packed import NO_TIME, missing_rows, widened_block
 from streamreplay.features.text import hash_texts
 from streamreplay.features.values import (
@@ -22,7 +22,7 @@ from streamreplay.features.values import (
     json_numbers,
 )
 
-__all__ = ["TableRows", "join_tables", "read_numbers"]
+__all__ = ["TableRows", "are_numbers", "join_tables", "read_numbers"]
 
 
 @dataclass(slots=True)
@@ -166,6 +166,22 @@ def join_tables(parts: Sequence[TableRows]) -> TableRows:
         },
         {name: [v for p in parts for v in p.unknown.get(name, [None] * p.n)] for name in unknown},
     )
+
+
+def are_numbers(
+    learned: Sequence[Column],
+    columns: Mapping[str, Values],
+    missing: Collection[str],
+    decimal: str,
+) -> bool:
+    """Return whether all that is learned of some rows is numbers near 0, without gaps."""
+    for column in learned:
+        values = columns.get(column.name)
+        if BLOCKS[column.kind] != "number" or column.anchor or values is None:
+            return False
+        if np.isnan(as_numbers(values, missing, decimal)).any():
+            return False
+    return bool(learned)
 
 
 def read_numbers(

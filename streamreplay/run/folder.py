@@ -36,7 +36,7 @@ _CHECKPOINTS, _TIMINGS, _EVENTS, _LOCK = "checkpoints", "timings.jsonl", "events
 _OURS = (JOB_FILE, _METRICS, _PREDICTIONS, _DEAD, _CHECKPOINTS, _TIMINGS, _EVENTS)
 _PATIENCE = 0.1  # seconds: a reader that checks whether a run is alive holds the lock for a moment
 _FREE = ("run",)  # sections that may change from one start to the next
-_FREE_KEYS = ("source.max_bad_share", "source.max_classes")
+_FREE_KEYS = ("source.max_bad_share", "source.max_classes", "features.on_change")
 
 
 def choose_job(

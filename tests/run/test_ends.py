@@ -225,3 +225,20 @@ def test_a_label_that_is_an_id_is_refused(tmp_path: Path) -> None:
     np.savez(packed, x=np.zeros((40, 2)), y=np.arange(40))
     with pytest.raises(StreamReplayError, match=r"^source.label: the label: has more than 20 "):
         start(packed, tmp_path / "arrays", "source.max_classes=20")
+
+
+def test_a_run_goes_on_with_the_batch_that_a_frozen_table_refused(tmp_path: Path) -> None:
+    path, out, whole = tmp_path / "rows.jsonl", tmp_path / "out", tmp_path / "whole"
+    rows: list[dict[str, Any]] = [{"a": i % 7, "y": "pq"[i % 2]} for i in range(100)]
+    for row in rows[50:]:
+        row["gate"] = f"B{row['a'] % 3}"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = ["source.batch_size=8", "features.infer_rows=8"]
+    start(path, whole, *settings)
+    with pytest.raises(StreamReplayError, match="'gate'"):
+        start(path, out, *settings, "features.on_change=freeze")
+    assert len(logs(out)["predictions"].splitlines()) == 48
+    with pytest.raises(StreamReplayError, match="'gate'"):
+        resume(out)
+    assert resume(out, "features.on_change=evolve") == 0
+    assert logs(out) == logs(whole)

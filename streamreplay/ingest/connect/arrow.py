@@ -325,10 +325,11 @@ class ArrowSource:
     def _take(self, rows: Columns) -> Batch:
         if self._names is None:
             self._names = self.feature_names
-        start = self._rows
-        self._advance(rows.line, rows.line[-1] + 1 - self._taken)
-        goal = self._fields.fields.goal
-        batch = rows.batch(start, self.labels, goal, self._names, self.schema)
+        goal, end = self._fields.fields.goal, rows.line[-1] + 1
+        self._check_strict(end)
+        # before the position moves: rows that are refused come again
+        batch = rows.batch(self._rows, self.labels, goal, self._names, self.schema)
+        self._advance(rows.line, end - self._taken)
         new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
         self._notices += map(describe_new, new)
         self._noticed += len(new)
@@ -341,11 +342,8 @@ class ArrowSource:
         ``rows`` has the numbers of those that can be, ascending.
         """
         end = self._taken + n
+        self._check_strict(end)
         faults = [fault for fault in self._pending.faults if fault.line < end]
-        if faults and self.options.strict:
-            self._pending = PendingRows()
-            name = self._input.name(faults[0].line - self._taken)
-            raise RecordError(f"{name}: row {faults[0].line + 1}: {faults[0].reason}")
         for fault in faults:
             before = self._rows + bisect_left(rows, fault.line) + self.dead
             self.put_aside.add(fault.reason, record=before, line=fault.line + 1)
@@ -354,6 +352,14 @@ class ArrowSource:
         self._pending.drop(len(rows), n, end)
         self._input.consume(n)
         self._taken = end
+
+    def _check_strict(self, end: int) -> None:
+        """Raise if strict, and a row before row ``end`` cannot be used."""
+        faults = self._pending.faults
+        if self.options.strict and faults and faults[0].line < end:
+            self._pending = PendingRows()
+            name = self._input.name(faults[0].line - self._taken)
+            raise RecordError(f"{name}: row {faults[0].line + 1}: {faults[0].reason}")
 
     def _letter(self, fault: Fault) -> dict[str, Any]:
         place = fault.line - self._taken

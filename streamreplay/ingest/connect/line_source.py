@@ -358,9 +358,11 @@ class LineSource(ABC):
     def _take(self, rows: Columns) -> Batch:
         if self._names is None:
             self._names = self.feature_names
-        at = self._buffer.position
-        self._advance(rows.line, rows.line[-1] + 1 - at.lines)
+        at, end = self._buffer.position, rows.line[-1] + 1
+        self._check_strict(end)
+        # before the position moves: rows that are refused come again
         batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names, self.schema)
+        self._advance(rows.line, end - at.lines)
         new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
         self._notices += map(describe_new, new)
         self._noticed += len(new)
@@ -372,10 +374,8 @@ class LineSource(ABC):
 
         ``rows`` has the numbers of those that are rows, ascending.
         """
-        end = self._buffer.position.lines + lines
+        self._check_strict(end := self._buffer.position.lines + lines)
         faults = [fault for fault in self._pending.faults if fault.line < end]
-        if faults and self.options.strict:
-            self._refuse(faults[0])
         for fault in faults:
             before = self.position + bisect_left(rows, fault.line) + self.dead
             self.put_aside.add(fault.reason, record=before, line=self._buffer.number(fault.line))
@@ -384,6 +384,12 @@ class LineSource(ABC):
                 self.options.on_dead(letter)
         self._pending.drop(len(rows), lines, end)
         self._buffer.consume(lines)
+
+    def _check_strict(self, end: int) -> None:
+        """Raise if strict, and a line before line ``end`` cannot be read."""
+        for fault in self._pending.faults[:1] if self.options.strict else ():
+            if fault.line < end:
+                self._refuse(fault)
 
     def _letters(self, faults: list[Fault]) -> Iterator[dict[str, Any]]:
         spans = self._buffer.starts([fault.line for fault in faults])

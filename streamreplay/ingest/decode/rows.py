@@ -98,20 +98,20 @@ class Columns:
         Raises
         ------
         ConfigError
-            There is a new column, and the schema is frozen.
+            There is a new column, and the schema is frozen; or there are too many classes. Labels
+            and schema are as before then.
         """
-        n = len(self)
+        n, table = len(self), Schema() if schema is None else schema
+        if isinstance(self.x, TableRows):
+            table.check_frozen(self.x)
         target: NDArray[Any] | None = None
         if goal is not None and self.target is not None:
             y, target = goal.columns(self.target)
         else:
             y = np.full(n, -1, np.int64) if self.label is None else labels.indices(self.label)
-        x, table = self.x, None
-        if isinstance(x, TableRows):
-            table = Schema() if schema is None else schema
-            x = table.pack(x)
+        of_table = isinstance(self.x, TableRows)
         return Batch(
-            x,
+            table.pack(self.x) if isinstance(self.x, TableRows) else self.x,
             y,
             np.arange(start, start + n, dtype=np.int64),
             np.zeros(n, np.int64) if self.task is None else self.task,
@@ -122,8 +122,8 @@ class Columns:
             target,
             self.weight,
             labels=labels,
-            feature_names=feature_names if table is None else table.names,
-            schema=table,
+            feature_names=table.names if of_table else feature_names,
+            schema=table if of_table else None,
         )
 
     def one_experience(self) -> int:
