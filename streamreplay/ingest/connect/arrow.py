@@ -22,8 +22,8 @@ from streamreplay.ingest.dead_letters import (
     no_usable_row,
     row_letter,
 )
+from streamreplay.ingest.decode.arrow_columns import ArrowRows
 from streamreplay.ingest.decode.arrow_fields import ArrowFields
-from streamreplay.ingest.decode.arrow_rows import letter_text
 from streamreplay.ingest.decode.options import (
     FieldNames,
     SourceOptions,
@@ -311,7 +311,7 @@ class ArrowSource:
             raise ValueError("rows came before it was decided how to read them")
         rows = self._input.queue.peek(start, _AT_ONCE)[0]
         first = self._taken + start
-        found, faults = self._fields.rows(choice).decode(rows, first)
+        found, faults = self._fields.rows(choice).decode(ArrowRows(rows), first)
         pending.add([b""] * rows.num_rows, first, found, faults)
 
     def _drop_unusable(self) -> None:
@@ -364,7 +364,7 @@ class ArrowSource:
     def _letter(self, fault: Fault) -> dict[str, Any]:
         place = fault.line - self._taken
         (row,) = self._input.queue.peek(place, 1)
-        return row_letter(self._input.name(place), fault, letter_text(row))
+        return row_letter(self._input.name(place), fault, ArrowRows(row).text())
 
 
 Streamed: TypeAlias = LineSource | ArrowSource

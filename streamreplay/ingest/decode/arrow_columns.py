@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from streamreplay.errors import SourceError
@@ -217,3 +218,46 @@ def _is_text(kind: Any) -> bool:
 
 def _is_bytes(kind: Any) -> bool:
     return str(kind).partition("[")[0] in _BYTES
+
+
+class ArrowRows:
+    """The rows of a record batch of plain columns, as `NamedRows`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> rows = ArrowRows(pa.record_batch({"size": [1.5, None], "y": [b"cat", b"dog"]}))
+    >>> len(rows), rows.names, rows.values("size"), rows.role_values("label", "y")
+    (2, ['size', 'y'], [1.5, nan], ['cat', 'dog'])
+    """
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, in order."""
+        return self._rows.schema.names  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    def values(self, name: str) -> list[Any]:
+        """Return the values of a feature."""
+        return values(self._rows.column(name))
+
+    def role_values(self, role: str, name: str) -> list[Any]:
+        """Return the values of a column that is no feature, as JSON would have them."""
+        return role_values(role, self._rows.column(name))
+
+    def arrays(self, name: str) -> list[Any]:
+        """Return the values of a column of lists of numbers."""
+        return self._rows.column(name).to_pylist()  # type: ignore[no-any-return]
+
+    def numbers(self, name: str) -> NDArray[np.float32] | None:
+        """Return a column of lists of numbers as one array; see `numbers_of`."""
+        return numbers_of(self._rows.column(name))
+
+    def text(self) -> bytes:
+        """Return the first row as JSON, for people."""
+        return orjson.dumps(self._rows.slice(0, 1).to_pylist()[0], default=str)

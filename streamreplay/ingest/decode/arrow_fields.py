@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import chain
 from typing import Any, final
 
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.schema import Schema
-from streamreplay.ingest.decode.arrow_columns import is_list, left_out, role_values
-from streamreplay.ingest.decode.arrow_rows import ArrowRows, first_shape
+from streamreplay.ingest.decode.arrow_columns import ArrowRows, is_list, left_out
+from streamreplay.ingest.decode.named_rows import RowDecoder, decide, first_shape
 from streamreplay.ingest.decode.options import ROLES, FieldNames
-from streamreplay.ingest.decode.roles import Choice, FieldsInUse, choose
-from streamreplay.plain_text import listed
+from streamreplay.ingest.decode.roles import Choice, FieldsInUse
 from streamreplay.state import State, expect, within
 
 
@@ -99,22 +97,19 @@ class ArrowFields:
         ConfigError
             There is nothing to learn from.
         """
-        array = self._array is not None
-        names = [name for name in ROLES if array or name in ("id", "time")]
-        head, *ahead = chain.from_iterable(_records(rows, names) for rows in first)
-        head = dict.fromkeys(self._columns) | head
+        rows, array = list(map(ArrowRows, first)), self._array is not None
         asked = [self._array] if self._array is not None else self._features
-        choice = choose(head, ahead, self.fields, asked, array=array)
+        choice = decide(rows, self._columns, self.fields, asked, array=array)
         if not array:
             choice.left_out.update(self._left_out)
-            self._begin(first, choice)
+            self.rows(choice).begin(rows, self._source)
         else:
-            self.shape = first_shape(first, self._array or "")
+            self.shape = first_shape(rows, self._array or "")
         self.choice = choice
 
-    def rows(self, choice: Choice) -> ArrowRows:
+    def rows(self, choice: Choice) -> RowDecoder:
         """Return what decodes rows."""
-        return ArrowRows(self.fields, choice, self.shape, self.schema, self._features)
+        return RowDecoder(self.fields, choice, self.shape, self.schema, self._features)
 
     def decisions(self, *, known: bool) -> State:
         """Return what was decided, if it is known by now, as a tree for a checkpoint."""
@@ -147,25 +142,6 @@ class ArrowFields:
             with within("schema"):
                 self.schema.load_state_dict(state["schema"])
         self.choice, self.shape = choice, tuple(shape)
-
-    def _begin(self, first: Sequence[Any], choice: Choice) -> None:
-        """Infer the kinds of columns from the first rows."""
-        decoder, schema = self.rows(choice), self.schema
-        parts = [(decoder.features(rows), rows.num_rows) for rows in first]
-        schema.reset()
-        schema.begin(
-            {
-                name: list(chain.from_iterable(part.get(name, [None] * n) for part, n in parts))
-                for name in dict.fromkeys(name for part, _ in parts for name in part)
-            }
-        )
-        if not schema.names:
-            unused = {**choice.left_out, **schema.left_out}
-            why = listed([f"{name} ({reason})" for name, reason in unused.items()])
-            schema.reset()
-            raise ConfigError(
-                f"{self._source}: there is nothing to learn from: {why or 'no other column'}"
-            )
 
     def _check_wanted(self) -> None:
         """Raise an error if a column that was asked for is not there."""
@@ -215,9 +191,3 @@ class ArrowFields:
 
     def _reserved(self) -> set[Any]:
         return self.fields.names() - {None, ""}
-
-
-def _records(rows: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the values of some columns, as far as they are there, row by row."""
-    columns = {n: role_values("", rows.column(n)) for n in names if n in rows.schema.names}
-    return [{n: column[i] for n, column in columns.items()} for i in range(rows.num_rows)]

@@ -1,23 +1,23 @@
-"""Decode rows of plain Arrow columns: all at once, or one row by itself."""
+"""Decode rows that are columns with names: all at once, or one row by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from streamreplay.errors import ConfigError
 from streamreplay.features.schema import Schema
 from streamreplay.features.table_rows import TableRows
 from streamreplay.ingest.dead_letters import Fault
-from streamreplay.ingest.decode.arrow_columns import numbers_of, role_values, values
 from streamreplay.ingest.decode.json_values import check_shape, flatten
-from streamreplay.ingest.decode.options import FieldNames
-from streamreplay.ingest.decode.roles import Choice
+from streamreplay.ingest.decode.options import ROLES, FieldNames
+from streamreplay.ingest.decode.roles import Choice, choose
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import row_weight, row_weights
 from streamreplay.ingest.decode.values import (
@@ -32,13 +32,42 @@ from streamreplay.ingest.decode.values import (
     seconds,
     times,
 )
+from streamreplay.plain_text import listed
 
 _FALL_BACK = (BadRecord, ValueError, TypeError)
 
 
+class NamedRows(Protocol):
+    """Some rows, as columns with names."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The columns, in order."""
+
+    def __len__(self) -> int: ...
+
+    def values(self, name: str) -> list[Any]:
+        """Return the values of a feature: numbers, strings, booleans, dates, datetimes, None.
+
+        A number that is missing may be NaN.
+        """
+
+    def role_values(self, role: str, name: str) -> list[Any]:
+        """Return the values of a column that is no feature, as JSON would have them."""
+
+    def arrays(self, name: str) -> list[Any]:
+        """Return the values of a column of lists of numbers."""
+
+    def numbers(self, name: str) -> NDArray[np.float32] | None:
+        """Return what `arrays` does as one array, float32[n, *shape].
+
+        Return None if not all are finite numbers in arrays of one shape.
+        """
+
+
 @dataclass(frozen=True, slots=True)
-class ArrowRows:
-    """Decodes record batches of plain columns.
+class RowDecoder:
+    """Decodes rows that are columns with names.
 
     Attributes
     ----------
@@ -58,7 +87,7 @@ class ArrowRows:
     schema: Schema
     asked: Sequence[str] | None
 
-    def decode(self, rows: Any, first: int) -> tuple[Columns | None, list[Fault]]:
+    def decode(self, rows: NamedRows, first: int) -> tuple[Columns | None, list[Fault]]:
         """Decode rows, the first of which has the number ``first``."""
         given = self._by_role(rows)
         try:
@@ -66,18 +95,42 @@ class ArrowRows:
         except _FALL_BACK:
             return self._one_by_one(rows, given, first)
 
-    def features(self, rows: Any) -> dict[str, list[Any]]:
+    def features(self, rows: NamedRows) -> dict[str, list[Any]]:
         """Return the values of each column that may be learned from."""
         reserved = {*self.fields.names(), *self.choice.roles.values()}
-        names = rows.schema.names
+        names = rows.names
         if self.asked is not None:
             names = [name for name in self.asked if name in names]
-        return {name: values(rows.column(name)) for name in names if name not in reserved}
+        return {name: rows.values(name) for name in names if name not in reserved}
 
-    def _by_role(self, rows: Any) -> dict[str, list[Any]]:
+    def begin(self, first: Sequence[NamedRows], source: str) -> None:
+        """Infer the kinds of columns from the first rows.
+
+        Raises
+        ------
+        ConfigError
+            There is nothing to learn from. The message begins with what the stream is called.
+        """
+        parts, schema = [(self.features(rows), len(rows)) for rows in first], self.schema
+        schema.reset()
+        schema.begin(
+            {
+                name: list(chain.from_iterable(part.get(name, [None] * n) for part, n in parts))
+                for name in dict.fromkeys(name for part, _ in parts for name in part)
+            }
+        )
+        if not schema.names:
+            unused = {**self.choice.left_out, **schema.left_out}
+            why = listed([f"{name} ({reason})" for name, reason in unused.items()])
+            schema.reset()
+            raise ConfigError(
+                f"{source}: there is nothing to learn from: {why or 'no other column'}"
+            )
+
+    def _by_role(self, rows: NamedRows) -> dict[str, list[Any]]:
         """Return the values of the columns that are no features."""
-        present = {role: name for role, name in self._roles() if name in rows.schema.names}
-        return {role: role_values(role, rows.column(name)) for role, name in present.items()}
+        present = {role: name for role, name in self._roles() if name in rows.names}
+        return {role: rows.role_values(role, name) for role, name in present.items()}
 
     def _roles(self) -> Iterator[tuple[str, Any]]:
         yield from self.choice.roles.items()
@@ -92,11 +145,12 @@ class ArrowRows:
         columns = [given.get(f"goal {name}", [None] * n) for name in fields]
         return list(zip(*columns, strict=True))
 
-    def _columns(self, rows: Any, given: Mapping[str, list[Any]], first: int) -> Columns:
-        n, goal, choice = rows.num_rows, self.fields.goal, self.choice
+    def _columns(self, rows: NamedRows, given: Mapping[str, list[Any]], first: int) -> Columns:
+        n, goal, choice = len(rows), self.fields.goal, self.choice
         x: NDArray[np.float32] | TableRows | None
         if choice.array:
-            x = numbers_of(rows.column(choice.features[0]))
+            name = choice.features[0]
+            x = rows.numbers(name) if name in rows.names else None
             if x is None or x.shape[1:] != self.shape:
                 raise BadRecord("an array has another shape")
         else:
@@ -114,9 +168,9 @@ class ArrowRows:
         )
 
     def _one_by_one(
-        self, rows: Any, given: Mapping[str, list[Any]], first: int
+        self, rows: NamedRows, given: Mapping[str, list[Any]], first: int
     ) -> tuple[Columns | None, list[Fault]]:
-        n = rows.num_rows
+        n = len(rows)
         goals, arrays = self._goals(given, n), self._arrays(rows)
         found: list[Row] = []
         places: list[int] = []
@@ -135,13 +189,11 @@ class ArrowRows:
             found, [first + i for i in places], self._join(rows, found, places)
         ), faults
 
-    def _arrays(self, rows: Any) -> list[Any] | None:
+    def _arrays(self, rows: NamedRows) -> list[Any] | None:
         if not self.choice.array:
             return None
         name = self.choice.features[0]
-        if name not in rows.schema.names:
-            return [None] * int(rows.num_rows)
-        return rows.column(name).to_pylist()  # type: ignore[no-any-return]
+        return rows.arrays(name) if name in rows.names else [None] * len(rows)
 
     def _array(self, value: Any) -> list[float]:
         name = self.choice.features[0]
@@ -163,7 +215,7 @@ class ArrowRows:
         )
 
     def _join(
-        self, rows: Any, found: list[Row], places: list[int]
+        self, rows: NamedRows, found: list[Row], places: list[int]
     ) -> NDArray[np.float32] | TableRows:
         if self.choice.array:
             flat = [number for row in found for number in row.x]
@@ -173,19 +225,33 @@ class ArrowRows:
         return self.schema.read(kept, len(places))
 
 
-def first_shape(first: Sequence[Any], name: str) -> tuple[int, ...]:
-    """Return the shape of the first array of numbers in a column of some record batches.
+def decide(
+    first: Sequence[NamedRows],
+    columns: Sequence[str],
+    fields: FieldNames,
+    asked: list[str] | None,
+    *,
+    array: bool,
+) -> Choice:
+    """Choose features and roles by the first rows; see `roles.choose`."""
+    names = [name for name in ROLES if array or name in ("id", "time")]
+    head, *ahead = chain.from_iterable(_records(rows, names) for rows in first)
+    return choose(dict.fromkeys(columns) | head, ahead, fields, asked, array=array)
+
+
+def _records(rows: NamedRows, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the values of some columns, as far as they are there, row by row."""
+    columns = {name: rows.role_values("", name) for name in names if name in rows.names}
+    return [{name: column[i] for name, column in columns.items()} for i in range(len(rows))]
+
+
+def first_shape(first: Sequence[NamedRows], name: str) -> tuple[int, ...]:
+    """Return the shape of the first array of numbers in a column of some rows.
 
     It is (0,), which no array has, if there is none.
     """
     for rows in first:
-        for value in rows.column(name).to_pylist():
+        for value in rows.arrays(name):
             with suppress(BadRecord):
                 return flatten(name, value)[1]
     return (0,)
-
-
-def letter_text(rows: Any) -> bytes:
-    """Return the first of some rows as JSON, for people."""
-    (row,) = rows.slice(0, 1).to_pylist()
-    return orjson.dumps(row, default=str)
