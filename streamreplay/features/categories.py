@@ -74,6 +74,14 @@ class Categories:
             found = [self._code(text) for text in texts]
         return np.array(found, np.int32)
 
+    def known_codes(self, texts: Sequence[str | None]) -> NDArray[np.int32]:
+        """Return what `codes` does, but give no code to new categories: they share those by hash.
+
+        Such a code means nothing to a learner while the table is not full.
+        """
+        index = self._indexed()
+        return np.array([index.get(text, self._hashed(text)) for text in texts], np.int32)
+
     def name(self, code: int) -> str | None:
         """Return the category of a code; its hash if it came after the table was full."""
         if code < 0:
@@ -96,7 +104,10 @@ class Categories:
         text = text or ""
         if len(self.names) >= self.most:
             self.hashed += 1
-            return self.most + zlib.crc32(text.encode()) % HASHED
+            return self._hashed(text)
         self._index[text] = len(self.names)
         self.names.append(text)
         return self._index[text]
+
+    def _hashed(self, text: str | None) -> int:
+        return self.most + zlib.crc32((text or "").encode()) % HASHED

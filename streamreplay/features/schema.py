@@ -168,6 +168,10 @@ class Schema:
         """Return the place of a column in the block of its kind; -1 if it is not learned from."""
         return self._by_name[name].place
 
+    def excludes(self, name: str) -> bool:
+        """Return whether a column is left out because it was asked for."""
+        return any(fnmatchcase(name, each) for each in self._exclude)
+
     def begin(self, columns: Mapping[str, Values]) -> None:
         """Infer the kinds of all columns from the first rows.
 
@@ -191,7 +195,7 @@ class Schema:
 
     def read(self, columns: Mapping[str, Values], n: int) -> TableRows:
         """Convert the values of n rows; a column that is absent is missing in all of them."""
-        if not (self.packed or self._few) and all(map(self._is_settled, columns)):
+        if n and not (self.packed or self._few) and all(map(self._is_settled, columns)):
             numbers = read_numbers(self.names, columns, n, self.decimal)
             if numbers is not None:
                 return TableRows.of_numbers(numbers, self.text_width)
@@ -199,7 +203,7 @@ class Schema:
         for name, values in columns.items():
             column = self._by_name.get(name)
             if column is None or column.reason == _NO_VALUE:
-                if not self._all_missing(values):
+                if not self.excludes(name) and not self._all_missing(values):
                     rows.unknown[name] = list(values)
             elif column.place >= 0:
                 if self._may_widen(column):
@@ -243,12 +247,17 @@ class Schema:
         self.packed = True
         for name, wrong in rows.misfits.items():
             self.misfits[name] = self.misfits.get(name, 0) + int(wrong.sum())
-        rows.make_room(self.dtype)
-        x = np.zeros(rows.n, self.dtype)
-        x["number"], x["time"], x["text"] = rows.number, rows.time, rows.text
-        for place, texts in enumerate(rows.category):
-            x["category"][:, place] = self.categories[place].codes(texts)
-        return x
+        return rows.packed(self.dtype, [each.codes for each in self.categories])
+
+    def pack_known(self, rows: TableRows) -> NDArray[Any]:
+        """Return packed rows that are only to be predicted, and leave no trace in the schema.
+
+        New columns are left out, and new categories have no code of their own. Rows with gaps are
+        packed in any case.
+        """
+        if not self.packed and not np.isnan(rows.number).any():
+            return rows.number
+        return rows.packed(self.dtype, [each.known_codes for each in self.categories])
 
     @property
     def _few(self) -> bool:
@@ -344,7 +353,7 @@ class Schema:
         found = infer(name, values, self._missing, self.decimal)
         kind = self._declared.get(name, found.kind)
         reason = found.reason if kind == "ignored" else ""
-        if any(fnmatchcase(name, each) for each in self._exclude):
+        if self.excludes(name):
             kind, reason = "ignored", "excluded"
         elif len(self.columns) >= _MOST_COLUMNS:
             kind, reason = "ignored", f"more than {_MOST_COLUMNS:,} columns"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -123,6 +123,17 @@ class TableRows:
         self.text = widened_block(self.text, dtype["text"].shape, 0)
         more = dtype["category"].shape[0] - len(self.category)
         self.category += [[None] * self.n for _ in range(more)]
+
+    def packed(
+        self, dtype: np.dtype[np.void], codes: Sequence[Callable[[list[str | None]], NDArray[Any]]]
+    ) -> NDArray[Any]:
+        """Return packed rows; ``codes`` returns those of each column's categories."""
+        self.make_room(dtype)
+        x = np.zeros(self.n, dtype)
+        x["number"], x["time"], x["text"] = self.number, self.time, self.text
+        for place, (texts, codes_of) in enumerate(zip(self.category, codes, strict=True)):
+            x["category"][:, place] = codes_of(texts)
+        return x
 
     def take(self, rows: slice) -> TableRows:
         """Return some of the rows."""

@@ -19,6 +19,7 @@ from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.experiences import Experiences
 from streamreplay.ingest.late_labels import LateLabels
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
+from streamreplay.ingest.tables import Features
 
 __all__ = [
     "FORMATS",
@@ -28,6 +29,7 @@ __all__ = [
     "CsvSource",
     "DeadLetters",
     "Experiences",
+    "Features",
     "FileFormat",
     "JsonlSource",
     "LateLabels",

@@ -23,7 +23,7 @@ from streamreplay.ingest.dead_letters import (
     row_letter,
 )
 from streamreplay.ingest.decode.arrow_columns import ArrowRows
-from streamreplay.ingest.decode.arrow_fields import ArrowFields
+from streamreplay.ingest.decode.named_fields import ArrowParts, NamedFields
 from streamreplay.ingest.decode.options import (
     FieldNames,
     SourceOptions,
@@ -136,7 +136,8 @@ class ArrowSource:
         """The columns of a table, for rows with named fields."""
         asked = None if features is None else list(features)
         self.name = source_names(path)
-        self._fields = ArrowFields(self.name, fields, asked, self.schema)
+        self._fields = NamedFields("arrow", self.name, fields, asked, self.schema)
+        self._parts = ArrowParts(self._fields)
         self.labels = labels_or_new(labels, None if goal is None else goal.names)
         self.whole_batches = False
         self.put_aside = PutAside()
@@ -145,7 +146,7 @@ class ArrowSource:
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._passes = SecondPass()
         self._rows = self._taken = 0  # yielded; consumed, with those that cannot be used
-        self._input = ArrowInput(path, self.options, self._fields.take)
+        self._input = ArrowInput(path, self.options, self._parts.take)
         totals = list(map(count_rows, self._input.files))
         self.rows_total = None if None in totals else sum(n or 0 for n in totals)
         self._pending = PendingRows()
@@ -305,7 +306,9 @@ class ArrowSource:
         """Decode some rows."""
         pending, start = self._pending, self._pending.lines
         if self._fields.choice is None:
-            self._fields.decide(self._input.queue.peek(start, self.schema.infer_rows))
+            ahead = map(ArrowRows, self._input.queue.peek(start, self.schema.infer_rows))
+            parts = self._parts
+            self._fields.decide([*ahead], parts.columns, parts.array, parts.left_out)
         choice = self._fields.choice
         if choice is None:
             raise ValueError("rows came before it was decided how to read them")

@@ -6,8 +6,6 @@ but `left_out` and `plain` expect plain columns. PyArrow is an extra: only funct
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +13,7 @@ import orjson
 from numpy.typing import NDArray
 
 from streamreplay.errors import SourceError
+from streamreplay.ingest.decode.python_values import role_value
 from streamreplay.ingest.decode.values import float32s
 
 _TEXTS = ("string", "large_string", "string_view")
@@ -143,10 +142,11 @@ def role_values(role: str, column: Array) -> list[Any]:
     Examples
     --------
     >>> import pyarrow as pa
+    >>> from decimal import Decimal
     >>> role_values("id", pa.array([Decimal(7), None])), role_values("label", pa.array([b"a"]))
     (['7', None], ['a'])
     """
-    return [_role_value(role, value) for value in _objects(column)]
+    return [role_value(role, value) for value in _objects(column)]
 
 
 def numbers_of(column: Array) -> NDArray[np.float32] | None:
@@ -169,33 +169,6 @@ def numbers_of(column: Array) -> NDArray[np.float32] | None:
         return None
     found = float32s(column.to_numpy(zero_copy_only=False).astype(np.float64)).reshape(shape)
     return found if np.isfinite(found).all() else None
-
-
-def _role_value(role: str, value: Any) -> Any:
-    if isinstance(value, bytes):
-        return _text_of(value)
-    if isinstance(value, datetime) and role == "time":
-        return _since_1970(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return _number_of(role, value) if isinstance(value, Decimal) else value
-
-
-def _text_of(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _number_of(role: str, value: Decimal) -> str | float:
-    if role == "id":  # it may have more digits than an integer of 64 bits
-        return format(value, "f")
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _since_1970(moment: datetime) -> float:
-    return (moment - datetime(1970, 1, 1)).total_seconds()  # noqa: DTZ001 - plain ones have no zone
 
 
 def _objects(column: Array) -> list[Any]:
@@ -249,6 +222,10 @@ class ArrowRows:
     def role_values(self, role: str, name: str) -> list[Any]:
         """Return the values of a column that is no feature, as JSON would have them."""
         return role_values(role, self._rows.column(name))
+
+    def holds_arrays(self, name: str) -> bool:
+        """Return whether a column may have a list of numbers in each row."""
+        return is_list(self._rows.schema.field(name).type)
 
     def arrays(self, name: str) -> list[Any]:
         """Return the values of a column of lists of numbers."""

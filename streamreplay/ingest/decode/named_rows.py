@@ -55,6 +55,9 @@ class NamedRows(Protocol):
     def role_values(self, role: str, name: str) -> list[Any]:
         """Return the values of a column that is no feature, as JSON would have them."""
 
+    def holds_arrays(self, name: str) -> bool:
+        """Return whether a column may have a list of numbers in each row."""
+
     def arrays(self, name: str) -> list[Any]:
         """Return the values of a column of lists of numbers."""
 
@@ -101,7 +104,12 @@ class RowDecoder:
         names = rows.names
         if self.asked is not None:
             names = [name for name in self.asked if name in names]
-        return {name: rows.values(name) for name in names if name not in reserved}
+        blank = [None] * len(rows)
+        return {
+            name: blank if self.schema.excludes(name) else rows.values(name)
+            for name in names
+            if name not in reserved
+        }
 
     def begin(self, first: Sequence[NamedRows], source: str) -> None:
         """Infer the kinds of columns from the first rows.
