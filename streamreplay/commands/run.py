@@ -26,7 +26,8 @@ def run(  # noqa: PLR0913 - one argument for each option
         typer.Option("--source", "-s", metavar="PATH|-", help="A further file to read."),
     ] = None,
     format: Annotated[
-        str | None, typer.Option(metavar="FORMAT", help="Format: auto, jsonl, csv, npz or idx.")
+        str | None,
+        typer.Option(metavar="FORMAT", help="Format, if the content does not show it: see init."),
     ] = None,
     label: Annotated[
         str | None,

@@ -78,8 +78,8 @@ def _format_names() -> list[str]:
 def _describe_formats() -> str:
     *most, last = _format_names()
     return (
-        f"{', '.join(most)} or {last}; auto chooses by the file's name. .gz, .zst, .bz2 and .xz "
-        "are decompressed."
+        f"{', '.join(most)} or {last}; auto decides by the content, and where that may be several "
+        "things by the file's name. .gz, .zst, .bz2 and .xz are decompressed."
     )
 
 

@@ -520,6 +520,10 @@ class Job(_Section):
             raise ValueError(f"there are several learners: {', '.join(self.several)}")  # noqa: TRY004
         return self.learner
 
+    def with_source(self, **keys: Any) -> Job:
+        """Return the same job with other keys of its source."""
+        return self.model_copy(update={"source": self.source.model_copy(update=keys)})
+
     def alone(self, name: str) -> Job:
         """Return the job that one of several learners would have alone.
 

@@ -1,9 +1,4 @@
-"""Sources: from files, pipes and arrays to batches, with a position that can be saved.
-
-A new file format is a function or a class in a file of ``connect/``, a line of `FORMATS`, a row
-in ``docs/guides/input.md``, and a line of ``SOURCES`` in the contract tests. Job files read
-`FORMATS`.
-"""
+"""Sources: from files, pipes and arrays to batches, with a position that can be saved."""
 
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import ArrowSource
@@ -17,6 +12,7 @@ from streamreplay.ingest.connect.torch_dataset import open_dataset
 from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.label_codes import Coded
 from streamreplay.ingest.experiences import Experiences
+from streamreplay.ingest.formats import FORMATS
 from streamreplay.ingest.late_labels import LateLabels
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 from streamreplay.ingest.tables import Features
@@ -41,13 +37,3 @@ __all__ = [
     "open_npz",
     "split_by_class",
 ]
-
-FORMATS: dict[str, FileFormat] = {
-    "jsonl": FileFormat(JsonlSource, (".jsonl", ".ndjson", ".json")),
-    "csv": FileFormat(CsvSource, (".csv", ".tsv")),
-    "parquet": FileFormat(ArrowSource, (".parquet", ".pq")),
-    "arrow": FileFormat(ArrowSource, (".arrow", ".arrows", ".feather", ".ipc")),
-    "npz": FileFormat(open_npz, (".npz",)),
-    "idx": FileFormat(open_idx, (".idx", "-ubyte")),
-}
-"""What opens the files of each format that a job may name, and how their names end."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -19,10 +18,8 @@ from streamreplay.ingest.connect.arrow_files import (
     check_pyarrow,
     count_rows,
     first_rows,
-    shows_arrow,
 )
-from streamreplay.ingest.connect.byte_stream import ByteStream
-from streamreplay.ingest.connect.file_format import bare_name
+from streamreplay.ingest.connect.byte_stream import source_name
 from streamreplay.ingest.connect.files import files_of
 from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_reader import LineReader
@@ -36,6 +33,7 @@ from streamreplay.ingest.decode.json_records import is_split
 from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import SourceOptions
 from streamreplay.ingest.decode.records import RecordJoiner
+from streamreplay.ingest.detect import detect
 from streamreplay.plain_text import aligned, printable
 
 ROWS = 1000
@@ -45,10 +43,6 @@ _LABELS = ("y", "label", "class", "target")  # usual names, in lower case
 _MOST_CLASSES = 50
 _EXAMPLES, _WIDTH = 3, 20
 _LONGEST = 1 << 20
-_BINARY = {
-    b"PK\x03\x04": "npz",
-    b"\0\0": "idx",
-}
 _SHOWN = {
     "jsonl": "JSONL",
     "csv": "CSV",
@@ -155,34 +149,16 @@ def sniff(path: str) -> Sniffed:
     ConfigError
         It is not certain what its first lines mean; the message names the key to set.
     """
-    if path == "-":
-        raise SourceError("standard input: cannot be read a second time: give the path of a file")
-    file = files_of(path)[0]
-    arrow = shows_arrow(file)
-    if arrow is not None:
-        return _sniff_arrow(path, file, arrow)
-    first = _first_bytes(file)
-    binary = next((kind for magic, kind in _BINARY.items() if first.startswith(magic)), None)
-    if binary is not None:
-        return Sniffed(path, binary, [])
-    text = TextDecoder(quotes=False).decode(first[:LOOK]).removeprefix(BOM)
-    if b"\0" in text:
-        raise SourceError(f"{file}: begins with {first[:4]!r}, which is no format that is known")
-    if not text.strip():
-        raise SourceError(f"{file}: holds no rows")
-    if text.lstrip()[:1] in (b"{", b"["):
+    found = detect(files_of(path)[0])
+    file = found.path
+    if found.format is None:
+        raise SourceError(f"{source_name(file)}: holds no rows")
+    if found.format in ("parquet", "arrow"):
+        return _sniff_arrow(path, file, found.format)
+    if found.format == "jsonl":
+        text = TextDecoder(quotes=False).decode(found.first[:LOOK]).removeprefix(BOM)
         return _sniff_json(path, file, split=bool(is_split(text)))
-    return _sniff_csv(path, file)
-
-
-def _first_bytes(file: str) -> bytes:
-    stream, found = ByteStream(file), b""
-    try:
-        while len(found) < LOOK and (block := stream.read()) is not None:
-            found += block
-    finally:
-        stream.close()
-    return found
+    return _sniff_csv(path, file) if found.format == "csv" else Sniffed(path, found.format, [])
 
 
 def _first_lines(file: str, buffer: LineBuffer, new_text: Any) -> list[bytes]:
@@ -202,9 +178,8 @@ def _sniff_json(path: str, file: str, *, split: bool) -> Sniffed:
     names = list(dict.fromkeys(name for record in records for name in record))
     columns = [_column(name, [record.get(name) for record in records]) for name in names]
     form = "objects in an array or over several lines" if split else "an object a line"
-    settings = [] if _named(file, (".jsonl", ".ndjson", ".json")) else ["--format", "jsonl"]
     bad = len(lines) - len(records)
-    return Sniffed(path, "jsonl", [form], columns, len(records), bad, settings)
+    return Sniffed(path, "jsonl", [form], columns, len(records), bad)
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -255,10 +230,10 @@ def _sniff_csv(path: str, file: str) -> Sniffed:
     comma = mark != "," and any(map(has_decimal_comma, table[0] if table else ()))
     columns = [_column(name, _cells(table, i, comma=comma)) for i, name in enumerate(names)]
     details = ["header" if header else "no header", f"delimiter {json.dumps(mark)}"]
-    settings = [] if _named(file, (".csv", ".tsv")) else ["--format", "csv"]
+    settings = []
     if comma:
         details.append('decimal mark ","')
-        settings += ["--set", "source.decimal=,"]
+        settings = ["--set", "source.decimal=,"]
     bad = len(read) - len(found) + sum(not _fits(cells, width) for cells in found[header:])
     return Sniffed(path, "csv", details, columns, len(table), bad, settings)
 
@@ -297,7 +272,3 @@ def _cut(text: str) -> str:
 def _may_be_label(column: SniffedColumn) -> bool:
     few = 2 <= column.distinct <= _MOST_CLASSES
     return few and column.kind in ("boolean", "category", "number")
-
-
-def _named(file: str, suffixes: Iterable[str]) -> bool:
-    return bare_name(file).endswith(tuple(suffixes))

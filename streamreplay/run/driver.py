@@ -9,7 +9,9 @@ from streamreplay.batch import Batch
 from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.checkpoint.folder import Checkpoint
+from streamreplay.config.building.formats import find_inputs
 from streamreplay.config.job import Job
+from streamreplay.config.parsing.inputs import Inputs
 from streamreplay.errors import ConfigError, NoUsableRowError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
@@ -48,7 +50,10 @@ def run_job(job: Job, options: RunOptions) -> int:
     """
     options.check(job)
     with StopSignals() as signals:
-        run = _Run(job, options, signals)  # first, so that a job that cannot be leaves no folder
+        inputs = find_inputs(job.source, signals.requested)
+        job = job.with_source(format=inputs.format)
+        # first, so that a job that cannot be leaves no folder
+        run = _Run(job, options, signals, inputs)
         try:
             if signals.received is not None:  # perhaps while rows were read into memory: not all
                 run.progress.say(f"stopped by {signals.received.name} before the first row")
@@ -73,8 +78,9 @@ def _follow(source: Source) -> None:
 
 
 class _Run:
-    def __init__(self, job: Job, options: RunOptions, signals: StopSignals) -> None:
+    def __init__(self, job: Job, options: RunOptions, signals: StopSignals, inputs: Inputs) -> None:
         self.job, self.options, self.signals = job, options, signals
+        self.notices = inputs.notices
         self.folder: RunFolder | None = None
         self.rejected = RejectedRecords(keep=options.out is not None)
         self.ahead = ReadAhead()
@@ -86,7 +92,11 @@ class _Run:
         from streamreplay.config.building.pipeline import build  # noqa: PLC0415 - slow
 
         self.pipeline = build(
-            job, on_dead=self._put_aside, stop=signals.requested, trusted=options.trust
+            job,
+            inputs=inputs,
+            on_dead=self._put_aside,
+            stop=signals.requested,
+            trusted=options.trust,
         )
         self.source = _source_of(self.pipeline)
         if options.follow:
@@ -185,6 +195,8 @@ class _Run:
             self.job.run.emit, self.folder, self.sinks, self.clock, self.source.labels
         )
         self.started = True
+        for notice in self.notices:
+            self._tell(f"warning: {notice}")
         self._warn_of_dead_letters()
 
     def _put_aside(self, letter: dict[str, Any]) -> None:

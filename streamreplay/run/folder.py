@@ -65,9 +65,11 @@ def choose_job(
         return load_job(path, overrides)
     job = load_job(path or saved, overrides)
     before = load_job(saved)
+    if job.source.format == "auto":
+        job = job.with_source(format=before.source.format)
     if go_on:
         files = with_more(before.source.path, job.source.path)
-        job = job.model_copy(update={"source": job.source.model_copy(update={"path": files})})
+        job = job.with_source(path=files)
     _compare(before, job, saved, (*_FREE_KEYS, "source.path") if go_on else _FREE_KEYS)
     return job
 

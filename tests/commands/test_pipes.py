@@ -24,7 +24,7 @@ FAST = "--set learner.hidden=[8]"
 def test_head_ends_the_run_quietly(cli: Cli) -> None:
     cli.csv(5000)
     done = cli.shell(
-        f"cat rows.csv | streamreplay run -s - --format csv -l y --emit predictions -o out {FAST} "
+        f"cat rows.csv | streamreplay run -s - -l y --emit predictions -o out {FAST} "
         "| head -1; echo ${PIPESTATUS[@]}"
     )
     first, codes = done.stdout.splitlines()
@@ -44,7 +44,7 @@ def test_head_ends_the_run_quietly(cli: Cli) -> None:
 
 def test_a_slow_producer_shows_its_lines_as_they_come(cli: Cli) -> None:
     process = cli.start(
-        "run", "-s", "-", "--format", "jsonl", "--emit", "predictions", *FAST.split(),
+        "run", "-s", "-", "--emit", "predictions", *FAST.split(),
         "--set", "source.max_wait=0.05", stdin=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin is not None
@@ -60,7 +60,7 @@ def test_a_slow_producer_shows_its_lines_as_they_come(cli: Cli) -> None:
 
 def test_a_signal_reaches_a_run_that_waits_for_a_pipe(cli: Cli) -> None:
     process = cli.start(
-        "run", "-s", "-", "--format", "jsonl", "--emit", "predictions", "-o", "out", *FAST.split(),
+        "run", "-s", "-", "--emit", "predictions", "-o", "out", *FAST.split(),
         stdin=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin is not None
@@ -138,7 +138,7 @@ def test_a_closed_standard_output_does_not_end_up_in_another_file(cli: Cli) -> N
     assert sum(text.count(b'"position":0,') for text in texts) <= 1  # in predictions.jsonl alone
     done = cli.shell(f"streamreplay run -s rows.csv --emit none -q {FAST} <&- >&-")
     assert (done.returncode, done.stderr) == (0, "")
-    done = cli.shell("streamreplay run -s - --format csv <&-")
+    done = cli.shell("streamreplay run -s - <&-")
     assert "error: standard input: cannot be read: Bad file descriptor" in done.stderr
 
 

@@ -108,13 +108,11 @@ def test_arrays_and_what_cannot_be_read(tmp_path: Path) -> None:
     assert sniff(str(tmp_path / "rows.npz")).format == "npz"
     for content, message in [
         (b"", "holds no rows"),
-        (b"PAR1\0\1", "begins with b'PAR1', which is no format that is known"),
+        (b"SAR1\0\1", r"begins with b'SAR1.*', which is no format that is known"),
     ]:
         (tmp_path / "other").write_bytes(content)
         with pytest.raises(SourceError, match=message):
             sniff(str(tmp_path / "other"))
-    with pytest.raises(SourceError, match="give the path of a file"):
-        sniff("-")
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow", "rows.bin"])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from streamreplay.config import build, load_job
-from streamreplay.config.building.sources import format_of
 from streamreplay.errors import ConfigError
 
 SMALL = ["learner.hidden=[4]", "buffer.max_size=20", "source.batch_size=8"]
@@ -26,24 +25,6 @@ def npz(path: Path, n: int = 80, **more: Any) -> Path:
 def metrics(*overrides: str) -> list[dict[str, Any]]:
     pipeline = build(load_job(None, [*SMALL, *overrides]))
     return [record for report in pipeline for record in report.metrics]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("a.jsonl", "jsonl"),
-        ("a.NDJSON.zst", "jsonl"),
-        ("/x.y/a.csv.gz", "csv"),
-        ("a.csv.bz2", "csv"),
-        ("a.jsonl.XZ", "jsonl"),
-        ("a.tsv", "csv"),
-        ("a.npz", "npz"),
-        ("train-images-idx3-ubyte.gz", "idx"),
-    ],
-)
-def test_auto_goes_by_the_name(name: str, expected: str) -> None:
-    assert format_of(name, "auto") == expected
-    assert format_of(name, "csv") == "csv"
 
 
 def test_npz_split_by_class_and_tested_by_experience(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from streamreplay.branches import Branches
 from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_monitor
+from streamreplay.config.building.formats import find_inputs
 from streamreplay.config.building.learners import make_backbone, make_learner, torch_learner
 from streamreplay.config.building.river_models import construct_metric
 from streamreplay.config.building.sources import make_holdout, open_inputs
@@ -22,6 +23,7 @@ from streamreplay.config.job import (
     MixerSection,
     SourceSection,
 )
+from streamreplay.config.parsing.inputs import Inputs
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.inventory import Inventory
 from streamreplay.evaluation.prequential import Prequential
@@ -42,6 +44,7 @@ _NEEDED = {"count": "rows", "time": "seconds"}
 def build(
     job: Job,
     *,
+    inputs: Inputs | None = None,
     on_dead: Callable[[dict[str, Any]], None] | None = None,
     stop: Callable[[], bool] | None = None,
     trusted: bool = False,
@@ -58,6 +61,8 @@ def build(
     Parameters
     ----------
     job : Job
+    inputs : Inputs, optional
+        What `find_inputs` returned for the job, if that was called.
     on_dead : callable, optional
         Called with each record that could not be read.
     stop : callable, optional
@@ -85,6 +90,7 @@ def build(
         job.source,
         job.test,
         job.features,
+        inputs=find_inputs(job.source, stop) if inputs is None else inputs,
         limit=job.run.limit or None,
         strict=job.run.strict,
         on_dead=on_dead,

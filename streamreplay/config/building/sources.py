@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from streamreplay.config.job import FeaturesSection, SourceSection, TestSection
-from streamreplay.config.parsing.inputs import listed
+from streamreplay.config.parsing.inputs import Inputs, listed
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation.retention.holdout import Holdout, compare_features
 from streamreplay.features.schema import Schema
 from streamreplay.features.values import MISSING
-from streamreplay.ingest import FORMATS
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
-from streamreplay.ingest.connect.arrow_files import shows_arrow
+from streamreplay.ingest.connect.byte_stream import OpenedPath
 from streamreplay.ingest.connect.file_format import bare_name
-from streamreplay.ingest.connect.files import files_of
 from streamreplay.ingest.connect.idx import open_idx
 from streamreplay.ingest.connect.npz import open_npz
+from streamreplay.ingest.detect import detect
+from streamreplay.ingest.formats import FORMATS
 from streamreplay.ingest.splits import hold_out, in_memory, split_by_class
 from streamreplay.labels import Labels, Name
 from streamreplay.stage import Source
@@ -32,57 +31,12 @@ _OPTIONS = {"batch_size", "max_wait", "max_line_bytes", "header", "decimal"}
 _FIELDS = ("features", "label", *_TARGETS, "task", "experience", "id", "time")
 
 
-def format_of(path: str, given: str) -> str:
-    """Return the given format of a file, or for ``auto`` the one that it or its name shows.
-
-    Raises
-    ------
-    ConfigError
-        Neither shows a format.
-
-    Examples
-    --------
-    >>> format_of("data/rows.jsonl.gz", "auto"), format_of("-", "csv")
-    ('jsonl', 'csv')
-    """
-    if given != "auto":
-        return given
-    shown = shows_arrow(path)
-    if shown is not None:
-        return shown
-    for name, file_format in FORMATS.items():
-        if file_format.matches(path):
-            return name
-    likely = "jsonl, csv or arrow" if path == "-" else "jsonl or csv"
-    what = "standard input, which has none" if path == "-" else f"the name {Path(path).name!r}"
-    raise ConfigError(f"source.format: auto goes by the file's name, got {what}: give {likely}")
-
-
-def _format_of_all(files: list[str], given: str) -> str:
-    """Return the format of files, which must be the same; standard input is as the others are."""
-    named = [file for file in files if file != "-"] or files
-    kinds = {format_of(file, given): file for file in reversed(named)}
-    if len({FORMATS[kind].open for kind in kinds}) > 1:
-        found = ", ".join(f"{Path(file).name} ({kind})" for kind, file in kinds.items())
-        raise ConfigError(f"source.path: files of one stream have one format, got {found}")
-    kind = next(iter(kinds))
-    if len(files) > 1 and not FORMATS[kind].streams:
-        raise ConfigError(
-            f"source.path: several files must be {_several()}, got {len(files)} of format {kind}"
-        )
-    return kind
-
-
-def _several() -> str:
-    *most, last = (name for name, file_format in FORMATS.items() if file_format.streams)
-    return f"{', '.join(most)} or {last}"
-
-
 def open_inputs(
     settings: SourceSection,
     test: TestSection | None,
     columns: FeaturesSection,
     *,
+    inputs: Inputs,
     limit: int | None,
     strict: bool,
     on_dead: Callable[[dict[str, Any]], None] | None,
@@ -95,6 +49,8 @@ def open_inputs(
     settings : SourceSection
     test : TestSection, optional
     columns : FeaturesSection
+    inputs : Inputs
+        The files of the source.
     limit : int, optional
         Rows after which the source ends.
     strict : bool
@@ -118,8 +74,7 @@ def open_inputs(
         raise ConfigError(
             f"test: give either path (a file) or share (of the source's rows), got {got}"
         )
-    files = files_of(settings.path)
-    kind = _format_of_all(files, settings.format)
+    files, kind = inputs.files, inputs.format
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
         options["schema"] = make_schema(columns)
@@ -251,9 +206,17 @@ def _read_test(
         return None
     if test.path == "-" in listed(source.path):
         raise ConfigError(f"test.path: standard input is the source already, got {test.path!r}")
-    kind = format_of(test.path, source.format)
+    expected = None if source.format == "auto" else source.format
+    found = detect(test.path, expected)  # a test file need not have the format of the source
+    if found.format is None:
+        raise ConfigError(f"test.path: {test.path} holds no rows")
     return _arrays(
-        source, kind, [test.path], test.labels_path, strict=True, schema=make_schema(columns)
+        source,
+        found.format,
+        [test.path],
+        test.labels_path,
+        strict=True,
+        schema=make_schema(columns),
     )
 
 
@@ -310,13 +273,16 @@ def _open(
         if key not in taken:
             raise ConfigError(f"source.{key}: does not go with format {kind}, got {value!r}")
     try:
-        return file_format.open(path, **fields, **file_format.taken(options))
+        source = file_format.open(path, **fields, **file_format.taken(options))
     except ValueError as error:
         raise ConfigError(f"source: {error}") from None
+    if not isinstance(source, ArraySource | Streamed):
+        raise TypeError(f"format {kind} gives rows as {type(source).__name__}, which cannot be run")
+    return source
 
 
 def _check_path(path: str) -> None:
-    if path == "-":
+    if path == "-" or isinstance(path, OpenedPath):
         raise ConfigError(
             "source.path: an .npz file has its index at its end, and cannot be read from standard "
             "input: give its path (--source FILE)"

@@ -1,11 +1,31 @@
-"""Tell a job file from the files to read, and add files to those of a run."""
+"""The files to read: told from a job file, found, and added to those of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamreplay.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The files of a source.
+
+    Attributes
+    ----------
+    files : list of str
+        A pipe whose first bytes were looked at is open.
+    format : str
+        The format of all of them.
+    notices : list of str
+        What to say about them.
+    """
+
+    files: list[str]
+    format: str
+    notices: list[str] = field(default_factory=list)
 
 
 def split_inputs(arguments: Sequence[str], sources: Sequence[str]) -> tuple[Path | None, list[str]]:

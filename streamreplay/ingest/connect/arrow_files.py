@@ -14,7 +14,8 @@ from streamreplay.ingest.connect.arrow_messages import (
     ChooseColumns,
     MessageReader,
 )
-from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
+from streamreplay.ingest.connect.byte_stream import ByteStream, open_bytes, source_name
+from streamreplay.ingest.connect.magic import begins_with
 from streamreplay.ingest.decode.arrow_columns import errors_of_arrow, plain_rows
 
 PARQUET, ARROW_FILE = b"PAR1", b"ARROW1"
@@ -148,7 +149,7 @@ def open_reader(path: str | Path, choose: ChooseColumns) -> ArrowReader:
     SourceError
         It cannot be opened, or is something else.
     """
-    stream = ByteStream(path)
+    stream = open_bytes(path)
     first = stream.first(MAGIC_SIZE) if stream.reopens else b""
     if not first.startswith((PARQUET, ARROW_FILE)):
         return StreamReader(stream, choose)
@@ -193,24 +194,14 @@ def count_rows(path: str | Path) -> int | None:
         return sum(int(reader.get_batch(i).num_rows) for i in range(reader.num_record_batches))
 
 
-def shows_arrow(path: str | Path) -> str | None:
-    """Return the format that a file shows by its bytes, ``parquet`` or ``arrow``, if one of them.
+def shows_parquet(first: bytes) -> bool | None:
+    """Return whether data that begin with some bytes are a Parquet file; None: more are needed."""
+    return begins_with(first, PARQUET)
 
-    A Parquet or Arrow file has its magic bytes at both ends: a CSV may well begin with ``PAR1``.
-    """
-    if not _is_file(path):
-        return None
-    try:
-        stream = ByteStream(path)
-        first, last = stream.first(MAGIC_SIZE), stream.last(MAGIC_SIZE)
-        begin = stream.read() or b""
-        stream.close()
-    except SourceError:
-        return None
-    if first.startswith(PARQUET) and last.endswith(PARQUET):
-        return "parquet"
-    is_file = first.startswith(ARROW_FILE) and last.endswith(ARROW_FILE)
-    return "arrow" if is_file or begin.startswith(CONTINUATION) else None
+
+def shows_arrow(first: bytes) -> bool | None:
+    """Return whether data that begin with some bytes are Arrow's; None: more are needed."""
+    return begins_with(first, CONTINUATION, ARROW_FILE, _FEATHER_1)
 
 
 def check_pyarrow() -> None:

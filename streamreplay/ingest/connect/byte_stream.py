@@ -8,7 +8,9 @@ import stat
 import time
 import weakref
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.compression import (
@@ -20,6 +22,7 @@ from streamreplay.ingest.connect.compression import (
 from streamreplay.ingest.decode.lines import Position
 
 BLOCK = 1 << 18
+_POLL = 0.2
 
 
 def source_name(path: str | Path) -> str:
@@ -69,6 +72,8 @@ class ByteStream:
         self._poll.register(self._fd, select.POLLIN)
         self._first: bytes | None = b""  # what came before it was known how to decode
         self._decoder: Decoder | None = None
+        self._peeked = b""  # and not read yet
+        self._peeked_end = False
 
     @property
     def seekable(self) -> bool:
@@ -79,11 +84,6 @@ class ByteStream:
         """Return the first bytes of a file, at most ``size``, as they are on the disk."""
         return os.pread(self._fd, size, self._start)
 
-    def last(self, size: int) -> bytes:
-        """Return the last bytes of a file, at most ``size``, as they are on the disk."""
-        end = self._status().st_size
-        return os.pread(self._fd, size, max(self._start, end - size))
-
     def close(self) -> None:
         """Close the file; standard input stays open."""
         if self._closer is not None:
@@ -91,9 +91,7 @@ class ByteStream:
 
     def ready(self, timeout: float) -> bool:
         """Wait until `read` would return at once, for at most ``timeout`` seconds."""
-        if self.regular or (self._decoder is not None and self._decoder.more):
-            return True
-        return bool(self._poll.poll(max(0.0, timeout) * 1000))
+        return bool(self._peeked) or self._peeked_end or self._may_read(timeout)
 
     def read(self) -> bytes | None:
         """Return the next bytes; none if what came gives none yet, None at the end.
@@ -103,6 +101,52 @@ class ByteStream:
         SourceError
             It cannot be read, or its compressed data are broken or cut short.
         """
+        if self._peeked:
+            found, self._peeked = self._peeked, b""
+            return found
+        if self._peeked_end:
+            self._peeked_end = False
+            return None
+        return self._read_on()
+
+    def peek(
+        self, enough: Callable[[bytes], bool], stop: Callable[[], bool] | None = None
+    ) -> bytes:
+        """Return the first bytes of the stream, decompressed; `read` returns them again.
+
+        Parameters
+        ----------
+        enough : callable
+            Returns whether some first bytes are enough. If they never are, all bytes are returned.
+        stop : callable, optional
+            Asked while waiting for a pipe: if true, what has come is returned.
+
+        Raises
+        ------
+        SourceError
+            As in `read`, if nothing has come before.
+        """
+        while not (self._peeked_end or enough(self._peeked)):
+            if stop is not None and stop():
+                break
+            if not self._may_read(_POLL):
+                continue
+            try:
+                found = self._read_on()
+            except SourceError:
+                if not self._peeked:
+                    raise
+                break  # it is raised again behind what has come
+            self._peeked += found or b""
+            self._peeked_end = found is None
+        return self._peeked
+
+    def _may_read(self, timeout: float) -> bool:
+        if self.regular or (self._decoder is not None and self._decoder.more):
+            return True
+        return bool(self._poll.poll(max(0.0, timeout) * 1000))
+
+    def _read_on(self) -> bytes | None:
         if self._decoder is not None and self._decoder.more:
             return self._decoder.decode(b"")
         data = self._raw()
@@ -151,7 +195,7 @@ class ByteStream:
     def seek(self, to: int) -> None:
         """Move to a byte of a seekable stream."""
         os.lseek(self._fd, self._start + to, os.SEEK_SET)
-        self._first = None
+        self._first, self._peeked, self._peeked_end = None, b"", False
 
     def check(self, to: Position) -> None:
         """Compare all bytes before a position of a seekable stream with those learned from.
@@ -197,3 +241,39 @@ class ByteStream:
             return os.fstat(self._fd)
         except OSError as error:
             raise SourceError(f"{self.name}: cannot be read: {error.strerror}") from None
+
+
+class OpenedPath(str):  # noqa: SLOT000 - a string has no slots of its own
+    """The path of a pipe that is open already, because its first bytes were peeked at.
+
+    Parameters
+    ----------
+    path : str
+    stream : ByteStream
+        Who opens the path first gets it.
+    """
+
+    _stream: ByteStream | None
+
+    def __new__(cls, path: str, stream: ByteStream) -> Self:
+        """Return the path, with its stream."""
+        made = super().__new__(cls, path)
+        made._stream = stream
+        return made
+
+    def take(self) -> ByteStream | None:
+        """Return the stream, the first time."""
+        stream, self._stream = self._stream, None
+        return stream
+
+
+def open_bytes(path: str | Path) -> ByteStream:
+    """Open a file or a pipe, or return the stream of one that is open already.
+
+    Raises
+    ------
+    SourceError
+        It cannot be opened.
+    """
+    opened = path.take() if isinstance(path, OpenedPath) else None
+    return ByteStream(path) if opened is None else opened

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamreplay.ingest.connect.arrays import ArraySource
-from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.compression import SUFFIXES
+from streamreplay.stage import Source
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,18 @@ class FileFormat:
     ----------
     open : callable
         Given a path, and as keywords those that it takes of the keys of a job's ``[source]`` and
-        of ``on_dead``, ``stop``, ``strict`` and ``limit``. Returns a source.
+        of ``on_dead``, ``stop``, ``strict`` and ``limit``. A class, whose sources read rows as they
+        need them, or a function that reads all rows and returns an `ArraySource`.
     suffixes : tuple of str
         Ends of the names of such files, before ``.gz``, ``.zst``, ``.bz2`` or ``.xz``.
+    shows : callable, optional
+        Returns whether data that begin with some bytes, decompressed, are of this format; None if
+        more bytes are needed. Left out: files are of this format if their names say so.
     """
 
-    open: Callable[..., ArraySource | Streamed]
+    open: Callable[..., Source]
     suffixes: tuple[str, ...]
+    shows: Callable[[bytes], bool | None] | None = None
 
     def matches(self, path: str) -> bool:
         """Return whether a file has one of the suffixes."""
@@ -36,7 +40,7 @@ class FileFormat:
     @property
     def streams(self) -> bool:
         """Whether rows are read as they are needed; otherwise all are read when it is opened."""
-        return isinstance(self.open, type) and issubclass(self.open, Streamed)
+        return isinstance(self.open, type)
 
     def taken(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of some keywords that ``open`` takes.

@@ -35,13 +35,14 @@ def files_of(paths: Paths) -> list[str]:
     (['rows.csv'], ['a.csv', '-'])
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    found = [file for path in given for file in _files(str(path))]
+    found = [file for path in given for file in _files(path)]
     if not found:
         raise SourceError("source.path: give at least one file, got none")
     return found
 
 
-def _files(path: str) -> list[str]:
+def _files(given: str | Path) -> list[str]:
+    path = given if isinstance(given, str) else str(given)
     if os.path.isdir(path):  # noqa: PTH112 - names may be no UTF-8, as they are
         names = sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
         files = [os.path.join(path, name) for name in names]  # noqa: PTH118

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
-from streamreplay.ingest.connect.byte_stream import ByteStream
+from streamreplay.ingest.connect.byte_stream import open_bytes, source_name
 from streamreplay.labels import Labels
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -53,7 +53,7 @@ def open_idx(
         stream = split_by_class(open_idx("train-images-idx3-ubyte.gz"), 5)
     """
     path = Path(images)
-    x = _read(path)
+    x = _read(images)
     if x.ndim < 2:
         raise SourceError(f"{path.name}: holds no images, but an array of shape {list(x.shape)}")
     y = None
@@ -67,6 +67,13 @@ def open_idx(
     return ArraySource(x, y, batch_size=batch_size, limit=limit, labels=names)
 
 
+def shows_idx(first: bytes) -> bool | None:
+    """Return whether data that begin with some bytes are IDX; None: more are needed."""
+    if len(first) < 4:
+        return None if b"\0\0".startswith(first[:2]) else False
+    return first[:2] == b"\0\0" and first[2] in _TYPES and 0 < first[3] < 9
+
+
 def _labels_next_to(images: Path) -> Path:
     if "images-idx3" not in images.name:
         raise ConfigError(
@@ -76,29 +83,29 @@ def _labels_next_to(images: Path) -> Path:
     return images.with_name(images.name.replace("images-idx3", "labels-idx1"))
 
 
-def _read(path: Path) -> NDArray[Any]:
-    data = _bytes(path)
+def _read(path: str | Path) -> NDArray[Any]:
+    data, name = _bytes(path), source_name(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _TYPES or not data[3]:
         raise SourceError(
-            f"{path.name}: not an IDX file: byte 0 should begin 00 00, a type and a number of "
+            f"{name}: not an IDX file: byte 0 should begin 00 00, a type and a number of "
             f"dimensions, got {data[:4].hex(' ') or 'nothing'}"
         )
     dtype, dims = np.dtype(_TYPES[data[2]]), data[3]
     start = 4 + 4 * dims
     if len(data) < start:
-        raise SourceError(f"{path.name}: ends at byte {len(data)}, inside its header of {start}")
+        raise SourceError(f"{name}: ends at byte {len(data)}, inside its header of {start}")
     shape = tuple(np.frombuffer(data, ">u4", dims, 4).tolist())
     end = start + math.prod(shape) * dtype.itemsize
     if len(data) != end:
         raise SourceError(
-            f"{path.name}: ends at byte {len(data)}, but its header {list(shape)} promises {end}"
+            f"{name}: ends at byte {len(data)}, but its header {list(shape)} promises {end}"
         )
     values = np.frombuffer(data, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _bytes(path: Path) -> bytearray:
-    stream = ByteStream(path)
+def _bytes(path: str | Path) -> bytearray:
+    stream = open_bytes(path)
     try:
         data = bytearray()  # arrays over it can be written to, which torch wants
         while (part := stream.read()) is not None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.magic import begins_with
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.ingest.decode.roles import Choice
 from streamreplay.ingest.decode.targets import targets_of
@@ -83,6 +84,15 @@ def open_npz(  # noqa: PLR0913 - keywords, each an array of its own
     choice = Choice([x], roles, left_out, array=True)
     source.in_use = choice.in_use(fields, source.feature_shape, set(roles.values()))
     return source
+
+
+def shows_npz(first: bytes) -> bool | None:
+    """Return whether data are a zip archive whose first file is an array; None: more are needed."""
+    found = begins_with(first, b"PK\3\4")
+    if not found or len(first) < 30:
+        return None if found else found
+    end = 30 + int.from_bytes(first[26:28], "little")
+    return first[30:end].endswith(b".npy") if len(first) >= end else None
 
 
 def _put_targets(

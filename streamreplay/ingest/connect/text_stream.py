@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
+from streamreplay.ingest.connect.byte_stream import open_bytes, source_name
 from streamreplay.ingest.connect.skip import Skip
 from streamreplay.ingest.connect.text import LOOK, TextDecoder
 from streamreplay.ingest.decode.lines import Position
@@ -35,7 +35,7 @@ class TextStream:
 
     def __init__(self, path: str | Path, new_text: Callable[[], TextDecoder]) -> None:
         self.name = source_name(path)
-        self.bytes = ByteStream(path)
+        self.bytes = open_bytes(path)
         self.ended = False
         self._new_text = new_text
         self._text = new_text()
