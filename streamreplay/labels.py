@@ -31,6 +31,8 @@ class Labels:
         Most names, beyond which a new one is an error; None for no limit.
     column : str
         What that error calls the column.
+    closed : bool
+        No name is added: all new ones have the index behind the last.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Labels:
     def __init__(self, names: Iterable[Name] = ()) -> None:
         self.most: int | None = None
         self.column = "label"
+        self.closed = False
         self._names: list[Name] = []
         # None, an absent label, is looked up like the rest and never added
         self._index: dict[Name | None, int] = {None: -1}
@@ -73,7 +76,7 @@ class Labels:
         return self._names[index]
 
     def index(self, name: Name) -> int:
-        """Return the index of a name, which is added if it is new.
+        """Return the index of a name, which is added if it is new, unless they are closed.
 
         Raises
         ------
@@ -86,6 +89,8 @@ class Labels:
         if type(name) is not int and type(name) is not str:
             raise TypeError(f"a label is a string or an integer, got {name!r}")
         found = self._index.get(name)
+        if found is None and self.closed:
+            return len(self._names)
         if found is None:
             self._check_room([name])
             found = self._index[name] = len(self._names)

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 ColumnKind: TypeAlias = Literal["number", "boolean", "category", "text", "time", "ignored"]
-OnChange: TypeAlias = Literal["evolve", "freeze"]
+OnChange: TypeAlias = Literal["evolve", "freeze", "ignore"]
 Block: TypeAlias = Literal["number", "time", "category", "text"]
 KINDS: tuple[ColumnKind, ...] = ("number", "boolean", "category", "text", "time", "ignored")
 

@@ -57,8 +57,8 @@ class Schema:
         Bytes of a text column in a packed row.
     max_categories : int
         Categories of a column with a code of their own.
-    on_change : {"evolve", "freeze"}
-        Take in columns that come later, or refuse them.
+    on_change : {"evolve", "freeze", "ignore"}
+        Take in columns that come later, refuse them, or leave them out as if they had not come.
     infer_rows : int
         Rows that a source waits for to infer kinds from.
 
@@ -199,11 +199,11 @@ class Schema:
             numbers = read_numbers(self.names, columns, n, self.decimal)
             if numbers is not None:
                 return TableRows.of_numbers(numbers, self.text_width)
-        rows = TableRows.missing(n, self.dtype)
+        rows, ignores = TableRows.missing(n, self.dtype), self.on_change == "ignore"
         for name, values in columns.items():
             column = self._by_name.get(name)
             if column is None or column.reason == _NO_VALUE:
-                if not self.excludes(name) and not self._all_missing(values):
+                if not (ignores or self.excludes(name) or self._all_missing(values)):
                     rows.unknown[name] = list(values)
             elif column.place >= 0:
                 if self._may_widen(column):
@@ -213,11 +213,11 @@ class Schema:
 
     def _is_settled(self, name: str) -> bool:
         column = self._by_name.get(name)
-        return column is not None and column.reason != _NO_VALUE
+        return self.on_change == "ignore" or (column is not None and column.reason != _NO_VALUE)
 
     def check_frozen(self, rows: TableRows) -> None:
         """Raise `ConfigError` if rows have a new column, and the schema is frozen."""
-        if self.on_change == "evolve":
+        if self.on_change != "freeze":
             return
         for name, values in sorted(rows.unknown.items()):
             if name not in self._by_name and not self._all_missing(values):
@@ -266,7 +266,7 @@ class Schema:
 
     def _may_widen(self, column: Column) -> bool:
         """Return whether more rows may show another kind of a column."""
-        if not self._few or self.on_change == "freeze" or column.name in self._declared:
+        if not self._few or self.on_change != "evolve" or column.name in self._declared:
             return False
         return column.kind in ("number", "boolean", "time")
 

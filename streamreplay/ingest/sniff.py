@@ -27,8 +27,8 @@ from streamreplay.ingest.connect.line_source import BOM
 from streamreplay.ingest.connect.text import LOOK, TextDecoder
 from streamreplay.ingest.decode.arrow_columns import left_out, values
 from streamreplay.ingest.decode.cells import as_point, cells_or_none, has_decimal_comma, is_blank
+from streamreplay.ingest.decode.column_finder import column_names
 from streamreplay.ingest.decode.dialect import Dialect
-from streamreplay.ingest.decode.header import column_names
 from streamreplay.ingest.decode.json_records import is_split
 from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import SourceOptions

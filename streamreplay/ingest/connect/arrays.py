@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -292,6 +293,9 @@ class ArraySource:
             "labels": self.labels.state_dict(),
             "fingerprint": self._checksum(),
             "put_aside": self.put_aside.state_dict(),
+            "in_use": asdict(self.describe()),
+            "x": {"dtype": self._x.dtype.name, "shape": list(self.feature_shape)},
+            "schema": None if self.schema is None else self.schema.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:

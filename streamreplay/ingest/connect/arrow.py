@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias, final
 
 from streamreplay.batch import Batch
@@ -143,6 +144,8 @@ class ArrowSource:
         self.put_aside = PutAside()
         self._notices: list[str] = []
         self._noticed = 0  # new columns
+        self.kept: Mapping[str, Sequence[Any]] = {}
+        """The values in the batch yielded last of columns that `predict_only` keeps."""
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._passes = SecondPass()
         self._rows = self._taken = 0  # yielded; consumed, with those that cannot be used
@@ -256,6 +259,11 @@ class ArrowSource:
         """
         self._input.compare_up_to(end)
 
+    def predict_only(self, keep: Sequence[str] = ()) -> None:
+        """Read rows to be predicted alone, as `LineSource.predict_only` does."""
+        self._parts.unlabelled, self._parts.keep = True, list(keep)
+        self.schema.on_change, self.labels.closed = "ignore", True
+
     def prepare(self) -> bool:
         """Read ahead until it is known what each column is for, and yield nothing.
 
@@ -330,6 +338,8 @@ class ArrowSource:
             self._names = self.feature_names
         goal, end = self._fields.fields.goal, rows.line[-1] + 1
         self._check_strict(end)
+        if self._parts.keep:
+            self.kept = self._kept([line - self._taken for line in rows.line])
         # before the position moves: rows that are refused come again
         batch = rows.batch(self._rows, self.labels, goal, self._names, self.schema)
         self._advance(rows.line, end - self._taken)
@@ -338,6 +348,15 @@ class ArrowSource:
         self._noticed += len(new)
         self._rows += len(rows)
         return batch
+
+    def _kept(self, places: Sequence[int]) -> Mapping[str, Sequence[Any]]:
+        """Return the values of columns to keep in rows that are not consumed."""
+        parts = [*map(ArrowRows, self._input.queue.peek(0, places[-1] + 1))]
+        found: dict[str, list[Any]] = {}
+        for name in self._parts.keep:
+            values = [*chain.from_iterable(part.role_values("kept", name) for part in parts)]
+            found[name] = [values[place] for place in places]
+        return found
 
     def _advance(self, rows: Sequence[int], n: int) -> None:
         """Move the position past n rows, and report those among them that cannot be used.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from streamreplay.errors import SourceError
 from streamreplay.features.schema import Schema
@@ -15,6 +15,7 @@ from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, tab
 from streamreplay.ingest.decode.csv_rows import RowReader
 from streamreplay.ingest.decode.dialect import Dialect
 from streamreplay.ingest.decode.header import Layout
+from streamreplay.ingest.decode.kept_cells import kept_cells
 from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_no_row
@@ -124,7 +125,7 @@ class CsvSource(LineSource):
         goal = targets_of(target, multilabel, None)
         label = label_column(label, goal)
         fields = FieldNames(label, task, experience, id, time, weight, goal)
-        named, usual = _given(fields, features), "y" if label is None else None
+        named, usual = fields.given(features or ()), "y" if label is None else None
         self._dialect = Dialect(delimiter, decimal, header=header, named=named, usual=usual)
         self._saved: tuple[str | None, list[int]] = (delimiter, [])  # of the state loaded
         super().__init__(path, options, fields, labels, schema)
@@ -132,6 +133,7 @@ class CsvSource(LineSource):
             raise ValueError(f"features must be different columns, at least one, got {features}")
         self.features = None if features is None else list(features)
         self._layouts: list[tuple[int, Layout]] = []  # each with the line that decided it
+        self._loaded: Layout | None = None  # of the state loaded
         self._began: int | None = None  # the first line that is not blank
         self._part: int | None = None  # where a further part of the stream begins
         self._part_began: int | None = None  # the first line of it that is not blank
@@ -217,7 +219,7 @@ class CsvSource(LineSource):
         else:
             with within("schema"):
                 self.schema.load_state_dict(state["schema"])
-        self._layouts = [] if layout is None else [(-1, layout)]
+        self._layouts, self._loaded = [] if layout is None else [(-1, layout)], layout
         self._saved = state.get("delimiter"), list(state.get("widths", []))
         self._began = -1 if self._saved[1] else None
         self._part, self._part_began = state.get("part"), None
@@ -277,6 +279,10 @@ class CsvSource(LineSource):
             {name: [row.x.get(name) for row in rows] for name in names}, len(rows)
         )
 
+    def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[str]]:
+        rows = zip(at, map(self._split, lines, at), strict=True)
+        return kept_cells(self.name, self._keep, self._layouts, rows)
+
     def _split(self, line: bytes, at: int) -> list[str]:
         """Return the cells of a line; nothing can be read if this fails with the first line."""
         try:
@@ -297,10 +303,15 @@ class CsvSource(LineSource):
             if layout.header:
                 return None
         elif self._part_is_in([b""], at):
-            if self._follow(layout.continued(self.name, cells), at):
+            before = (self._unlabelled and self._loaded) or layout
+            header = before.continued(self.name, cells, unlabelled=self._unlabelled)
+            if self._follow(header, at):
                 return None
             if self.schema.numeric_names:
                 layout.check_no_header(cells)
+            if self._unlabelled:
+                layout = before.without_goal(self.name, cells)
+                self._set_layout(layout, at)
         cells = layout.fitted(cells)
         if self._follow(layout.reordered(cells), at):
             return None
@@ -385,11 +396,3 @@ class CsvSource(LineSource):
         behind = self._buffer.peek(at + 1 - self._buffer.position.lines, MOST_LINES)
         line = next((line for line in behind if not is_no_row(line)), None)
         return None if line is None else cells_or_none(line, self._mark)
-
-
-def _given(fields: FieldNames, features: Sequence[str | int] | None) -> set[str]:
-    """Return the names of columns that were given."""
-    goal = () if fields.goal is None else fields.goal.fields
-    others = [field for key, field in fields.others().items() if field != key]
-    names = [fields.label, *goal, *others, *(features or ())]
-    return {name for name in names if isinstance(name, str) and name}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
@@ -236,6 +236,10 @@ class JsonlSource(LineSource):
             raise CheckpointError(
                 f"choice: saved {saved} with feature_shape {shape}, must be both or neither"
             )
+
+    def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - each has its names
+        records = [self._record(line) for line in lines]
+        return {name: [record.get(name) for record in records] for name in self._keep}
 
     def _new_text(self) -> JsonText:
         return JsonText()

@@ -13,7 +13,7 @@ from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
 from streamreplay.features.kinds import describe_new
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.files import Paths
-from streamreplay.ingest.connect.line_reader import Came, LineReader
+from streamreplay.ingest.connect.line_reader import READ, Came, LineReader
 from streamreplay.ingest.connect.text import TextDecoder
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
@@ -52,11 +52,15 @@ class LineSource(ABC):
         Set this to wait at the end of the last file until it grows, or a folder or a pattern has a
         next file. A last line waits for its end. Iterating then ends by ``stop`` alone, or by an
         error where the file was truncated or replaced.
+    kept : mapping of str to sequence
+        The values in the batch yielded last of fields that `predict_only` keeps.
 
     The others are described in `Source`.
     """
 
     rows_total: int | None = None
+    _unlabelled = False  # rows are only predicted
+    _keep: Sequence[str] = ()
     _quotes = False  # a line end between quotes belongs to a record
 
     def __init__(
@@ -76,6 +80,7 @@ class LineSource(ABC):
         self.continue_from_here = False
         self.whole_batches = False
         self.follow = False
+        self.kept: Mapping[str, Sequence[Any]] = {}
         self._notices: list[str] = []
         self._noticed = 0  # new columns
         self._known_to = 0  # the line up to which decisions are part of the state
@@ -140,15 +145,7 @@ class LineSource(ABC):
         CheckpointError
             The state is of a source with other settings, or of something else.
         """
-        for key in (
-            *Position().as_dict(),
-            "labels",
-            "put_aside",
-            "carry",
-            "text",
-            "files",
-            "names",
-        ):
+        for key in (*Position().as_dict(), "labels", "put_aside", *READ):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
@@ -175,6 +172,15 @@ class LineSource(ABC):
             Such a state, in which the position lies behind that of the last one loaded.
         """
         self._reader.files.compare_up_to(end)
+
+    def predict_only(self, keep: Sequence[str] = ()) -> None:
+        """Read rows to be predicted alone, after decisions were loaded.
+
+        They need no label, and fields that are new are left out. The values of fields to keep are
+        in ``kept``, as the stream has them.
+        """
+        self._unlabelled, self._keep = True, list(keep)
+        self.schema.on_change, self.labels.closed = "ignore", True
 
     @abstractmethod
     def _decisions(self) -> State:
@@ -207,6 +213,10 @@ class LineSource(ABC):
     def _infers(self) -> bool:
         """Return whether it takes more than the first lines to know what each field is for."""
         return True
+
+    @abstractmethod
+    def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[Any]]:
+        """Return the values of fields to keep in lines with these numbers, each of which is a row."""
 
     @abstractmethod
     def describe(self) -> FieldsInUse | None:
@@ -360,6 +370,8 @@ class LineSource(ABC):
             self._names = self.feature_names
         at, end = self._buffer.position, rows.line[-1] + 1
         self._check_strict(end)
+        if self._keep:
+            self.kept = self._kept(self._buffer.take(rows.line), rows.line)
         # before the position moves: rows that are refused come again
         batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names, self.schema)
         self._advance(rows.line, end - at.lines)

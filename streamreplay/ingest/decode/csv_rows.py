@@ -69,7 +69,7 @@ class RowReader:
 
     def _targets(self, columns: list[list[str]]) -> NDArray[np.float64] | None:
         goal = self._goal
-        if goal is None:
+        if goal is None or not columns:
             return None
         return goal.rows(
             list(zip(*(map(self._goal_cell, column) for column in columns), strict=True))

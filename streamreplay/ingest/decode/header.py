@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.decode.cells import has_decimal_comma, is_number
+from streamreplay.ingest.decode.column_finder import ColumnFinder, column_names
 from streamreplay.ingest.decode.detect_header import may_be_names
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.ingest.decode.roles import shows_time
@@ -71,7 +71,7 @@ class Layout:
                 f"{source}: the last cell of the first line is empty: set source.label to the "
                 'position of the label\'s column, or to "" if there is none'
             )
-        find = _Finder(source, cells, header=header)
+        find = ColumnFinder(source, cells, header=header)
         label = find.label(fields)
         learned = None if features is None else [find("feature", name) for name in features]
         target = (
@@ -85,6 +85,11 @@ class Layout:
         """The columns that are not features."""
         label = set() if self.label is None else {self.label}
         return label | set(self.others.values()) | set(self.goal)
+
+    @property
+    def _predicted(self) -> list[int]:
+        """The columns of what is to be predicted."""
+        return self.goal if self.label is None else [*self.goal, self.label]
 
     def check_no_comma(self, source: str, cells: list[str]) -> None:
         """Raise `ConfigError` if a cell of the first row may be a number with a decimal comma."""
@@ -171,8 +176,12 @@ class Layout:
             raise BadRecord(f"line has {len(cells)} cells, expected {width}")
         return cells
 
-    def continued(self, source: str, cells: list[str]) -> Layout | None:
+    def continued(
+        self, source: str, cells: list[str], *, unlabelled: bool = False
+    ) -> Layout | None:
         """Return the layout behind the first line of a further part; None if it is no header.
+
+        ``unlabelled`` parts need no column with what is to be predicted.
 
         Raises
         ------
@@ -185,7 +194,7 @@ class Layout:
         names = column_names(cells)
         if not self._like_header(names, [cell.strip() for cell in cells]):
             return None
-        lost = self._lost(names)
+        lost = self._lost(names, unlabelled=unlabelled)
         if lost:
             raise SourceError(
                 f"{source}: {lost}; the columns were {', '.join(self.names)}, and are "
@@ -193,18 +202,40 @@ class Layout:
             )
         place = {name: i for i, name in enumerate(names)}
         others = {key: self.names[i] for key, i in self.others.items()}
-        goal = [place[self.names[i]] for i in self.goal]
-        label = None if self.label is None else place[self.names[self.label]]
+        goal = [place[name] for name in (self.names[i] for i in self.goal) if name in place]
+        label = None if self.label is None else place.get(self.names[self.label])
         found = Layout(
             names,
             header=True,
             label=label,
             others={key: place[name] for key, name in others.items() if name in place},
             features=None,
-            goal=goal,
+            goal=goal if len(goal) == len(self.goal) else [],
             left_out=self.left_out,
         )
         return replace(found, features=found._learned_of(self))
+
+    def without_goal(self, source: str, cells: list[str]) -> Layout:
+        """Return the layout of a part to be predicted that begins with a row, without a header.
+
+        It may lack the columns that are to be predicted.
+
+        Raises
+        ------
+        SourceError
+            Columns have names, and only a header could tell which is which.
+        """
+        if self.header:
+            raise SourceError(
+                f"{source}: the first line is no header, but columns are matched by their names: "
+                f"{', '.join(self.names)}"
+            )
+        kept = [i for i in range(len(self.names)) if i not in self._predicted]
+        if len(cells) != len(kept):
+            return self
+        features = [kept.index(i) for i in self.features or ()]
+        names = [self.names[i] for i in kept]
+        return replace(self, names=names, label=None, others={}, features=features, goal=[])
 
     def _learned_of(self, before: Layout) -> list[int]:
         """Return the columns to learn from, where another layout has decided about most of them."""
@@ -253,7 +284,7 @@ class Layout:
 
     def positions(self, features: Sequence[str | int]) -> list[int]:
         """Return the positions of columns that were asked for by name or position."""
-        find = _Finder("", self.names, header=self.header)
+        find = ColumnFinder("", self.names, header=self.header)
         return [find("feature", name) for name in features]
 
     def asked_for(self, features: Sequence[str | int]) -> list[str]:
@@ -277,10 +308,9 @@ class Layout:
             may_be_names(cells) and set(cells) - numbers <= shared and 2 * len(shared) >= len(cells)
         )
 
-    def _lost(self, names: list[str]) -> str:
+    def _lost(self, names: list[str], *, unlabelled: bool) -> str:
         """Return what makes a stream with other columns another one; "" if nothing does."""
-        goal = self.goal if self.label is None else [*self.goal, self.label]
-        for name in (self.names[i] for i in goal):
+        for name in () if unlabelled else (self.names[i] for i in self._predicted):
             if name not in names:
                 return f"the column {name!r}, to be predicted, is missing"
         if self.features is not None and not {self.names[i] for i in self.features} & set(names):
@@ -288,75 +318,9 @@ class Layout:
         return ""
 
 
-class _Finder:
-    def __init__(self, source: str, cells: list[str], *, header: bool) -> None:
-        self.source = source
-        self.header = header
-        self.said = [cell.strip() for cell in cells]
-        self.names = column_names(cells) if header else [str(i) for i in range(len(cells))]
-
-    def __call__(self, what: str, column: str | int) -> int:
-        if isinstance(column, str) and (self.header or not re.fullmatch(r"-?\d+", column)):
-            return self._by_name(what, column)
-        position, n = int(column), len(self.names)
-        if not -n <= position < n:
-            raise ConfigError(
-                f"{self.source}: {what} is column {position}, but there are {n}, counted from 0"
-            )
-        return position % n
-
-    def label(self, fields: FieldNames) -> int | None:
-        """Return the column of the label; None if there is none."""
-        if fields.label == "":
-            return None
-        usual = "y" if self.header else len(self.names) - 1
-        return self("label", usual if fields.label is None else fields.label)
-
-    def others(self, fields: FieldNames, learned: list[int]) -> dict[str, int]:
-        """Return the other columns that are asked for, or may have a role by their names."""
-        given = {key: self(key, field) for key, field in fields.others().items()}
-        taken = [self.names[i] for i in (*learned, *given.values())]
-        by_name = fields.by_name(record=False, features=taken) if self.header else {}
-        return given | {key: self(key, name) for key, name in by_name.items() if name in self.names}
-
-    def _by_name(self, what: str, name: str) -> int:
-        if not self.header:
-            raise ConfigError(
-                f"{self.source}: {what} is column {name!r}, but there is no header: "
-                f"give its position, 0 to {len(self.names) - 1}, or -1 for the last"
-            )
-        if self.said.count(name) > 1:
-            raise ConfigError(f"{self.source}: two columns are called {name!r}")
-        if name in self.names:
-            return self.names.index(name)
-        near = difflib.get_close_matches(name, self.names, 1)
-        hint = f" (nearest: {near[0]!r})" if near else ""
-        raise ConfigError(
-            f"{self.source}: {what} {name!r} is not a column{hint}; the columns are "
-            f"{', '.join(self.names)}"
-        )
-
-
-def column_names(cells: Sequence[str]) -> list[str]:
-    """Return names of columns that all differ, as pandas makes them.
-
-    Examples
-    --------
-    >>> column_names(["", "a ", "b", "a"])
-    ['Unnamed: 0', 'a', 'b', 'a.1']
-    """
-    given = [cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells)]
-    names: dict[str, None] = {}
-    for name in given:
-        unique, count = name, 0
-        while unique in names or (count and unique in given):
-            count += 1
-            unique = f"{name}.{count}"
-        names[unique] = None
-    return list(names)
-
-
-def _check_learned(find: _Finder, label: int | None, target: list[int], learned: list[int]) -> None:
+def _check_learned(
+    find: ColumnFinder, label: int | None, target: list[int], learned: list[int]
+) -> None:
     """Check that no column is both predicted and learned from."""
     if label is not None and label in learned:
         raise ConfigError(

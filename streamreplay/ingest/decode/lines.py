@@ -181,6 +181,11 @@ class LineBuffer:
         ahead = [each.line - line for each in self._borders if each.line > line]
         return self._lines[start : start + min([most, *ahead[:1]])]
 
+    def take(self, numbers: Sequence[int]) -> list[bytes]:
+        """Return the lines of these numbers, without their ends, and leave them there."""
+        start = self._head - self.position.lines
+        return [self._lines[start + number] for number in numbers]
+
     def starts(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
         """Return the first byte and the length, without line end, of lines by their number."""
         wanted = set(numbers)

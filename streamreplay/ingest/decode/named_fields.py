@@ -175,6 +175,10 @@ class ArrowParts:
         The one that has the features, an array of numbers in each row.
     left_out : dict of str to str
         Why columns cannot be used, by their type.
+    unlabelled : bool
+        Rows are only predicted, and need no label.
+    keep : sequence of str
+        Columns to read, whatever they are used for.
     """
 
     def __init__(self, fields: NamedFields) -> None:
@@ -182,6 +186,8 @@ class ArrowParts:
         self.columns: list[str] = []
         self.array: str | None = None
         self.left_out: dict[str, str] = {}
+        self.unlabelled = False
+        self.keep: Sequence[str] = ()
         self._before: list[str] = []  # of the parts before
 
     def take(self, arrow: Any) -> list[str]:
@@ -196,7 +202,7 @@ class ArrowParts:
         self.columns = self._fields.columns = arrow.names
         self._check_wanted()
         self._check_names()
-        names, read = self.columns, self._fields.reserved
+        names, read = self.columns, {*self._fields.reserved, *self.keep}
         self.array = self._fields.array_in(names, lambda name: is_list(arrow.field(name).type))
         if self.array is not None:
             return [name for name in names if name in {self.array, *read, *ROLES}]
@@ -211,6 +217,7 @@ class ArrowParts:
         goal = () if self._fields.fields.goal is None else self._fields.fields.goal.fields
         wanted = [("label", self._fields.fields.label), *self._fields.fields.others().items()]
         wanted += [("target", name) for name in goal]
+        wanted = [("kept", name) for name in self.keep] + ([] if self.unlabelled else wanted)
         if not self._before:
             wanted += [("feature", name) for name in self._fields.features or ()]
         for what, name in wanted:

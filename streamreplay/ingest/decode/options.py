@@ -48,6 +48,13 @@ class FieldNames:
         goal = () if self.goal is None else self.goal.fields
         return {self.label, *self.others().values(), *goal}
 
+    def given(self, features: Collection[str | int]) -> set[str]:
+        """Return the names among the fields, and features, that do not just have a role by name."""
+        goal = () if self.goal is None else self.goal.fields
+        others = [field for key, field in self.others().items() if field != key]
+        names = [self.label, *goal, *others, *features]
+        return {name for name in names if isinstance(name, str) and name}
+
     def described(self) -> dict[str, str]:
         """Return what is predicted, by what it is called in a job."""
         if self.goal is not None:

@@ -1,0 +1,42 @@
+"""Return cells of a CSV stream as they are, of columns that may be learned from or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from streamreplay.ingest.decode.column_finder import ColumnFinder
+from streamreplay.ingest.decode.header import Layout
+
+
+def kept_cells(
+    source: str,
+    keep: Sequence[str],
+    layouts: Sequence[tuple[int, Layout]],
+    rows: Iterable[tuple[int, list[str]]],
+) -> dict[str, list[str]]:
+    """Return the cells of some columns, by name.
+
+    Parameters
+    ----------
+    source : str
+        What messages call the stream.
+    keep : sequence of str
+        The names of the columns.
+    layouts : sequence of (int, Layout)
+        Each with the line from which on it holds, ascending.
+    rows : iterable of (int, list of str)
+        Each with its line, ascending.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column.
+    """
+    found: dict[str, list[str]] = {name: [] for name in keep}
+    for line, cells in rows:
+        layout = next(layout for begin, layout in reversed(layouts) if begin <= line)
+        find = ColumnFinder(source, layout.names, header=True)
+        whole = layout.fitted(cells)
+        for name in keep:
+            found[name].append(whole[find("kept", name)])
+    return found
