@@ -16,13 +16,14 @@ from streamreplay.commands.demo import demo
 from streamreplay.commands.export import export
 from streamreplay.commands.init import init
 from streamreplay.commands.inspect import inspect
+from streamreplay.commands.predict import predict
 from streamreplay.commands.report import report
 from streamreplay.commands.run import run
 from streamreplay.commands.schema import schema
 from streamreplay.commands.sniff import sniff
 from streamreplay.commands.tail import tail
 
-COMMANDS = (run, sniff, report, compare, tail, inspect, export, init, schema, demo)
+COMMANDS = (run, predict, sniff, report, compare, tail, inspect, export, init, schema, demo)
 """The commands, in the order of the help text."""
 
 app = typer.Typer(

@@ -58,6 +58,24 @@ class Predictions:
         )
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreseen:
+    """What a learner predicts of rows that it does not learn.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        Those that the rows would have had if they had come next in the stream.
+    probabilities : callable
+        Returns the probability of every class or label: float32[n, classes], 0 for classes that no
+        label has named; raises ValueError for numbers.
+    """
+
+    predictions: Predictions
+    probabilities: Callable[[], NDArray[np.float32]]
+
+
 def unknown(batch: Batch) -> Predictions:
     """Return the predictions of a learner that has learned nothing yet.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from streamreplay.ingest.connect.byte_stream import ByteStream
 from streamreplay.ingest.connect.files import Paths, SourceFiles, positions
 from streamreplay.ingest.connect.text import LINES, TextDecoder
 from streamreplay.ingest.connect.text_stream import TextStream
+from streamreplay.ingest.dead_letters import Fault, dead_letter
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import SourceOptions
 from streamreplay.state import State
@@ -98,6 +100,20 @@ class LineReader:
     def name(self, line: int) -> str:
         """Return what messages call the file that a line is in."""
         return self.files.name(self.buffer.file_of(line))
+
+    def report(self, faults: Sequence[Fault]) -> None:
+        """Describe lines that cannot be read, and are not consumed, to who takes dead letters."""
+        take = self.options.on_dead
+        if take is not None:
+            for letter in self._letters(faults):
+                take(letter)
+
+    def _letters(self, faults: Sequence[Fault]) -> Iterator[dict[str, Any]]:
+        spans = self.buffer.starts([fault.line for fault in faults])
+        for fault, (start, length) in zip(faults, spans, strict=True):
+            (line,) = self.buffer.take([fault.line])
+            in_file = Fault(self.buffer.number(fault.line) - 1, fault.reason)
+            yield dead_letter(self.name(fault.line), in_file, line, start, length)
 
     def state_dict(self) -> State:
         """Return what was read ahead of a pipe, and which files were read to their ends."""

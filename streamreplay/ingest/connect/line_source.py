@@ -15,7 +15,7 @@ from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_reader import READ, Came, LineReader
 from streamreplay.ingest.connect.text import TextDecoder
-from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, dead_letter, no_usable_row
+from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, no_usable_row
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -52,8 +52,7 @@ class LineSource(ABC):
         Set this to wait at the end of the last file until it grows, or a folder or a pattern has a
         next file. A last line waits for its end. Iterating then ends by ``stop`` alone, or by an
         error where the file was truncated or replaced.
-    kept : mapping of str to sequence
-        The values in the batch yielded last of fields that `predict_only` keeps.
+    kept : mapping of str to sequence, in the batch yielded last, see `predict_only`
 
     The others are described in `Source`.
     """
@@ -174,10 +173,9 @@ class LineSource(ABC):
         self._reader.files.compare_up_to(end)
 
     def predict_only(self, keep: Sequence[str] = ()) -> None:
-        """Read rows to be predicted alone, after decisions were loaded.
+        """Read rows to be predicted alone: they need no label, and new fields are left out.
 
-        They need no label, and fields that are new are left out. The values of fields to keep are
-        in ``kept``, as the stream has them.
+        `kept` then has the values of fields to keep. Decisions are loaded before.
         """
         self._unlabelled, self._keep = True, list(keep)
         self.schema.on_change, self.labels.closed = "ignore", True
@@ -216,7 +214,7 @@ class LineSource(ABC):
 
     @abstractmethod
     def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[Any]]:
-        """Return the values of fields to keep in lines with these numbers, each of which is a row."""
+        """Return the values of fields to keep in lines of these numbers, each a row."""
 
     @abstractmethod
     def describe(self) -> FieldsInUse | None:
@@ -391,9 +389,7 @@ class LineSource(ABC):
         for fault in faults:
             before = self.position + bisect_left(rows, fault.line) + self.dead
             self.put_aside.add(fault.reason, record=before, line=self._buffer.number(fault.line))
-        if faults and self.options.on_dead is not None:
-            for letter in self._letters(faults):
-                self.options.on_dead(letter)
+        self._reader.report(faults)
         self._pending.drop(len(rows), lines, end)
         self._buffer.consume(lines)
 
@@ -402,11 +398,3 @@ class LineSource(ABC):
         for fault in self._pending.faults[:1] if self.options.strict else ():
             if fault.line < end:
                 self._refuse(fault)
-
-    def _letters(self, faults: list[Fault]) -> Iterator[dict[str, Any]]:
-        spans = self._buffer.starts([fault.line for fault in faults])
-        for fault, (start, length) in zip(faults, spans, strict=True):
-            (line,) = self._buffer.peek(fault.line - self._buffer.position.lines, 1)
-            in_file = Fault(self._buffer.number(fault.line) - 1, fault.reason)
-            name = self._reader.name(fault.line)
-            yield dead_letter(name, in_file, line, start, length)

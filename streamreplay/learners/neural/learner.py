@@ -17,13 +17,14 @@ from streamreplay.learners.models.factory_checks import check_factory, check_opt
 from streamreplay.learners.models.networks import ModuleFactory
 from streamreplay.learners.neural.budget import BUDGET, ReplayBudget
 from streamreplay.learners.neural.global_state import OwnRandomness, Surroundings, own_threads
+from streamreplay.learners.neural.inference import Inference
 from streamreplay.learners.neural.network import Network, OptimizerFactory
 from streamreplay.learners.neural.predictor import Predictor, Questions
 from streamreplay.learners.neural.stepper import Retraining, Stepper
 from streamreplay.learners.neural.targets import check_objective, load_targets
 from streamreplay.learners.neural.trainer import Trainer
 from streamreplay.learners.neural.training import OnDivergence, Training
-from streamreplay.learners.predictions import step_around, unknown
+from streamreplay.learners.predictions import Foreseen, step_around, unknown
 from streamreplay.learners.scaling import Normalize, Scaler, Staging
 from streamreplay.memory import empty_memory
 from streamreplay.randomness import Seed
@@ -148,6 +149,10 @@ class TorchLearner:
             threads, self._random, lambda: draws or not self._network.plain
         )
         self._questions = Questions(self._predictor, self._surroundings)
+        self.inference = Inference(
+            self._network, self._predictor, self._retraining, self._surroundings
+        )
+        """What predicts, without what learns."""
 
     @property
     def module(self) -> nn.Module:
@@ -199,6 +204,10 @@ class TorchLearner:
         self._network.check_shape(x)
         with self._surroundings():
             return self._predictor.predict_batch(Batch.from_arrays(x)).prediction
+
+    def foresee(self, batch: Batch) -> Foreseen:
+        """Return what rows would be predicted to be if they came next, without learning."""
+        return self.inference.foresee(batch)
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the present loss of each row: float32[n], NaN where it has no label.

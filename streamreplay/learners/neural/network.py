@@ -308,6 +308,16 @@ class Network:
         if not state["built"]:
             expect("built", state["built"], self.built)  # a built module cannot be dropped
             return
+        self.load_module(state)
+        expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
+        try:
+            # torch's optimizers keep the given tensors, and write to them later
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        except ValueError as error:
+            raise CheckpointError(f"optimizer: {error}") from None
+
+    def load_module(self, state: State) -> None:
+        """Load the module, and the classes known, of a state; the optimizer stays as it is."""
         known: NDArray[np.bool_] = state["known"]
         if self.built and state["of_tables"] and self.of_tables:
             self.grow_inputs(*state["feature_shape"])
@@ -319,12 +329,6 @@ class Network:
         if len(known) > self.width:
             self._grow(len(known))
         self._load_weights(state["module"])
-        expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
-        try:
-            # torch's optimizers keep the given tensors, and write to them later
-            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-        except ValueError as error:
-            raise CheckpointError(f"optimizer: {error}") from None
         self._know(known.copy())
 
     def _load_weights(self, saved: Mapping[str, torch.Tensor]) -> None:

@@ -75,8 +75,8 @@ class Predictor:
     def outputs(self, x: NDArray[Any]) -> Outputs:
         """Return the outputs of the module for rows."""
         if any(each.needs_features for each in self._each):
-            with watching(self.network.head_of(self._module)) as view:
-                logits = self.run(x, module=self._module)
+            with watching(self.network.head_of(self.module)) as view:
+                logits = self.run(x, module=self.module)
                 return Outputs(x, self.network.masked(logits), view.features(logits))
         average = self.average
         logits = self.run(x, module=None if average is None else average.module)
@@ -165,15 +165,15 @@ class Predictor:
         return logits
 
     @property
-    def _module(self) -> nn.Module:
-        """The module whose features count: the average of the weights, if there is one."""
+    def module(self) -> nn.Module:
+        """The module that predicts: the average of the weights, if there is one."""
         if self.average is None or self.average.module is None:
             return self.network.module
         return self.average.module
 
     def _features(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        with watching(self.network.head_of(self._module)) as view:
-            return view.features(self.run(x, module=self._module))
+        with watching(self.network.head_of(self.module)) as view:
+            return view.features(self.run(x, module=self.module))
 
 
 @final

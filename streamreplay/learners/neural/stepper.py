@@ -195,6 +195,11 @@ class Retraining:
         if self._method.retrain is not None:
             self._check_renewable("a method that retrains")
 
+    @property
+    def retrains(self) -> bool:
+        """Whether the method learns from memory alone."""
+        return self._method.retrain is not None
+
     def build(self, rows: Batch) -> None:
         """Build a module for rows; the first ones decide what the learner learns.
 
@@ -213,8 +218,9 @@ class Retraining:
     def step(self, rehearsal: Rehearsal) -> Scored:
         """Train a fresh module if one is due, and predict; learn nothing from the stream itself."""
         incoming = rehearsal.incoming
-        if self._due(rehearsal):
-            self.retrain(rehearsal.memory.stored, self._method.retrain or 0, _RETRAIN_BATCH)
+        memory = rehearsal.memory.stored
+        if self._is_due(memory, held_out=incoming.held_out is not None):
+            self.retrain(memory, self._method.retrain or 0, _RETRAIN_BATCH)
         predictions = self._predictor.predict_batch(incoming)
         if not incoming.held_out:
             learnable = incoming.learnable()
@@ -248,12 +254,15 @@ class Retraining:
                 self._trainer.fit(rows)
         self.rows = 0
 
-    def _due(self, rehearsal: Rehearsal) -> bool:
-        if not self.rows or not len(rehearsal.memory.stored):
+    def prepare(self, memory: Batch) -> None:
+        """Train a fresh module if one is due when the next row comes."""
+        if self._is_due(memory):
+            self.retrain(memory, self._method.retrain or 0, _RETRAIN_BATCH)
+
+    def _is_due(self, memory: Batch, *, held_out: bool = False) -> bool:
+        if not self.rows or not len(memory):
             return False
-        return rehearsal.incoming.held_out is not None or (
-            0 < self._method.retrain_every <= self.rows
-        )
+        return held_out or 0 < self._method.retrain_every <= self.rows
 
     def _check_settings(self, objective: Objective) -> None:
         if objective == "classes":

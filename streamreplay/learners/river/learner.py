@@ -13,7 +13,7 @@ from streamreplay.batch import Batch, objective_of
 from streamreplay.columns import describe_array
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.packed import TableSchema, is_table
-from streamreplay.learners.predictions import Predictions, step_around
+from streamreplay.learners.predictions import Foreseen, Predictions, step_around
 from streamreplay.learners.river.models import RiverClasses, RiverTargets
 from streamreplay.learners.river.parts import (
     FeatureName,
@@ -139,7 +139,8 @@ class RiverLearner:
             model predicts numbers.
         """
         if isinstance(self._model, RiverClasses):
-            return self._model.probabilities(self._rows(x) if self._model.known else [])
+            rows = self._rows(x, schema=self._schema) if self._model.known else []
+            return self._model.probabilities(rows)
         if self._model.objective == "numbers":
             raise ValueError("numbers have no probabilities: see predict")
         return self._now(Batch.from_arrays(x)).probability
@@ -153,6 +154,10 @@ class RiverLearner:
             Rows have another shape than those learned from.
         """
         return self._now(Batch.from_arrays(x)).prediction
+
+    def foresee(self, batch: Batch) -> Foreseen:
+        """Return what rows would be predicted to be if they came next, without learning."""
+        return Foreseen(self._now(batch), lambda: self.predict_proba(batch.x))
 
     def losses(self, batch: Batch) -> NDArray[np.float32]:
         """Return the current loss of each row: float32[n], NaN for unlabelled rows.
