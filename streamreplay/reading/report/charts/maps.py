@@ -106,8 +106,8 @@ def draw_stack(canvas: Canvas, x: Floats, shares: Sequence[NamedShare], title: s
 def _draw_bands(canvas: Canvas, axes: Any, x: Floats, shares: Sequence[NamedShare]) -> None:
     colours = [canvas.series(place) for place in range(len(shares))]
     values = np.nan_to_num(np.stack([share for _, share in shares]))
-    if len(x) == 1:  # a single record is drawn as a band from row 0
-        x, values = np.array([0.0, x[0]]), np.repeat(values, 2, axis=1)
+    if x[0] == x[-1]:  # records at a single row are drawn as a band from row 0
+        x, values = np.array([0.0, x[-1]]), np.repeat(values[:, -1:], 2, axis=1)
     bands = axes.stackplot(x, values, colors=colours, linewidth=0.6, edgecolor=canvas.ink["page"])
     for place, band in enumerate(bands):
         band.set_hatch(_HATCHES[place // len(set(colours)) % len(_HATCHES)] if place else "")
