@@ -33,11 +33,20 @@ from .errors import (
     SourceError,
     StreamReplayError,
 )
-from .evaluation import Detector, DriftMonitor, Holdout, Inventory, Prequential, Probe
+from .evaluation import (
+    Detector,
+    DriftMonitor,
+    Holdout,
+    Inventory,
+    LabelLatency,
+    Prequential,
+    Probe,
+)
 from .ingest import (
     ArraySource,
     ArrowSource,
     CsvSource,
+    DelayedLabels,
     Experiences,
     Features,
     JsonlSource,
@@ -55,6 +64,7 @@ from .learners import (
     CosineLinear,
     RiverLearner,
     TorchLearner,
+    Verification,
     WeightNormLinear,
     cnn,
     linear,
@@ -89,6 +99,7 @@ __all__ = [
     "CosineLinear",
     "CsvSource",
     "DecayedReservoirBuffer",
+    "DelayedLabels",
     "Detector",
     "DivergenceError",
     "DriftMonitor",
@@ -105,6 +116,7 @@ __all__ = [
     "Inventory",
     "Job",
     "JsonlSource",
+    "LabelLatency",
     "Labels",
     "LateLabels",
     "LossAwareSelectionStrategy",
@@ -134,6 +146,7 @@ __all__ = [
     "TaskBalancedBuffer",
     "TaskBalancedDataLoader",
     "TorchLearner",
+    "Verification",
     "WeightNormLinear",
     "build",
     "cnn",

@@ -23,6 +23,7 @@ from streamreplay.columns import (
 )
 from streamreplay.features.packed import TableSchema, can_join, joined_rows
 from streamreplay.labels import Labels, common_labels
+from streamreplay.late import Late
 
 __all__ = [
     "GROUP_COLUMNS",
@@ -87,6 +88,8 @@ class Batch:
         What the stream calls the features, shared in the same way.
     schema : TableSchema or None
         The columns of a table, which `x` is packed by, shared in the same way.
+    late : Late or None
+        Where labels come late: how the rows follow from the records of the stream; else None.
     """
 
     x: NDArray[Any]  # float32 | uint8 [n, *feature]
@@ -104,6 +107,7 @@ class Batch:
     labels: Labels | None = None
     feature_names: Sequence[str] | None = None
     schema: TableSchema | None = None
+    late: Late[Batch] | None = None
 
     @classmethod
     def from_arrays(  # noqa: PLR0913 - a column each
@@ -187,6 +191,16 @@ class Batch:
         return len(self.y)
 
     @property
+    def arrived(self) -> int:
+        """Records of the stream that it stands for: its rows, unless labels come late."""
+        return len(self.y) if self.late is None else len(self.late.records.y)
+
+    @property
+    def present_experience(self) -> int:
+        """The experience in which the rows come, of which there must be one; see `Late`."""
+        return self.experience.item(0) if self.late is None else self.late.experience
+
+    @property
     def nbytes(self) -> int:
         """Bytes held by all columns and notes."""
         notes = self.notes or {}
@@ -221,6 +235,7 @@ class Batch:
             self.labels,
             self.feature_names,
             self.schema,
+            self.late,
         )
 
     @staticmethod
@@ -326,10 +341,11 @@ class Batch:
             self.labels,
             self.feature_names,
             self.schema,
+            self.late,
         )
 
 
-_SHARED = ("held_out", "notes", "labels", "feature_names", "schema")  # what is not a column
+_SHARED = ("held_out", "notes", "labels", "feature_names", "schema", "late")  # no columns
 _COLUMNS = tuple(f.name for f in fields(Batch) if f.name not in _SHARED)
 
 

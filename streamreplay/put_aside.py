@@ -86,7 +86,7 @@ def reason_texts(reasons: Mapping[str, int], first_line: int) -> list[str]:
     rest = sum(rows for _, rows in common[_SHOWN:])
     if rest:
         parts.append(f"{rest:,} for other reasons")
-    return [*parts, f"the first, line {first_line:,}"]
+    return [*parts, f"the first, line {first_line:,}"] if first_line else parts
 
 
 @final
@@ -101,7 +101,7 @@ class PutAside:
     worst : int
         Most of them among any 10,000 records in a row.
     first_line : int
-        Line of the first, counted from 1; 0 while there is none.
+        Line of the first, counted from 1; 0 while there is none, or its line is not known.
 
     Examples
     --------
@@ -131,6 +131,17 @@ class PutAside:
         while recent[0] <= record - STRETCH:
             recent.popleft()
         self.worst = max(self.worst, len(recent))
+
+    def joined(self, other: PutAside) -> PutAside:
+        """Return the sum of both; `worst` is that of the one that has more in a row."""
+        total = PutAside()
+        total.count = self.count + other.count
+        total.reasons = dict(self.reasons)
+        for reason, rows in other.reasons.items():
+            total.reasons[reason] = total.reasons.get(reason, 0) + rows
+        total.worst = max(self.worst, other.worst)
+        total.first_line = self.first_line or other.first_line
+        return total
 
     def state_dict(self) -> dict[str, Any]:
         """Return all counts."""

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch, Objective, objective_of
+from streamreplay.late import Late
 from streamreplay.memory import Memory
 
-__all__ = ["Rehearsal", "Report", "Scored"]
+__all__ = ["LateRows", "Rehearsal", "Report", "Scored"]
 
 _NO_ROWS = np.empty((1, 0), np.int64)  # one pass that rehearses nothing
 
@@ -107,6 +108,12 @@ class Scored:
     square_sum : float32[n] or None
         For classes: the sum of the squares of all classes' probabilities, from which a row's Brier
         score follows with ``loss``; NaN for rows, and None for batches, where it is not known.
+    class_loss : float32[n, classes] or None
+        The loss that each class would have as the label; only where labels come late.
+    repeat : int64[n] or float64[n, d] or None
+        Where labels come late: the label, or target, known last when the row was predicted.
+    late : LateRows or None
+        Where labels come late: which rows are events, and which bring labels.
     """
 
     incoming: Batch
@@ -118,11 +125,44 @@ class Scored:
     throttled: int = 0
     square_sum: NDArray[np.float32] | None = None  # [n]
     learned: bool = True
+    class_loss: NDArray[np.float32] | None = None  # [n, classes]
+    repeat: NDArray[Any] | None = None  # int64 [n] | float64 [n, d]
+    late: LateRows | None = None
 
     @property
     def objective(self) -> Objective:
         """Kind of target predicted: one of several classes, numbers, or a set of labels."""
         return objective_of(self.prediction)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LateRows:
+    """What n scored records of a stream with late labels are, and what was learned with them.
+
+    Attributes
+    ----------
+    kind : int8[n]
+        As in `Late`.
+    event : int64[n]
+        As in `Late`.
+    learned, withheld : int
+        Rows whose labels came, and that were learned, or that a probe keeps from learning.
+    repeated, without_event : int
+        As in `Late`.
+    """
+
+    kind: NDArray[np.int8]  # [n]
+    event: NDArray[np.int64]  # [n]
+    learned: int
+    withheld: int
+    repeated: int
+    without_event: int
+
+    @property
+    def events(self) -> NDArray[np.bool_]:
+        """Which records are events: bool[n]."""
+        events: NDArray[np.bool_] = self.kind == Late.EVENT
+        return events
 
 
 @dataclass(frozen=True, slots=True, eq=False)

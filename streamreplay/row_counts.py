@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, final
 
 import numpy as np
 
+from streamreplay.late import Late
 from streamreplay.put_aside import PutAside, most_common
-from streamreplay.records import Report
+from streamreplay.records import LateRows, Report
 
-__all__ = ["RowCounts", "RowLedger"]
+__all__ = ["LabelRecords", "RowCounts", "RowLedger"]
+
+
+@dataclass(frozen=True)
+class LabelRecords:
+    """The records of a stream that bring labels of earlier rows, by what became of them.
+
+    Attributes
+    ----------
+    joined : int
+        They found their event, which was learned.
+    repeated : int
+        Their event had a label already.
+    without_event : int
+        Their event never came, or was given up; they are put aside.
+    given_up : int
+        Events that were given up before a label came.
+    """
+
+    joined: int
+    repeated: int
+    without_event: int
+    given_up: int
+
+    def as_fields(self) -> dict[str, int]:
+        """Return the fields of a record of kind ``rows``."""
+        total = self.joined + self.repeated + self.without_event
+        return {"label_records": total, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -26,14 +54,16 @@ class RowCounts:
     withheld : int
         Predicted and scored, but kept from learning by `Probe`.
     pending : int
-        Without a fate so far: rows without a label that `LateLabels` holds, and rows that no report
-        has accounted for yet.
+        Without a fate so far: rows that `LateLabels` or `DelayedLabels` holds until their label
+        comes, and rows that no report has accounted for yet.
     put_aside : int
-        Records that could not be used.
+        Records that could not be used, labels without event among them.
     skipped : int
         Predicted; all their training steps were left out, as the loss was not finite.
     why : PutAside
         More about those put aside.
+    labels : LabelRecords or None
+        Records with the label of an earlier row, which are no rows; None where there are none.
     """
 
     learned: int
@@ -43,6 +73,7 @@ class RowCounts:
     put_aside: int
     skipped: int
     why: PutAside = field(repr=False, compare=False)
+    labels: LabelRecords | None = None
 
     @property
     def rows_in(self) -> int:
@@ -78,6 +109,7 @@ class RowCounts:
             "put_aside": self.put_aside,
             "skipped": self.skipped,
             "put_aside_share": self.share_put_aside,
+            **({} if self.labels is None else self.labels.as_fields()),
         }
         if not self.put_aside:
             return record
@@ -112,11 +144,16 @@ class RowLedger:
         self._unlabelled = 0
         self._withheld = 0
         self._skipped = 0
+        self._late = np.zeros(4, np.int64)  # events, labels joined, repeated, without event
 
     def add(self, report: Report) -> None:
         """Count the rows of a report. With several learners, a row is learned if one has."""
         scored = report.scored
         if scored is None:
+            return
+        learned = scored.learned or any(each.learned for each in report.by_learner.values())
+        if scored.late is not None:
+            self._add_late(scored.late, learned=learned)
             return
         batch = scored.incoming
         n = len(batch.y)
@@ -126,12 +163,29 @@ class RowLedger:
             withheld = int(np.count_nonzero(batch.withheld))
             self._withheld += withheld
             labelled -= withheld
-        if scored.learned or any(each.learned for each in report.by_learner.values()):
+        if learned:
             self._learned += labelled
         else:
             self._skipped += labelled
 
-    def counts(self, position: int, held: int = 0, why: PutAside | None = None) -> RowCounts:
+    def _add_late(self, late: LateRows, *, learned: bool) -> None:
+        """Count records of which some are events, and some the labels of earlier ones."""
+        joined = int(np.count_nonzero(late.kind == Late.LABEL))
+        events = int(np.count_nonzero(late.events))
+        self._late += (events, joined, late.repeated, late.without_event)
+        self._withheld += late.withheld
+        if learned:
+            self._learned += late.learned
+        else:
+            self._skipped += late.learned
+
+    def counts(
+        self,
+        position: int,
+        held: int = 0,
+        why: PutAside | None = None,
+        given_up: int | None = None,
+    ) -> RowCounts:
         """Return the counts of a stream.
 
         Parameters
@@ -139,20 +193,28 @@ class RowLedger:
         position : int
             Rows taken in so far.
         held : int
-            Rows without a label that are held until it comes; they were predicted.
+            Rows that are held until their label comes; they were predicted.
         why : PutAside, optional
-            The records that the source put aside.
+            The records that were put aside, in the source and for want of an event.
+        given_up : int, optional
+            Events that were given up before their label came; None if labels come in time.
         """
-        seen = self._learned + self._unlabelled + self._withheld + self._skipped
+        labelled = self._learned + self._withheld + self._skipped
+        events, joined, repeated, without = map(int, self._late)
+        seen = labelled + self._unlabelled
+        unlabelled = self._unlabelled
+        if self._late.any():  # each record is an event, or the label of one
+            seen, unlabelled = events + joined + repeated + without, events - labelled
         why = PutAside() if why is None else why
         return RowCounts(
             learned=self._learned,
-            predicted_only=self._unlabelled - held,
+            predicted_only=unlabelled - held,
             withheld=self._withheld,
             pending=position - seen + held,
             put_aside=why.count,
             skipped=self._skipped,
             why=why,
+            labels=None if given_up is None else LabelRecords(joined, repeated, without, given_up),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,9 +224,11 @@ class RowLedger:
             "unlabelled": self._unlabelled,
             "withheld": self._withheld,
             "skipped": self._skipped,
+            "late": self._late.tolist(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state."""
         self._learned, self._unlabelled = int(state["learned"]), int(state["unlabelled"])
         self._withheld, self._skipped = int(state["withheld"]), int(state["skipped"])
+        self._late[:] = state["late"]

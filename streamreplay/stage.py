@@ -18,6 +18,7 @@ from streamreplay.state import State, Stateful, load_parts, save_parts
 __all__ = [
     "Chain",
     "HoldsRows",
+    "JoinsLabels",
     "Measured",
     "Meter",
     "Pipeline",
@@ -124,11 +125,21 @@ class Measured(Protocol):
 
 @runtime_checkable
 class HoldsRows(Protocol):
-    """A stage that passes rows on without a label, and holds them until it comes."""
+    """A stage that passes rows on, and holds them until they can be learned."""
 
     @property
     def rows_held(self) -> int:
         """Rows held now."""
+
+
+@runtime_checkable
+class JoinsLabels(HoldsRows, Protocol):
+    """A stage that joins labels to the rows that it holds."""
+
+    given_up: int
+    """Rows that are no longer held, though their label has not come."""
+    put_aside: PutAside
+    """Labels without a row."""
 
 
 class Chain:
@@ -268,7 +279,12 @@ class Pipeline:
             print(counts.rows_in, counts.learned, counts.put_aside)
         """
         held = sum(each.rows_held for each in self.stages.values() if isinstance(each, HoldsRows))
-        return self._ledger.counts(self.position, held, getattr(self.source, "put_aside", None))
+        why = getattr(self.source, "put_aside", None)
+        joins = next((each for each in self.stages.values() if isinstance(each, JoinsLabels)), None)
+        if joins is None:
+            return self._ledger.counts(self.position, held, why)
+        why = joins.put_aside if why is None else why.joined(joins.put_aside)
+        return self._ledger.counts(self.position, held, why, joins.given_up)
 
     def step(self, batch: Batch) -> Report:
         """Pass one batch through all stages, as iterating would.

@@ -42,7 +42,7 @@ from streamreplay.buffers.selection import (
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
 from streamreplay.evaluation import Prequential
 from streamreplay.ingest import LateLabels
-from streamreplay.learners import TorchLearner, mlp
+from streamreplay.learners import TorchLearner, Verification, mlp
 from streamreplay.mixing import Mixer
 from streamreplay.stage import Pipeline
 from tests.contract.digest import plain
@@ -422,10 +422,13 @@ def test_31_a_label_that_comes_late_finds_its_row_by_id() -> None:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             module = mlp([4])((3,), 3)
+        late = {"labels": LateLabels(1000)} if len(batches) > 1 else {}
         pipeline = Pipeline(
-            labels=LateLabels(1000),
+            None,
+            **late,
             buffer=ReservoirSamplingBuffer(20),
             learner=TorchLearner(module, partial(SGD, lr=0.1), normalize="none"),
+            verification=Verification(),
             evaluator=Prequential(),
         )
         for batch in batches:

@@ -56,7 +56,7 @@ def assert_shown(shown: list[str], out: str, err: str) -> None:
     messages = [line for line in shown if line.startswith("streamreplay: ")]
     if messages:
         assert without_figures(err.splitlines()) == without_figures(messages)
-    others = "\n".join(line for line in shown if line not in messages)
+    others = "\n".join(line for line in shown if line not in messages).strip()
     if others:
         assert re.fullmatch(re.escape(others).replace(r"\.\.\.", ".*"), out.strip(), re.DOTALL), out
 
@@ -92,7 +92,11 @@ def test_the_job_file_of_several_learners_runs(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/start/shell.md", "docs/guides/features.md", "docs/guides/streams.md"],
+    [
+        "README.md",
+        "docs/start/shell.md",
+        *(f"docs/guides/{name}.md" for name in ("features", "late-labels", "streams")),
+    ],
 )
 def test_commands_run_in_the_order_shown(page: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")

@@ -19,12 +19,14 @@ from streamreplay import (
     ArraySource,
     Batch,
     CsvSource,
+    DelayedLabels,
     JsonlSource,
     LateLabels,
     Pipeline,
     Prequential,
     Probe,
     TorchLearner,
+    Verification,
     linear,
 )
 from streamreplay.errors import NoUsableRowError
@@ -151,19 +153,49 @@ def test_late_labels_are_pending_until_they_come() -> None:
     pipeline = Pipeline(
         late=LateLabels(2),
         learner=TorchLearner(linear(), partial(SGD, lr=0.1)),
+        verification=Verification(),
         evaluator=Prequential(),
     )
 
     def step(name: str, label: int) -> tuple[int, int, int]:
         pipeline.step(Batch.from_arrays([[1.0]], [label], id=[name]))
         counts = pipeline.rows
-        assert counts.rows_in == pipeline.position
+        labels = counts.labels
+        assert labels is not None
+        # a label without an event is put aside, as a row of its own
+        assert counts.rows_in + labels.joined + labels.repeated == pipeline.position
+        assert counts.put_aside == labels.without_event
         return counts.pending, counts.predicted_only, counts.learned
 
     assert step("a", -1) == (1, 0, 0)
     assert step("b", -1) == (2, 0, 0)
     assert step("c", -1) == (2, 1, 0)  # "a" was given up
-    assert step("b", 1) == (1, 2, 1)
+    assert step("b", 1) == (1, 1, 1)
+    assert step("b", 0) == (1, 1, 1)
+    assert step("a", 1) == (1, 1, 1)
+    record = pipeline.rows.as_record(6)
+    names = ("rows_in", "label_records", "joined", "repeated", "without_event", "given_up")
+    assert [record[name] for name in names] == [4, 3, 1, 1, 1, 1]
+    assert record["put_aside_by_reason"] == {"label whose event was given up": 1}
+
+
+def test_rows_of_a_delay_are_pending_until_they_are_learned() -> None:
+    pipeline = Pipeline(
+        late=DelayedLabels(3),
+        learner=TorchLearner(linear(), partial(SGD, lr=0.1)),
+        verification=Verification(),
+        evaluator=Prequential(),
+    )
+    fates = []
+    for i in range(6):
+        pipeline.step(Batch.from_arrays([[1.0], [2.0]], [-1 if i == 2 else 0, 0]))
+        counts = pipeline.rows
+        assert (counts.rows_in, counts.labels) == (pipeline.position, None)
+        fates.append((counts.pending, counts.predicted_only, counts.learned))
+    assert fates == [(2, 0, 0), (3, 0, 1), (2, 1, 3), (3, 1, 4), (3, 1, 6), (3, 1, 8)]
+    pipeline.finish()
+    counts = pipeline.rows
+    assert (counts.pending, counts.predicted_only, counts.learned) == (0, 1, 11)
 
 
 def test_rows_that_a_stage_keeps_back_are_pending() -> None:
@@ -208,7 +240,8 @@ def test_a_pipeline_saves_its_counts() -> None:
     )
     list(pipeline)
     state = pipeline.state_dict()
-    assert state["rows"] == {"learned": 1, "unlabelled": 1, "withheld": 0, "skipped": 0}
+    counts = {"learned": 1, "unlabelled": 1, "withheld": 0, "skipped": 0}
+    assert state["rows"] == {**counts, "late": [0, 0, 0, 0]}
     with pytest.raises(ValueError, match="'rows' cannot name a stage"):
         Pipeline(rows=Prequential())
 

@@ -146,6 +146,23 @@ class FeaturesSection(_Section):
     """Places that the words and character n-grams of a text are hashed to, a byte each."""
 
 
+class LabelsSection(_Section):
+    """When labels come, if not with their rows.
+
+    See docs/guides/late-labels.md.
+    """
+
+    late: bool = False
+    """Predict a record without a label, and learn it when a later record with its id brings the
+    label."""
+    max_pending: Positive = 100_000
+    """late: records that wait for their label at most; the oldest is given up for a new one."""
+    max_age: Annotated[float, Field(gt=0)] | None = _unset(86_400.0)
+    """late: seconds of event time after which a record that waits for its label is given up."""
+    delay: Count = 0
+    """Play a stream whose labels come with their rows as if each came this many rows later."""
+
+
 class ExperiencesSection(_Section):
     """When a new experience begins, if the stream does not say so."""
 
@@ -479,6 +496,7 @@ class Job(_Section):
     """Seed of everything random."""
     source: SourceSection = SourceSection()
     features: FeaturesSection = FeaturesSection()
+    labels: LabelsSection = LabelsSection()
     experiences: ExperiencesSection | None = None
     backbone: BackboneSection | None = None
     buffer: BufferSection = BufferSection()
@@ -548,6 +566,7 @@ class Job(_Section):
         return self
 
     def _faults(self) -> Iterator[str]:
+        yield from self._label_faults()
         if isinstance(self.learner, LearnerSection):
             if self.buffer.shared:
                 yield "buffer.shared: goes with several learners, got one [learner]"
@@ -563,3 +582,14 @@ class Job(_Section):
                 yield f"{key}.buffer.shared: is a key of [buffer] alone"
             if learner.buffer is not None and self.buffer.shared:
                 yield f"{key}.buffer: goes without buffer.shared, got both"
+
+    def _label_faults(self) -> Iterator[str]:
+        labels = self.labels
+        if not labels.late:
+            return
+        if labels.delay:
+            yield f"labels.delay: is for labels that come in time, got {labels.delay} and late"
+        if self.source.split is not None:
+            yield "labels.late: goes without source.split, which needs the label of each row"
+        if self.test is not None and self.test.share is not None:
+            yield "labels.late: goes without test.share; give the test rows a file (test.path)"

@@ -135,6 +135,10 @@ class Prequential:
                 if len(scored.incoming):
                     self._check_kind(scored)
                 self._retentions[scored.incoming.held_out].add(scored, self.position)
+            elif scored.incoming.late is not None:
+                raise ValueError(
+                    "labels come late: put the stage Verification between learner and evaluator"
+                )
             else:
                 yield Report(scored, self._take(scored))
         yield Report(None, self._finish(end=self._experience is not None))
@@ -177,11 +181,12 @@ class Prequential:
         """
         running = state.get("running", {})
         kind = running.get("objective", "classes"), running.get("outputs", 1)
-        if kind != (self._running.objective, self._running.outputs):
-            self._begin(no_predictions(*kind))
+        late = running.get("last_known") is not None
+        if (*kind, late) != (self._running.objective, self._running.outputs, self._running.late):
+            self._begin(no_predictions(*kind), late=late)
         self.STATE.load(self, state)
 
-    def _begin(self, prediction: NDArray[Any]) -> None:
+    def _begin(self, prediction: NDArray[Any], *, late: bool = False) -> None:
         """Start to score predictions of one kind."""
         self._running = RunningScores(
             prediction,
@@ -189,6 +194,7 @@ class Prequential:
             window=self.window,
             fading=self.fading,
             metrics=self._metrics,
+            late=late,
         )
         objective, outputs = self._running.objective, self._running.outputs
         self._retentions: dict[Sample, RetentionScores] = {  # in the order of their records
@@ -204,39 +210,48 @@ class Prequential:
     def _check_kind(self, scored: Scored) -> None:
         """Start again if a batch's predictions are of another kind; raise if there were rows."""
         shape, objective = self._running.shape, self._running.objective
-        if scored.prediction.shape[1:] == shape and scored.objective == objective:
+        late = self._running.late if scored.incoming.held_out else scored.repeat is not None
+        alike = scored.prediction.shape[1:] == shape and scored.objective == objective
+        if alike and late == self._running.late:
             return
         if self.position or self._open:
             raise ValueError(
                 f"predictions are of {objective}{list(shape)} so far, got "
                 f"{scored.objective}{list(scored.prediction.shape[1:])}"
             )
-        self._begin(scored.prediction)
+        self._begin(scored.prediction, late=late)
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:
         """Add an incoming batch; most batches return at the call of `append`."""
         batch = scored.incoming
         n = len(batch.y)
         if not n:
+            self._count(scored)
             return ()
         experience = batch.experience.item(0)
         if experience != batch.experience.item(n - 1):
             last = batch.experience.item(n - 1)
             raise ValueError(f"a batch must not span two experiences, got {experience} and {last}")
-        if scored.prediction.ndim != 1 or self._running.shape:
+        if scored.prediction.ndim != 1 or self._running.shape or scored.repeat is not None:
             self._check_kind(scored)
         if self._running.river is not None:
             self._running.river.labels = batch.labels
         due: tuple[dict[str, Any], ...] = ()
         if experience != self._experience or self._open:
             due = self._between(scored, experience)
-        if batch.withheld is not None:
-            self._withheld += int(np.count_nonzero(batch.withheld))
-        self._replayed += scored.replayed
-        self._skipped += scored.skipped
+        self._count(scored)
         if self._running.append(scored, n):
             return due
         return (*due, *self._fill(scored, n))
+
+    def _count(self, scored: Scored) -> None:
+        """Count what was learned with a batch."""
+        self._replayed += scored.replayed
+        self._skipped += scored.skipped
+        if scored.late is not None:
+            self._withheld += scored.late.withheld
+        elif scored.incoming.withheld is not None:
+            self._withheld += int(np.count_nonzero(scored.incoming.withheld))
 
     def _between(self, scored: Scored, experience: int) -> tuple[dict[str, Any], ...]:
         """Return the records that fall due between the last batch and this one."""
@@ -252,6 +267,8 @@ class Prequential:
     def _enter(self, scored: Scored, experience: int) -> None:
         """Keep the accuracy on the first batch of a new experience, predicted before learning."""
         labelled = scored.incoming.y >= 0
+        if scored.late is not None:  # labels of events that came before are no entry
+            labelled &= scored.late.events
         if experience in self._entry or scored.objective != "classes" or not labelled.any():
             return
         hits = scored.prediction[labelled] == scored.incoming.y[labelled]

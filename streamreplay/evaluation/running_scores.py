@@ -14,6 +14,7 @@ from streamreplay.batch import GroupBy, Objective, objective_of
 from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec
 from streamreplay.evaluation.river_metrics.river_scores import RiverScores
 from streamreplay.evaluation.scores.classes import ClassScores
+from streamreplay.evaluation.scores.last_known import LastKnown
 from streamreplay.evaluation.scores.outputs import LabelScores, NumberScores
 from streamreplay.evaluation.sums.means import Fading
 from streamreplay.evaluation.sums.scored_rows import ScoredBlock
@@ -36,10 +37,18 @@ class RunningScores:
     report_every, window, fading
         As in `Prequential`.
     metrics : sequence of MetricSpec
+    late : bool
+        Whether labels come late.
     """
 
     _FIELDS = Fields(
-        objective=SETTING, outputs=SETTING, _folded=int, _block=PART, scores=PART, river=PART
+        objective=SETTING,
+        outputs=SETTING,
+        _folded=int,
+        _block=PART,
+        scores=PART,
+        river=PART,
+        last_known=PART,
     )
 
     def __init__(
@@ -50,6 +59,7 @@ class RunningScores:
         window: int,
         fading: float,
         metrics: Sequence[MetricSpec] = (),
+        late: bool = False,
     ) -> None:
         self.objective: Objective = objective_of(prediction)
         self.shape = prediction.shape[1:]
@@ -60,7 +70,9 @@ class RunningScores:
         self._size = min(report_every, _BLOCK)
         self._limit = self._size  # rows of the block at which it ends
         self._folded = 0  # rows of the stream that are no longer in the block
-        self._block = ScoredBlock(self._size, prediction)
+        self._block = ScoredBlock(self._size, prediction, late=late)
+        self.last_known = LastKnown(window, self.objective) if late else None
+        """Scores of repeating the label known last; None where labels come in time."""
         self.scores = self._new_scores(window, fading)
         self.river: RiverScores | None = None
         """Scores by River's metrics."""
@@ -79,6 +91,11 @@ class RunningScores:
         if self.objective == "numbers":
             return NumberScores(window, fading, self._size, self.outputs)
         return LabelScores(window, fading, self._size, self.outputs)
+
+    @property
+    def late(self) -> bool:
+        """Whether labels come late."""
+        return self.last_known is not None
 
     @property
     def position(self) -> int:
@@ -110,6 +127,8 @@ class RunningScores:
         self.scores.fold(rows, experience)
         if self.river is not None:
             self.river.fold(rows.labelled(), experience)
+        if self.last_known is not None:
+            self.last_known.fold(rows.labelled())
         self._folded += self._block.rows
         self._block.rows = 0
         self._set_limit()
@@ -119,6 +138,8 @@ class RunningScores:
         found = self.scores.record(by)
         if self.river is not None:
             self.river.add_to(found)
+        if self.last_known is not None:
+            found["last_known"] = self.last_known.record()
         return found
 
     def preview(self, by: Sequence[GroupBy], experience: int) -> dict[str, Any]:

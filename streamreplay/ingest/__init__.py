@@ -11,6 +11,7 @@ from streamreplay.ingest.connect.npz import open_npz
 from streamreplay.ingest.connect.torch_dataset import open_dataset
 from streamreplay.ingest.dead_letters import DeadLetters
 from streamreplay.ingest.decode.label_codes import Coded
+from streamreplay.ingest.delayed_labels import DelayedLabels
 from streamreplay.ingest.experiences import Experiences
 from streamreplay.ingest.formats import FORMATS
 from streamreplay.ingest.late_labels import LateLabels
@@ -24,6 +25,7 @@ __all__ = [
     "Coded",
     "CsvSource",
     "DeadLetters",
+    "DelayedLabels",
     "Experiences",
     "Features",
     "FileFormat",

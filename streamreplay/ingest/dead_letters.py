@@ -19,6 +19,7 @@ _ADVICE = (
     ("line has", "set source.delimiter, or source.header"),
     ("there is no number", "name columns of numbers in source.features"),
     ("decimal comma", 'set source.decimal = ","'),
+    ("label ", "labels need an event with their id before them; see labels.max_pending"),
     ("feature", "name the columns to learn from in source.features"),
     ("not UTF-8", "convert the stream to UTF-8"),
     ("a NUL character", "convert the stream to UTF-8"),

@@ -12,6 +12,7 @@ from streamreplay.learners.neural.network import OptimizerFactory
 from streamreplay.learners.neural.schedules import Schedule
 from streamreplay.learners.neural.training import Training
 from streamreplay.learners.river.learner import RiverLearner
+from streamreplay.learners.verification import Verification
 
 __all__ = [
     "METHODS",
@@ -32,6 +33,7 @@ __all__ = [
     "Step",
     "TorchLearner",
     "Training",
+    "Verification",
     "WeightNormLinear",
     "cnn",
     "linear",

@@ -28,12 +28,14 @@ class Predictions:
     probability : float32[n] or float32[n, d]
     loss : float32[n]
     square_sum : float32[n] or None
+    class_loss : float32[n, classes] or None
     """
 
     prediction: NDArray[Any]  # int64 [n] | float64 [n, d] | bool [n, d]
     probability: NDArray[np.float32]  # [n] | [n, d]
     loss: NDArray[np.float32]  # [n]
     square_sum: NDArray[np.float32] | None = None  # [n]
+    class_loss: NDArray[np.float32] | None = None  # [n, classes]
 
     def scored(
         self,
@@ -55,6 +57,7 @@ class Predictions:
             throttled,
             self.square_sum,
             learned,
+            self.class_loss,
         )
 
 
@@ -159,6 +162,7 @@ def step_around(
         probability=_merge(withheld, inside.probability, rest.probability),
         loss=_merge(withheld, inside.loss, rest.loss),
         square_sum=squares,
+        class_loss=_merge_wide(withheld, inside.class_loss, rest.class_loss),
     )
 
 
@@ -166,4 +170,18 @@ def _merge(mask: NDArray[np.bool_], inside: NDArray[Any], outside: NDArray[Any])
     """Merge the rows where a mask is true with the others, in the order of the mask."""
     merged = np.empty((len(mask), *outside.shape[1:]), outside.dtype)
     merged[mask], merged[~mask] = inside, outside
+    return merged
+
+
+def _merge_wide(
+    mask: NDArray[np.bool_], inside: NDArray[np.float32] | None, outside: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    """Merge the losses of classes of two parts, which may know different numbers of classes."""
+    parts = [(rows, part) for rows, part in ((mask, inside), (~mask, outside)) if part is not None]
+    if not parts:
+        return None
+    width = max(part.shape[1] for _, part in parts)
+    merged = np.full((len(mask), width), LOSS_LIMIT, np.float32)
+    for rows, part in parts:
+        merged[np.flatnonzero(rows)[:, None], np.arange(part.shape[1])] = part
     return merged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.labels import Labels, Name
+from streamreplay.late import Late
 from streamreplay.log.lines import VERSION, dump_line
-from streamreplay.records import Report, Scored
+from streamreplay.records import LateRows, Report, Scored
 
 
 def named_record(record: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
@@ -90,7 +91,17 @@ def prediction_lines(scored: Scored, *, learner: str | None = None) -> list[byte
             {**line, "withheld": True} if apart else line
             for line, apart in zip(lines, withheld.tolist(), strict=True)
         )
+    if scored.late is not None:
+        lines = _late_lines(lines, scored.late)
     return [dump_line({**by, **line}) for line in lines]
+
+
+def _late_lines(lines: Iterable[dict[str, Any]], late: LateRows) -> Iterator[dict[str, Any]]:
+    """Yield the lines of events, and those of labels with the position of their event."""
+    rows = zip(lines, late.kind.tolist(), late.event.tolist(), strict=True)
+    for line, kind, event in rows:
+        if kind != Late.NOTHING:
+            yield line if kind == Late.EVENT else {**line, "event": event}
 
 
 def _output_lines(scored: Scored) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,9 @@ FATES = {
 """The fields that add up to ``rows_in``, and what they are called."""
 
 
+_LABELS = {"joined": "joined", "repeated": "repeated", "without_event": "without event"}
+
+
 def sum_text(record: Mapping[str, Any], *, why: bool = True) -> str:
     """Write all rows that came as a sum, and why rows were put aside; terms of 0 are left out.
 
@@ -31,6 +34,23 @@ def sum_text(record: Mapping[str, Any], *, why: bool = True) -> str:
     terms = [f"{record[key]:,} {name}" for key, name in FATES.items() if record.get(key)]
     reasons = _why_text(record) if why else ""
     return f"{record['rows_in']:,} in = {' + '.join(terms) or '0'}{reasons}"
+
+
+def labels_text(record: Mapping[str, Any]) -> str:
+    """Write the sum of the records that bring labels of earlier rows; "" if there are none.
+
+    Examples
+    --------
+    >>> labels_text({"label_records": 5, "joined": 3, "repeated": 0, "without_event": 2})
+    '5 labels = 3 joined + 2 without event'
+    >>> labels_text({"label_records": 1, "joined": 1, "given_up": 4})
+    '1 labels = 1 joined; 4 events given up'
+    """
+    if "label_records" not in record:
+        return ""
+    terms = [f"{record[key]:,} {name}" for key, name in _LABELS.items() if record.get(key)]
+    gone = f"; {record['given_up']:,} events given up" if record.get("given_up") else ""
+    return f"{record['label_records']:,} labels = {' + '.join(terms) or '0'}{gone}"
 
 
 def put_aside_text(record: Mapping[str, Any]) -> str:

@@ -138,7 +138,7 @@ class Mixer:
             incoming = rehearsal.incoming
             if incoming.held_out or (incoming.withheld is not None and incoming.withheld.all()):
                 if not incoming.held_out:
-                    self._boost.passed(len(incoming))
+                    self._boost.passed(incoming.arrived)
                 yield rehearsal  # there is nothing to learn
                 continue
             memory, candidates = rehearsal.memory, None
@@ -148,7 +148,7 @@ class Mixer:
                 rows, group = rows[:, :k], group[:, :k]
             elif rows.size:
                 memory.replayed(rows)
-            self._boost.passed(len(incoming))
+            self._boost.passed(incoming.arrived)
             yield Rehearsal(incoming, memory, rows, group, candidates)
 
     def _draw(self, memory: Memory) -> tuple[Ints, Ints]:

@@ -17,7 +17,7 @@ from streamreplay.checkpoint.folder import latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
-from streamreplay.log.rows_text import sum_text
+from streamreplay.log.rows_text import labels_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable, score_text
 from streamreplay.put_aside import PutAside
@@ -91,7 +91,14 @@ def _rows(pipeline: State, position: int) -> dict[str, Any]:
     source = pipeline.get("source")
     if isinstance(source, dict) and "put_aside" in source:
         aside.load_state_dict(source["put_aside"])
-    record = ledger.counts(pipeline["position"], why=aside).as_record(position)
+    late, held, given_up = pipeline.get("late"), 0, None
+    if late and late["kind"] == "LateLabels":
+        held, given_up, lost = len(late["id"]), late["given_up"], PutAside()
+        lost.load_state_dict(late["put_aside"])
+        aside = aside.joined(lost)
+    elif late:
+        held = sum(len(rows["t"]) for rows in late["waiting"])
+    record = ledger.counts(pipeline["position"], held, aside, given_up).as_record(position)
     return {name: value for name, value in record.items() if name not in ("kind", "position")}
 
 
@@ -183,8 +190,7 @@ def _print_overview(console: Console, report: dict[str, Any]) -> None:
         "labels": ", ".join(f"{i}: {printable(name)}" for i, name in enumerate(report["labels"]))
         or "none",
     }
-    if report["rows"]:
-        lines["rows"] = printable(sum_text(report["rows"]))
+    lines |= _rows_overview(report["rows"])
     if buffer is not None:
         lines |= _buffer_overview(buffer)
     for name, each in report["learners"].items():
@@ -194,6 +200,13 @@ def _print_overview(console: Console, report: dict[str, Any]) -> None:
     width = max(12, *(1 + len(name) for name in lines))
     for name, value in lines.items():
         console.print(f"{name:<{width}} {value}")
+
+
+def _rows_overview(rows: dict[str, Any]) -> dict[str, str]:
+    if not rows:
+        return {}
+    late = labels_text(rows)
+    return {"rows": printable(sum_text(rows)), **({"late labels": late} if late else {})}
 
 
 def _buffer_overview(buffer: dict[str, Any]) -> dict[str, str]:

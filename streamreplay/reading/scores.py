@@ -36,6 +36,17 @@ class Score:
     share: bool
     baselines: dict[str, str]
 
+    def baselines_of(self, record: Mapping[str, Any]) -> dict[str, str]:
+        """Return the baselines of a prequential record, by field.
+
+        Where labels come late, the last label was not known yet when a row was predicted.
+        """
+        known = {"last_known": LAST_KNOWN} if "last_known" in record else {}
+        found = {key: title for key, title in self.baselines.items() if key in record}
+        if known:
+            found.pop("no_change", None)
+        return {**known, **found}
+
     def write(self, value: float | None) -> str:
         """Write a value as text."""
         if value is None or not math.isfinite(value):
@@ -46,6 +57,8 @@ class Score:
         """Return whether one value is better than another."""
         return one > other if self.share else one < other
 
+
+LAST_KNOWN = "repeating the label known last"
 
 SCORES: dict[Objective, Score] = {
     "classes": Score(

@@ -17,7 +17,7 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.connect.line_source import LineSource
-from streamreplay.log.rows_text import put_aside_text, sum_text
+from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
 from streamreplay.records import Report
@@ -326,9 +326,9 @@ class _Run:
             self._tell(message)
         record = counts.as_record(self.pipeline.position)
         if not self.options.quiet:
-            summary = f"{self._summary()}, {sum_text(record)}"
-            left_out = self.rejected.message()
-            self.progress.say("\n  ".join(filter(None, [summary, left_out, *self._table()])))
+            parts = filter(None, [self._summary(), sum_text(record), labels_text(record)])
+            more = filter(None, [self.rejected.message(), *self._table()])
+            self.progress.say("\n  ".join([", ".join(parts), *more]))
             return
         misfits = describe_misfits(self._misfits())
         warnings = [put_aside_text(record), self.rejected.message(), misfits]

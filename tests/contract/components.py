@@ -46,6 +46,7 @@ from streamreplay.ingest import (
     ArraySource,
     ArrowSource,
     CsvSource,
+    DelayedLabels,
     Experiences,
     JsonlSource,
     LateLabels,
@@ -55,11 +56,13 @@ from streamreplay.ingest import (
     open_npz,
     split_by_class,
 )
+from streamreplay.late import Late
 from streamreplay.learners import (
     Backbone,
     ModuleFactory,
     RiverLearner,
     TorchLearner,
+    Verification,
     cnn,
     linear,
     mlp,
@@ -69,7 +72,7 @@ from streamreplay.learners.neural.schedules import inverse_sqrt, warmup
 from streamreplay.learners.neural.training import Training
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
-from streamreplay.records import Rehearsal, Report, Scored
+from streamreplay.records import LateRows, Rehearsal, Report, Scored
 from streamreplay.stage import Source
 from streamreplay.state import State
 
@@ -555,6 +558,25 @@ def _labelled_late(size: int) -> tuple[Batch, ...]:
     return _read_only([batch.numbered(i * size) for i, batch in enumerate(mixed)])
 
 
+@cache
+def _in_late_batches(size: int, *, delay: int = 0) -> tuple[Batch, ...]:
+    """Show rows in the batches in which they are learned late."""
+    if delay:
+        return _read_only(DelayedLabels(delay)(rows(size)))
+    return _read_only(LateLabels(9)(_labelled_late(size)))
+
+
+@cache
+def _scored_late(size: int, *, delay: int = 0) -> tuple[Scored, ...]:
+    learner = TorchLearner(linear(), _SGD)
+    return _read_only(learner(_in_late_batches(size, delay=delay)))
+
+
+@cache
+def _verified(size: int) -> tuple[Scored, ...]:
+    return _read_only(Verification()(_scored_late(size)))
+
+
 def _test_set() -> Batch:
     x = np.random.default_rng(9).standard_normal((6, FEATURES))
     return Batch.from_arrays(x, [0, 1, 2, 3, 0, 1], experience=[0, 0, 1, 1, 2, 2])
@@ -648,7 +670,7 @@ def _read_only(records: Iterable[_Record]) -> tuple[_Record, ...]:
 def _freeze(part: Any) -> None:
     if isinstance(part, np.ndarray):
         part.flags.writeable = False
-    elif isinstance(part, Batch | Rehearsal | Scored | Report):
+    elif isinstance(part, Batch | Late | Rehearsal | Scored | LateRows | Report):
         for field in fields(part):
             _freeze(getattr(part, field.name))
 
@@ -744,6 +766,19 @@ STAGES: dict[str, StageCase] = {
         for name in ("reservoir", "class-balanced", "reservoir(ttl)", "reservoir(mapped)")
     },
     "late labels": StageCase(lambda _: LateLabels(3), _labelled_late, random=False),
+    "delayed labels": StageCase(lambda _: DelayedLabels(5), rows, random=False),
+    "delayed labels of a table": StageCase(lambda _: DelayedLabels(5), _tables, random=False),
+    "er of late labels": StageCase(
+        lambda seed: TorchLearner(mlp([4]), _ADAM, seed=seed), _in_late_batches
+    ),
+    "verification": StageCase(lambda _: Verification(), _scored_late, random=False),
+    "verification of a delay": StageCase(
+        lambda _: Verification(), partial(_scored_late, delay=5), random=False
+    ),
+    "prequential of late labels": StageCase(
+        lambda _: Prequential(report_every=7, window=9), _verified, random=False
+    ),
+    "probe of late labels": StageCase(lambda _: _probe(), _in_late_batches, random=False),
     "mixer": StageCase(lambda seed: Mixer(4, seed=seed), _rehearsals),
     "mixer(steps)": StageCase(lambda seed: Mixer(4, steps=3, seed=seed), _rehearsals),
     "mixer(class)": StageCase(lambda seed: Mixer(4, "class", seed=seed), _rehearsals),

@@ -34,6 +34,7 @@ JOBS = {
     "classes, tested": ["source.label=y", *TESTED],
     "classes, probed": ["source.label=y", *TESTED, *PROBED, "evaluator.metrics=['MacroF1', 'MCC']"],
     "classes, watched": ["source.label=y", *WATCHED],
+    "classes, late": ["source.label=y", "labels.late=true"],
     "nothing stored": ["source.label=y", "buffer.max_size=0"],
     "number": ["source.target=price"],
     "numbers, tested": ["source.target=['price', 'size']", *TESTED, *PROBED],
@@ -62,10 +63,28 @@ def write(folder: Path, *, labelled: bool) -> None:
     (folder / "rows.jsonl").write_text("\n".join(lines))
 
 
+def label_later(folder: Path) -> None:
+    """Let the labels of rows come on lines of their own, 20 lines later."""
+    path = folder / "rows.jsonl"
+    waiting: list[str] = []
+    lines: list[str] = []
+    for line in path.read_text().splitlines():
+        row = json.loads(line) if line.startswith("{") else {}
+        if "y" in row:
+            waiting.append(json.dumps({**row, "a": 0, "b": 0}))
+            del row["y"]
+        lines.append(json.dumps(row) if row else line)
+        if len(waiting) > 20:
+            lines.append(waiting.pop(0))
+    path.write_text("\n".join([*lines, *waiting]))
+
+
 def settings_of(name: str, folder: Path) -> list[str]:
     """Write the stream of a job into a folder, and return the job's settings."""
     settings = JOBS[name]
     write(folder, labelled="test.share=0.2" in settings)
+    if "labels.late=true" in settings:
+        label_later(folder)
     own = [setting.format(folder=folder) for setting in COMMON]
     if any(setting.startswith("learner=") for setting in settings):
         own.remove("learner.hidden=[4]")

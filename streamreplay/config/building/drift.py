@@ -47,7 +47,11 @@ class StageParts:
 
 
 def make_monitor(
-    settings: Sequence[DriftSection], parts: StageParts, seed: Seed, objective: Objective
+    settings: Sequence[DriftSection],
+    parts: StageParts,
+    seed: Seed,
+    objective: Objective,
+    delay: int = 0,
 ) -> DriftMonitor:
     """Return the stage that monitors signals for drift.
 
@@ -57,6 +61,8 @@ def make_monitor(
     parts : StageParts
     seed : int or numpy.random.SeedSequence
     objective : {"classes", "numbers", "labels"}
+    delay : int
+        Rows by which labels come late.
 
     Raises
     ------
@@ -74,7 +80,7 @@ def make_monitor(
     for place, name in enumerate(names):
         if name in names[:place]:
             raise ConfigError(f"drift[{place}].name: must be its own, got {name!r} twice")
-    return DriftMonitor(detectors)
+    return DriftMonitor(detectors, delay=delay)
 
 
 def _detector(

@@ -12,6 +12,7 @@ from streamreplay.buffers.buffer import ExemplarsBuffer
 from streamreplay.config.building.buffers import make_buffer
 from streamreplay.config.building.drift import StageParts, make_monitor
 from streamreplay.config.building.formats import find_inputs
+from streamreplay.config.building.late import LateStage, make_late, scored_by
 from streamreplay.config.building.learners import make_backbone, make_learner, torch_learner
 from streamreplay.config.building.river_models import construct_metric
 from streamreplay.config.building.sources import make_holdout, open_inputs
@@ -31,6 +32,7 @@ from streamreplay.evaluation.retention.probe import Probe
 from streamreplay.evaluation.river_metrics.metric_spec import MetricSpec, specs_of
 from streamreplay.evaluation.river_metrics.river_scores import class_index
 from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.experiences import Experiences
 from streamreplay.labels import Name
 from streamreplay.mixing.mixer import Mixer
@@ -54,6 +56,8 @@ def build(
     The stages are ``experiences``, ``probe``, ``holdout``, ``backbone`` (if the job has them),
     ``buffer`` (without capacity if its kind is none), ``mixer``, ``learner``, ``evaluator``,
     ``drift`` (if the job has any) and ``inventory`` (if the log has the contents of the buffer).
+    Where labels come late, ``late`` is behind ``experiences``, ``verification`` in front of the
+    evaluator, and ``latency`` behind it.
     With several learners, the first stages are the same; behind them come ``buffer`` if it is
     shared, ``learners`` (`Branches` with the other stages of each learner), and ``inventory`` of a
     shared buffer. Each part has the seed that it has in the job of one learner.
@@ -96,17 +100,19 @@ def build(
         on_dead=on_dead,
         stop=stop,
     )
+    late = make_late(job.labels, source, source_names(job.source.path), on_dead)
     experiences = None
     if job.experiences is not None:
         experiences = make_experiences(job.experiences, job.source, job.drift)
-    stages = _stages_before_learners(job, experiences, source, test)
+    stages = _stages_before_learners(job, experiences, late, source, test)
     if not job.several:
-        return Pipeline(source, **stages, **_chain(job, source, experiences, trusted=trusted))
+        chain = _chain(job, source, experiences, late, trusted=trusted)
+        return Pipeline(source, **stages, **chain)
     shared: ExemplarsBuffer | None = None
     if job.buffer.shared:
         shared = make_buffer(job.buffer, spawn_seed(job.seed, "buffer"), None)
         stages["buffer"] = shared
-    branches = {name: _branch(job, name, source, trusted=trusted) for name in job.several}
+    branches = {name: _branch(job, name, source, late, trusted=trusted) for name in job.several}
     stages["learners"] = Branches(branches)
     if shared is not None:
         stages |= _inventory(job, shared, job.buffer.kind)
@@ -114,11 +120,17 @@ def build(
 
 
 def _stages_before_learners(
-    job: Job, experiences: Experiences | None, source: Source, test: ArraySource | None
+    job: Job,
+    experiences: Experiences | None,
+    late: LateStage | None,
+    source: Source,
+    test: ArraySource | None,
 ) -> dict[str, Stage[Any, Any]]:
     stages: dict[str, Stage[Any, Any]] = {}
     if experiences is not None:
         stages["experiences"] = experiences
+    if late is not None:
+        stages["late"] = late
     if job.probe is not None:
         probe = job.probe.model_dump(exclude={"every"})
         stages["probe"] = Probe(**probe, every=job.probe.every or None)
@@ -129,10 +141,12 @@ def _stages_before_learners(
     return stages
 
 
-def _branch(job: Job, name: str, source: Source, *, trusted: bool) -> dict[str, Stage[Any, Any]]:
+def _branch(
+    job: Job, name: str, source: Source, late: LateStage | None, *, trusted: bool
+) -> dict[str, Stage[Any, Any]]:
     try:
-        shares = job.buffer.shared
-        return _chain(job.alone(name), source, None, trusted=trusted, shares=shares, alone=False)
+        kinds = {"trusted": trusted, "shares": job.buffer.shared, "alone": False}
+        return _chain(job.alone(name), source, None, late, **kinds)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from error.__cause__
 
@@ -141,6 +155,7 @@ def _chain(
     job: Job,
     source: Source,
     experiences: Experiences | None,
+    late: LateStage | None,
     *,
     trusted: bool,
     shares: bool = False,
@@ -170,10 +185,10 @@ def _chain(
         )
     replayed = stages["mixer"] = _mixer(mixer, drawn, candidates, spawn_seed(job.seed, "mixer"))
     stages["learner"] = learner
-    stages["evaluator"] = make_evaluator(job.evaluator, objective, source)
+    stages |= scored_by(late, make_evaluator(job.evaluator, objective, source))
     if job.drift:
         parts = StageParts(experiences, own, replayed, learner, alone)
-        stages["drift"] = make_monitor(job.drift, parts, job.seed, objective)
+        stages["drift"] = make_monitor(job.drift, parts, job.seed, objective, job.labels.delay)
     return stages if own is None else stages | _inventory(job, own, buffer.kind)
 
 

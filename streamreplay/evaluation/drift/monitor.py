@@ -10,11 +10,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias, final
 from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.evaluation.drift.held_back import HeldBack
 from streamreplay.evaluation.drift.signals import (
     MOST,
     SignalValues,
     check_signal,
     is_binary,
+    is_of_labels,
     is_unseen_class,
     read_signal,
 )
@@ -23,6 +25,7 @@ from streamreplay.records import Report, Scored
 from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import (
     CREATED,
+    PART,
     SETTING,
     Fields,
     State,
@@ -253,6 +256,9 @@ class DriftMonitor:
     ----------
     detectors : sequence of Detector
         Each with its own name.
+    delay : int
+        Rows by which errors, losses and labels are seen later than their row, as their labels come
+        so late (`DelayedLabels`).
 
     Raises
     ------
@@ -277,7 +283,7 @@ class DriftMonitor:
 
     _COUNTS = Fields(_position=int, _known=set, drifts=int, warnings=int)
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], *, delay: int = 0) -> None:
         names = [each.name for each in detectors]
         for name in names:
             if names.count(name) > 1:
@@ -290,6 +296,7 @@ class DriftMonitor:
         self._position = 0  # rows of the stream so far
         self._known: set[int] = set()  # watched classes that had a row
         self._watches = [_Watch(each) for each in detectors]
+        self._late = HeldBack(delay) if delay else None
 
     def __call__(self, stream: Iterable[Report]) -> Iterator[Report]:
         """Yield every report, with a record for each drift and warning in its batch."""
@@ -308,7 +315,7 @@ class DriftMonitor:
     def state_dict(self) -> State:
         """Return counts, and the state of every detector by its name."""
         monitors = {each.pattern.name: save_state(each) for each in self._watches}
-        return {**self._COUNTS.save(self), "monitors": monitors}
+        return {**self._COUNTS.save(self), "late": PART.save(self._late), "monitors": monitors}
 
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same detectors.
@@ -322,27 +329,40 @@ class DriftMonitor:
         for watch in self._watches:
             with within(watch.pattern.name):
                 load_state(watch, state["monitors"][watch.pattern.name])
+        PART.load("late", self._late, state["late"])
         self._COUNTS.load(self, state)
 
     def _watch(self, scored: Scored) -> list[Record]:
         """Return the records of a batch, after carrying out their actions."""
-        batch = scored.incoming
+        batch, labelled, first = scored.incoming, scored, 0
         if not len(batch):
             return []
+        if self._late is not None:
+            labelled, first = self._late.release(scored)
         alarms = sorted(
             alarm
             for place, watch in enumerate(self._watches)
-            for alarm in watch.alarms(read_signal(watch.on, scored, self._known), place)
+            for alarm in self._alarms(watch, place, scored, labelled, first)
         )
-        found = [
+        reported = [
             self._report(alarm, int(batch.experience[alarm.row]))
             for alarm in alarms
             if self._watches[alarm.place].reports(alarm.level, self._position + alarm.row + 1)
         ]
         self._position += len(batch)
         if batch.target is None:
-            self._known |= {y for y in batch.y.tolist() if 0 <= y < MOST}
-        return found
+            self._known |= {y for y in labelled.incoming.y.tolist() if 0 <= y < MOST}
+        return reported
+
+    def _alarms(
+        self, watch: _Watch, place: int, scored: Scored, labelled: Scored, first: int
+    ) -> Iterator[_Alarm]:
+        """Feed a detector the rows of a batch, or those whose labels come from row ``first`` on."""
+        if not is_of_labels(watch.on):
+            yield from watch.alarms(read_signal(watch.on, scored, self._known), place)
+            return
+        for alarm in watch.alarms(read_signal(watch.on, labelled, self._known), place):
+            yield alarm._replace(row=alarm.row + first)
 
     def _report(self, alarm: _Alarm, experience: int) -> Record:
         """Return the record of an alarm, after carrying out its actions."""

@@ -70,6 +70,11 @@ def is_binary(on: str) -> bool | None:
     return None if on == "error" else on.partition(":")[0] in ("label", "labels")
 
 
+def is_of_labels(on: str) -> bool:
+    """Return whether a signal needs the labels of rows."""
+    return on.partition(":")[0] in ("error", "loss", "label", "labels")
+
+
 def read_signal(on: str, scored: Scored, known: Collection[int]) -> Iterator[SignalValues]:
     """Yield the values of one signal in a batch: one item per column or class of all of them.
 
@@ -95,7 +100,10 @@ def read_signal(on: str, scored: Scored, known: Collection[int]) -> Iterator[Sig
         rows = np.arange(len(scored.incoming))
         yield _finite(on, rows, scored.loss.astype(np.float64))
     elif kind.startswith("feature"):
-        yield from _features(name, scored.incoming)
+        events = np.arange(len(scored.incoming))
+        if scored.late is not None:  # what a label brings for features does not count
+            events = np.flatnonzero(scored.late.events)
+        yield from _features(name, scored.incoming, events)
     else:
         yield from _labels(name, scored.incoming, known)
 
@@ -106,16 +114,16 @@ def is_unseen_class(on: str, labels: Labels) -> bool:
     return kind == "label" and _find(name, _shown(tuple(labels.names))) < 0
 
 
-def _features(name: str, batch: Batch) -> Iterator[SignalValues]:
+def _features(name: str, batch: Batch, rows: NDArray[np.int64]) -> Iterator[SignalValues]:
     if batch.schema is not None and is_table(batch.x):
-        yield from _table(name, batch.schema, batch.x)
+        yield from _table(name, batch.schema, batch.x, rows)
         return
     flat = batch.x.reshape(len(batch), -1)
     names = _shown(tuple(batch.feature_names or ()))
     for column in _columns(name, names, flat.shape[1]):
-        values = flat[:, column].astype(np.float64)
+        values = flat[rows, column].astype(np.float64)
         said = name or (names[column] if names else column)
-        yield _finite(f"feature:{said}", np.arange(len(batch)), values)
+        yield _finite(f"feature:{said}", rows, values)
 
 
 def _columns(name: str, names: tuple[str, ...], width: int) -> Sequence[int]:
@@ -135,12 +143,14 @@ def _columns(name: str, names: tuple[str, ...], width: int) -> Sequence[int]:
     return [column]
 
 
-def _table(name: str, schema: TableSchema, x: NDArray[Any]) -> Iterator[SignalValues]:
+def _table(
+    name: str, schema: TableSchema, x: NDArray[Any], rows: NDArray[np.int64]
+) -> Iterator[SignalValues]:
     names = tuple(schema.numeric_names)
     for column in _columns(name, names, len(names)):
-        values = schema.values(x, names[column])
+        values = schema.values(x, names[column])[rows]
         seconds = values.view(np.int64) / 1e6 if values.dtype.kind == "M" else values
-        yield _finite(f"feature:{names[column]}", np.arange(len(x)), seconds)
+        yield _finite(f"feature:{names[column]}", rows, seconds)
 
 
 def _labels(name: str, batch: Batch, known: Collection[int]) -> Iterator[SignalValues]:

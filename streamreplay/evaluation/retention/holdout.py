@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import final
 
 import numpy as np
@@ -16,6 +16,7 @@ from streamreplay.errors import ConfigError
 from streamreplay.features.packed import can_join
 from streamreplay.features.translation import translated
 from streamreplay.labels import Labels, Name
+from streamreplay.late import Late
 from streamreplay.state import LABELS, SETTING, Fields, Kind, State
 
 UNSEEN = 1 << 32
@@ -30,13 +31,21 @@ def _save_batch(batch: Batch | None) -> State | None:
         "held_out": batch.held_out,
         "labels": LABELS.save(batch.labels),
         "feature_names": batch.feature_names and list(batch.feature_names),
+        "late": batch.late and {**_fields(batch.late), "records": _save_batch(batch.late.records)},
     }
+
+
+def _fields(late: Late[Batch]) -> State:
+    return {each.name: getattr(late, each.name) for each in fields(late)}
 
 
 def _load_batch(_name: str, _live: object, saved: State | None) -> Batch | None:
     if saved is None:
         return None
-    return Batch(**{**saved, "labels": LABELS.load("labels", None, saved["labels"])})
+    names, late = LABELS.load("labels", None, saved["labels"]), saved["late"]
+    if late is not None:
+        late = Late(**{**late, "records": _load_batch("records", None, late["records"])})
+    return Batch(**{**saved, "labels": names, "late": late})
 
 
 BATCH = Kind(_save_batch, _load_batch)
@@ -132,14 +141,14 @@ class HeldOutRounds(ABC):
         batch = self._waiting
         if batch is None:
             return
-        if len(batch):
-            experience = batch.experience.item(0)
+        if len(batch) or batch.arrived:
+            experience = batch.present_experience
             self._check(batch)
             if self._unfinished or (self._position > self._tested and self._due(experience)):
                 yield from self._round()
             batch = self._passed(batch)
             self._experience = experience
-            self._position += len(batch)
+            self._position += batch.arrived
         self._waiting = None
         yield batch
 
@@ -222,7 +231,7 @@ class Holdout(HeldOutRounds):
         return replace(self._test, y=self._y(), labels=self._labels)
 
     def _check(self, batch: Batch) -> None:
-        if batch.experience.item(0) != self._experience:
+        if batch.present_experience != self._experience:
             test, schema = self._test, batch.schema
             if schema is None or test.schema is None:
                 compare_features(test.feature_names, batch.feature_names)

@@ -192,7 +192,7 @@ class Probe(HeldOutRounds):
         self._drawn, self._drawn_keys, self._drawn_rows = [], [], 0
 
     def _passed(self, batch: Batch) -> Batch:
-        if batch.experience.item(0) != self._experience:
+        if batch.present_experience != self._experience:
             self._boundary = self._position
         return self._withhold(batch)
 
@@ -200,6 +200,8 @@ class Probe(HeldOutRounds):
         """Mark the rows that must not be learned, and keep them for the sample."""
         keys = hash_rows(batch.id, batch.t, self.seed)
         mask = (keys < self._below) & (batch.y >= 0)
+        if batch.withheld is not None:  # they wait for their label
+            mask &= ~batch.withheld
         if not mask.any():
             return batch
         rows = np.flatnonzero(mask)
@@ -208,7 +210,7 @@ class Probe(HeldOutRounds):
         self._drawn_rows += len(rows)
         if self._drawn_rows >= self.max_size:
             self._cut()
-        return batch.withholding(mask)
+        return batch.withholding(mask if batch.withheld is None else mask | batch.withheld)
 
     def _due(self, experience: int) -> bool:
         before, self._checked = self._checked, self._position

@@ -25,6 +25,8 @@ class ScoredRows:
     target : float64[n, d] or bool[n, d] or None
     probability, square_sum : float32[n] or None
         Of classes.
+    repeat : int64[n] or float64[n, d] or None
+        What was known last when a row was predicted, where labels come late.
     """
 
     y: NDArray[np.int64]
@@ -34,6 +36,7 @@ class ScoredRows:
     target: NDArray[Any] | None = None
     probability: NDArray[np.float32] | None = None
     square_sum: NDArray[np.float32] | None = None
+    repeat: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -62,10 +65,13 @@ class ScoredBlock:
         Rows there is room for.
     prediction : array
         Rows of predictions, which give the type and shape of one.
+    late : bool
+        Whether labels come late.
     """
 
-    def __init__(self, size: int, prediction: NDArray[Any]) -> None:
+    def __init__(self, size: int, prediction: NDArray[Any], *, late: bool = False) -> None:
         one, dtype = prediction.shape[1:], prediction.dtype
+        known = np.zeros((size, *one), np.float64 if one else np.int64)
         self._room = ScoredRows(
             y=np.zeros(size, np.int64),
             prediction=np.zeros((size, *one), dtype),
@@ -74,6 +80,7 @@ class ScoredBlock:
             target=np.zeros((size, *one), dtype) if one else None,
             probability=None if one else np.zeros(size, np.float32),
             square_sum=None if one else np.zeros(size, np.float32),
+            repeat=known if late else None,
         )
         self.rows = 0
 
@@ -89,6 +96,8 @@ class ScoredBlock:
             room.square_sum[rows] = np.nan if scored.square_sum is None else scored.square_sum
         if room.target is not None:
             room.target[rows] = 0 if batch.target is None else batch.target
+        if room.repeat is not None and scored.repeat is not None:
+            room.repeat[rows] = scored.repeat
         self.rows = end
 
     def append_part(self, scored: Scored, start: int, stop: int) -> None:
@@ -101,6 +110,7 @@ class ScoredBlock:
             probability=scored.probability[part],
             loss=scored.loss[part],
             square_sum=None if squares is None else squares[part],
+            repeat=None if scored.repeat is None else scored.repeat[part],
         )
         self.append(rows, self.rows + stop - start)
 

@@ -129,6 +129,9 @@ class JsonlSource(LineSource):
 
     feature_shape: tuple[int, ...] | None = None
     """The shape of a row's features; None until the first row."""
+    bare_labels: bool = False
+    """Whether records may lack the array of features, as those do that bring the label of an
+    earlier one (`LateLabels`); their features are 0, and are not to be learned."""
 
     def __init__(  # noqa: PLR0913 - keywords, each an option of its own
         self,
@@ -274,7 +277,8 @@ class JsonlSource(LineSource):
 
     def _array(self, records: list[dict[str, Any]], name: str) -> NDArray[np.float32]:
         shape = self.feature_shape or ()
-        level: list[Any] = [r[name] for r in records]
+        nothing = np.zeros(shape).tolist() if self.bare_labels else None
+        level: list[Any] = [nothing if (x := r.get(name)) is None else x for r in records]
         for size in shape:
             if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
                 raise BadRecord("an array has another shape")
@@ -310,7 +314,10 @@ class JsonlSource(LineSource):
         shape: tuple[int, ...] = ()
         if choice.array:
             name = choice.features[0]
-            features, shape = flatten(name, record.get(name))
+            given = record.get(name)
+            if given is None and self.bare_labels and self.feature_shape:
+                given = np.zeros(self.feature_shape).tolist()
+            features, shape = flatten(name, given)
             check_shape(name, shape, self.feature_shape or shape)
         row = Row(
             features,

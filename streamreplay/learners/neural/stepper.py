@@ -73,14 +73,14 @@ class Stepper:
             self._update_scale(incoming.x)
         if opinions:
             self._teach_classifiers(incoming, opinions, whole.withheld)
-        self._trainer.boost.passed(len(whole))
+        self._trainer.boost.passed(whole.arrived)
         learned = skipped < len(rehearsal.rows)
         return predictions.scored(whole, replayed, skipped, throttled, learned=learned)
 
     def predict(self, rehearsal: Rehearsal) -> Scored:
         """Predict the incoming rows of a record, of which none may be learned."""
         incoming = rehearsal.incoming
-        self._trainer.boost.passed(len(incoming))
+        self._trainer.boost.passed(incoming.arrived)
         self._predictor.observe(rehearsal.memory.stored)
         return self._predictor.predict_batch(incoming).scored(incoming)
 
@@ -227,8 +227,8 @@ class Retraining:
             self._network.update_targets(learnable)
             if len(learnable):
                 self._scaler.update(learnable.x)
-            self.rows += len(incoming)
-            self._trainer.boost.passed(len(incoming))
+            self.rows += incoming.arrived
+            self._trainer.boost.passed(incoming.arrived)
         return predictions.scored(incoming)
 
     def retrain(self, memory: Batch, passes: int, batch_size: int) -> None:

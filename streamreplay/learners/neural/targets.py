@@ -72,7 +72,10 @@ class ClassTargets:
         if y.min() < 0 or y.max() > last:
             loss[y > last] = LOSS_LIMIT
             loss[y < 0] = np.nan
-        return Predictions(prediction, probability, loss, np.einsum("ij,ij->i", p, p))
+        squares = np.einsum("ij,ij->i", p, p)
+        if rows.late is None:
+            return Predictions(prediction, probability, loss, squares)
+        return Predictions(prediction, probability, loss, squares, np.minimum(-log_p, _LOSS_LIMIT))
 
     def probabilities(self, outputs: torch.Tensor) -> NDArray[np.float32]:
         """Return the probability of each class, 0 for those that no label has named."""

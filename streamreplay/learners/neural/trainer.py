@@ -106,9 +106,9 @@ class Trainer:
         """
         if self.snapshot is not None:
             net = self.network
-            self.snapshot.note_experience(int(incoming.experience[-1]), net.module, net.known)
+            self.snapshot.note_experience(incoming.present_experience, net.module, net.known)
         if self.scheduler is not None:
-            self.scheduler.arrive(int(incoming.experience[-1]))
+            self.scheduler.arrive(incoming.present_experience)
 
     def forget_module(self) -> None:
         """Drop what belongs to a module that is about to be replaced."""

@@ -122,6 +122,9 @@ class RiverClasses:
         if not self.known:
             return scores
         square_sum = np.zeros(len(batch), np.float32)
+        class_loss = None
+        if batch.late is not None:
+            class_loss = np.full((len(batch), max(self.known) + 1), LOSS_LIMIT, np.float32)
         for i, (label, answer) in enumerate(zip(batch.y.tolist(), self._ask(rows), strict=True)):
             probabilities, best = answer[0], self._best_known(*answer)
             if best >= 0:
@@ -129,8 +132,11 @@ class RiverClasses:
             if label in self.known:
                 scores.loss[i] = _loss(probabilities.get(label, 0.0))
             square_sum[i] = sum(p * p for p in probabilities.values())
+            if class_loss is not None:
+                for each in self.known & probabilities.keys():
+                    class_loss[i, each] = min(_loss(probabilities[each]), LOSS_LIMIT)
         np.minimum(scores.loss, np.float32(LOSS_LIMIT), out=scores.loss)
-        return replace(scores, square_sum=square_sum)
+        return replace(scores, square_sum=square_sum, class_loss=class_loss)
 
     def probabilities(self, rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return the probability of each class: float32[n, classes], 0 for unknown classes.

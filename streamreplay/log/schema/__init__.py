@@ -28,6 +28,7 @@ KINDS: Mapping[str, tuple[type[LogLine], ...]] = {
     "drift": (stream.DriftRecord,),
     "buffer": (stream.BufferRecord,),
     "rows": (stream.RowsRecord,),
+    "labels": (stream.LabelsRecord,),
 }
 """The models of lines of metrics.jsonl, by kind."""
 

@@ -25,6 +25,9 @@ class Prediction(LogLine):
     """The name that the stream gives to the row, as text; null if it has none."""
     withheld: bool = absent()
     """True if the probe keeps the row out of learning; absent otherwise."""
+    event: Rows = absent()
+    """Where labels come late, and this line is of a label: the position of its event, whose
+    prediction is repeated here. Absent otherwise."""
 
 
 class ClassPrediction(Prediction):
@@ -65,10 +68,13 @@ class LabelPrediction(Prediction):
 
 
 class DeadLetter(LogLine):
-    """A record that could not be read."""
+    """A record that could not be read, or a label without an event."""
 
-    line: int
-    """Line of the source, 1 for the first; in Parquet and Arrow its row."""
+    line: int = absent()
+    """Line of the source, 1 for the first; in Parquet and Arrow its row. Absent for a label without
+    an event."""
+    position: Rows = absent()
+    """Of a label without an event: its position in the stream, 0 for the first record."""
     byte: Bytes = absent()
     """Where the record begins, in bytes after decompression. Absent for Parquet and Arrow."""
     source: str

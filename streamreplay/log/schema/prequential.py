@@ -16,6 +16,23 @@ class Baseline(LogLine):
     """The same over the last `window` labelled rows."""
 
 
+class LastKnownFields(LogLine):
+    """Scores of a rule that does not use the features, where labels come late."""
+
+    accuracy: Share | None = absent()
+    """Of classes: share of labelled rows predicted right."""
+    accuracy_window: Share | None = absent()
+    """The same over the last `window` labelled rows."""
+    mae: float | None = absent()
+    """Of numbers: mean absolute error."""
+    mae_window: float | None = absent()
+    """The same over the last `window` labelled rows."""
+    exact_match: Share | None = absent()
+    """Of several labels: share of labelled rows predicted right in all of them."""
+    exact_match_window: Share | None = absent()
+    """The same over the last `window` labelled rows."""
+
+
 class ClassGroup(LogLine):
     """Scores of the rows of one class, task or experience."""
 
@@ -61,6 +78,10 @@ class PrequentialRecord(Record):
     skipped: int
     """Training passes skipped so far because the loss was not finite, including those of this
     line's batch."""
+    last_known: LastKnownFields = absent()
+    """Scores of predicting the label that was known last when the row came; wrong before there is
+    one. With `labels.delay` = S, that is the label of S + 1 rows before. Absent where labels come
+    in time: there `no_change` is the same."""
     metrics: dict[str, float | None] = absent()
     """River's metrics that the job asks for (`evaluator.metrics`), by name: each, with `_window`
     and with `_fading`; null where undefined. Absent if there are none."""

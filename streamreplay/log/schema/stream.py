@@ -51,15 +51,29 @@ class RowsRecord(Record):
     withheld: Rows
     """Rows with a label that were predicted and scored, and that the probe keeps from learning."""
     pending: Rows
-    """Rows without a fate so far: they are held until their label comes (`LateLabels`), or a stage
-    keeps them back."""
+    """Rows without a fate so far: they are held until their label comes (`labels.late`,
+    `labels.delay`), or a stage keeps them back."""
     put_aside: Rows
-    """Records that could not be read, each with a line in dead_letters.jsonl."""
+    """Records that could not be read, and labels without an event; each has a line in
+    dead_letters.jsonl."""
     skipped: Rows
     """Rows with a label that were predicted and not learned, since the loss was not finite in any
     of their training passes (`learner.on_divergence = "skip"`)."""
     put_aside_share: Share
     """Share of `rows_in` that was put aside."""
+    label_records: Rows = absent()
+    """Records that bring the label of an earlier row (`labels.late`): the sum of `joined`,
+    `repeated` and `without_event`. They are no rows of their own; those without event count in
+    `put_aside`. Absent, as the four fields below, where labels come in time."""
+    joined: Rows = absent()
+    """Labels that found their event, which was learned."""
+    repeated: Rows = absent()
+    """Labels of events that had one already, which are not learned."""
+    without_event: Rows = absent()
+    """Labels whose event never came, or was given up; they are not learned."""
+    given_up: Rows = absent()
+    """Events that were given up before their label came (`labels.max_pending`, `labels.max_age`, or
+    a new event with the same id). They count in `predicted_only`."""
     put_aside_worst: Rows = absent()
     """Most records put aside among any 10,000 in a row; absent, as the fields below, while none
     was put aside."""
@@ -71,6 +85,42 @@ class RowsRecord(Record):
     misfits: dict[str, Rows] = absent()
     """Values so far that did not fit the kind of their column and count as missing, by column;
     absent while all did. Their rows are counted above like all others."""
+
+
+class LatenessFields(LogLine):
+    """How late labels came."""
+
+    mean: float
+    """Mean over all labels that found their event."""
+    median_window: float
+    """Median over the last 1,000 of them."""
+    q90_window: float
+    """What nine tenths of the last 1,000 do not exceed."""
+    max: float
+    """Largest of all."""
+
+
+class LabelsRecord(Record):
+    """How late labels came (`labels.late`), written after the prequential records of a report.
+
+    The whole batch in which these fell due has been taken in by then.
+    """
+
+    kind: Literal["labels"]
+    pending: Rows
+    """Events whose label may still come."""
+    latency_rows: LatenessFields = absent()
+    """Verification latency in rows: records from the event up to its label. Absent before the first
+    label."""
+    latency_seconds: LatenessFields = absent()
+    """Verification latency in seconds of event time; absent where events or labels have no time."""
+    estimated_accuracy: Share = absent()
+    """Share of pending events whose prediction is likely to be right: the mean, over them, of how
+    often predictions with a like probability were right (15 bins of all rows whose label has come;
+    the probability itself where a bin is empty). Absent for numbers and several labels, and while
+    nothing is pending."""
+    estimated_rows: Rows = absent()
+    """How many events that is the mean of."""
 
 
 class Stored(LogLine):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from streamreplay.log.score_table import COLUMNS
 from streamreplay.plain_text import Row, aligned, printable
 from streamreplay.reading.compare.comparison import Comparison, Difference
 from streamreplay.reading.compare.learners import ComparedGroup
+from streamreplay.reading.compare.outcomes import METRICS
 from streamreplay.reading.compare.sentences import statements
 from streamreplay.reading.estimates import LEVEL, difference_of_seeds, mean_of_seeds
 from streamreplay.reading.seed_groups import setting_text
@@ -51,9 +53,23 @@ def _scores(groups: Sequence[ComparedGroup]) -> Iterator[tuple[str, list[list[An
         found = [group.values(kind, field) for group in groups]
         if any(found):
             yield heading, found
+    yield from _last_known(groups)
     rates = [[round(e.rows_per_s) for e in group if e.rows_per_s is not None] for group in groups]
     if any(rates):
         yield "rows/s", rates
+
+
+def _last_known(groups: Sequence[ComparedGroup]) -> Iterator[tuple[str, list[list[Any]]]]:
+    """Yield the score of repeating the label known last, if labels come late in any group."""
+    records = [[each.prequential for each in group] for group in groups]
+    if any("last_known" in record for record in chain.from_iterable(records)):
+        scores = [list(map(_of_last_known, group)) for group in records]
+        yield "last known", [[each for each in group if each is not None] for group in scores]
+
+
+def _of_last_known(record: Mapping[str, Any]) -> float | None:
+    baseline = record.get("last_known", record.get("no_change", {}))
+    return next((baseline[name] for name in METRICS if name in baseline), None)
 
 
 def _mean_text(values: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from streamreplay.log.rows_text import share_text, sum_text
+from streamreplay.log.rows_text import labels_text, share_text, sum_text
 from streamreplay.plain_text import printable, score_text
 from streamreplay.put_aside import reason_texts
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
@@ -85,6 +85,9 @@ class View:
             return
         total, _, terms = sum_text(record, why=False).partition(" = ")
         yield from self._line("rows", [total, *terms.split(" + ")])
+        if labels_text(record):
+            total, _, terms = labels_text(record).partition(" = ")
+            yield from self._line("late labels", [total, *terms.split(" + ")])
         if record["put_aside"]:
             reasons = reason_texts(record["put_aside_by_reason"], record["first_line"])
             share = Text(share_text(record["put_aside_share"]), style="red")
@@ -202,8 +205,8 @@ def _retained(each: RetentionState) -> Iterator[Text]:
 def _baselines(record: dict[str, Any], main: Score) -> Iterator[Text]:
     """Yield the scores of baselines in the window, in red if they are better."""
     model = record.get(f"{main.name}_window")
-    for name in ("no_change", "majority", "mean"):
-        recent = (record.get(name) or {}).get(f"{main.name}_window")
+    for name in main.baselines_of(record):
+        recent = record[name].get(f"{main.name}_window")
         if recent is not None:
             ahead = model is not None and main.better(recent, model)
             text = f"{name.replace('_', ' ')} {recent:.4f}{', better' if ahead else ''}"

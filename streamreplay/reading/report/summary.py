@@ -108,7 +108,8 @@ def summarize(learner: LearnerCurves) -> LearnerSummary:
     """Return the figures at the end of a learner's log."""
     score, last, timings = learner.score, learner.prequential, learner.run.timings
     position = int(last["position"])
-    found = {title: last.get(key, {}).get(score.name) for key, title in score.baselines.items()}
+    baselines = score.baselines_of(last)
+    found = {title: last[key].get(score.name) for key, title in baselines.items()}
     rows = int(last.get("rows", position))
     return LearnerSummary(
         score=score,

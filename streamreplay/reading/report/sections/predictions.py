@@ -30,7 +30,12 @@ from streamreplay.reading.report.curves import (
 from streamreplay.reading.scores import Score
 
 _MOST_CLASSES = 40
-_BASELINES = (("no_change", "series2", 2), ("majority", "series4", 1), ("mean", "series4", 1))
+_BASELINES = (
+    ("last_known", "series2", 2),
+    ("no_change", "series2", 2),
+    ("majority", "series4", 1),
+    ("mean", "series4", 1),
+)
 # other scores: field, title, whether from 0 to 1
 _OTHER_SCORES = (
     ("loss_window", "log loss", False),
@@ -94,10 +99,11 @@ def _single_lines(group: CurveGroup, score: Score) -> list[PlotLine]:
         ("the model", f"{score.name}_window", "series1", 0, 2.0),
         ("the model, fading", f"{score.name}_fading", "series6", 1, 1.0),
     ]
+    baselines = score.baselines_of(group.first.prequential)
     found += [
-        (score.baselines[key], f"{key}.{score.name}_window", colour, dash, 1.4)
+        (baselines[key], f"{key}.{score.name}_window", colour, dash, 1.4)
         for key, colour, dash in _BASELINES
-        if key in score.baselines
+        if key in baselines
     ]
     return [
         PlotLine(label, line, colour, dash, width)
@@ -110,7 +116,9 @@ def _overlaid(groups: Sequence[CurveGroup], score: Score) -> list[PlotLine]:
     """Return a line for each group, and the baselines of the first one."""
     return group_lines(groups, read_score(f"{score.name}_window"), 1.8) + [
         PlotLine(title, line, "soft", dash, 1.1)
-        for dash, (key, title) in enumerate(score.baselines.items(), 1)
+        for dash, (key, title) in enumerate(
+            score.baselines_of(groups[0].first.prequential).items(), 1
+        )
         if (line := mean_curve(groups[0], read_score(f"{key}.{score.name}_window"))) is not None
     ]
 
