@@ -80,6 +80,7 @@ from .loaders import (
 )
 from .memory import Memory
 from .mixing import Mixer
+from .predicting import Model, load_model
 from .records import Rehearsal, Report, Scored
 from .stage import Pipeline, Source, Stage
 from .state import Stateful
@@ -122,6 +123,7 @@ __all__ = [
     "LossAwareSelectionStrategy",
     "Memory",
     "Mixer",
+    "Model",
     "OnlineSelectionStrategy",
     "ParametricBuffer",
     "Pipeline",
@@ -157,6 +159,7 @@ __all__ = [
     "linear",
     "load_checkpoint",
     "load_job",
+    "load_model",
     "make_holdout",
     "mlp",
     "open_dataset",

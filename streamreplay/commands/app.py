@@ -14,6 +14,7 @@ from streamreplay import __version__
 from streamreplay.commands.compare import compare
 from streamreplay.commands.demo import demo
 from streamreplay.commands.export import export
+from streamreplay.commands.export_model import export_model
 from streamreplay.commands.init import init
 from streamreplay.commands.inspect import inspect
 from streamreplay.commands.predict import predict
@@ -23,7 +24,20 @@ from streamreplay.commands.schema import schema
 from streamreplay.commands.sniff import sniff
 from streamreplay.commands.tail import tail
 
-COMMANDS = (run, predict, sniff, report, compare, tail, inspect, export, init, schema, demo)
+COMMANDS = (
+    run,
+    predict,
+    sniff,
+    report,
+    compare,
+    tail,
+    inspect,
+    export,
+    export_model,
+    init,
+    schema,
+    demo,
+)
 """The commands, in the order of the help text."""
 
 app = typer.Typer(

@@ -69,10 +69,17 @@ class Scaler:
         self.count = 0
         self.table: TableEncoder | None = None
         """What encodes packed rows of a table; None for arrays."""
+        self.fills_gaps = False
+        """Whether a NaN in arrays becomes 0, the mean."""
         self._mean = np.empty(0)  # float64[*feature]
         self._squares = np.empty(0)  # float64[*feature], sum of squared distances from the mean
         self._shift = np.empty(0, np.float32)  # the mean, as used
         self._factor = np.empty(0, np.float32)  # 1 / standard deviation, as used
+
+    @property
+    def affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What is subtracted from arrays, and what they are multiplied by: float32[*feature]."""
+        return self._shift, self._factor
 
     def shape_of(self, x: NDArray[Any], expected: int = 0) -> tuple[int, ...]:
         """Return the shape of what a module is given for a row.
@@ -109,6 +116,8 @@ class Scaler:
             out -= self._shift
             out *= self._factor
             np.clip(out, -_LIMIT, _LIMIT, out=out)
+        if self.fills_gaps:
+            out[np.isnan(out)] = 0
 
     def update(self, x: NDArray[Any]) -> None:
         """Update the running mean and variance by rows [n, *feature].

@@ -132,12 +132,10 @@ class RunColumns:
             return packed
         if old is not None or x.dtype.name == self.dtype:
             return x
-        found = x.astype(np.dtype(self.dtype))
-        if not np.array_equal(found, x):
-            raise SourceError(
-                f"{name}: the run has learned from bytes, whole numbers from 0 to 255, got others"
-            )
-        return found
+        try:
+            return as_stored(x, self.dtype)
+        except ValueError as error:
+            raise SourceError(f"{name}: {error}") from None
 
     def decisions(self, format: str, goal: Sequence[str]) -> State:
         """Return them as the part of the state of a source in another format.
@@ -171,6 +169,22 @@ class RunColumns:
             features=[names.index(name) for name in self.features],
             goal=[names.index(name) for name in goal],
         )
+
+
+def as_stored(x: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return arrays with the type that a run has learned from, float32 or uint8.
+
+    Raises
+    ------
+    ValueError
+        That is uint8, and other numbers came.
+    """
+    found = x.astype(np.dtype(dtype))
+    if dtype == "uint8" and not np.array_equal(found, x):
+        raise ValueError(
+            f"the run has learned from bytes, whole numbers from 0 to 255, got {x.dtype}"
+        )
+    return found
 
 
 def _of_arrays(labels: list[Name], source: State) -> RunColumns:

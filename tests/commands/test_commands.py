@@ -16,13 +16,13 @@ GROUP: Any = typer.main.get_command(app)
 
 
 def test_the_commands_are_those_of_the_list() -> None:
-    assert list(GROUP.commands) == [command.__name__ for command in COMMANDS]
+    assert list(GROUP.commands) == [command.__name__.replace("_", "-") for command in COMMANDS]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
 def test_a_command_explains_itself(command: Callable[..., None]) -> None:
-    name = command.__name__
-    assert command.__module__ == f"streamreplay.commands.{name}"
+    assert command.__module__ == f"streamreplay.commands.{command.__name__}"
+    name = command.__name__.replace("_", "-")
     assert (sys.modules[command.__module__].__doc__ or "").startswith(f"``streamreplay {name}``")
     assert (command.__doc__ or "").partition("\n")[0].endswith(".")
     shown = CliRunner().invoke(app, [name, "--help"])

@@ -299,7 +299,7 @@ def test_a_gap_where_the_run_had_none_is_the_mean(
     np.testing.assert_allclose(
         [gapped[i]["probability"] for i in others],
         [lines[i]["probability"] for i in others],
-        rtol=1e-3,  # a table is scaled in float64
+        rtol=1e-5,
     )
 
 

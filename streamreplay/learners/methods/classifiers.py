@@ -129,6 +129,11 @@ class NearestMean:
         self._age = _REFRESH  # batches since they were computed
 
     @property
+    def means(self) -> NDArray[np.float32]:
+        """The mean of each class, NaN for those without rows: float32[classes, d]."""
+        return self._means
+
+    @property
     def needs_features(self) -> bool:
         """Whether there is a mean to predict by."""
         return len(self._means) > 0

@@ -193,7 +193,7 @@ class StreamingLDA:
 
     STATE: ClassVar = Fields(
         _features=SETTING,
-        _scaler=PART,
+        scaler=PART,
         _weights=_TENSOR,
         _offsets=_TENSOR,
         _moments=_TENSOR,
@@ -215,7 +215,7 @@ class StreamingLDA:
     def __init__(self, settings: StreamingLDASettings | None = None) -> None:
         self.settings = settings or StreamingLDASettings()
         self._features = self.settings.features
-        self._scaler = Scaler("standard")
+        self.scaler = Scaler("standard")
         self.adaptive_weight = AdaptiveWeight(self.settings.weight, self.settings.margin)
         """How much its log-probabilities count at present."""
         self._weights = torch.empty(0)  # float32[inputs, features]
@@ -288,10 +288,10 @@ class StreamingLDA:
             x, y, features = x[y >= 0], y[y >= 0], None
         if not len(y):
             return
-        if self._scaler.count < _WARM_UP:
-            self._scaler.update(x)
+        if self.scaler.count < _WARM_UP:
+            self.scaler.update(x)
             features = None
-        elif self._scaler.table is not None and self._scaler.table.learn(x, scale=False):
+        elif self.scaler.table is not None and self.scaler.table.learn(x, scale=False):
             features = None  # they lack a category that is new
         if features is None:
             features = self.featurise(x)
@@ -329,7 +329,7 @@ class StreamingLDA:
 
     def featurise(self, x: NDArray[Any]) -> torch.Tensor:
         """Return the features of rows: float32[n, features]."""
-        scaled = stage(self._scaler, x).reshape(len(x), -1)
+        scaled = stage(self.scaler, x).reshape(len(x), -1)
         if (inputs := scaled.shape[1]) > len(self._weights):  # a table has more columns
             self._weights = with_more_rows(self._weights, inputs, self._offsets)
         return torch.addmm(self._offsets, scaled, self._weights[:inputs]).relu_()

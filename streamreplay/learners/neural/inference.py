@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from streamreplay.learners.neural.network import Network
 from streamreplay.learners.neural.predictor import Predictor
 from streamreplay.learners.neural.targets import load_targets
 from streamreplay.learners.predictions import Foreseen
+from streamreplay.learners.scaling import Scaler
 from streamreplay.state import State, expect, load_state, save_state, within
 
 if TYPE_CHECKING:
@@ -74,13 +76,23 @@ class Inference:
         """
         if not self.network.built:
             raise ValueError("there is nothing to predict before the first row has arrived")
-        if is_table(rows.x) and not self.network.of_tables:
-            self.network.begin_tables(rows.x, self.predictor.staging.scaler)
-        else:
-            self.network.check_shape(rows.x)
+        if is_table(rows.x) and not self.network.of_tables and not _others(rows.x):
+            rows = replace(rows, x=np.ascontiguousarray(rows.x["number"]))
+            self._fill_gaps()
+        self.network.check_shape(rows.x)
         with self._surroundings():
             logits = self.predictor.predict(rows.x)
         return Foreseen(self.predictor.score(rows, logits), lambda: self._probabilities(logits))
+
+    def _fill_gaps(self) -> None:
+        """Take a gap in arrays of numbers for the mean, as the learner would, and change nothing.
+
+        The learner would go on with rows of a table, and scale them in another precision.
+        """
+        each = [getattr(one, "scaler", None) for one in self.predictor.classifiers.values()]
+        for scaler in (self.predictor.staging.scaler, *each):
+            if isinstance(scaler, Scaler):
+                scaler.fills_gaps = True
 
     def _probabilities(self, logits: torch.Tensor) -> NDArray[np.float32]:
         if not self.network.known.any():
@@ -126,6 +138,11 @@ class Inference:
             with within(f"classifiers.{name}"):
                 load_state(each, state["classifiers"][name])
         self.predictor.drop_copies()
+
+
+def _others(x: NDArray[Any]) -> bool:
+    """Return whether packed rows have columns that are no numbers."""
+    return any(x.dtype[block].shape[0] for block in ("time", "category", "text"))
 
 
 def _reduced(state: State) -> State:

@@ -206,6 +206,11 @@ class NumberTargets(ColumnTargets):
         self._squares = np.zeros(width)  # sum of squared distances from the mean
         self._deviation = np.ones(width)
 
+    @property
+    def scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean and the deviation of each number: float64[d]."""
+        return self._mean, self._deviation
+
     def update(self, rows: Batch) -> None:
         """Update the running mean and deviation by the targets of labelled rows."""
         if rows.target is None:
