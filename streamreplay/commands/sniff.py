@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 
-def sniff(*, path: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+def sniff(
+    *,
+    path: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", help="A path, a folder, a pattern, or - for stdin."),
+    ] = None,
+) -> None:
     """Show what a file holds: format, columns, a proposed label, and the command to run."""
+    if path is None and os.isatty(0):
+        raise typer.BadParameter("give a file, or pipe one in", param_hint="FILE")
+
     from streamreplay.ingest.sniff import sniff as describe  # noqa: PLC0415 - slow
 
-    for line in describe(path).lines():
+    for line in describe(path or "-").lines():
         typer.echo(line)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
 from streamreplay.errors import SourceError
 from streamreplay.features.kinds import infer
-from streamreplay.features.values import MISSING, is_missing
+from streamreplay.features.values import MISSING, as_numbers, is_missing
 from streamreplay.ingest.connect.arrow_files import (
     check_pyarrow,
     count_rows,
@@ -43,6 +46,10 @@ _LABELS = ("y", "label", "class", "target")  # usual names, in lower case
 _MOST_CLASSES = 50
 _EXAMPLES, _WIDTH = 3, 20
 _LONGEST = 1 << 20
+_PATIENCE = 0.5  # seconds
+_FEW = 10  # rows in which values may be different, or the same, by chance
+_ID_NAME = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$|^id[^a-z]", re.IGNORECASE)
+_ID_WORD = re.compile(r"[a-z](?:Id|ID)$")
 _SHOWN = {
     "jsonl": "JSONL",
     "csv": "CSV",
@@ -67,6 +74,8 @@ class SniffedColumn:
     distinct : int
         The number of different values.
     examples : list of str
+    useless : str
+        Why it should be left out, if it should.
     """
 
     name: str
@@ -74,6 +83,7 @@ class SniffedColumn:
     missing: float
     distinct: int
     examples: list[str]
+    useless: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +121,25 @@ class Sniffed:
         return usual or (last if last is not None and _may_be_label(last) else None)
 
     @property
+    def exclude(self) -> list[SniffedColumn]:
+        """The columns that tell nothing: those that look like ids, and those with one value."""
+        label = self.label
+        return [each for each in self.columns if each.useless and each is not label]
+
+    @property
     def command(self) -> str:
         """The command that learns from the file."""
         label = ["--label", self.label.name] if self.label is not None else []
-        return shlex.join(["streamreplay", "run", self.path, *label, *self.settings])
+        path = f"./{self.path}" if self.path.startswith("-") and self.path != "-" else self.path
+        exclude = _exclude([each.name for each in self.exclude])
+        return shlex.join(["streamreplay", "run", path, *label, *exclude, *self.settings])
 
     def lines(self) -> list[str]:
         """Return everything as lines of text."""
         shown = ", ".join([_SHOWN[self.format], *self.details])
         bad = f", {self.bad:,} cannot be read" if self.bad else ""
-        first = f"{self.path}: {shown}" + (f"; first {self.rows:,} rows{bad}" if self.rows else "")
+        name = "standard input" if self.path == "-" else self.path
+        first = f"{name}: {shown}" + (f"; first {self.rows:,} rows{bad}" if self.rows else "")
         if not self.columns:
             return [first, f"run: {self.command}"]
         header = ("column", "kind", "missing", "different", "examples")
@@ -136,11 +155,15 @@ class Sniffed:
         ]
         label = "none found: name it with --label" if self.label is None else self.label.name
         table = [f"  {line}" for line in aligned(header, rows)]
-        return [first, *table, f"label: {printable(label)}", f"run: {self.command}"]
+        left_out = [f"{printable(each.name)} ({each.useless})" for each in self.exclude]
+        exclude = [f"exclude: {', '.join(left_out)}"] if left_out else []
+        return [first, *table, f"label: {printable(label)}", *exclude, f"run: {self.command}"]
 
 
 def sniff(path: str) -> Sniffed:
-    """Describe a file by its first rows; of a folder or a pattern, the first file.
+    """Describe a file or a pipe by its first rows; of a folder or a pattern, the first file.
+
+    A pipe is read for as many rows as come without a pause of half a second.
 
     Raises
     ------
@@ -162,7 +185,7 @@ def sniff(path: str) -> Sniffed:
 
 
 def _first_lines(file: str, buffer: LineBuffer, new_text: Any) -> list[bytes]:
-    options = SourceOptions(1, None, None, False, _LONGEST, None, None)  # noqa: FBT003
+    options = SourceOptions(1, _PATIENCE, None, False, _LONGEST, None, None)  # noqa: FBT003
     reader = LineReader(file, new_text, buffer, options, lambda _: None)
     try:
         reader.gather(ROWS + 1)
@@ -255,9 +278,39 @@ def _column(name: str, values: list[Any]) -> SniffedColumn:
         kind = f"{kind} ({found.reason})"
     texts = list(dict.fromkeys(map(_shown, there)))
     missing = 1 - len(there) / len(values) if values else 1.0
-    return SniffedColumn(
-        name, kind, missing, len(texts), [_cut(each) for each in texts[:_EXAMPLES]]
-    )
+    examples = [_cut(each) for each in texts[:_EXAMPLES]]
+    if name == "id":
+        return SniffedColumn(name, "id", missing, len(texts), examples)
+    useless = _why_useless(name, kind, there, len(texts), gaps=len(there) < len(values))
+    return SniffedColumn(name, kind, missing, len(texts), examples, useless)
+
+
+def _why_useless(name: str, kind: str, there: list[Any], distinct: int, *, gaps: bool) -> str:
+    """Return why a column with some values should be left out; nothing if it should not."""
+    if len(there) < _FEW or kind.startswith(("ignored (nested", "time")):
+        return ""
+    if distinct == 1 and not gaps:
+        return "one value"
+    named = bool(_ID_NAME.search(name) or _ID_WORD.search(name))
+    if kind != "number":
+        return "looks like an id" if named and 2 * distinct > len(there) else ""
+    numbers = as_numbers(there, MISSING)
+    if not np.array_equal(numbers, np.round(numbers)):
+        return ""
+    steps = np.diff(numbers)
+    in_order = bool((steps > 0).all() or (steps < 0).all())
+    unique = distinct == len(there) and (in_order or len(there) >= ROWS)
+    return "looks like an id" if named or unique else ""
+
+
+def _exclude(names: list[str]) -> list[str]:
+    """Return the option that leaves columns out, whose names are no patterns."""
+    if not names:
+        return []
+    patterns = [glob.escape(name) for name in names]
+    if all(name.strip() == name and name and "," not in name for name in names):
+        return ["--exclude", ",".join(patterns)]
+    return ["--set", f"features.exclude={json.dumps(patterns, ensure_ascii=False)}"]
 
 
 def _shown(value: Any) -> str:

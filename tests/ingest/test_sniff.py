@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import json
+import os
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_the_lines_that_are_shown(tmp_path: Path) -> None:
 
 def test_no_label_is_proposed_where_none_looks_like_one(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("".join(f"{i},{i / 7}\n" for i in range(99)))
+    path.write_text("".join(f"{i * 37 % 99},{i / 7}\n" for i in range(99)))
     found = sniff(str(path))
     assert found.label is None
     assert found.lines()[-2:] == [
@@ -140,3 +141,56 @@ def test_arrow_and_parquet(tmp_path: Path, name: str) -> None:
     ]
     assert found.columns[3].examples[0].startswith("2024-05-01 00:00")
     assert found.command == f"streamreplay run {path} --label y"
+
+
+def test_columns_that_tell_nothing_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "-it's [1].csv"
+    names = ["id", "row", "user_id", "sess*id", "one", "count", "size", "dest_id", "y"]
+    lines = [
+        f"{i},{100 + 2 * i},{i * 7 % 5},k{i},same,{i * 37 % 40},{i / 4},d{i % 3},{'ab'[i % 2]}"
+        for i in range(40)
+    ]
+    path.write_text("\n".join([",".join(names), *lines]))
+    found = sniff(str(path))
+    assert found.columns[0].kind == "id"
+    assert {each.name: each.useless for each in found.exclude} == {
+        "row": "looks like an id",
+        "user_id": "looks like an id",
+        "sess*id": "looks like an id",
+        "one": "one value",
+    }
+    assert found.lines()[-2].startswith("exclude: row (looks like an id), user_id (")
+    command = shlex.split(found.command)
+    assert command[2:] == [str(path), "--label", "y", "--exclude", "row,user_id,sess[*]id,one"]
+    exclude, file = json.dumps(command[-1].split(",")), json.dumps(str(path))
+    job = load_job(None, [f"source.path={file}", f"features.exclude={exclude}"])
+    source = build(job).source
+    assert source is not None
+    (batch, _) = source
+    assert batch.schema is not None
+    assert batch.schema.names == ["count", "dest_id", "size"]
+
+
+def test_names_that_an_option_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ['"a,b",c,y', *(f"1,{i / 2},{i % 2}" for i in range(20))]
+    Path("-rows").write_text("\n".join(lines))
+    assert shlex.split(sniff("-rows").command)[2:] == [
+        "./-rows", "--label", "y", "--set", 'features.exclude=["a,b"]',
+    ]  # fmt: skip
+
+
+def test_standard_input() -> None:
+    """A pipe that stays open is not waited for once rows have come."""
+    reader, writer = os.pipe()
+    kept = os.dup(0)
+    os.write(writer, bz2.compress(csv().encode()))
+    os.dup2(reader, 0)
+    try:
+        found = sniff("-")
+    finally:
+        os.dup2(kept, 0)
+        for fd in (reader, writer, kept):
+            os.close(fd)
+    assert (columns(found), found.command) == (EXPECTED, "streamreplay run - --label y")
+    assert found.lines()[0].startswith('standard input: CSV, header, delimiter ","; first 30 rows')

@@ -22,6 +22,7 @@ PARQUET, ARROW_FILE = b"PAR1", b"ARROW1"
 _FEATHER_1, _ZIP = b"FEA1", b"PK\x03\x04"
 MAGIC_SIZE = len(ARROW_FILE)
 _ROWS = 1024
+_PATIENCE = 0.5  # seconds to wait for more of the first rows
 
 _WITH_INDEX = {PARQUET: "a Parquet file", ARROW_FILE: "an Arrow file", _ZIP: "an .npz file"}
 
@@ -161,9 +162,12 @@ def open_reader(path: str | Path, choose: ChooseColumns) -> ArrowReader:
 
 def first_rows(path: str, choose: ChooseColumns, most: int) -> list[Any]:
     """Return the first rows of a file, at most so many, as record batches of plain columns."""
-    reader, found = open_reader(path, choose), []
+    reader = open_reader(path, choose)
+    found: list[Any] = []
     try:
-        while most > 0 and (batches := reader.read()) is not None:
+        while most > 0 and (not found or reader.ready(_PATIENCE)):
+            if (batches := reader.read()) is None:
+                break
             for rows in batches:
                 found.append(plain_rows(source_name(path), rows.slice(0, max(most, 0))))
                 most -= found[-1].num_rows
