@@ -32,7 +32,7 @@ API = {
     "loaders": ("Loaders", ["loaders"]),
     "learners": ("Learners", ["learners"]),
     "evaluation": ("Evaluation", ["evaluation"]),
-    "jobs": ("Jobs and runs", ["config", "run", "checkpoint"]),
+    "jobs": ("Jobs and runs", ["config", "run", "checkpoint", "predicting"]),
     "reading": ("Reading logs", []),
     "compat": ("Other libraries", []),
 }
@@ -50,7 +50,12 @@ MORE: dict[str, list[str]] = {
         "streamreplay.learners.neural.schedules",
     ],
     "evaluation": ["streamreplay.evaluation"],
-    "jobs": ["streamreplay.config", "streamreplay.run", "streamreplay.checkpoint"],
+    "jobs": [
+        "streamreplay.config",
+        "streamreplay.run",
+        "streamreplay.checkpoint",
+        "streamreplay.predicting",
+    ],
     "reading": ["streamreplay.reading", "streamreplay.reading.report"],
     "compat": ["streamreplay.compat.avalanche", "streamreplay.compat.river"],
 }

@@ -28,6 +28,6 @@ def export_model(
 
     files, reason = export(run, to, learner=learner, trust=trust)
     for path in files:
-        typer.echo(f"{path}: {path.stat().st_size:,} bytes", err=True)
+        typer.echo(f"{path}: {path.stat().st_size:,} bytes")
     if reason:
-        typer.echo(f"no program.pt2: {reason}", err=True)
+        typer.echo(f"streamreplay: no program.pt2: {reason}", err=True)
