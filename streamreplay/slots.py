@@ -52,6 +52,10 @@ class Slots:
         """Copies of all rows held, in the order in which they were put."""
         return self._gather(list(self._slot.values()))
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a copy of a column of all rows held, in the order in which they were put."""
+        return self._columns[name][list(self._slot.values())]
+
     def put(self, keys: Sequence[int], columns: Mapping[str, NDArray[Any]]) -> None:
         """Hold rows under new keys; columns are [n, ...], and a row may lack some.
 

@@ -15,7 +15,7 @@ In the checkout's folder:
 
 With --keep, the outputs of the old checkout stay in DIR and are used again until it, the jobs or
 the machine change. The exit code is 1 if anything differs. No job covers `demo`, MLflow, CUDA,
-replay budgets, and what only Python offers (late labels, loaders, `compat`).
+replay budgets, late labels, and what only Python offers (loaders, `compat`).
 """
 
 from __future__ import annotations

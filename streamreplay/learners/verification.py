@@ -106,11 +106,13 @@ class Verification:
 
         Fields of the log; none for numbers and for several labels, nor while all labels are there.
         """
-        rows = self._pending.rows
-        if not len(self._pending) or rows["prediction"].ndim > 1:
+        if not len(self._pending):
             return {}
-        likely = self._confidence.estimate(rows["probability"])
-        likely[rows["prediction"] < 0] = 0
+        prediction = self._pending.column("prediction")
+        if prediction.ndim > 1:
+            return {}
+        likely = self._confidence.estimate(self._pending.column("probability"))
+        likely[prediction < 0] = 0
         return {"estimated_accuracy": float(likely.mean()), "estimated_rows": len(likely)}
 
     def state_dict(self) -> State:

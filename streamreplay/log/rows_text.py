@@ -53,6 +53,29 @@ def labels_text(record: Mapping[str, Any]) -> str:
     return f"{record['label_records']:,} labels = {' + '.join(terms) or '0'}{gone}"
 
 
+def latency_text(record: Mapping[str, Any]) -> str:
+    """Write how late labels came, and how many rows without one are likely to be right.
+
+    Examples
+    --------
+    >>> late = {"mean": 9.5, "median_window": 8.0, "q90_window": 20.0, "max": 1200.0}
+    >>> latency_text({"latency_rows": late, "latency_seconds": late})
+    'median 8 rows (8 s), at most 1,200 rows (1,200 s)'
+    >>> latency_text({"estimated_accuracy": 0.679, "estimated_rows": 170})
+    'of 170 pending an estimated 67.9 % right'
+    """
+    parts = []
+    rows, seconds = record.get("latency_rows"), record.get("latency_seconds")
+    for key, name in (("median_window", "median"), ("max", "at most")):
+        if rows is not None:
+            behind = f" ({seconds[key]:,.0f} s)" if seconds is not None else ""
+            parts.append(f"{name} {rows[key]:,.0f} rows{behind}")
+    if "estimated_rows" in record:
+        share = share_text(record["estimated_accuracy"])
+        parts.append(f"of {record['estimated_rows']:,} pending an estimated {share} right")
+    return ", ".join(parts)
+
+
 def put_aside_text(record: Mapping[str, Any]) -> str:
     """Write how many rows were put aside, of how many, and why; "" if none was.
 

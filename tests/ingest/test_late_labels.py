@@ -354,3 +354,11 @@ def test_a_bounded_number_of_past_ids_is_remembered(monkeypatch: pytest.MonkeyPa
     # of "a" to "d", which were given up, and "f" the last three are known
     assert stage.put_aside.reasons == {"label without event": 2}
     assert [*stage.state_dict()["past"]] == ["c", "d", "f"]
+
+
+def test_an_old_label_does_not_bring_its_experience_back() -> None:
+    first, second = bare("a", "b", experience=0), bare("c", start=2, experience=1)
+    batches = list(LateLabels()([first, second, labels("a", start=3, experience=0)]))
+    assert [batch.present_experience for batch in batches] == [0, 1, 1]
+    assert batches[2].learnable().experience.tolist() == [0]  # by which a buffer groups it
+    assert late_of(batches[2]).records.experience.tolist() == [1]

@@ -28,7 +28,10 @@ from streamreplay import (
     linear,
     mlp,
 )
+from streamreplay.evaluation.drift.signals import read_signal
 from streamreplay.late import Late
+from streamreplay.learners.neural.schedules import Scheduler, inverse_sqrt
+from streamreplay.learners.neural.training import Training
 from streamreplay.learners.verification import Confidence
 from streamreplay.records import Scored
 
@@ -79,7 +82,7 @@ def column(scored: list[Scored], name: str, mask: str = "label") -> np.ndarray[A
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("delay", [1, 40])
+@pytest.mark.parametrize("delay", [1, 40, 1000])
 def test_a_label_is_scored_by_the_prediction_of_its_event(kind: str, delay: int) -> None:
     scored = verified(LateLabels(), learner(), late_stream(in_time(kind), delay, 8))
     assert sum(len(each.incoming) for each in scored) == 2 * N
@@ -251,3 +254,39 @@ def test_the_accuracy_of_rows_without_a_label_is_estimated() -> None:
     rows = whole.take(slice(len(pipeline["late"]), None))
     assert 0 < found["estimated_accuracy"] < 1
     assert len(rows)
+
+
+def test_a_probe_gets_a_row_when_its_label_comes() -> None:
+    whole = in_time()
+    pipeline = make(DelayedLabels(30), probe=True)
+    for start in range(0, 48, 8):
+        pipeline.step(whole.take(slice(start, start + 8)))
+    sample = pipeline["probe"].sample
+    assert len(sample) > 2
+    assert sample.t.max() < 48 - 30
+
+
+def test_the_features_of_labels_are_not_watched_for_drift() -> None:
+    stream = late_stream(in_time(), 3, 8)
+    watched = {"feature:0": 0, "error": 0}
+    for scored in verified(LateLabels(), learner(), stream):
+        assert scored.late is not None
+        for on in watched:
+            (signal,) = read_signal(on, scored, ())
+            kind = Late.EVENT if on == "feature:0" else Late.LABEL
+            assert (scored.late.kind[signal.rows] == kind).all()
+            watched[on] += len(signal.rows)
+    assert watched == {"feature:0": N, "error": N}
+
+
+def test_labels_of_an_old_experience_do_not_restart_a_schedule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arrived: list[int] = []
+    monkeypatch.setattr(Scheduler, "arrive", lambda _, experience: arrived.append(experience))
+    whole = replace(in_time(), experience=np.arange(N) // 60)
+    training = Training(schedule=inverse_sqrt(9), schedule_restarts=True)
+    model = TorchLearner(mlp([8]), partial(SGD, lr=0.1), training=training)
+    verified(LateLabels(), model, late_stream(whole, 20, 8))
+    assert sorted(arrived) == arrived
+    assert {*arrived} == {0, 1}

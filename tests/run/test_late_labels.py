@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from streamreplay import build, data_path
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
 from streamreplay.log.lines import read_lines
 from streamreplay.log.rotation import JsonLines
+from streamreplay.log.rows_text import latency_text
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.reading.inspect import inspect_path
+from streamreplay.reading.live.state import RunState
+from streamreplay.reading.live.view import View
 from streamreplay.reading.report import make_report, write_page
 from streamreplay.run import RunOptions, choose_job, run_job
 from streamreplay.run.folder import RunFolder
@@ -216,9 +221,19 @@ def test_what_became_of_labels_is_shown_everywhere(
     assert {k: v for k, v in described["rows"].items() if k in last} == {
         k: v for k, v in last.items() if k in described["rows"]
     }
+    state = RunState(out)
+    state.update()
+    screen = Console(width=200, file=io.StringIO(), record=True)
+    screen.print(View(state, now=0.0))
+    lines = " ".join(screen.export_text().split())
+    assert shown.replace(" = ", " ").replace(" + ", " ") in lines
+    late = latency_text(records(out, kind="labels")[-1])
+    assert late.replace(", ", " ") in lines
+    assert late.startswith("median ")
     page = tmp_path / "page.html"
     write_page(make_report([out], None), page)
     assert shown in page.read_text()
+    assert f"How late labels came: {late}." in page.read_text()
 
 
 def test_too_many_labels_without_event_are_a_fault(tmp_path: Path) -> None:

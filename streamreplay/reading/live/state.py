@@ -14,7 +14,7 @@ from streamreplay.reading.run import Run
 from streamreplay.reading.scores import SCORES, Score, find_objective
 
 _RETAINED = tuple(score.retained for score in SCORES.values())
-_KINDS = ("prequential", "retention", "drift", "buffer", "rows")
+_KINDS = ("prequential", "retention", "drift", "buffer", "rows", "labels")
 _MOST_BYTES = 1 << 24  # read at first from the end of a log; older records are not shown
 _DRIFTS = 3  # drifts and warnings that are shown
 
@@ -152,6 +152,8 @@ class RunState:
         """The last record of a buffer that all learners share."""
         self.rows: dict[str, Any] = {}
         """The last record of what became of the rows."""
+        self.late: dict[str, Any] = {}
+        """The last record of how late labels came."""
 
     def update(self) -> None:
         """Read the records that were written since the last call.
@@ -180,6 +182,8 @@ class RunState:
             self.shared_buffer = record
         elif record["kind"] == "rows":
             self.rows = record
+        elif record["kind"] == "labels":
+            self.late = record
         else:
             self.learners.setdefault(name, LearnerState()).add(record)
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from streamreplay.log.rows_text import labels_text, share_text, sum_text
+from streamreplay.log.rows_text import labels_text, latency_text, share_text, sum_text
 from streamreplay.plain_text import printable, score_text
 from streamreplay.put_aside import reason_texts
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
@@ -88,6 +88,8 @@ class View:
         if labels_text(record):
             total, _, terms = labels_text(record).partition(" = ")
             yield from self._line("late labels", [total, *terms.split(" + ")])
+            if latency_text(self._state.late):
+                yield from self._line("  how late", latency_text(self._state.late).split(", "))
         if record["put_aside"]:
             reasons = reason_texts(record["put_aside_by_reason"], record["first_line"])
             share = Text(share_text(record["put_aside_share"]), style="red")

@@ -95,6 +95,8 @@ class LearnerCurves(RunLearner):
     buffer : BufferCurves, optional
     rows : dict
         The last record of kind ``rows``; empty if there is none.
+    late : dict
+        The last record of kind ``labels``; empty if there is none.
     """
 
     scores: Columns
@@ -105,6 +107,7 @@ class LearnerCurves(RunLearner):
     n_drifts: int
     buffer: BufferCurves | None
     rows: dict[str, Any]
+    late: dict[str, Any]
 
     @property
     def watches_drift(self) -> bool:
@@ -187,6 +190,7 @@ def _read_learner(run: Run, learner: str, streams: _Streams) -> LearnerCurves:
         n_drifts=sum(streams.get((of, "drift", "", False), (0,))[0] for of in {learner, ""}),
         buffer=_buffer_curves(_own_or_shared(streams, learner, "buffer")),
         rows=streams[_ROWS][1][-1] if _ROWS in streams else {},
+        late=next(iter(_records(streams, learner, "labels")[-1:]), {}),
     )
 
 

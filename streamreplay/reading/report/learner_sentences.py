@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from streamreplay.log.rows_text import labels_text, sum_text
+from streamreplay.log.rows_text import labels_text, latency_text, sum_text
 from streamreplay.reading.number_text import and_list, number, percent, points, size
 from streamreplay.reading.report.curves import LearnerCurves
 from streamreplay.reading.report.summary import LearnerSummary, RetentionSummary, summarize
@@ -72,6 +72,8 @@ def _rows(learner: LearnerCurves) -> Iterator[Sentence]:
         yield Sentence(text, "warning" if lost else "plain")
         if labels_text(rows):
             yield Sentence(f"Labels that came later than their rows: {labels_text(rows)}.")
+    if latency_text(learner.late):
+        yield Sentence(f"How late labels came: {latency_text(learner.late)}.")
 
 
 def _baselines(summary: LearnerSummary, overall: float) -> Sentence:
