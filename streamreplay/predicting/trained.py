@@ -13,15 +13,23 @@ from streamreplay.config.building.learners import (
     make_learner,
     torch_learner,
 )
+from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job, LearnerSection
 from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
 from streamreplay.learners.predictions import Foreseen
 from streamreplay.log.lines import JOB_FILE
+from streamreplay.plain_text import listed
 from streamreplay.predicting.columns import RunColumns
 from streamreplay.randomness import spawn_seed
 from streamreplay.stage import Stage
 from streamreplay.state import State, load_parts
+
+_IMPORTS = frozenset(
+    {"augment", "loss", "method", "module", "notes"}
+    | {"retrieval", "river", "schedule", "selection"}
+)
+"""The keys that may name code, by their last part."""
 
 _TRIES = 5  # a run that goes on removes checkpoints while they are read
 
@@ -85,6 +93,12 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
     if not (run / JOB_FILE).is_file():
         raise RunFolderError(f"{run}: is no run folder: there is no {JOB_FILE} here")
     job = load_job(run / JOB_FILE)
+    imported = _imports(job)
+    if imported and not trust:
+        raise ConfigError(
+            f"{run}: the job imports code, {listed(imported)}: if you know what it does, --trust "
+            "runs it"
+        )
     checkpoint = _newest(run)
     state: State = checkpoint.state["pipeline"]
     if job.several:
@@ -97,6 +111,22 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
     settings, made = _load_learner(run, job, stages, trust=trust)
     columns = RunColumns.of(state["source"])
     return TrainedRun(job, settings, made, _load_backbone(job, state), columns, checkpoint.position)
+
+
+def _imports(job: Job) -> list[str]:
+    """Return the code that a job imports to learn and to predict, by its keys."""
+    kept = job.model_dump(mode="json", include={"learner", "backbone", "buffer"})
+    return [
+        f"{key} = {text!r}"
+        for key, value in flatten(kept).items()
+        for text in (value if isinstance(value, list) else [value])
+        if key.rpartition(".")[2] in _IMPORTS and isinstance(text, str) and _is_code(text)
+    ]
+
+
+def _is_code(text: str) -> bool:
+    """Return whether a value is an import path, and no constructor."""
+    return ":" in text and "(" not in text
 
 
 def _newest(run: Path) -> Checkpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,8 @@ from filelock import FileLock
 from pyarrow import parquet
 
 from streamreplay import CheckpointError, ConfigError, RunFolderError, latest_checkpoint, load_job
-from streamreplay.predicting import PredictOptions, predict_rows, trained
+from streamreplay.config.write import to_toml
+from streamreplay.predicting import PredictOptions, export_model, predict_rows, trained
 from streamreplay.run import RunOptions, run_job
 from tests.predicting.conftest import (
     Predict,
@@ -290,6 +292,46 @@ def test_a_run_that_has_met_no_class_says_so(train: Train, predict: Predict, row
     assert {line["prediction"] for line in lines} == {None}
     assert set(lines[0]["probabilities"].values()) == {0}
     assert "the run knows no class yet, so no row has a prediction" in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("learner.module=my_code:make", "learner.module = 'my_code:make'"),
+        ("learner.loss=my_code:loss", "learner.loss = 'my_code:loss'"),
+        ('learner.augment=["noise(0.1)", "my_code:same"]', "learner.augment = 'my_code:same'"),
+        ("learner.method=my-code:make", "learner.method = 'my-code:make'"),
+        ("buffer.selection=my_code:make", "buffer.selection = 'my_code:make'"),
+        ("backbone.module=my_code:make", "backbone.module = 'my_code:make'"),
+    ],
+)
+def test_code_of_the_job_is_not_run_without_trust(
+    setting: str, said: str, run: Path, rows: Path, predict: Predict, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A run folder may come from anybody: its job is read, and what it imports is not."""
+    copy = shutil.copytree(run, tmp_path / "copy")
+    kind = ["buffer.kind=parametric"] if "selection" in setting else []
+    (copy / "job.toml").write_text(to_toml(load_job(run / "job.toml", [setting, *kind])))
+    for name in ("my_code", "my-code"):
+        write(tmp_path / f"{name}.py", "from pathlib import Path\nPath('was_run').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"the job imports code, {re.escape(said)}.*--trust"):
+        predict(copy, rows)
+    with pytest.raises(ConfigError, match=r"the job imports code, .*--trust"):
+        export_model(copy, tmp_path / "model")
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_a_pickle_is_not_loaded_without_trust(
+    train: Train, predict: Predict, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.csv", as_csv(numbers(60)))
+    river = "learner.river=tree.HoeffdingTreeClassifier()"
+    out = train(path, river, "learner.allow_pickle=true")
+    with pytest.raises(CheckpointError, match=r"learner.model: is a pickle, .*--trust"):
+        predict(out, path)
+    assert predict(out, path, trust=True)[0] == 0
 
 
 def test_numbers_have_no_probabilities(train: Train, predict: Predict, tmp_path: Path) -> None:
