@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.commands.load import load_torch
+
 
 def export_model(
     *,
@@ -24,6 +26,7 @@ def export_model(
     streamreplay.load_model(DIR) predicts without the run. For plain numbers
     and images there is a program of torch.export, too.
     """
+    load_torch()
     from streamreplay.predicting.export import export_model as export  # noqa: PLC0415 - slow
 
     files, reason = export(run, to, learner=learner, trust=trust)

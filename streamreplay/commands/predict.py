@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamreplay.commands.load import load_torch
+
 
 def predict(  # noqa: PLR0913 - one argument for each option
     *,
@@ -53,6 +55,7 @@ def predict(  # noqa: PLR0913 - one argument for each option
     be missing; if it is there, the last line has the score. Exit code 3 means
     that no row, or not enough of the rows, could be read.
     """
+    load_torch()
     from streamreplay.predicting.driver import PredictOptions, predict_rows  # noqa: PLC0415 - slow
 
     names = [name.strip() for name in (keep or "").split(",") if name.strip()]

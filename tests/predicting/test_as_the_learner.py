@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from streamreplay import build, latest_checkpoint, load_job
+from streamreplay.learners.neural.predictor import Predictor
+from streamreplay.learners.neural.targets import ClassTargets
 from streamreplay.predicting.inputs import open_input
 from streamreplay.predicting.trained import open_run
 from streamreplay.run import RunOptions, run_job
@@ -99,6 +102,38 @@ def test_every_bit_is_that_of_predict_proba(method: str, train: Train, tmp_path:
         np.testing.assert_array_equal(found.predictions.prediction, expected.argmax(1))
         batches += 1
     assert batches == 3
+
+
+def test_all_of_it_runs_with_the_threads_of_the_learner(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others change the last digits, and make small batches several times as slow."""
+    path = write(tmp_path / "a.csv", as_csv(table(100)))
+    trained = open_run(train(path, "learner.threads=1"))
+    found: list[int] = []
+
+    def noting(function: Any) -> Any:
+        def noted(*args: Any) -> Any:
+            found.append(torch.get_num_threads())
+            return function(*args)
+
+        return noted
+
+    for owner, name in (
+        (Predictor, "predict"),
+        (ClassTargets, "predict"),
+        (ClassTargets, "probabilities"),
+    ):
+        monkeypatch.setattr(owner, name, noting(getattr(owner, name)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        ((batch, _), *_) = open_input(trained.job, trained.columns, [str(path)])
+        trained.foresee(batch).probabilities()
+        assert found == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_several_learners_are_each_as_alone(train: Train, predict: Predict, tmp_path: Path) -> None:

@@ -33,10 +33,14 @@ def kept_cells(
         There is no such column.
     """
     found: dict[str, list[str]] = {name: [] for name in keep}
+    before: Layout | None = None
+    places: dict[str, int] = {}
     for line, cells in rows:
         layout = next(layout for begin, layout in reversed(layouts) if begin <= line)
-        find = ColumnFinder(source, layout.names, header=True)
+        if layout is not before:
+            find, before = ColumnFinder(source, layout.names, header=True), layout
+            places = {name: find("kept", name) for name in keep}
         whole = layout.fitted(cells)
-        for name in keep:
-            found[name].append(whole[find("kept", name)])
+        for name, place in places.items():
+            found[name].append(whole[place])
     return found

@@ -82,7 +82,8 @@ class Inference:
         self.network.check_shape(rows.x)
         with self._surroundings():
             logits = self.predictor.predict(rows.x)
-        return Foreseen(self.predictor.score(rows, logits), lambda: self._probabilities(logits))
+            predictions = self.predictor.score(rows, logits)
+        return Foreseen(predictions, lambda: self._probabilities(logits))
 
     def _fill_gaps(self) -> None:
         """Take a gap in arrays of numbers for the mean, as the learner would, and change nothing.
@@ -97,7 +98,8 @@ class Inference:
     def _probabilities(self, logits: torch.Tensor) -> NDArray[np.float32]:
         if not self.network.known.any():
             return np.zeros(tuple(logits.shape), np.float32)
-        return self.network.targets.probabilities(logits)
+        with self._surroundings():
+            return self.network.targets.probabilities(logits)
 
     def state_dict(self) -> State:
         """Return what predictions depend on, and nothing that only learning needs.
