@@ -187,3 +187,8 @@ class Report:
 
     def __len__(self) -> int:
         return 0 if self.scored is None else len(self.scored.incoming)
+
+    @property
+    def of_rows_left(self) -> bool:
+        """Whether it is of no batch of the stream, but of rows learned after its end."""
+        return self.scored is not None and self.scored.late is not None and not len(self)

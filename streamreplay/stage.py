@@ -263,7 +263,8 @@ class Pipeline:
             raise ValueError("this pipeline has no source: drive it with step()")
         for report in self._chain(self._counted(self.source)):
             self._ledger.add(report)
-            yield report
+            if not report.of_rows_left:
+                yield report
 
     @property
     def rows(self) -> RowCounts:

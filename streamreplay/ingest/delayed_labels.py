@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.features.packed import is_table, joined_rows
+from streamreplay.features.packed import TableSchema, is_table, joined_rows
 from streamreplay.ingest.late_rows import Known, followed_by, goals, joined_columns
 from streamreplay.labels import Labels
 from streamreplay.late import Late
-from streamreplay.state import PART, SETTING, Fields, State
+from streamreplay.state import LABELS, PART, SETTING, Fields, State
 
 _Rows: TypeAlias = dict[str, NDArray[Any]]
 
 
-class Described(Protocol):
-    """What knows the names of a stream's classes and features, as a source does."""
-
-    @property
-    def labels(self) -> Labels: ...  # noqa: D102 - as in `Source`
-    @property
-    def feature_names(self) -> Sequence[str] | None: ...  # noqa: D102
+def _none() -> None:
+    return None
 
 
 @final
@@ -45,8 +40,9 @@ class DelayedLabels:
     ----------
     delay : int
         Rows, at least 1.
-    source : Described, optional
-        The source, whose names the rows have that are left at the end.
+    schema : callable, optional
+        Returns the schema of a table's rows, for those that are left at the end of a stream that
+        was resumed there.
 
     Raises
     ------
@@ -70,17 +66,18 @@ class DelayedLabels:
     predict [] learn [2]
     """
 
-    STATE = Fields(delay=SETTING, _known=PART, _experience=int)
+    STATE = Fields(delay=SETTING, _known=PART, _experience=int, _labels=LABELS)
 
-    def __init__(self, delay: int, source: Described | None = None) -> None:
+    def __init__(self, delay: int, schema: Callable[[], TableSchema | None] = _none) -> None:
         if delay < 1:
             raise ValueError(f"delay must be at least 1, got {delay}")
         self.delay = delay
-        self._source = source
+        self._schema = schema
         self._waiting: deque[_Rows] = deque()  # labelled rows as they came, oldest first
         self._known = Known()  # the label of the last row
         self._recent: NDArray[Any] | None = None  # what was known at each of the last rows
         self._experience = 0  # of the last row
+        self._labels: Labels | None = None  # of the last batch
         self._like: Batch | None = None  # no rows, as the last batch
 
     def __call__(self, stream: Iterable[Batch]) -> Iterator[Batch]:
@@ -117,7 +114,7 @@ class DelayedLabels:
         if len(labelled):
             self._waiting.append(_columns(labelled))
         due = self._due(batch.t.item(-1) - self.delay)
-        self._like = batch.take(slice(0, 0))
+        self._like, self._labels = batch.take(slice(0, 0)), batch.labels
         return self._put_together(batch, repeat, due)
 
     def _left(self) -> Batch:
@@ -126,11 +123,9 @@ class DelayedLabels:
         like = self._like
         if like is None:  # no batch has come since a state was loaded
             nothing: dict[str, Any] = {name: column[:0] for name, column in rows.items()}
-            like = Batch(**nothing)
-        if self._source is not None:
-            schema = getattr(self._source, "schema", None) if is_table(rows["x"]) else None
-            names = self._source.feature_names
-            like = replace(like, labels=self._source.labels, feature_names=names, schema=schema)
+            schema = self._schema() if is_table(rows["x"]) else None
+            names = None if schema is None else schema.names
+            like = Batch(**nothing, labels=self._labels, feature_names=names, schema=schema)
         return self._put_together(like, goals(like), rows)
 
     def _put_together(self, batch: Batch, repeat: NDArray[Any], due: _Rows) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,9 +21,21 @@ from streamreplay.branches import Branches
 from streamreplay.buffers import ClassBalancedBuffer, ReservoirSamplingBuffer
 from streamreplay.checkpoint import load_checkpoint, save_checkpoint
 from streamreplay.errors import CheckpointError
-from streamreplay.evaluation import Detector, DriftMonitor, Holdout, Prequential
-from streamreplay.ingest import ArraySource, Experiences
-from streamreplay.learners import TorchLearner, linear, mlp
+from streamreplay.evaluation import (
+    Detector,
+    DriftMonitor,
+    Holdout,
+    Prequential,
+    Probe,
+)
+from streamreplay.ingest import (
+    ArraySource,
+    DelayedLabels,
+    Experiences,
+    JsonlSource,
+    LateLabels,
+)
+from streamreplay.learners import TorchLearner, Verification, linear, mlp
 from streamreplay.learners.neural.schedules import inverse_sqrt
 from streamreplay.learners.neural.training import Training
 from streamreplay.mixing import Mixer
@@ -103,6 +116,47 @@ def _plain(folder: Path, seed: int) -> Pipeline:
         SOURCES["csv.gz"](folder, 5),
         learner=TorchLearner(linear(), partial(SGD, lr=0.1), seed=seed),
         evaluator=Prequential(report_every=10),
+    )
+
+
+def _late(folder: Path, seed: int) -> Pipeline:
+    """Labels come some lines later, in another order; some twice, some never, some too late."""
+    path = folder / "late.jsonl"
+    rng = np.random.default_rng(3)
+    lines: list[tuple[float, dict[str, Any]]] = []
+    for i in range(24):
+        y = int(rng.integers(3))
+        event = {"id": f"{i:02d}", "time": i, "x": (rng.standard_normal(FEATURES) + y).tolist()}
+        label = {"id": f"{i:02d}", "time": i + 5, "y": f"c{y}"}
+        lines += [(i, event), *[(i + 9 * rng.random(), label)] * int(rng.integers(3))]
+    ordered = sorted(lines, key=lambda line: line[0])
+    path.write_text("".join(f"{json.dumps(line)}\n" for _, line in ordered))
+    source = JsonlSource(path, batch_size=5)
+    source.bare_labels = True
+    return Pipeline(
+        source,
+        experiences=Experiences(rows=20),
+        late=LateLabels(6),
+        probe=Probe(0.3, max_size=5, every=10, chunk=3, seed=1),
+        buffer=ClassBalancedBuffer(8, seed),
+        mixer=Mixer(4, steps=2, seed=seed),
+        learner=TorchLearner(_noisy, partial(Adam, lr=0.01), method="lwf", seed=seed),
+        verification=Verification(),
+        evaluator=Prequential(report_every=6, window=7),
+    )
+
+
+def _delayed(name: str, folder: Path, seed: int) -> Pipeline:
+    return Pipeline(
+        SOURCES[name](folder, 4),
+        late=DelayedLabels(7),
+        holdout=Holdout(_test(SOURCES[name](folder, 4)), chunk=3),
+        buffer=ReservoirSamplingBuffer(8, seed),
+        mixer=Mixer(4, seed=seed),
+        learner=TorchLearner(_noisy, partial(Adam, lr=0.01), seed=seed),
+        verification=Verification(),
+        evaluator=Prequential(report_every=6, window=7),
+        drift=DriftMonitor([Detector(drift.ADWIN(clock=1, grace_period=2), "error")], delay=7),
     )
 
 
@@ -193,6 +247,9 @@ PIPELINES: dict[str, Make] = {
     "labels": partial(_goals, "goals.jsonl"),
     "without replay": _plain,
     "drifting": _drifting,
+    "late labels": _late,
+    "delayed labels": partial(_delayed, "jsonl"),
+    "delayed labels of experiences": partial(_delayed, "split_by_class"),
     "several": partial(_several, shared=False),
     "several(shared)": partial(_several, shared=True),
     **{name: partial(_replayed, case) for name, case in REPLAYS.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamreplay.batch import Batch
+from streamreplay.features import Schema
 from streamreplay.ingest import DelayedLabels
 from streamreplay.labels import Labels
 from streamreplay.late import Late
@@ -87,23 +89,22 @@ def test_a_stream_may_lack_columns_for_a_while() -> None:
     ]
 
 
-class _Source:
-    def __init__(self) -> None:
-        self.labels, self.feature_names = Labels(["a", "b"]), ["u"]
-
-
-def test_what_is_left_after_a_resume_has_the_names_of_the_source() -> None:
-    source, labels = _Source(), Labels(["a", "b"])
-    whole = stream(6, [], labels=labels, feature_names=["u"])
+def test_what_is_left_after_a_resume_has_names_and_schema() -> None:
+    schema = Schema()
+    columns = {"a": ["1.5", "2"], "c": ["x", ""]}
+    schema.begin(columns)
+    rows = schema.pack(schema.read(columns, 2))
+    batch = replace(stream(2, [], labels=Labels(["a", "b"])), x=rows, schema=schema)
     stage = DelayedLabels(4)
-    running = stage([whole])
-    next(running)
-    fresh = DelayedLabels(4, source)
+    next(stage([batch]))
+    fresh = DelayedLabels(4, lambda: schema)
     fresh.load_state_dict(copy.deepcopy(stage.state_dict()))
-    assert fresh.rows_held == 4
+    assert fresh.rows_held == 2
     (left,) = fresh([])
-    assert (left.labels, left.feature_names) == (source.labels, ["u"])
-    assert left.learnable().t.tolist() == [2, 3, 4, 5]
+    assert left.labels is not None
+    assert left.labels.names == ["a", "b"]
+    assert (left.schema, left.feature_names) == (schema, ["a", "c"])
+    assert left.learnable().t.tolist() == [0, 1]
     assert fresh.rows_held == 0
 
 

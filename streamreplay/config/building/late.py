@@ -50,7 +50,9 @@ def make_late(
         return LateLabels(settings.max_pending, settings.max_age, on_dead=tell)
     if settings.max_age is not None:
         raise ConfigError(f"labels.max_age: goes with labels.late = true, got {settings.max_age}")
-    return DelayedLabels(settings.delay, source) if settings.delay else None
+    if not settings.delay:
+        return None
+    return DelayedLabels(settings.delay, lambda: getattr(source, "schema", None))
 
 
 def scored_by(late: LateStage | None, evaluator: Prequential) -> dict[str, Stage[Any, Any]]:
