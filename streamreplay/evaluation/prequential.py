@@ -215,10 +215,13 @@ class Prequential:
         if alike and late == self._running.late:
             return
         if self.position or self._open:
-            raise ValueError(
-                f"predictions are of {objective}{list(shape)} so far, got "
-                f"{scored.objective}{list(scored.prediction.shape[1:])}"
+            now = scored.objective, list(scored.prediction.shape[1:]), late
+            before = objective, list(shape), self._running.late
+            mine, got = (
+                f"{kind}{each}{' with late labels' if of_late else ''}"
+                for kind, each, of_late in (before, now)
             )
+            raise ValueError(f"predictions are of {mine} so far, got {got}")
         self._begin(scored.prediction, late=late)
 
     def _take(self, scored: Scored) -> tuple[dict[str, Any], ...]:

@@ -21,6 +21,8 @@ from streamreplay.log.lines import read_lines
 from streamreplay.log.rotation import JsonLines
 from streamreplay.log.rows_text import latency_text
 from streamreplay.log.schema import KINDS, LOGS
+from streamreplay.reading.compare.comparison import compare_runs
+from streamreplay.reading.compare.text import comparison_lines
 from streamreplay.reading.inspect import inspect_path
 from streamreplay.reading.live.state import RunState
 from streamreplay.reading.live.view import View
@@ -270,6 +272,14 @@ def test_the_same_rows_are_scored_with_any_delay(tmp_path: Path) -> None:
         last = records(out, kind="rows")[-1]
         assert (last["learned"], last["pending"]) == (N, 0)
     assert lines[0] == lines[1] == lines[2] == lines[3]
+    table = list(comparison_lines(compare_runs([tmp_path / "0", tmp_path / "60"], resamples=100)))
+    (known,) = (line.split() for line in table if line.startswith("last known"))
+    assert known[2:4] == [
+        f"{scores[0]['no_change']['accuracy']:.4f}",
+        f"{scores[2]['last_known']['accuracy']:.4f}",
+    ]
+    assert any(line.split() == ["labels.delay", "0", "60"] for line in table)
+    assert any("paired row by row" in line for line in table)
     assert all(each["no_change"] == scores[0]["no_change"] for each in scores)
     assert "last_known" not in scores[0]
     assert scores[3]["accuracy"] == scores[3]["last_known"]["accuracy"] == 0  # nothing was known
