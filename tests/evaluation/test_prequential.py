@@ -154,7 +154,7 @@ class Reference:
         }
         for name, column in (("by_class", 0), ("by_task", 3), ("by_experience", 4)):
             ids = sorted({int(row[column]) for row in labelled})
-            if name == "by_class" or ids != [0]:
+            if name == "by_class" or ids not in ([], [0]):
                 record[name] = {g: self.group(labelled, column, g) for g in ids}
         for g, group in record["by_class"].items():
             right = sum(row[0] == row[1] == g for row in labelled)
