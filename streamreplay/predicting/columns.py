@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from streamreplay.errors import CheckpointError, ConfigError, SourceError
 from streamreplay.features.packed import TableSchema
@@ -16,7 +17,10 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.roles import Choice
 from streamreplay.labels import Name
+from streamreplay.predicting.model_files import describe_features
 from streamreplay.state import State
+
+_ENOUGH = 1 << 30  # rows: no kind is to be inferred any more
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,20 @@ class RunColumns:
         CheckpointError
             Nothing was decided yet, as no row has come.
         """
-        labels = list(source.get("labels", {}).get("names", []))
+        labels = TypeAdapter(list[int | str]).validate_python(source["labels"]["names"])
         if "fingerprint" in source:
             return _of_arrays(labels, source)
         if source.get("layout") is not None and source.get("schema") is not None:
-            layout = Layout(**source["layout"])
+            layout = _checked_layout(source["layout"])
             label = "" if layout.label is None else layout.names[layout.label]
-            return RunColumns(labels, label, source["schema"], layout=layout)
+            return RunColumns(labels, label, _checked_schema(source["schema"]), layout=layout)
         if source.get("choice") is not None:
-            choice, label = Choice(**source["choice"]), str(source["fields"].get("label") or "")
+            choice = TypeAdapter(Choice).validate_python(source["choice"])
+            label = str(source["fields"].get("label") or "")
             if choice.array:
-                shape = tuple(source["feature_shape"])
+                shape = tuple(map(int, source["feature_shape"]))
                 return RunColumns(labels, label, shape=shape, array=choice.features[0])
-            return RunColumns(labels, label, source["schema"])
+            return RunColumns(labels, label, _checked_schema(source["schema"]))
         raise CheckpointError(f"source: no row has come yet, got only {', '.join(source)}")
 
     @property
@@ -83,6 +88,11 @@ class RunColumns:
     def described(self) -> str:
         """The shape and the type of a row that is an array."""
         return f"{self.dtype}[{', '.join(map(str, self.shape or ()))}]"
+
+    def check_names(self, outputs: int) -> None:
+        """Raise ValueError if there are fewer names than classes or targets."""
+        if len(self.labels) < outputs:
+            raise ValueError(f"labels: must be of {outputs} outputs, got {self.labels[:10]}")
 
     def check_shape(self, name: str, source: ArraySource) -> None:
         """Raise `ConfigError` if arrays cannot be rows of the run.
@@ -171,6 +181,28 @@ class RunColumns:
         )
 
 
+def _checked_layout(saved: State) -> Layout:
+    """Return the columns of a CSV; raise ValueError for what is none."""
+    layout = TypeAdapter(Layout).validate_python(saved)
+    places = [*(layout.features or ()), *layout.goal, *layout.others.values()]
+    places += [] if layout.label is None else [layout.label]
+    if any(not 0 <= place < len(layout.names) for place in places):
+        raise ValueError(f"layout: must have places of {len(layout.names)} columns, got {places}")
+    return layout
+
+
+def _checked_schema(saved: State) -> State:
+    """Return the state of a schema with what its rows are read by, all of it checked.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    schema = describe_features(saved).make_schema()
+    return {**schema.state_dict(), "inferred_from": _ENOUGH}
+
+
 def as_stored(x: NDArray[Any], dtype: str) -> NDArray[Any]:
     """Return arrays with the type that a run has learned from, float32 or uint8.
 
@@ -191,7 +223,7 @@ def _of_arrays(labels: list[Name], source: State) -> RunColumns:
     """Read the columns of rows that were all in memory."""
     label = str(source["in_use"]["goal"].get("label", ""))
     if source["schema"] is not None:
-        return RunColumns(labels, label, source["schema"])
+        return RunColumns(labels, label, _checked_schema(source["schema"]))
     (features,) = source["in_use"]["features"].values()
     x = source["x"]
     return RunColumns(

@@ -10,7 +10,12 @@ from streamreplay.config.building.learners import torch_learner
 from streamreplay.errors import ConfigError
 from streamreplay.predicting.columns import RunColumns
 from streamreplay.predicting.model import KEYS
-from streamreplay.predicting.model_files import PROGRAM, FeaturesDescription, write_model
+from streamreplay.predicting.model_files import (
+    PROGRAM,
+    FeaturesDescription,
+    describe_features,
+    write_model,
+)
 from streamreplay.predicting.trained import TrainedRun, open_run
 
 if TYPE_CHECKING:
@@ -122,12 +127,4 @@ def _features(columns: RunColumns, decimal: str) -> FeaturesDescription:
                 "field": columns.array,
             }
         )
-    taken = ("columns", "categories", "places", "packed")
-    return FeaturesDescription.model_validate(
-        {
-            "rows": "table",
-            **schema["settings"],
-            **{key: schema[key] for key in taken},
-            "decimal": decimal,
-        }
-    )
+    return describe_features(schema, decimal)

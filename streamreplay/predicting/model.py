@@ -219,7 +219,7 @@ def _rebuild(
         raise ValueError(f"learner: must have keys of {sorted(KEYS)}, got {sorted(foreign)}")
     settings = LearnerSection.model_validate(description.learner)
     network = state["network"]
-    _check_network(description, network)
+    _check_network(network)
     if module is None:
         module = make_module(settings)
         _check_weights(module, network)
@@ -231,15 +231,16 @@ def _rebuild(
         threads=settings.threads,
     )
     learner.inference.load_state_dict(state)
+    names, outputs = description.names, learner.inference.outputs
+    if len(names) < outputs:
+        raise ValueError(f"names: must be of {outputs} classes, got {names[:10]}")
     return learner
 
 
-def _check_network(description: ModelDescription, network: State) -> None:
-    shape, known = network["feature_shape"], network["known"]
+def _check_network(network: State) -> None:
+    shape = network["feature_shape"]
     if any(type(size) is not int or size < 1 for size in shape) or np.prod(shape) > _MOST_VALUES:
         raise ValueError(f"feature_shape: must be sizes of a row, got {shape}")
-    if len(description.names) < int(known.sum()):
-        raise ValueError(f"names: must be of {int(known.sum())} classes, got {description.names}")
 
 
 def _check_weights(factory: Any, network: State) -> None:

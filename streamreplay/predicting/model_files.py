@@ -123,6 +123,19 @@ class ModelDescription(_Part):
     state: dict[str, Any]
 
 
+def describe_features(schema: State, decimal: str = ".") -> FeaturesDescription:
+    """Return what the state of a schema says about the rows of a table, checked.
+
+    Raises
+    ------
+    ValueError
+        It is no such state.
+    """
+    taken = ("columns", "categories", "places", "packed")
+    given = {**schema["settings"], **{key: schema[key] for key in taken}}
+    return FeaturesDescription.model_validate({"rows": "table", **given, "decimal": decimal})
+
+
 def write_model(
     folder: Path, model: Mapping[str, Any], features: FeaturesDescription, state: State
 ) -> None:

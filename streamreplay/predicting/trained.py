@@ -31,6 +31,9 @@ _IMPORTS = frozenset(
 )
 """The keys that may name code, by their last part."""
 
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
+"""What a state that is not of the job may raise where it is loaded."""
+
 _TRIES = 5  # a run that goes on removes checkpoints while they are read
 
 
@@ -67,7 +70,12 @@ class TrainedRun:
         """Return what rows would be predicted to be if they came next in the stream."""
         if self.backbone is not None:
             (rows,) = self.backbone([rows])
-        return self.learner.foresee(rows)
+        try:
+            return self.learner.foresee(rows)
+        except _WRONG as error:
+            raise CheckpointError(
+                f"the learner does not fit the rows of its run: {error}"
+            ) from error
 
 
 def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> TrainedRun:
@@ -99,17 +107,30 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
             f"{run}: the job imports code, {listed(imported)}: if you know what it does, --trust "
             "runs it"
         )
+    if not job.several and learner is not None:
+        raise ConfigError(f"--learner: the run has one learner, got {learner!r}")
     checkpoint = _newest(run)
+    try:
+        return _trained(run, job, checkpoint, learner, trust=trust)
+    except _WRONG as error:
+        raise CheckpointError(
+            f"{checkpoint.path}: is not a checkpoint of this job: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _trained(
+    run: Path, job: Job, checkpoint: Checkpoint, learner: str | None, *, trust: bool
+) -> TrainedRun:
     state: State = checkpoint.state["pipeline"]
+    stages = state
     if job.several:
         name = _chosen(job, learner)
         stages, job = {**state, **state["learners"]["branches"][name]}, job.alone(name)
-    elif learner is None:
-        stages = state
-    else:
-        raise ConfigError(f"--learner: the run has one learner, got {learner!r}")
     settings, made = _load_learner(run, job, stages, trust=trust)
     columns = RunColumns.of(state["source"])
+    torch = torch_learner(made)
+    if torch is not None:
+        columns.check_names(torch.inference.outputs)
     return TrainedRun(job, settings, made, _load_backbone(job, state), columns, checkpoint.position)
 
 

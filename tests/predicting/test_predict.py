@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import parquet
 
-from streamreplay import CheckpointError, ConfigError, RunFolderError, latest_checkpoint, load_job
+from streamreplay import (
+    CheckpointError,
+    ConfigError,
+    RunFolderError,
+    StreamReplayError,
+    latest_checkpoint,
+    load_job,
+    save_checkpoint,
+)
 from streamreplay.config.write import to_toml
 from streamreplay.predicting import PredictOptions, export_model, predict_rows, trained
 from streamreplay.run import RunOptions, run_job
@@ -38,8 +51,8 @@ ROWS = table(40, seed=5)
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     path = write(folder / "a.csv", as_csv(table(300)))
-    settings = ["run.emit=none", "learner.hidden=[16]", f"source.path={path}"]
-    run_job(load_job(None, settings), RunOptions(out=folder / "run", quiet=True))
+    options = ["run.emit=none", "learner.hidden=[16]", f"source.path={path}"]
+    run_job(load_job(None, options), RunOptions(out=folder / "run", quiet=True))
     return folder / "run"
 
 
@@ -267,6 +280,37 @@ def test_a_checkpoint_that_goes_away_while_it_is_read(
     monkeypatch.setattr(trained, "latest_checkpoint", broken)
     with pytest.raises(CheckpointError, match="is damaged"):
         predict(run, rows)
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = list(node.items()) if isinstance(node, dict) else []
+    inner += [*enumerate(node[:2])] if isinstance(node, list) else []
+    return [path, *(each for key, value in inner for each in places(value, (*path, key)))]
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_crafted_state_makes_no_traceback(
+    data: st.DataObject, run: Path, rows: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its checksums are right, and anything in it may be wrong."""
+    folder = Path(shutil.copytree(run, tmp_path / "crafted", dirs_exist_ok=True))
+    found = latest_checkpoint(run / "checkpoints")
+    assert found is not None
+    state = copy.deepcopy(found.state)
+    parts = [p for p in places(state["pipeline"]) if p and p[0] in ("source", "learner")]
+    *outer, last = data.draw(st.sampled_from(parts))
+    node = state["pipeline"]
+    for key in outer:
+        node = node[key]
+    node[last] = data.draw(st.sampled_from([None, -1, 3, 0.5, "x", [], {}, [1], True]))
+    shutil.rmtree(folder / "checkpoints")
+    save_checkpoint(folder / "checkpoints", state, position=300)
+    with suppress(StreamReplayError):
+        predict_rows(folder, PredictOptions([str(rows)], proba=True))
+    capfd.readouterr()
 
 
 def test_what_is_no_trained_run(run: Path, rows: Path, predict: Predict, tmp_path: Path) -> None:

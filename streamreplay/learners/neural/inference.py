@@ -50,6 +50,12 @@ class Inference:
         self._surroundings = surroundings
 
     @property
+    def outputs(self) -> int:
+        """How many classes or targets must have a name: up to the last one known."""
+        known = np.flatnonzero(self.network.known)
+        return int(known[-1]) + 1 if len(known) else 0
+
+    @property
     def reads_memory(self) -> bool:
         """Whether `prepare` does anything with the rows in memory."""
         each = self.predictor.classifiers.values()
