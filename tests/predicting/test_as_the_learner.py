@@ -84,6 +84,22 @@ def test_they_are_those_of_the_next_batch(
     assert f"accuracy {right / 50:.4f} over 50 with a label" in err
 
 
+def test_class_means_that_are_too_old_are_computed_again(
+    train: Train, predict: Predict, tmp_path: Path
+) -> None:
+    """They are computed at the second batch, and are as old as they may be behind the 51st."""
+    rows = table(208)
+    first = write(tmp_path / "a.csv", as_csv(rows[:204]))
+    more = write(tmp_path / "b.csv", as_csv(rows[204:]))
+    out = train(first, "learner.method=ncm", "source.batch_size=4")
+    state = open_run(out).learner.state_dict()["predictor"]["classifiers"]["ncm"]
+    assert state["age"] == 0
+    _, lines, _ = predict(out, more)
+    own = the_run_itself(out, more)
+    mine = [line["probability"] for line in lines]
+    np.testing.assert_allclose(mine, [line["probability"] for line in own], rtol=2e-5)
+
+
 @pytest.mark.parametrize("method", ["er-slda", "er", "mkd"])
 def test_every_bit_is_that_of_predict_proba(method: str, train: Train, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", as_csv(table(300)))
