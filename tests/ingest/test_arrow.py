@@ -22,6 +22,7 @@ from pyarrow import feather, ipc, parquet
 from streamreplay.errors import ConfigError, NoUsableRowError, RecordError, SourceError
 from streamreplay.features import Schema
 from streamreplay.ingest import ArrowSource, CsvSource, JsonlSource, in_memory
+from streamreplay.ingest.connect import byte_stream
 from tests.ingest.tables import rows_of
 
 NewPipe = Callable[[], Any]
@@ -364,6 +365,22 @@ def test_rows_before_a_cut_come_first(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="ends in the middle of a record batch"):
         list(source)
     assert source.position == 49
+
+
+@pytest.mark.parametrize("block", [100, 1 << 18])
+def test_rows_before_a_broken_message_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(byte_stream, "BLOCK", block)
+    data = stream(numbers(50))
+    last = data.rindex(b"\xff\xff\xff\xff", 0, -8)
+    for at, message in ((last, "a message is expected"), (last + 8, "not a readable Arrow stream")):
+        path = tmp_path / "rows.arrows"
+        path.write_bytes(data[:at] + b"\xfe\xfe\xfe\x7f" + data[at + 4 :])
+        source = ArrowSource(path, batch_size=4)
+        assert sum(len(batch) for _, batch in zip(range(13), source, strict=False)) == 49
+        with pytest.raises(SourceError, match=message):
+            list(source)
 
 
 @pytest.mark.parametrize(

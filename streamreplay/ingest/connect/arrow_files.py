@@ -90,10 +90,11 @@ class StreamReader:
 
     def ready(self, timeout: float) -> bool:
         """Wait until `read` would return at once, for at most ``timeout`` seconds."""
-        return self._stream.ready(timeout)
+        return self._messages.failed or self._stream.ready(timeout)
 
     def read(self) -> list[Any] | None:
         """Read once; return the record batches that have come whole, None at the end."""
+        self._messages.check()
         data = self._stream.read()
         if data is None:
             self._check_end()

@@ -40,6 +40,12 @@ class MessageReader:
         self._whole = _Fed()  # messages that came, up to the next record batch
         self._reader: Any = None
         self._columns: list[str] = []
+        self._failure: SourceError | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error that the record batches returned last came before."""
+        return self._failure is not None
 
     @property
     def partial(self) -> bool:
@@ -52,8 +58,9 @@ class MessageReader:
         Raises
         ------
         SourceError
-            It is no Arrow stream.
+            It is no Arrow stream. All that came before has been returned.
         """
+        self.check()
         self._data += data
         found = []
         try:
@@ -61,11 +68,20 @@ class MessageReader:
                 batch = self._use(*message)
                 if batch is not None:
                     found.append(batch)
+        except SourceError as error:
+            self._failure = error
         except (struct.error, IndexError) as error:
-            raise SourceError(f"{self._name}: not a readable Arrow stream ({error})") from None
+            self._failure = SourceError(f"{self._name}: not a readable Arrow stream ({error})")
         except errors_of_arrow() as error:
-            raise SourceError(f"{self._name}: not a readable Arrow stream ({error})") from None
+            self._failure = SourceError(f"{self._name}: not a readable Arrow stream ({error})")
+        if not found:
+            self.check()
         return found
+
+    def check(self) -> None:
+        """Raise the error that the record batches returned last came before, if there is one."""
+        if self._failure is not None:
+            raise self._failure
 
     def _next_message(self) -> tuple[int, bytes] | None:
         """Return the type and the bytes of the next message, if all of them have come."""
