@@ -51,6 +51,7 @@ _SEVERAL = 0.5  # share of different values from which on a column of several wo
 _ENOUGH = 20  # values from which on such shares mean something
 _SINCE, _UNTIL = 315_532_800, 4_102_444_800  # 1980 and 2100 in seconds since 1970
 _TIME_NAME = re.compile(r"(?i)(time|date|stamp|epoch|(^|_)(ts|at)$)")
+_LARGEST = float(np.finfo(np.float32).max)
 _FAR = 1 << 16  # magnitude over spread from which on float32 needs an anchor
 
 
@@ -132,7 +133,7 @@ def infer(
     if _all_booleans(there):
         return Inferred("boolean")
     numbers = as_numbers(there, missing, decimal)
-    numeric = ~np.isnan(numbers)
+    numeric = np.abs(numbers) <= _LARGEST  # NaN is not
     if numeric.mean() >= FITTING:
         return _numeric(name, numbers[numeric])
     times = as_times(there, missing)

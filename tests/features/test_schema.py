@@ -44,6 +44,7 @@ def _packed(schema: Schema, columns: dict[str, Any]) -> NDArray[Any]:
         (["the cat sat on the mat", "a dog ran over the hill"], "text"),
         ([{"a": 1}], "ignored"),
         (["", "NA", None], "ignored"),
+        (["1", "1e300", "2", "-1e300"], "category"),  # float32 cannot hold them
         ([f"id{i}" for i in range(50)], "ignored"),
         ([1_356_998_400 + i for i in range(30)], "time"),
     ],
