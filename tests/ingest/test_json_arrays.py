@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest import JsonlSource
+from streamreplay.ingest.connect import byte_stream
 from streamreplay.ingest.decode.json_records import JsonRecords
 
 Write = Callable[..., Path]
@@ -101,7 +102,9 @@ def test_text_in_any_blocks_is_the_same_text(layout: str) -> None:
 @settings(max_examples=500)
 @example(b"{{}}")
 @example(b'{"a":[{"b":1}{}]},')
-@given(st.binary(max_size=60).map(lambda b: bytes(b'{}[],:"\\\n a1'[c % 12] for c in b)))
+@example(b'1 \t\n}"a":\t] \n{"b":1},\t')  # each blank has one form
+@example(b'{"a":1}\n{"a":[\n{"b":1}\n]}\n{}\n')
+@given(st.binary(max_size=60).map(lambda b: bytes(b'{}[],:"\\\n\t a1'[c % 13] for c in b)))
 def test_no_text_depends_on_its_blocks(data: bytes) -> None:
     whole = JsonRecords().split(data)
     records = JsonRecords()
@@ -165,6 +168,11 @@ def test_an_array_that_grows_in_place_goes_on(write: Write) -> None:
         ('[{"x": 1},\n{"x": 2},\n{"x": 3', [1, 2], 1),  # cut short
         ('[{"x": 1}]\n[{"x": 2}] {"x":\n3}', [1, 2, 3], 0),
         ("[]", [], 0),
+        ('[null, "a", {"x": 1}, {"x": 2}]', [1, 2], 2),
+        ('[\n{"x": 1},\n{"a": [1, 2,\n{"x": 3},\n{"x": 4}\n]', [1, 3, 4], 1),  # cut short
+        ('[\n {\n  "x": 1\n },\n {\n  "a": [{\n },\n {\n  "x": 3\n }\n]', [1, 3], 1),
+        ('[\n{"x": 1},\n{"x": 2, "a": [\n  {"b": 3},\n  {"b": 4}]},\n{"x": 5}]', [1, 2, 5], 0),
+        ('[\n{\n"x": 1,\n"a": [\n{\n}\n]\n},\n{\n"x": 3,\n"a": [\n{\n}]}]', [1, 3], 0),
     ],
 )
 def test_a_bad_record_takes_no_other_with_it(
@@ -216,3 +224,13 @@ def test_byte_order_marks(write: Write, encoding: str) -> None:
     text = json.dumps(RECORDS, indent=2).encode(encoding)
     source = JsonlSource(write(text))
     assert (rows(source), source.dead) == (list(range(11)), 0)
+
+
+@pytest.mark.parametrize("first", ["5", '"a, b"', "null, 1.5", '"\\\\"'])
+def test_an_array_is_told_by_its_first_object_in_any_blocks(
+    write: Write, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    path = write(f'[{first}, {{"x": 1}}, {{"x": 2}}]'.encode())
+    for block in range(1, path.stat().st_size):
+        monkeypatch.setattr(byte_stream, "BLOCK", block)
+        assert rows(JsonlSource(path, label=False)) == [1, 2]

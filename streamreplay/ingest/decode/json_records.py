@@ -32,11 +32,20 @@ def _array(levels: int) -> bytes:
 
 _OBJECT = re.compile(_object(_LEVELS), re.DOTALL)
 _OBJECT_AND_END = re.compile(rb"(" + _object(_LEVELS) + rb")[\s,]([\s,]*+)", re.DOTALL)
-_TO_BLANKS = bytes.maketrans(b",\n", b"  ")
+_TO_BLANKS = bytes.maketrans(b",\n\r\t\f\v", b" " * 6)  # whether they come at once or not
 _STEP = re.compile(_TEXT + rb"(?:" + _STRING + _TEXT + rb")*+", re.DOTALL)
 _REST_OF_STRING = re.compile(_INSIDE_STRING, re.DOTALL)
 _BLANKS = re.compile(rb"\s++")
+_FIRST_VALUES = re.compile(rb"(?:(?:%s|[^\s,\"\[\]{}]++)\s*+,\s*+)*+" % _STRING)
+_PART_OF_VALUE = re.compile(
+    rb'(?:"%s\\?|%s|[^\s,"\[\]{}]++)[^\S\n]*+\Z' % (_INSIDE_STRING, _STRING)
+)
 _OTHER = re.compile(rb'[^\s,"\[\]{][^\s,"\[\]{}]*+')
+_STATE = (
+    *("_array", "_string", "_escape", "_unended", "_last"),
+    *("_blanks", "_began", "_nests", "_level"),
+)
+_BEGIN_OF_LINE = re.compile(rb"\n([ \t]*+)\{")
 _OPENING = {ord("}"): ord("{"), ord("]"): ord("[")}
 
 
@@ -47,7 +56,8 @@ class JsonRecords:
     comma or blank behind a record becomes its line end, and line ends in it become blanks. Only
     where nothing is between two records, a line end is added. A line end inside a string becomes a
     CR, so that its record cannot be read, and the string ends there. An object that begins inside
-    another one without a key is a new record.
+    another one without a key is a new record; so is one that begins a line in the column in which
+    the record does, as the record before it does, unless objects of that one begin there too.
 
     Examples
     --------
@@ -63,6 +73,10 @@ class JsonRecords:
         self._escape = False  # behind a backslash in it
         self._unended = False  # a record has no line end yet
         self._last = 0  # the last byte inside a record that is not blank
+        self._blanks = 0  # at the end of the text, since its last line began; -1 if there is more
+        self._began = -1  # the column in which the record begins a line; -1 if in a line
+        self._nests = False  # an object inside the record begins a line there too
+        self._level = -1  # the column in which the last record began that had no such object
 
     @property
     def is_open(self) -> bool:
@@ -71,15 +85,13 @@ class JsonRecords:
 
     def state_dict(self) -> State:
         """Return everything that matters for the text to come."""
-        names = ("_array", "_string", "_escape", "_unended", "_last")
-        return {"open": self._open.decode(), **{name[1:]: getattr(self, name) for name in names}}
+        return {"open": self._open.decode(), **{name[1:]: getattr(self, name) for name in _STATE}}
 
     def load_state_dict(self, state: State) -> None:
         """Go on behind other text."""
         self._open = bytearray(str(state["open"]).encode())
-        self._array, self._string = bool(state["array"]), bool(state["string"])
-        self._escape, self._unended = bool(state["escape"]), bool(state["unended"])
-        self._last = int(state["last"])
+        for name in _STATE:
+            setattr(self, name, type(getattr(self, name))(state[name[1:]]))
 
     def split(self, text: bytes) -> bytes:
         """Return the next part of the text, with a line end behind each record."""
@@ -92,6 +104,7 @@ class JsonRecords:
                 at = self._in_record(text, at, found)
             else:
                 at = self._between(text, at, found)
+        self._blanks = self._column(text, len(text))
         return b"".join(found)
 
     def _in_string(self, text: bytes, at: int, found: list[bytes]) -> int:
@@ -125,26 +138,46 @@ class JsonRecords:
             self._string = True
         elif byte in _OPENING:
             self._close(byte)
-        elif byte == ord("{") == self._open[-1] and self._last != ord(":"):
-            found.append(b"\n")  # an object without a key: the record before it is broken
-            self._open = bytearray(b"{")
+        elif byte == ord("{") and self._begins_record(text, at):
+            found.append(b"\n")  # the record before it is broken
+            self._open, self._nests = bytearray(b"{"), False
+            self._began = self._column(text, at)
         else:
             self._open.append(byte)
         self._last = byte
         found.append(text[at : at + 1])
         return at + 1
 
+    def _begins_record(self, text: bytes, at: int) -> bool:
+        """Return whether an object inside a record is a new one."""
+        if self._open[-1] == ord("{") and self._last != ord(":"):
+            return True  # it has no key
+        aligned = self._column(text, at) == self._began >= 0
+        self._nests = self._nests or aligned
+        return aligned and self._level == self._began
+
+    def _column(self, text: bytes, at: int) -> int:
+        """Return how many blanks are before a byte in its line; -1 if anything else is."""
+        begin = at
+        while begin and text[begin - 1] in b" \t":
+            begin -= 1
+        if begin:
+            return at - begin if text[begin - 1] == ord("\n") else -1
+        return self._blanks + at if self._blanks >= 0 else -1
+
     def _close(self, byte: int) -> None:
         """Close a bracket, and those inside it that were left open."""
         place = self._open.rfind(_OPENING[byte])
         del self._open[max(place, 0) :]
         self._unended = not self._open
+        if self._unended:
+            self._level = -1 if self._nests else self._began
 
     def _between(self, text: bytes, at: int, found: list[bytes]) -> int:
         byte = text[at]
         blanks = _BLANKS.match(text, at)
         if blanks is not None:
-            found.append(self._end() + blanks[0][1:].replace(b"\n", b" "))
+            found.append(self._end() + b" " * (len(blanks[0]) - 1))
             return blanks.end()
         if byte in b",]":
             self._array = self._array and byte == ord(",")
@@ -160,10 +193,12 @@ class JsonRecords:
 
     def _begin(self, text: bytes, at: int, found: list[bytes]) -> int:
         """Begin a record, and read to its end if that is easily found."""
-        end = _take_objects(text, at, found)
+        end = self._take_objects(text, at, found)
         if end > at:
             return end
-        match = _OBJECT.match(text, at) or _OTHER.match(text, at)
+        match = _OBJECT.match(text, at)
+        if match is None or not self._is_one(text, *match.span()):
+            match = _OTHER.match(text, at)
         if match is not None:
             self._unended = True
             found.append(match[0].replace(b"\n", b" "))
@@ -171,6 +206,7 @@ class JsonRecords:
         byte = text[at]
         if byte in b"{[":
             self._open.append(byte)
+            self._began, self._nests = self._column(text, at), False
         else:
             self._string = byte == ord('"')
             self._unended = True
@@ -178,19 +214,40 @@ class JsonRecords:
         found.append(text[at : at + 1])
         return at + 1
 
+    def _take_objects(self, text: bytes, at: int, found: list[bytes]) -> int:
+        """Append and end all objects from a byte on that are whole; return where others begin."""
+        short = -1  # where the last object began, if it is one line
+        while (match := _OBJECT_AND_END.match(text, at)) is not None:
+            record, behind = match.groups()
+            if b"\n" not in record:
+                short = at
+            else:
+                if short >= 0:
+                    self._level, short = self._column(text, short), -1
+                if not self._is_one(text, *match.span(1)):
+                    return at
+                record = record.replace(b"\n", b" ")
+            found += record, b"\n", behind.translate(_TO_BLANKS)
+            at = match.end()
+        if short >= 0:
+            self._level = self._column(text, short)
+        return at
+
+    def _is_one(self, text: bytes, begin: int, end: int) -> bool:
+        """Return whether an object that was read at once is one record; see `_begins_record`."""
+        column = self._column(text, begin)
+        nests = column >= 0 and any(
+            len(each[1]) == column for each in _BEGIN_OF_LINE.finditer(text, begin, end)
+        )
+        if nests and self._level == column:
+            return False
+        self._level = -1 if nests else column
+        return True
+
     def _end(self) -> bytes:
         end = b"\n" if self._unended else b" "
         self._unended = False
         return end
-
-
-def _take_objects(text: bytes, at: int, found: list[bytes]) -> int:
-    """Append all objects from a byte on that are whole, and end them; return where others begin."""
-    while (match := _OBJECT_AND_END.match(text, at)) is not None:
-        record, behind = match.groups()
-        found += record.replace(b"\n", b" "), b"\n", behind.translate(_TO_BLANKS)
-        at = match.end()
-    return at
 
 
 def _any(match: re.Match[bytes] | None) -> re.Match[bytes]:
@@ -223,7 +280,10 @@ def _begins_array(text: bytes) -> bool | None:
     behind = text.lstrip()
     if b"\n" in text[: len(text) - len(behind)]:
         return True
-    return behind[:1] in (b"{", b"]") if behind else None
+    behind = behind[_any(_FIRST_VALUES.match(behind)).end() :]
+    if not behind or _PART_OF_VALUE.match(behind):
+        return None
+    return behind[:1] in (b"{", b"]")
 
 
 def _goes_on(text: bytes) -> bool | None:
