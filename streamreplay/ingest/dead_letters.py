@@ -67,7 +67,8 @@ def dead_letter(source: str, fault: Fault, line: bytes, start: int, length: int)
         "reason": fault.reason,
         "raw": text[:RAW],
     }
-    return letter if len(text) <= RAW else {**letter, "raw_cut": True, "raw_bytes": length}
+    cut = len(text) > RAW or len(line) < length
+    return {**letter, "raw_cut": True, "raw_bytes": length} if cut else letter
 
 
 def row_letter(source: str, fault: Fault, text: bytes) -> dict[str, Any]:

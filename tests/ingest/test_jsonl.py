@@ -17,6 +17,7 @@ from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, RecordError, SourceError
 from streamreplay.features.schema import Schema
 from streamreplay.ingest import JsonlSource
+from streamreplay.ingest.connect import byte_stream
 from streamreplay.labels import Labels
 from tests.ingest.tables import numbers_of, rows_of
 
@@ -227,6 +228,29 @@ def test_a_long_text_is_cut_in_its_letter(write: Write) -> None:
     assert (letters[0]["raw_cut"], letters[0]["raw_bytes"]) == (True, 10_000)
     assert letters[1]["raw"] == "a" * 4096
     assert "raw_cut" not in letters[1]
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1 << 18])
+def test_nothing_depends_on_the_blocks_that_a_long_line_comes_in(
+    write: Write, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(byte_stream, "BLOCK", block)
+    letters: list[dict[str, Any]] = []
+    path = write(['{"a": 1}', '{"b": "' + "long" * 30 + '"}', '{"a": 2}', "short"])
+    source = JsonlSource(path, max_line_bytes=50, on_dead=letters.append)
+    assert rows(source) == [[1.0], [2.0]]
+    assert source.feature_names == ["a"]  # what is too long is no example of a column
+    assert letters[0]["raw"] == ('{"b": "' + "long" * 30)[:51]
+    assert (letters[0]["raw_cut"], letters[0]["raw_bytes"]) == (True, 129)
+    assert "raw_cut" not in letters[1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_a_first_record_that_is_put_aside_decides_nothing(write: Write, size: int) -> None:
+    lines = ['{"x": [1], "id": 0.5}', '{"a": 3e9}', '{"a": 5}', '{"a": 7}']
+    source = JsonlSource(write(lines), batch_size=size)
+    assert rows(source) == [[3e9], [5.0], [7.0]]
+    assert (source.schema.inferred_from, source.schema.columns[0].anchor) == (3, 0.0)
 
 
 def test_a_line_longer_than_what_is_read_at_once(write: Write) -> None:

@@ -197,10 +197,13 @@ class JsonlSource(LineSource):
         return FieldsInUse(self.schema.names_by_kind, goal, choice.roles, left_out)
 
     def _infers(self) -> bool:
-        for line in self._buffer.peek(0, 1):
+        found = False
+        for line in self._buffer.peek(0, len(self._buffer)):  # the first may be put aside
             with suppress(BadRecord):
-                return not self._is_array(self._record(line))
-        return True
+                if not self._is_array(self._record(line)):
+                    return True
+                found = True
+        return not found
 
     def _is_array(self, record: dict[str, Any]) -> bool:
         """Return whether the features of a record are one array."""

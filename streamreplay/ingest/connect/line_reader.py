@@ -113,7 +113,8 @@ class LineReader:
         for fault, (start, length) in zip(faults, spans, strict=True):
             (line,) = self.buffer.take([fault.line])
             in_file = Fault(self.buffer.number(fault.line) - 1, fault.reason)
-            yield dead_letter(self.name(fault.line), in_file, line, start, length)
+            kept = line[: self.buffer.longest + 1]  # as much as of a line that came in pieces
+            yield dead_letter(self.name(fault.line), in_file, kept, start, length)
 
     def state_dict(self) -> State:
         """Return what was read ahead of a pipe, and which files were read to their ends."""

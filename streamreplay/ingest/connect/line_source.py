@@ -263,7 +263,7 @@ class LineSource(ABC):
         skip, most = line + 1 - buffer.position.lines, 2 * self.schema.infer_rows
         while part := buffer.peek(skip + len(lines), most - len(lines)):  # of one file each
             lines += part
-        return lines
+        return [line for line in lines if len(line) <= buffer.longest]
 
     def _is_consumed(self, line: int | None) -> bool:
         """Return whether the position is behind a line."""
