@@ -6,6 +6,8 @@
 #   make check   the quick checks, types, and the documentation with all its links
 #   make docs    the documentation as a site, in site/index.html
 #   make measure size and shape of the code, and whether it keeps its limits
+#   make fuzz    read generated inputs, valid and damaged, in every format: N of them (a few minutes;
+#                N=10000000 takes hours), from SEED
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
 #   make bench-accuracy   every replay method on real streams, and what each costs (hours;
@@ -24,7 +26,7 @@ MLFLOW ?= .venv-mlflow
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check docs measure format bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
+.PHONY: help install demo test lint check docs measure format fuzz bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -62,6 +64,12 @@ measure: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+N ?= 100000
+SEED ?= 0
+
+fuzz: install
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(N) --seed $(SEED)
 
 bench: install
 	$(BIN)/python benchmarks/run_all.py
