@@ -113,8 +113,9 @@ class Scaler:
         else:
             out[...] = x
         if self.count:
-            out -= self._shift
-            out *= self._factor
+            with np.errstate(over="ignore"):  # what is too far is cut
+                out -= self._shift
+                out *= self._factor
             np.clip(out, -_LIMIT, _LIMIT, out=out)
         if self.fills_gaps:
             out[np.isnan(out)] = 0

@@ -78,6 +78,11 @@ def test_far_values_are_cut() -> None:
     assert scaled(after(ROWS), far).tolist() == [[10, -10, 10]]
 
 
+def test_values_at_the_end_of_float32_are_cut() -> None:
+    scaler = after(np.array([[1.0, -3e38], [1.001, -3e38]], np.float32))
+    assert scaled(scaler, np.array([[3e38, 3e38]], np.float32)).tolist() == [[10, 10]]
+
+
 @pytest.mark.parametrize("normalize", ["auto", "none"])
 def test_uint8_is_divided_by_255(normalize: Normalize) -> None:
     x = np.array([[0, 51, 255]], np.uint8)
