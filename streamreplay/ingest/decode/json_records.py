@@ -141,7 +141,8 @@ class JsonRecords:
         elif byte == ord("{") and self._begins_record(text, at):
             found.append(b"\n")  # the record before it is broken
             self._open, self._nests = bytearray(b"{"), False
-            self._began = self._column(text, at)
+            column = self._column(text, at)
+            self._began = self._began if column < 0 else column
         else:
             self._open.append(byte)
         self._last = byte
