@@ -29,7 +29,6 @@ UNUSABLE = {
     "scalars.jsonl": b'5\n"a"\nnull\n',
     "one.jsonl": b"[1, 2]",
     "noise.jsonl": noise().replace(b"\n", b"") + b"\n",
-    "csv.jsonl": b"u,v,y\n1,2,a\n",
     "wide.csv": b"u,v,y\n" + b"1,2,3,4,5,6\n" * 30,
 }
 
