@@ -102,7 +102,9 @@ def test_a_new_file_in_a_folder_is_learned_on_resume(days: Path, tmp_path: Path)
 
 def test_what_does_not_go_together(days: Path, tmp_path: Path) -> None:
     (days / "rows.jsonl").touch()
-    with pytest.raises(ConfigError, match=r"have one format, got 1.csv \(csv\), rows.jsonl \(jsonl\)"):
+    with pytest.raises(
+        ConfigError, match=r"have one format, got 1.csv \(csv\), rows.jsonl \(jsonl\)"
+    ):
         run(tmp_path / "out", f"{days}")
     with pytest.raises(
         ConfigError, match=r"several files must be jsonl, csv, parquet or arrow, got 2 of .* npz"
