@@ -30,7 +30,7 @@ SMALL = (
 RECORDS = [{"a": i % 5, "b": i / 4, "y": f"c{i % 2}"} for i in range(60)]
 CSV = ("a,b,y\n" + "".join(f"{r['a']},{r['b']},{r['y']}\n" for r in RECORDS)).encode()
 JSONL = "".join(json.dumps(row) + "\n" for row in RECORDS).encode()
-PACKED = gzip.compress(CSV)
+PACKED = gzip.compress(CSV, mtime=0)
 ARRAY = json.dumps(RECORDS).encode()
 
 
