@@ -9,7 +9,6 @@ from typing import Any
 from streamreplay.config.job import Job
 from streamreplay.config.write import to_toml
 from streamreplay.errors import ConfigError
-from streamreplay.regular_files import check_folder
 from streamreplay.run.sinks.base import Outcome, scalars
 
 
@@ -64,8 +63,7 @@ class TensorBoardSink:
 
     def _writer(self, learner: str) -> Any:
         if learner not in self._writers:
-            folder = self._folder / learner
-            if learner:
-                check_folder(folder)
-            self._writers[learner] = self._make(str(folder), purge_step=self._purge, flush_secs=10)
+            self._writers[learner] = self._make(
+                str(self._folder / learner), purge_step=self._purge, flush_secs=10
+            )
         return self._writers[learner]
