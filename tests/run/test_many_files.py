@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from streamreplay.config.parsing.load import load_job
@@ -102,6 +103,9 @@ def test_a_new_file_in_a_folder_is_learned_on_resume(days: Path, tmp_path: Path)
 
 def test_what_does_not_go_together(days: Path, tmp_path: Path) -> None:
     (days / "rows.jsonl").touch()
+    arrays = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
+    for path in arrays:
+        np.savez(path, x=np.zeros((2, 1)), y=np.zeros(2))
     with pytest.raises(
         ConfigError, match=r"have one format, got 1.csv \(csv\), rows.jsonl \(jsonl\)"
     ):
@@ -109,7 +113,7 @@ def test_what_does_not_go_together(days: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"several files must be jsonl, csv, parquet or arrow, got 2 of .* npz"
     ):
-        run(tmp_path / "out", ["a.npz", "b.npz"])
+        run(tmp_path / "out", arrays)
     with pytest.raises(ConfigError, match=r"standard input \(-\) comes last"):
         run(tmp_path / "out", ["-", "b.csv"])
 
