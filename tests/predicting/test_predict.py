@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -399,7 +400,7 @@ def test_classes_that_are_numbers_stay_numbers(
 
 
 def program(*args: object) -> list[str]:
-    return ["python", "-m", "streamreplay", *map(str, args)]
+    return [sys.executable, "-m", "streamreplay", *map(str, args)]
 
 
 def test_a_pipe_is_predicted_row_by_row(run: Path, rows: Path, predict: Predict) -> None:
