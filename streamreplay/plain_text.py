@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Row", "aligned", "listed", "printable", "score_text"]
+__all__ = ["Row", "aligned", "alternatives", "listed", "printable", "score_text", "split_names"]
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -36,6 +36,29 @@ def listed(names: Sequence[str]) -> str:
     """
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(names[:10]) + more
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """Write names as alternatives.
+
+    Examples
+    --------
+    >>> alternatives(["a"]), alternatives(["a", "b", "c"])
+    ('a', 'a, b or c')
+    """
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names in a list with commas.
+
+    Examples
+    --------
+    >>> split_names("a, b,")
+    ['a', 'b']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def printable(name: Any) -> str:

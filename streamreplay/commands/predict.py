@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamreplay.commands.load import load_torch
+from streamreplay.plain_text import split_names
 
 
 def predict(  # noqa: PLR0913 - one argument for each option
@@ -58,6 +59,6 @@ def predict(  # noqa: PLR0913 - one argument for each option
     load_torch()
     from streamreplay.predicting.driver import PredictOptions, predict_rows  # noqa: PLC0415 - slow
 
-    names = [name.strip() for name in (keep or "").split(",") if name.strip()]
+    names = split_names(keep or "")
     options = PredictOptions(files or (), learner, proba, format, input_format, names, trust, quiet)
     raise typer.Exit(predict_rows(run, options))

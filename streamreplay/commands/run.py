@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamreplay.commands.load import load_torch
+from streamreplay.plain_text import split_names
 
 
 def run(  # noqa: PLR0913 - one argument for each option
@@ -105,8 +106,8 @@ def run(  # noqa: PLR0913 - one argument for each option
         "source.path": (files if len(files) > 1 else files[0]) if files else None,
         "source.format": format,
         "source.label": label,
-        "source.features": _listed(features),
-        "features.exclude": _listed(exclude),
+        "source.features": None if features is None else split_names(features),
+        "features.exclude": None if exclude is None else split_names(exclude),
         "source.batch_size": batch_size,
         "probe.share": probe,
         "run.checkpoint_every": checkpoint_every,
@@ -135,8 +136,3 @@ def run(  # noqa: PLR0913 - one argument for each option
     )
     code = run_job(chosen, options)
     raise typer.Exit(code)
-
-
-def _listed(names: str | None) -> list[str] | None:
-    """Return the names in a list with commas."""
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

@@ -11,6 +11,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
+from streamreplay.plain_text import alternatives
+
 
 class Choices:
     """Restrict a key, ``Annotated[str, Choices(...)]``, to the names in a table.
@@ -42,8 +44,7 @@ class Choices:
     def _check(self, name: object) -> object:
         names = self._names()
         if name not in names:
-            *most, last = map(repr, names)
-            expected = f"{', '.join(most)} or {last}"
+            expected = alternatives(map(repr, names))
             raise PydanticKnownError("literal_error", {"expected": expected})
         return name
 
@@ -76,10 +77,9 @@ def _format_names() -> list[str]:
 
 
 def _describe_formats() -> str:
-    *most, last = _format_names()
     return (
-        f"{', '.join(most)} or {last}; auto decides by the content, and where that may be several "
-        "things by the file's name. .gz, .zst, .bz2 and .xz are decompressed."
+        f"{alternatives(_format_names())}; auto decides by the content, and where that may be "
+        "several things by the file's name. .gz, .zst, .bz2 and .xz are decompressed."
     )
 
 

@@ -52,7 +52,7 @@ class Detected:
 
     @property
     def mismatch(self) -> str:
-        """Say that the content is not what the name says, if so; else empty."""
+        """A notice that the content is not what the name says; empty where it is."""
         named, found = self.named, self.format
         if named is None or found is None or same_format(named, found):
             return ""

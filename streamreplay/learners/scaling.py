@@ -25,7 +25,7 @@ from streamreplay.state import (
 
 Normalize: TypeAlias = Literal["auto", "standard", "none"]
 
-_LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
+LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
 
 
 def _save_table(table: TableEncoder | None) -> State | None:
@@ -116,7 +116,7 @@ class Scaler:
             with np.errstate(over="ignore"):  # what is too far is cut
                 out -= self._shift
                 out *= self._factor
-            np.clip(out, -_LIMIT, _LIMIT, out=out)
+            np.clip(out, -LIMIT, LIMIT, out=out)
         if self.fills_gaps:
             out[np.isnan(out)] = 0
 

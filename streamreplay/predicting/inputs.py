@@ -69,7 +69,7 @@ def open_input(
     files : sequence of str
         Paths, folders and patterns; ``-`` is standard input.
     format : str, optional
-        Their format; by default what their names show, else that of the run.
+        Their format; by default what their content shows, else that of the run.
     keep : sequence of str
         Columns whose values are wanted as they are.
     on_dead : callable, optional

@@ -14,13 +14,11 @@ from streamreplay.errors import ConfigError, writing
 from streamreplay.learners.methods.classifiers import NearestMean
 from streamreplay.learners.methods.slda import StreamingLDA
 from streamreplay.learners.neural.targets import LabelTargets, NumberTargets
-from streamreplay.learners.scaling import Scaler
+from streamreplay.learners.scaling import LIMIT, Scaler
 from streamreplay.predicting.columns import RunColumns
 
 if TYPE_CHECKING:
     from streamreplay.learners import TorchLearner
-
-_LIMIT = 10.0  # of scaled features, as in `Scaler`
 
 
 def why_no_program(learner: TorchLearner, columns: RunColumns) -> str:
@@ -132,7 +130,7 @@ class _Scale(nn.Module):
         rows = x.to(torch.float32) * (1 / 255) if x.dtype == torch.uint8 else x
         if not self.scaled:
             return rows
-        return ((rows - self.shift) * self.factor).clamp(-_LIMIT, _LIMIT)
+        return ((rows - self.shift) * self.factor).clamp(-LIMIT, LIMIT)
 
 
 class _Means(nn.Module):

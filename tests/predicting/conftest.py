@@ -67,6 +67,14 @@ def as_jsonl(rows: Sequence[Record]) -> str:
     return "".join(json.dumps(row) + "\n" for row in present)
 
 
+def trained_run(folder: Path, text: str, *settings: str) -> Path:
+    """Run a job on the text of a CSV, and return the run folder."""
+    path = write(folder / "a.csv", text)
+    common = ["run.emit=none", "learner.hidden=[16]", f"source.path={path}"]
+    run_job(load_job(None, [*common, *settings]), RunOptions(out=folder / "run", quiet=True))
+    return folder / "run"
+
+
 def without(rows: Sequence[Record], *columns: str) -> list[Record]:
     return [{k: v for k, v in row.items() if k not in columns} for row in rows]
 

@@ -14,8 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from pyarrow import feather, parquet
 
-from streamreplay import ConfigError, SourceError, load_job
-from streamreplay.run import RunOptions, run_job
+from streamreplay import ConfigError, SourceError
 from tests.predicting.conftest import (
     Predict,
     Record,
@@ -24,6 +23,7 @@ from tests.predicting.conftest import (
     as_jsonl,
     numbers,
     table,
+    trained_run,
     without,
     write,
 )
@@ -35,20 +35,12 @@ BARE = without(ROWS, "y")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a CSV of a table, with an id and an experience that are no features."""
-    folder = tmp_path_factory.mktemp("trained")
-    path = write(folder / "a.csv", as_csv(table(300)))
-    settings = ["run.emit=none", "learner.hidden=[16]", "source.id=key", f"source.path={path}"]
-    run_job(load_job(None, settings), RunOptions(out=folder / "run", quiet=True))
-    return folder / "run"
+    return trained_run(tmp_path_factory.mktemp("trained"), as_csv(table(300)), "source.id=key")
 
 
 @pytest.fixture(scope="module")
 def of_numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("numbers")
-    path = write(folder / "a.csv", as_csv(numbers(300)))
-    settings = ["run.emit=none", "learner.hidden=[16]", f"source.path={path}"]
-    run_job(load_job(None, settings), RunOptions(out=folder / "run", quiet=True))
-    return folder / "run"
+    return trained_run(tmp_path_factory.mktemp("numbers"), as_csv(numbers(300)))
 
 
 def as_parquet(path: Path, rows: list[Record]) -> None:

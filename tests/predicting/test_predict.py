@@ -41,6 +41,7 @@ from tests.predicting.conftest import (
     as_jsonl,
     numbers,
     table,
+    trained_run,
     without,
     write,
 )
@@ -50,11 +51,7 @@ ROWS = table(40, seed=5)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    path = write(folder / "a.csv", as_csv(table(300)))
-    options = ["run.emit=none", "learner.hidden=[16]", f"source.path={path}"]
-    run_job(load_job(None, options), RunOptions(out=folder / "run", quiet=True))
-    return folder / "run"
+    return trained_run(tmp_path_factory.mktemp("trained"), as_csv(table(300)))
 
 
 @pytest.fixture

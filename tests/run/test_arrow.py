@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from pyarrow import feather, ipc, parquet
 
 from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import ConfigError, SourceError
-from streamreplay.run import RunOptions, choose_job, run_job
+from tests.run.runs import logs, run_on
 
 ROWS = 90
 SMALL = (
@@ -66,14 +65,7 @@ def save(path: Path, rows: pa.Table) -> None:
 
 
 def run(out: Path, path: Any, *extra: str, **options: bool) -> int:
-    overrides = [f"source.path={json.dumps(path)}", *SMALL, *extra]
-    resume, go_on = options.get("resume", False), options.get("go_on", False)
-    job = choose_job(None, overrides, out, resume=resume, go_on=go_on)
-    return run_job(job, RunOptions(out=out, quiet=True, **options))
-
-
-def logs(out: Path) -> tuple[str, str]:
-    return (out / "predictions.jsonl").read_text(), (out / "metrics.jsonl").read_text()
+    return run_on(out, path, *SMALL, *extra, **options)
 
 
 @pytest.fixture

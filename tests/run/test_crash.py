@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +11,8 @@ import pytest
 from streamreplay.checkpoint import latest_checkpoint, load_checkpoint
 from streamreplay.config import load_job
 from streamreplay.log.lines import rotated_files
-from streamreplay.log.rotation import JsonLines
 from streamreplay.run import RunOptions, choose_job, run_job
-from streamreplay.run.folder import RunFolder
+from tests.run.runs import contents, run_through_crashes
 
 SETTINGS = [
     "learner.hidden=[4]",
@@ -25,10 +22,6 @@ SETTINGS = [
     "run.save_predictions=true",
     "run.emit=none",
 ]
-
-
-class Crash(BaseException):
-    """What no handler catches, as SIGKILL."""
 
 
 def stream(folder: Path, rows: int = 600) -> Path:
@@ -42,24 +35,6 @@ def stream(folder: Path, rows: int = 600) -> Path:
     path = folder / "rows.jsonl"
     path.write_text("\n".join(lines))
     return path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = [*folder.glob("*.jsonl"), folder / "job.toml", *folder.glob("checkpoints/*/*")]
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in paths
-        if not path.name.startswith("timings.")
-    }
-
-
-def crashing(method: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
-    def call(*args: Any, **options: Any) -> Any:
-        if next(left, None) is None:
-            raise Crash
-        return method(*args, **options)
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -84,22 +59,7 @@ def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: 
     assert ("run.log_keep=2" in extra) == (2 < len(numbers) < max(numbers, default=0))
     assert ("run.log_max_bytes=4000" in extra) == (0 < len(numbers) == max(numbers, default=0))
     out = tmp_path / "out"
-    rng = np.random.default_rng(1)
-    crashes = 0
-    while True:
-        left = iter(range(int(rng.integers(1, 10 + 6 * crashes))))  # it must get on at last
-        with monkeypatch.context() as patch:
-            patch.setattr(JsonLines, "write", crashing(JsonLines.write, left))
-            patch.setattr(RunFolder, "save", crashing(RunFolder.save, left))
-            try:
-                same = choose_job(None, overrides, out, resume=True)
-                code = run_job(same, RunOptions(out, resume=True, quiet=True))
-            except Crash:
-                crashes += 1
-                continue
-            assert code == 0
-            break
-    assert crashes > 2
+    assert run_through_crashes(out, overrides, monkeypatch) == 0
     assert contents(out) == expected
 
 

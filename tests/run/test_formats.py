@@ -16,7 +16,7 @@ import pytest
 
 from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import ConfigError
-from streamreplay.run import RunOptions, choose_job, run_job
+from tests.run.runs import logs, run_on
 
 FromStdin: TypeAlias = Callable[[bytes, Callable[[], Any]], None]
 SMALL = (
@@ -35,14 +35,7 @@ ARRAY = json.dumps(RECORDS).encode()
 
 
 def run(out: Path, path: Any, *extra: str, **options: bool) -> int:
-    overrides = [f"source.path={json.dumps(path)}", *SMALL, *extra]
-    resume, go_on = options.get("resume", False), options.get("go_on", False)
-    job = choose_job(None, overrides, out, resume=resume, go_on=go_on)
-    return run_job(job, RunOptions(out=out, quiet=True, **options))
-
-
-def logs(out: Path) -> tuple[str, str]:
-    return (out / "predictions.jsonl").read_text(), (out / "metrics.jsonl").read_text()
+    return run_on(out, path, *SMALL, *extra, **options)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from streamreplay import build, data_path
 from streamreplay.config import load_job
 from streamreplay.errors import ConfigError
 from streamreplay.log.lines import read_lines
-from streamreplay.log.rotation import JsonLines
 from streamreplay.log.rows_text import latency_text
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.reading.compare.comparison import compare_runs
@@ -27,9 +26,9 @@ from streamreplay.reading.inspect import inspect_path
 from streamreplay.reading.live.state import RunState
 from streamreplay.reading.live.view import View
 from streamreplay.reading.report import make_report, write_page
-from streamreplay.run import RunOptions, choose_job, run_job
-from streamreplay.run.folder import RunFolder
-from tests.run.test_crash import SETTINGS, Crash, contents, crashing
+from streamreplay.run import RunOptions, run_job
+from tests.run.runs import contents, run_through_crashes
+from tests.run.test_crash import SETTINGS
 
 Row = dict[str, Any]
 N = 300
@@ -179,21 +178,7 @@ def test_crash_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant
     assert run_job(load_job(None, overrides), RunOptions(whole, quiet=True)) in (0, 3)
     expected = contents(whole)
     out = tmp_path / "out"
-    rng = np.random.default_rng(1)
-    crashes = 0
-    while True:
-        left = iter(range(int(rng.integers(1, 10 + 6 * crashes))))  # it must get on at last
-        with monkeypatch.context() as patch:
-            patch.setattr(JsonLines, "write", crashing(JsonLines.write, left))
-            patch.setattr(RunFolder, "save", crashing(RunFolder.save, left))
-            try:
-                same = choose_job(None, overrides, out, resume=True)
-                run_job(same, RunOptions(out, resume=True, quiet=True, trust=True))
-            except Crash:
-                crashes += 1
-                continue
-            break
-    assert crashes > 2
+    run_through_crashes(out, overrides, monkeypatch, trust=True)
     found = contents(out)
     if "river" in variant:  # the same model can be pickled in different ways
         found, expected = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from streamreplay.config.job import SourceSection
@@ -12,6 +12,7 @@ from streamreplay.ingest.connect.byte_stream import source_name
 from streamreplay.ingest.connect.files import files_of
 from streamreplay.ingest.detect import Detected, detect, same_format
 from streamreplay.ingest.formats import FORMATS
+from streamreplay.plain_text import alternatives
 
 _STREAMS = tuple(name for name, each in FORMATS.items() if each.streams)
 
@@ -56,8 +57,8 @@ def find_inputs(settings: SourceSection, stop: Callable[[], bool] | None = None)
         )
     if len(files) > 1 and not FORMATS[kind].streams:
         raise ConfigError(
-            f"source.path: several files must be {_names(_STREAMS)}, got {len(files)} of format "
-            f"{kind}"
+            f"source.path: several files must be {alternatives(_STREAMS)}, got {len(files)} of "
+            f"format {kind}"
         )
     return Inputs(files, kind, _notices(found, given))
 
@@ -71,7 +72,7 @@ def _is_file(path: str) -> bool:
 
 
 def _detect(file: str, given: str | None) -> Detected | None:
-    """Look at a file; whatever it is, it may be read as the format that is given."""
+    """Return what a file holds; None where a format is given and the content shows none."""
     try:
         return detect(file, given)
     except SourceError:
@@ -88,7 +89,7 @@ def _check_same(kinds: dict[str, str]) -> None:
 
 
 def _notices(found: list[Detected], given: str | None) -> list[str]:
-    """Say of the first file whose content is not what its name, or the job, says."""
+    """Return a notice of the first file whose content is not what its name or the job says."""
     if given is None:
         return [each.mismatch for each in found if each.mismatch][:1]
     return [
@@ -97,8 +98,3 @@ def _notices(found: list[Detected], given: str | None) -> list[str]:
         for each in found
         if each.format is not None and not same_format(each.format, given)
     ][:1]
-
-
-def _names(formats: Iterable[str]) -> str:
-    *most, last = formats
-    return f"{', '.join(most)} or {last}"

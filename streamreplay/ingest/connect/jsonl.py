@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,9 +17,9 @@ from streamreplay.features.schema import Schema
 from streamreplay.features.table_rows import TableRows
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.json_text import JsonText
-from streamreplay.ingest.connect.line_source import BOM, LineSource
+from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
-from streamreplay.ingest.decode.json_values import check_shape, flatten, loads_with_nan
+from streamreplay.ingest.decode.json_values import check_shape, flatten, json_record
 from streamreplay.ingest.decode.options import (
     FieldNames,
     SourceOptions,
@@ -38,11 +37,9 @@ from streamreplay.ingest.decode.values import (
     json_label,
     json_labels,
     pack,
-    refuse_utf16,
     row_id,
     row_ids,
     seconds,
-    shown,
     times,
 )
 from streamreplay.labels import Labels, Name
@@ -200,7 +197,7 @@ class JsonlSource(LineSource):
         found = False
         for line in self._buffer.peek(0, len(self._buffer)):  # the first may be put aside
             with suppress(BadRecord):
-                if not self._is_array(self._record(line)):
+                if not self._is_array(json_record(line)):
                     return True
                 found = True
         return not found
@@ -244,7 +241,7 @@ class JsonlSource(LineSource):
             )
 
     def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[Any]]:  # noqa: ARG002 - each has its names
-        records = [self._record(line) for line in lines]
+        records = [json_record(line) for line in lines]
         return {name: [record.get(name) for record in records] for name in self._keep}
 
     def _new_text(self) -> JsonText:
@@ -280,13 +277,19 @@ class JsonlSource(LineSource):
 
     def _array(self, records: list[dict[str, Any]], name: str) -> NDArray[np.float32]:
         shape = self.feature_shape or ()
-        nothing = np.zeros(shape).tolist() if self.bare_labels else None
-        level: list[Any] = [nothing if (x := r.get(name)) is None else x for r in records]
+        level: list[Any] = [self._given(record, name) for record in records]
         for size in shape:
             if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
                 raise BadRecord("an array has another shape")
             level = list(chain.from_iterable(level))
         return pack(level, shape)
+
+    def _given(self, record: dict[str, Any], name: str) -> Any:
+        """Return the array of a record, zeros where it may lack one."""
+        given = record.get(name)
+        if given is None and self.bare_labels and self.feature_shape:
+            return np.zeros(self.feature_shape).tolist()
+        return given
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
@@ -308,7 +311,7 @@ class JsonlSource(LineSource):
         return Row.columns(rows, where, self._features_of(rows, choice)), faults
 
     def _row(self, line: bytes, at: int) -> Row:
-        record = self._record(line)
+        record = json_record(line)
         label, goal = self._label, self.fields.goal
         choice = self._choose(record, at) if self._choice is None else self._choice
         found = {role: record.get(field) for role, field in choice.roles.items()}
@@ -317,10 +320,7 @@ class JsonlSource(LineSource):
         shape: tuple[int, ...] = ()
         if choice.array:
             name = choice.features[0]
-            given = record.get(name)
-            if given is None and self.bare_labels and self.feature_shape:
-                given = np.zeros(self.feature_shape).tolist()
-            features, shape = flatten(name, given)
+            features, shape = flatten(name, self._given(record, name))
             check_shape(name, shape, self.feature_shape or shape)
         row = Row(
             features,
@@ -336,30 +336,6 @@ class JsonlSource(LineSource):
             self._use(choice, shape, at)
         return row
 
-    def _record(self, line: bytes) -> dict[str, Any]:
-        refuse_utf16(line)
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
-        try:
-            record = self._loads(line.removeprefix(BOM))
-        except json.JSONDecodeError as error:  # orjson's is one as well
-            raise BadRecord(f"not JSON: {error.msg} at column {error.colno}") from None
-        except (ValueError, RecursionError) as error:
-            raise BadRecord(f"not JSON: {error}") from None
-        if not isinstance(record, dict):
-            raise BadRecord(f"not a JSON object: {shown(record)}")
-        return record
-
-    def _loads(self, line: bytes) -> Any:
-        try:
-            return orjson.loads(line)
-        except ValueError:
-            if b"NaN" in line or b"Infinity" in line:
-                return loads_with_nan(line)
-            raise
-
     def _choose(self, record: dict[str, Any], at: int) -> Choice:
         """Choose features and roles by the first record, and those ahead for what it lacks."""
         array = self._is_array(record)
@@ -367,7 +343,7 @@ class JsonlSource(LineSource):
         ahead = []
         for line in self._ahead(at):
             with suppress(BadRecord):
-                ahead.append(self._record(line))
+                ahead.append(json_record(line))
         ahead = ahead[: self.schema.infer_rows - 1]
         found = choose(record, ahead, self.fields, features, array=array)
         if not array:

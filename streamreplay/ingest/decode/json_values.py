@@ -1,14 +1,49 @@
-"""Convert arrays and unusual numbers in JSON records."""
+"""Read records of JSON, and convert arrays and unusual numbers in them."""
 
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from itertools import chain
 from typing import Any
 
 import numpy as np
+import orjson
 
-from streamreplay.ingest.decode.values import BadRecord, number, shown
+from streamreplay.ingest.decode.values import BadRecord, number, refuse_utf16, shown
+
+
+def json_record(line: bytes) -> dict[str, Any]:
+    """Return the object of a line, in which NaN and Infinity may be numbers.
+
+    Raises
+    ------
+    BadRecord
+        It is not UTF-8, not JSON or not an object.
+    """
+    refuse_utf16(line)
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"not UTF-8 at byte {error.start} of the line") from None
+    try:
+        record = _loads(line.removeprefix(BOM_UTF8))
+    except json.JSONDecodeError as error:  # orjson's is one as well
+        raise BadRecord(f"not JSON: {error.msg} at column {error.colno}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise BadRecord(f"not a JSON object: {shown(record)}")
+    return record
+
+
+def _loads(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        if b"NaN" in line or b"Infinity" in line:
+            return _loads_with_nan(line)
+        raise
 
 
 def flatten(name: str, value: Any) -> tuple[list[float], tuple[int, ...]]:
@@ -50,7 +85,7 @@ def check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) ->
     raise BadRecord(f"{name} has shape {list(shape)}, expected {list(expected)}")
 
 
-def loads_with_nan(line: bytes) -> Any:
+def _loads_with_nan(line: bytes) -> Any:
     """Read JSON in which NaN and Infinity are numbers."""
     record = json.loads(line.decode(), parse_int=_int_or_float)
     # unlike orjson, json lets half a surrogate pair pass, which no text file can hold

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -84,22 +86,30 @@ class Inference:
             raise ValueError("there is nothing to predict before the first row has arrived")
         if is_table(rows.x) and not self.network.of_tables and not _others(rows.x):
             rows = replace(rows, x=np.ascontiguousarray(rows.x["number"]))
-            self._fill_gaps()
+            gaps: AbstractContextManager[None] = self._fill_gaps()
+        else:
+            gaps = nullcontext()
         self.network.check_shape(rows.x)
-        with self._surroundings():
+        with self._surroundings(), gaps:
             logits = self.predictor.predict(rows.x)
             predictions = self.predictor.score(rows, logits)
         return Foreseen(predictions, lambda: self._probabilities(logits))
 
-    def _fill_gaps(self) -> None:
-        """Take a gap in arrays of numbers for the mean, as the learner would, and change nothing.
+    @contextmanager
+    def _fill_gaps(self) -> Iterator[None]:
+        """Take a gap in arrays of numbers for the mean meanwhile, as the learner would.
 
         The learner would go on with rows of a table, and scale them in another precision.
         """
         each = [getattr(one, "scaler", None) for one in self.predictor.classifiers.values()]
-        for scaler in (self.predictor.staging.scaler, *each):
-            if isinstance(scaler, Scaler):
-                scaler.fills_gaps = True
+        scalers = [one for one in (self.predictor.staging.scaler, *each) if isinstance(one, Scaler)]
+        for scaler in scalers:
+            scaler.fills_gaps = True
+        try:
+            yield
+        finally:
+            for scaler in scalers:
+                scaler.fills_gaps = False
 
     def _probabilities(self, logits: torch.Tensor) -> NDArray[np.float32]:
         if not self.network.known.any():

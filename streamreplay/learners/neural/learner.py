@@ -201,9 +201,7 @@ class TorchLearner:
         """
         if not self._network.built:
             raise ValueError("there is nothing to predict before the first row has arrived")
-        self._network.check_shape(x)
-        with self._surroundings():
-            return self._predictor.predict_batch(Batch.from_arrays(x)).prediction
+        return self.foresee(Batch.from_arrays(x)).predictions.prediction
 
     def foresee(self, batch: Batch) -> Foreseen:
         """Return what rows would be predicted to be if they came next, without learning."""
