@@ -21,6 +21,7 @@ AT_THE_ROOT = sorted(path.name for path in ROOT.glob("*.md"))
 PAGES = [*AT_THE_ROOT, "docs/index.md", *DOCS]
 TESTED_ELSEWHERE = {"docs/guides/log.md"}  # its examples read a run: tests/log/test_log_page.py
 GENERATED = ("docs/reference/", "docs/architecture.md", "docs/contributing.md", "docs/changelog.md")
+PAGES_WITH_COMMANDS = ("features", "late-labels", "predict", "streams", "trust")
 NOT_HERE = ("make ", "pip ")  # these are how the tests themselves were started
 
 
@@ -95,14 +96,14 @@ def test_the_job_file_of_several_learners_runs(tmp_path: Path) -> None:
     [
         "README.md",
         "docs/start/shell.md",
-        *(f"docs/guides/{name}.md" for name in ("features", "late-labels", "predict", "streams")),
+        *(f"docs/guides/{name}.md" for name in PAGES_WITH_COMMANDS),
     ],
 )
 def test_commands_run_in_the_order_shown(page: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(ROOT / "data")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = commands(page)
-    assert sum("streamreplay run" in c or "predict" in c for c, _ in given) >= 2
+    assert sum("streamreplay run" in c or "predict" in c or "export" in c for c, _ in given) >= 2
     for command, shown in given:
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],

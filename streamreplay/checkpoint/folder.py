@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import re
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -34,6 +34,7 @@ from safetensors.numpy import save_file as save_arrays
 from streamreplay import __version__
 from streamreplay.checkpoint.tree import Columns, decode, encode
 from streamreplay.errors import CheckpointError, CorruptCheckpointError
+from streamreplay.regular_files import check_folder, exists, fsync_folder, read_file, remove
 from streamreplay.state import State
 
 Manifest: TypeAlias = dict[str, Any]
@@ -41,7 +42,10 @@ Manifest: TypeAlias = dict[str, Any]
 _VERSION = 4
 _ARRAYS, _STATE, _MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 _FILES = (_ARRAYS, _STATE)
-_NAME = re.compile(r"ckpt-(\d{12,})(\.end)?(\.old)?")
+_MOST_MANIFEST = 1 << 16  # bytes; ours have less than a thousand
+_MOST_ROWS = 10**18
+_NAME = re.compile(r"ckpt-(\d{12,18})(\.end)?(\.old)?", re.ASCII)
+_TEMPORARY = re.compile(r"\.tmp-(\d{1,9})-", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def save_checkpoint(
         _swap(temporary, final)
         _prune(folder, final, keep)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            remove(temporary)
         raise CheckpointError(f"{final}: cannot be written: {_reason(error)}") from error
     return final
 
@@ -141,8 +146,10 @@ def load_checkpoint(path: str | PathLike[str]) -> tuple[State, Manifest]:
     try:
         arrays = load_arrays(contents[_ARRAYS])
         state = decode(json.loads(contents[_STATE]), arrays)
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (ValueError, SafetensorError, RecursionError) as error:
         raise CorruptCheckpointError(f"{path}: cannot be decoded ({error})") from error
+    if not isinstance(state, dict):
+        raise CorruptCheckpointError(f"{path}: cannot be decoded (it has no names of parts)")
     return state, manifest
 
 
@@ -167,6 +174,7 @@ def latest_checkpoint(folder: str | PathLike[str], *, ended: bool = True) -> Che
         if _is_ended(path) and not ended:
             continue
         try:
+            _check_is_folder(path)
             state, manifest = load_checkpoint(path)
         except CorruptCheckpointError as error:
             skipped.append(str(error))
@@ -175,6 +183,22 @@ def latest_checkpoint(folder: str | PathLike[str], *, ended: bool = True) -> Che
     if skipped:
         raise CorruptCheckpointError(f"no checkpoint is whole: {'; '.join(skipped)}")
     return None
+
+
+def checkpoints_of(run: Path) -> Path:
+    """Return the folder with the checkpoints of a run, whether or not it exists.
+
+    Raises
+    ------
+    CheckpointError
+        It is a link, which may lead out of the run folder, or a file.
+    """
+    folder = run / "checkpoints"
+    try:
+        check_folder(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {error.strerror}") from None
+    return folder
 
 
 def checkpoint_path(folder: Path, position: int, *, ended: bool = False) -> Path:
@@ -206,15 +230,6 @@ def remove_ended(folder: Path) -> None:
             raise CheckpointError(f"{path}: cannot be removed: {_reason(error)}") from error
 
 
-def fsync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write(folder: Path, tree: Any, columns: Columns, position: int) -> None:
     save_arrays(dict(sorted(columns.items())), str(folder / _ARRAYS))
     (folder / _STATE).write_bytes(_dump(tree))
@@ -235,9 +250,8 @@ def _write(folder: Path, tree: Any, columns: Columns, position: int) -> None:
 def _swap(temporary: Path, final: Path) -> None:
     """Rename into place; at any moment the old one or the new one has a name that is found."""
     old = final.with_name(f"{final.name}.old")
-    if final.exists():
-        if old.exists():
-            shutil.rmtree(old)
+    if exists(final):
+        remove(old)
         final.rename(old)
     temporary.rename(final)
     fsync_folder(final.parent)
@@ -255,17 +269,17 @@ def _prune(folder: Path, written: Path, keep: int) -> None:
 
 def _remove(path: Path) -> None:
     """Take the name away first, so that a half-removed folder is not taken for a damaged one."""
-    if path.exists():
+    if exists(path):
         doomed = path.with_name(f".tmp-{os.getpid()}-{path.name}")
         path.rename(doomed)
-        shutil.rmtree(doomed)
+        remove(doomed)
 
 
 def _sweep(folder: Path) -> None:
     for path in folder.glob(".tmp-*-*"):
-        pid = path.name.split("-")[1]
-        if pid.isdigit() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
-            shutil.rmtree(path)
+        found = _TEMPORARY.match(path.name)
+        if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
+            remove(path)
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -274,6 +288,13 @@ def _candidates(folder: Path) -> list[Path]:
     return sorted(
         found, key=lambda p: (_position(p), _is_ended(p), p.suffix != ".old"), reverse=True
     )
+
+
+def _check_is_folder(path: Path) -> None:
+    try:
+        check_folder(path)
+    except OSError as error:
+        raise CorruptCheckpointError(f"{path}: {error.strerror}") from None
 
 
 def _is_ended(path: Path) -> bool:
@@ -310,33 +331,45 @@ def _seal(manifest: Manifest) -> bytes:
     return json.dumps({**manifest, "sha256": digest}, indent=1).encode() + b"\n"
 
 
-def _unseal(raw: bytes) -> Manifest | None:
+def _unseal(raw: bytes) -> tuple[Any, bool]:
+    """Return what a manifest says, None if that cannot be read, and whether it is undamaged."""
     try:
-        manifest: Manifest = json.loads(raw)
-        del manifest["sha256"]
-        return manifest if _seal(manifest) == raw else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+        manifest = json.loads(raw)
+        bare = {key: value for key, value in manifest.items() if key != "sha256"}
+        return manifest, _seal(bare) == raw
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None, False
 
 
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / _MANIFEST
-    raw = _read(path)
-    manifest = _unseal(raw)
-    if manifest is None:
+    manifest, whole = _unseal(_read(path, _MOST_MANIFEST))
+    version = manifest.get("version") if isinstance(manifest, dict) else None
+    if type(version) is int and version != _VERSION:
+        said = f"{path}: format version {version}, this streamreplay {__version__} reads {_VERSION}"
+        raise CheckpointError(said) if whole else CorruptCheckpointError(f"{said}, or is damaged")
+    if not whole:
         raise CorruptCheckpointError(f"{path}: is damaged")
-    if manifest["version"] != _VERSION:
-        raise CheckpointError(
-            f"{path}: format version {manifest['version']}, this streamreplay {__version__} "
-            f"reads {_VERSION}"
-        )
-    if _position(folder) not in (-1, manifest["position"]):
-        raise CorruptCheckpointError(f"{path}: is of position {manifest['position']}")
-    return manifest
+    match manifest:
+        case {
+            "format": "streamreplay checkpoint",
+            "library": str(),
+            "position": int(position),
+            "files": {
+                "arrays.safetensors": {"bytes": int(), "sha256": str()},
+                "state.json": {"bytes": int(), "sha256": str()},
+            },
+        } if 0 <= position < _MOST_ROWS:
+            pass
+        case _:
+            raise CorruptCheckpointError(f"{path}: is no manifest of a checkpoint")
+    if _position(folder) not in (-1, position):
+        raise CorruptCheckpointError(f"{path}: is of position {position}")
+    return {key: value for key, value in manifest.items() if key != "sha256"}
 
 
 def _read_checked(path: Path, expected: dict[str, Any]) -> bytes:
-    raw = _read(path)
+    raw = _read(path, expected["bytes"])
     if len(raw) != expected["bytes"]:
         raise CorruptCheckpointError(
             f"{path}: has {len(raw)} bytes, the manifest says {expected['bytes']}"
@@ -346,9 +379,9 @@ def _read_checked(path: Path, expected: dict[str, Any]) -> bytes:
     return raw
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, most)
     except FileNotFoundError:
         raise CorruptCheckpointError(f"{path}: is missing") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ _TENSORS = frozenset(
     {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
     | {"float16", "bfloat16", "float32", "float64"}
 )
+_MOST_COLUMNS = 1 << 24  # of one kind, in a packed row
 _JSON_INT = 2**63  # larger ones are written in base 16: Python limits the digits of decimal ones
 
 
@@ -43,7 +45,13 @@ def encode(value: Any, path: str, columns: Columns) -> Any:
 
 
 def decode(node: Any, columns: Columns) -> Any:
-    """Return the tree that `encode` was given."""
+    """Return the tree that `encode` was given.
+
+    Raises
+    ------
+    ValueError
+        It is not what `encode` returns.
+    """
     if isinstance(node, list):
         return [decode(each, columns) for each in node]
     if isinstance(node, dict):
@@ -71,19 +79,33 @@ def _encode_dict(tree: dict[Any, Any], path: str, columns: Columns) -> Any:
 
 def _decode_dict(node: dict[str, Any], columns: Columns) -> Any:
     match node:
-        case {"$dict": pairs}:
-            tree: Any = {key: decode(value, columns) for key, value in pairs}
-        case {"$int": digits}:
+        case {"$dict": list(pairs)}:
+            tree: Any = {_key(pair): decode(pair[1], columns) for pair in pairs}
+        case {"$int": str(digits)}:
             tree = int(digits, 16)
-        case {"$float": word}:
+        case {"$float": "nan" | "inf" | "-inf" as word}:
             tree = float(word)
-        case {"$array": name, "dtype": dtype}:
+        case {"$array": str(name), "dtype": str() | list() as dtype} if name in columns:
             tree = _decode_array(columns[name], dtype)
-        case {"$tensor": name, "dtype": dtype}:
+        case {"$tensor": str(name), "dtype": str(dtype)} if name in columns:
             tree = _decode_tensor(columns[name], dtype)
+        case _ if any(key.startswith("$") for key in node):
+            raise ValueError(f"no value is written as {_short(node)}")
         case _:
             tree = {key: decode(value, columns) for key, value in node.items()}
     return tree
+
+
+def _key(pair: Any) -> int | str:
+    match pair:
+        case [int() | str() as key, _] if not isinstance(key, bool):
+            return key
+    raise ValueError(f"no key and value: {_short(pair)}")
+
+
+def _short(node: object) -> str:
+    text = repr(node)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _encode_array(array: NDArray[Any], path: str, columns: Columns) -> Any:
@@ -106,15 +128,33 @@ def _encode_array(array: NDArray[Any], path: str, columns: Columns) -> Any:
 
 def _decode_array(column: NDArray[Any], name: str | list[Any]) -> NDArray[Any]:
     if isinstance(name, list):
-        packed = np.dtype([(field, kind, tuple(shape)) for field, kind, shape in name])
+        packed = np.dtype([_field(each) for each in name])
+        if column.dtype != np.uint8 or column.shape[-1:] != (packed.itemsize,):
+            raise ValueError(f"rows of {packed.itemsize} bytes are in {_described(column)}")
         return np.frombuffer(column.tobytes(), packed).reshape(column.shape[:-1]).copy()
-    dtype = np.dtype(name)
-    if dtype.kind != "U":
+    if name[1:] in _NUMBERS and column.dtype.str == name:
         return column
-    array = np.zeros(column.shape[:-1], dtype)
-    if array.size and dtype.itemsize:
-        array[...] = column.view(dtype)[..., 0]
+    width = re.fullmatch(r"<U(\d{1,9})", name, re.ASCII)
+    if width is None or column.dtype != np.uint32 or column.shape[-1:] != (int(width[1]),):
+        raise ValueError(f"an array of {_short(name)} is in {_described(column)}")
+    if column.max(initial=0) > sys.maxunicode:
+        raise ValueError("an array of text has numbers that are no characters")
+    array = np.zeros(column.shape[:-1], name)
+    if array.size and array.dtype.itemsize:
+        array[...] = column.view(name)[..., 0]
     return array
+
+
+def _field(field: Any) -> tuple[str, str, tuple[int, ...]]:
+    match field:
+        case [str(name), str(kind), [*shape]] if kind[1:] in _NUMBERS:
+            if all(type(n) is int and 0 <= n < _MOST_COLUMNS for n in shape) and len(shape) <= 2:
+                return name, kind, tuple(shape)
+    raise ValueError(f"no field of a row is written as {_short(field)}")
+
+
+def _described(column: NDArray[Any]) -> str:
+    return f"a column of {column.dtype}{list(column.shape)}"
 
 
 def _encode_tensor(tensor: Any, path: str, columns: Columns) -> Any:
@@ -133,6 +173,8 @@ def _decode_tensor(column: NDArray[Any], dtype: str) -> Any:
     import torch  # noqa: PLC0415 - slow, and not needed where there are no tensors
 
     tensor = torch.from_numpy(column)
+    if str(tensor.dtype) != f"torch.{'uint16' if dtype == 'bfloat16' else dtype}":
+        raise ValueError(f"a tensor of {_short(dtype)} is in {_described(column)}")
     return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
 
 

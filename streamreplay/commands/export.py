@@ -24,5 +24,5 @@ def export(
     """Write the logs of a run as tables, one file for each kind of line."""
     from streamreplay.log.tables.export import export_logs  # noqa: PLC0415 - slow
 
-    for path, rows in export_logs(run, to or run / "export", format).items():
+    for path, rows in export_logs(run, to, format).items():
         typer.echo(f"{path}: {rows:,} rows", err=True)

@@ -62,7 +62,10 @@ def run(  # noqa: PLR0913 - one argument for each option
     ] = False,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="With --resume of a River model: load the pickle in --out."),
+        typer.Option(
+            "--trust",
+            help="With --resume: run the code that the job in --out imports, load River's pickle.",
+        ),
     ] = False,
     checkpoint_every: Annotated[
         int | None, typer.Option(metavar="ROWS", help="Rows between two checkpoints.")
@@ -127,7 +130,7 @@ def run(  # noqa: PLR0913 - one argument for each option
 
     from streamreplay.run import choose_job  # noqa: PLC0415 - slow
 
-    chosen = choose_job(job, overrides, out, resume=resume, go_on=go_on)
+    chosen = choose_job(job, overrides, out, resume=resume, go_on=go_on, trust=trust)
     load_torch()
     from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
 

@@ -147,7 +147,7 @@ class Follower:
 
 def _identity(path: Path, file: BinaryIO | None) -> tuple[int, int] | None:
     with suppress(FileNotFoundError):
-        found = path.stat() if file is None else os.fstat(file.fileno())
+        found = path.lstat() if file is None else os.fstat(file.fileno())
         return found.st_dev, found.st_ino
     return None
 

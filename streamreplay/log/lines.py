@@ -17,12 +17,14 @@ from typing import Any, BinaryIO
 import orjson
 
 from streamreplay.errors import RunFolderError
+from streamreplay.regular_files import exists, open_to_read
 
 VERSION = 1
 """The version of the format of all four logs. It stays the same when a field or a kind of record is
 added. It goes up when a field is removed, renamed, or changes its meaning."""
 
 JOB_FILE = "job.toml"
+MOST_JOB = 1 << 22  # bytes
 
 NumberedLine = tuple[Path, int, bytes]
 """A file, the number of a line in it, 1 for the first, and the line."""
@@ -64,7 +66,7 @@ def segments(run: Path, name: str = "metrics") -> list[Path]:
         ``metrics``, ``timings``, ``predictions`` or ``dead_letters``.
     """
     active = run / f"{name}.jsonl"
-    return [*rotated_files(active).values(), *([active] if active.exists() else [])]
+    return [*rotated_files(active).values(), *([active] if exists(active) else [])]
 
 
 def number_lines(
@@ -108,15 +110,24 @@ def open_log(run: Path, name: str) -> tuple[list[Path], BinaryIO | None]:
 def _is_file(file: BinaryIO, path: Path) -> bool:
     """Return whether an open file is the one that has this name now."""
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     return False
 
 
 def open_segment(path: Path) -> BinaryIO | None:
-    """Open a file of a log; None if it was deleted, which can happen to the oldest at any time."""
-    with suppress(FileNotFoundError):
-        return path.open("rb", buffering=_BUFFER)
-    return None
+    """Open a file of a log; None if it was deleted, which can happen to the oldest at any time.
+
+    Raises
+    ------
+    RunFolderError
+        It is not a regular file, or cannot be read.
+    """
+    try:
+        return open_to_read(path, _BUFFER)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[NumberedLine]:
@@ -193,7 +204,7 @@ def check_run(run: Path) -> None:
     if not run.is_dir():
         what = "is a file, not the folder of a run" if run.exists() else "there is no such folder"
         raise RunFolderError(f"{run}: {what}")
-    if not (run / JOB_FILE).exists() and not segments(run):
+    if not exists(run / JOB_FILE) and not segments(run):
         raise RunFolderError(
             f"{run}: is no run folder: it has neither {JOB_FILE} nor metrics.jsonl"
         )

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from streamreplay.checkpoint.folder import fsync_folder
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import rotated_files
+from streamreplay.regular_files import exists, fsync_folder, open_to_append, open_to_read
 
 _BLOCK = 1 << 20  # bytes read at a time to find a line's end
 
@@ -62,8 +62,8 @@ class JsonLines:
             self._open(max(rotated_files(path), default=0))
 
     def _open(self, rotated: int) -> None:
-        self._file = self.path.open("ab")
-        self.end = Mark(rotated, self.path.stat().st_size)
+        self._file = open_to_append(self.path)
+        self.end = Mark(rotated, os.fstat(self._file.fileno()).st_size)
 
     def write(self, lines: bytes) -> None:
         """Append whole lines."""
@@ -137,7 +137,7 @@ class JsonLines:
 
     def _take_back(self, mark: Mark) -> None:
         was_active = self._numbered(mark.rotated + 1)
-        size = was_active.stat().st_size if was_active.exists() else -1
+        size = was_active.lstat().st_size if exists(was_active) else -1
         if size < mark.size:
             raise RunFolderError(
                 f"{was_active}: {f'has {size} bytes' if size >= 0 else 'is missing'}, "
@@ -153,7 +153,7 @@ class JsonLines:
 
     def mend(self) -> None:
         """Delete an unfinished last line, which a full disk or a power failure may leave."""
-        with self._named_errors(), self.path.open("rb") as file:
+        with self._named_errors(), open_to_read(self.path) as file:
             self._file.flush()
             end = self.end.size
             while end:

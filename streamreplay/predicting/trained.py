@@ -6,30 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamreplay.batch import Batch, Objective
-from streamreplay.checkpoint.folder import Checkpoint, latest_checkpoint
+from streamreplay.checkpoint.folder import Checkpoint, checkpoints_of, latest_checkpoint
 from streamreplay.config.building.learners import (
     Learner,
     make_backbone,
     make_learner,
     torch_learner,
 )
-from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job, LearnerSection
-from streamreplay.config.parsing.load import load_job
+from streamreplay.config.parsing.load import load_saved_job
+from streamreplay.config.parsing.outside import imports_of
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
 from streamreplay.learners.predictions import Foreseen
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.plain_text import listed
 from streamreplay.predicting.columns import RunColumns
 from streamreplay.randomness import spawn_seed
+from streamreplay.regular_files import exists
 from streamreplay.stage import Stage
 from streamreplay.state import State, load_parts
-
-_IMPORTS = frozenset(
-    {"augment", "loss", "method", "module", "notes"}
-    | {"retrieval", "river", "schedule", "selection"}
-)
-"""The keys that may name code, by their last part."""
 
 _WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 """What a state that is not of the job may raise where it is loaded."""
@@ -98,14 +93,13 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
     CheckpointError
         No checkpoint is whole, or it does not fit the job.
     """
-    if not (run / JOB_FILE).is_file():
+    if not exists(run / JOB_FILE):
         raise RunFolderError(f"{run}: is no run folder: there is no {JOB_FILE} here")
-    job = load_job(run / JOB_FILE)
-    imported = _imports(job)
+    job = load_saved_job(run / JOB_FILE)
+    imported = imports_of(job)
     if imported and not trust:
         raise ConfigError(
-            f"{run}: the job imports code, {listed(imported)}: if you know what it does, --trust "
-            "runs it"
+            f"{run / JOB_FILE}: {listed(imported)}; if you know who made this folder, add --trust"
         )
     if not job.several and learner is not None:
         raise ConfigError(f"--learner: the run has one learner, got {learner!r}")
@@ -134,25 +128,9 @@ def _trained(
     return TrainedRun(job, settings, made, _load_backbone(job, state), columns, checkpoint.position)
 
 
-def _imports(job: Job) -> list[str]:
-    """Return the code that a job imports to learn and to predict, by its keys."""
-    kept = job.model_dump(mode="json", include={"learner", "backbone", "buffer"})
-    return [
-        f"{key} = {text!r}"
-        for key, value in flatten(kept).items()
-        for text in (value if isinstance(value, list) else [value])
-        if key.rpartition(".")[2] in _IMPORTS and isinstance(text, str) and _is_code(text)
-    ]
-
-
-def _is_code(text: str) -> bool:
-    """Return whether a value is an import path, and no constructor."""
-    return ":" in text and "(" not in text
-
-
 def _newest(run: Path) -> Checkpoint:
     """Return the newest whole checkpoint, also while the run replaces them."""
-    folder, failure = run / "checkpoints", None
+    folder, failure = checkpoints_of(run), None
     for _ in range(_TRIES):
         try:
             found = latest_checkpoint(folder)

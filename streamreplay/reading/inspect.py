@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streamreplay.buffers.description import describe_state
-from streamreplay.checkpoint.folder import latest_checkpoint, load_checkpoint
+from streamreplay.checkpoint.folder import checkpoints_of, latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
@@ -22,6 +22,7 @@ from streamreplay.log.score_table import compare
 from streamreplay.plain_text import Row, aligned, printable, score_text
 from streamreplay.put_aside import PutAside
 from streamreplay.reading.run import Run
+from streamreplay.regular_files import exists
 from streamreplay.row_counts import RowLedger
 from streamreplay.state import State
 
@@ -49,12 +50,12 @@ def inspect_path(path: Path) -> dict[str, Any]:
     """
     skipped: tuple[str, ...] = ()
     scores: dict[str, dict[str, Any]] = {}
-    if (path / _CHECKPOINT_FILE).exists():
+    if exists(path / _CHECKPOINT_FILE):
         folder, (state, manifest) = path, load_checkpoint(path)
     else:
-        if not (path / JOB_FILE).exists():
+        if not exists(path / JOB_FILE):
             raise RunFolderError(f"{path}: is neither a run folder nor a checkpoint")
-        latest = latest_checkpoint(path / "checkpoints")
+        latest = latest_checkpoint(checkpoints_of(path))
         if latest is None:
             raise RunFolderError(f"{path}: the run has made no checkpoint yet")
         folder, state, manifest = latest.path, latest.state, latest.manifest

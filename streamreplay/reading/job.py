@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamreplay.errors import RunFolderError
 from streamreplay.log.lines import JOB_FILE, check_run
+from streamreplay.regular_files import exists
 
 if TYPE_CHECKING:
     from streamreplay.config import Job
@@ -23,8 +24,8 @@ def read_job(run: Path) -> Job:
         The job file was written by another version, or was changed.
     """
     check_run(run)
-    if not (run / JOB_FILE).exists():
+    if not exists(run / JOB_FILE):
         raise RunFolderError(f"{run}: has no {JOB_FILE}")
-    from streamreplay.config import load_job  # noqa: PLC0415 - slow
+    from streamreplay.config.parsing.load import load_saved_job  # noqa: PLC0415 - slow
 
-    return load_job(run / JOB_FILE)
+    return load_saved_job(run / JOB_FILE)

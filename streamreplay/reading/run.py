@@ -15,6 +15,7 @@ from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.log.lines import (
     JOB_FILE,
+    MOST_JOB,
     NumberedLine,
     check_run,
     is_cut,
@@ -29,6 +30,7 @@ from streamreplay.reading.log_sample import sample_log
 from streamreplay.reading.scores import SCORES, Score, find_objective
 from streamreplay.reading.status import Status, run_status
 from streamreplay.reading.timing import timing_columns
+from streamreplay.regular_files import read_file
 
 
 class Run:
@@ -86,8 +88,8 @@ class Run:
 
     def _written_job(self) -> dict[str, Any]:
         try:
-            job = tomllib.loads((self.folder / JOB_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            job = tomllib.loads(read_file(self.folder / JOB_FILE, MOST_JOB).decode())
+        except (OSError, ValueError, RecursionError):
             return {}
         return {key: value for key, value in job.items() if key != "run"}
 

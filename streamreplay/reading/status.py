@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from streamreplay.errors import RunFolderError
+from streamreplay.regular_files import open_to_read, read_tail
 
 RunPhase = Literal["not begun", "running", "finished", "stopped", "failed", "killed", "unknown"]
 
@@ -20,7 +21,9 @@ _ENDS: dict[str, RunPhase] = {
     "standard output was closed": "stopped",
     "failed: ": "failed",
 }
-_CHECKPOINT = re.compile(r"(?:checkpoint at|resume at|end of the stream at) row (\d+)")
+_CHECKPOINT = re.compile(
+    r"(?:checkpoint at|resume at|end of the stream at) row (\d{1,18})", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ def run_status(run: Path) -> Status:
 
     A process that dies releases its lock, so that a killed run does not count as running. The lock
     is tested by a shared lock that is released at once.
+
+    Raises
+    ------
+    RunFolderError
+        The events are not in a regular file, or cannot be read.
     """
     locked, events = _is_locked(run / ".lock"), _read_events(run / "events.log")
     checkpoint = next((int(m[1]) for e in reversed(events) if (m := _CHECKPOINT.match(e))), None)
@@ -79,28 +87,24 @@ def _last_end(events: list[str]) -> tuple[RunPhase, str] | None:
 def _is_locked(path: Path) -> bool | None:
     """Return whether a process holds the lock; None if that cannot be tested."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        with open_to_read(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return None
-    finally:
-        os.close(descriptor)
     return False
 
 
 def _read_events(path: Path) -> list[str]:
     """Return the last events, without their times."""
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL))
-        lines = file.read().decode(errors="replace").splitlines()
-        whole = lines if size <= _TAIL else lines[1:]
-        return [line.partition(" ")[2] for line in whole]
-    return []
+    try:
+        end, whole = read_tail(path, _TAIL)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = end.decode(errors="replace").split("\n")
+    return [line.partition(" ")[2] for line in lines[0 if whole else 1 :] if line]

@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streamreplay.regular_files import open_to_append
+
 
 class EventLog:
     """What happened when, for people; one line each.
@@ -15,7 +17,7 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         # no buffer, in which a line that was refused would wait and be refused again
-        self._file = path.open("ab", buffering=0)
+        self._file = open_to_append(path, buffering=0)
 
     def write(self, message: str) -> None:
         """Append a line with the time."""

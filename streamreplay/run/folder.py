@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from streamreplay.checkpoint.folder import (
     Checkpoint,
     checkpoint_path,
-    fsync_folder,
+    checkpoints_of,
     kept_positions,
     latest_checkpoint,
     load_checkpoint,
@@ -22,11 +22,13 @@ from streamreplay.checkpoint.folder import (
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.inputs import with_more
-from streamreplay.config.parsing.load import load_job
+from streamreplay.config.parsing.load import load_job, load_saved_job
+from streamreplay.config.parsing.outside import reaches_out
 from streamreplay.config.write import to_toml
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
-from streamreplay.log.lines import rotated_files
+from streamreplay.log.lines import MOST_JOB, rotated_files
 from streamreplay.log.rotation import JsonLines, Mark
+from streamreplay.regular_files import exists, open_to_read, read_file, replace_file
 from streamreplay.run.event_log import EventLog
 from streamreplay.state import State
 
@@ -46,25 +48,31 @@ def choose_job(
     *,
     resume: bool,
     go_on: bool = False,
+    trust: bool = False,
 ) -> Job:
     """Return the job of a command: the file's, or with ``--resume`` and none, the folder's.
 
-    With ``go_on``, its files are read behind those of the folder's job.
+    With ``go_on``, its files are read behind those of the folder's job. The folder's job may be
+    somebody else's. Unless ``trust`` is true, it may not import code, nor write or send anything
+    elsewhere; the file's job may.
 
     Raises
     ------
     ConfigError
-        The job is not valid, or is not the one that the folder's run was started with.
+        The job is not valid, is not the one that the folder's run was started with, or is not
+        trusted.
     RunFolderError
         There is no run to take up.
     """
     saved = None if out is None else out / JOB_FILE
-    if not resume or saved is None or not saved.exists():
+    if not resume or saved is None or not exists(saved):
         if resume and path is None and not overrides:
             raise RunFolderError(f"{out}: there is no run to resume here")
         return load_job(path, overrides)
-    job = load_job(path or saved, overrides)
-    before = load_job(saved)
+    before = load_saved_job(saved)
+    job = load_job(path, overrides) if path else load_saved_job(saved, overrides)
+    if path is None and not trust:
+        _check_trusted(job, overrides, saved)
     if job.source.format == "auto":
         job = job.with_source(format=before.source.format)
     if go_on:
@@ -96,11 +104,14 @@ class RunFolder:
         self._lock = FileLock(path / _LOCK)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError), open_to_read(path / _LOCK):
+                pass  # a regular file: opening another one may do harm
             self._lock.acquire(timeout=_PATIENCE, poll_interval=0.02)
         except Timeout:
             raise RunFolderError(f"{path}: another process is running here") from None
         except OSError as error:
-            raise RunFolderError(f"{path}: cannot be written: {error.strerror}") from None
+            what = error.filename or path
+            raise RunFolderError(f"{what}: cannot be written: {error.strerror}") from None
         self._opened: list[JsonLines | EventLog] = []
         self._known: dict[int, dict[str, Mark]] = {}  # where logs ended, by checkpoint
         try:
@@ -116,9 +127,10 @@ class RunFolder:
             raise
 
     def _check(self, *, resume: bool) -> None:
-        if (self.path / JOB_FILE).exists() and (resume or self._is_blank()):
+        checkpoints_of(self.path)
+        if exists(self.path / JOB_FILE) and (resume or self._is_blank()):
             return
-        found = [name for name in _OURS if (self.path / name).exists()]
+        found = [name for name in _OURS if exists(self.path / name)]
         if JOB_FILE in found:
             raise RunFolderError(
                 f"{self.path}: holds a run already; go on with --resume, or give another --out"
@@ -128,28 +140,21 @@ class RunFolder:
 
     def _is_blank(self) -> bool:
         """Whether nothing of the run that was started here would be lost."""
-        return not any((self.path / _CHECKPOINTS).glob("ckpt-*")) and all(
+        return not any(checkpoints_of(self.path).glob("ckpt-*")) and all(
             map(self._is_empty, (_METRICS, _PREDICTIONS, _DEAD))
         )
 
     def _is_empty(self, name: str) -> bool:
         """Return whether a log has no line yet."""
         log = self.path / name
-        return not rotated_files(log) and not (log.exists() and log.stat().st_size)
+        return not rotated_files(log) and not (exists(log) and log.lstat().st_size)
 
     def _write_job(self) -> None:
         """Write the job as resolved, whole or not at all."""
-        text = to_toml(self.job)
+        text = to_toml(self.job).encode()
         final = self.path / JOB_FILE
-        if final.exists() and final.read_text() == text:
-            return
-        temporary = self.path / f"{JOB_FILE}.tmp"
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(final)
-        fsync_folder(self.path)
+        if not exists(final) or read_file(final, MOST_JOB) != text:
+            replace_file(final, text)
 
     def _open_logs(self) -> None:
         self.metrics = self._open(_METRICS)
@@ -175,7 +180,7 @@ class RunFolder:
 
     def latest(self) -> Checkpoint | None:
         """Read the newest whole checkpoint from which a run goes on, if there is any."""
-        return latest_checkpoint(self.path / _CHECKPOINTS, ended=False)
+        return latest_checkpoint(checkpoints_of(self.path), ended=False)
 
     def ended(self) -> Checkpoint | None:
         """Read the checkpoint of an ended stream, if there is a whole one.
@@ -183,7 +188,7 @@ class RunFolder:
         `damaged` then has the reasons why newer ones could not be read.
         """
         try:
-            found = latest_checkpoint(self.path / _CHECKPOINTS)
+            found = latest_checkpoint(checkpoints_of(self.path))
         except CheckpointError:
             return None
         self.damaged = () if found is None else found.skipped
@@ -191,7 +196,7 @@ class RunFolder:
 
     def go_on(self) -> None:
         """Forget that the stream had ended: from now on the logs may differ from what they were."""
-        remove_ended(self.path / _CHECKPOINTS)
+        remove_ended(checkpoints_of(self.path))
 
     def cut_logs(self, ends: dict[str, Any]) -> None:
         """Take all logs back to where they ended at a checkpoint.
@@ -217,7 +222,7 @@ class RunFolder:
         self.timings.flush()
         logs = {name: mark._asdict() for name, mark in ends.items()}
         save_checkpoint(
-            self.path / _CHECKPOINTS,
+            checkpoints_of(self.path),
             {**state, "logs": logs},
             position=position,
             keep=self.job.run.keep_checkpoints,
@@ -237,7 +242,7 @@ class RunFolder:
         keep = self.job.run.log_keep
         if not keep:
             return
-        kept = kept_positions(self.path / _CHECKPOINTS)
+        kept = kept_positions(checkpoints_of(self.path))
         self._known = {
             position: self._known[position] if position in self._known else self._read(position)
             for position in kept
@@ -250,7 +255,7 @@ class RunFolder:
     def _read(self, position: int) -> dict[str, Mark]:
         """Return where logs ended at a checkpoint that another process made."""
         try:
-            state, _ = load_checkpoint(checkpoint_path(self.path / _CHECKPOINTS, position))
+            state, _ = load_checkpoint(checkpoint_path(checkpoints_of(self.path), position))
         except CheckpointError:
             return {}  # nobody can go on from it
         return {name: _mark(end) for name, end in state["logs"].items()}
@@ -267,6 +272,15 @@ def _mark(saved: Any) -> Mark:
     if isinstance(saved, dict):
         return Mark(**saved)
     return Mark(0, saved or 0)
+
+
+def _check_trusted(job: Job, overrides: Sequence[str], place: Path) -> None:
+    found = reaches_out(job, overrides)
+    if found:
+        raise ConfigError(
+            f"{place}: {', '.join(found)}; if you know who made this folder, add --trust, or give "
+            "the job file"
+        )
 
 
 def _compare(saved: Job, given: Job, place: Path, free: Sequence[str]) -> None:

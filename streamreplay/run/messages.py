@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streamreplay.config.job import Job, SourceSection
 from streamreplay.config.parsing.inputs import listed
+from streamreplay.config.parsing.outside import reaches_out
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
@@ -19,7 +20,8 @@ def how_to_resume(job: Job, out: Path | None) -> str:
     """
     if out is None:
         return "nothing was saved, as there is no --out"
-    trust = "--trust " if any(each.river for each in job.learners) else ""
+    trusted = any(each.river for each in job.learners) or reaches_out(job)
+    trust = "--trust " if trusted else ""
     command = f"streamreplay run --resume {trust}--out {shlex.quote(str(out))}"
     if listed(job.source.path)[-1] != "-":
         return f"resume with: {command}"

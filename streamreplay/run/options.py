@@ -25,7 +25,8 @@ class RunOptions:
     quiet : bool
         No progress and no summary; warnings are shown.
     trust : bool
-        The folder's checkpoints may be loaded also if that runs code, as a pickle does.
+        The folder's job may import code, and its checkpoints may be loaded also if that runs code,
+        as a pickle does.
     follow : bool
         The files may grow, and folders have more of them, until a signal stops the run.
     """
@@ -48,9 +49,7 @@ class RunOptions:
         if not self.resume and "-" in listed(job.source.path)[:-1]:
             raise ConfigError(f"source.path: standard input (-) comes last, got {job.source.path}")
         if self.trust and not self.resume:
-            raise ConfigError(
-                "--trust goes with --resume: it is about the checkpoint to go on from"
-            )
+            raise ConfigError("--trust goes with --resume: it is about the folder to go on from")
         if self.out is not None:
             _check_pickles(job)
 

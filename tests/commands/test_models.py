@@ -232,8 +232,8 @@ def test_a_run_goes_on_only_with_the_same_backbone(cli: Cli) -> None:
     )
     assert first.returncode == 0, first.stderr
     (cli.folder / "latentnets.py").write_text(NETS.replace("SIGN", "-1"))
-    again = run("run", "--resume", "--out", out, "--limit", "128")
+    again = run("run", "--resume", "--trust", "--out", out, "--limit", "128")
     assert again.returncode == 1
     assert "backbone.weights: the stored features were made with other weights" in again.stderr
     (cli.folder / "latentnets.py").write_text(NETS.replace("SIGN", "1"))
-    assert run("run", "--resume", "--out", out, "--limit", "128").returncode == 0
+    assert run("run", "--resume", "--trust", "--out", out, "--limit", "128").returncode == 0

@@ -336,10 +336,8 @@ def test_a_folder_where_a_log_should_be_is_named(cli: Cli, in_process: Run) -> N
     (cli.folder / "out" / "dead_letters.jsonl").unlink()
     (cli.folder / "out" / "dead_letters.jsonl").mkdir()
     code, _, err = in_process(*args, "--resume")
-    assert (code, err) == (
-        1,
-        "streamreplay: error: out/dead_letters.jsonl: cannot be written: Is a directory\n",
-    )
+    said = "out/dead_letters.jsonl: cannot be written: it is a folder, not a regular file"
+    assert (code, err) == (1, f"streamreplay: error: {said}\n")
 
 
 def test_labels_do_not_talk_to_the_terminal(cli: Cli, in_process: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -60,7 +61,8 @@ def test_a_log_knows_its_end_and_can_be_cut(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_full_disk_is_named() -> None:
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rotation, "open_to_append", partial(Path.open, mode="ab"))
     log = JsonLines(Path("/dev/full"))
     log.write(b"one\n")
     with pytest.raises(RunFolderError, match=r"/dev/full: cannot be written: No space left"):

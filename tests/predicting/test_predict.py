@@ -339,12 +339,15 @@ def test_a_run_that_has_met_no_class_says_so(train: Train, predict: Predict, row
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("learner.module=my_code:make", "learner.module = 'my_code:make'"),
-        ("learner.loss=my_code:loss", "learner.loss = 'my_code:loss'"),
-        ('learner.augment=["noise(0.1)", "my_code:same"]', "learner.augment = 'my_code:same'"),
-        ("learner.method=my-code:make", "learner.method = 'my-code:make'"),
-        ("buffer.selection=my_code:make", "buffer.selection = 'my_code:make'"),
-        ("backbone.module=my_code:make", "backbone.module = 'my_code:make'"),
+        ("learner.module=my_code:make", "learner.module imports 'my_code:make'"),
+        ("learner.loss=my_code:loss", "learner.loss imports 'my_code:loss'"),
+        (
+            'learner.augment=["noise(0.1)", "my_code:same"]',
+            "learner.augment imports 'my_code:same'",
+        ),
+        ("learner.method=my-code:make", "learner.method imports 'my-code:make'"),
+        ("buffer.selection=my_code:make", "buffer.selection imports 'my_code:make'"),
+        ("backbone.module=my_code:make", "backbone.module imports 'my_code:make'"),
     ],
 )
 def test_code_of_the_job_is_not_run_without_trust(
@@ -358,9 +361,9 @@ def test_code_of_the_job_is_not_run_without_trust(
     for name in ("my_code", "my-code"):
         write(tmp_path / f"{name}.py", "from pathlib import Path\nPath('was_run').touch()\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=f"the job imports code, {re.escape(said)}.*--trust"):
+    with pytest.raises(ConfigError, match=f"job.toml: {re.escape(said)}.*--trust"):
         predict(copy, rows)
-    with pytest.raises(ConfigError, match=r"the job imports code, .*--trust"):
+    with pytest.raises(ConfigError, match=r"job.toml: .* imports .*--trust"):
         export_model(copy, tmp_path / "model")
     assert not (tmp_path / "was_run").exists()
 

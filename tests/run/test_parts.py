@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from streamreplay.log.records import named_record, prediction_lines
 from streamreplay.log.score_table import compare, keep_last
 from streamreplay.reading.run import Run
 from streamreplay.records import Report, Scored
+from streamreplay.run import event_log
 from streamreplay.run.clock import Clock
 from streamreplay.run.event_log import EventLog
 from streamreplay.run.output import OutputClosed, StandardOutput
@@ -57,7 +59,9 @@ def test_output_that_cannot_be_written_is_named() -> None:
     os.close(full)
 
 
-def test_events_do_not_hide_why_a_run_failed() -> None:
+def test_events_do_not_hide_why_a_run_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    unbuffered = partial(Path.open, mode="ab")
+    monkeypatch.setattr(event_log, "open_to_append", unbuffered)
     log = EventLog(Path("/dev/full"))
     log.write("failed: the disk is full")
     log.close()

@@ -6,7 +6,8 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -17,6 +18,8 @@ from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job, NamedLearnerSection
 from streamreplay.config.parsing.entries import find_drift, find_learner, inherit
 from streamreplay.errors import ConfigError
+from streamreplay.log.lines import MOST_JOB
+from streamreplay.regular_files import read_file
 
 _PATHS = (
     ("source", "path"),
@@ -58,7 +61,21 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
     500
     """
     file = None if path is None else Path(path)
-    tree = {} if file is None else _read(file)
+    return _load({} if file is None else _read(file, Path.read_bytes), file, overrides)
+
+
+def load_saved_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+    """Read the job of a run folder, which somebody else may have made.
+
+    Raises
+    ------
+    ConfigError
+        As by `load_job`; or it is not a regular file, or has more than 4 MiB.
+    """
+    return _load(_read(path, partial(read_file, most=MOST_JOB)), path, overrides)
+
+
+def _load(tree: dict[str, Any], file: Path | None, overrides: Sequence[str]) -> Job:
     if file is not None:
         _anchor(tree, file.parent)
     grow = "learner" not in tree
@@ -103,9 +120,9 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, read: Callable[[Path], bytes]) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read(path).decode("utf-8-sig").replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -118,6 +135,8 @@ def _read(path: Path) -> dict[str, Any]:
         if line is None:
             raise ConfigError(f"{path}: {message}") from None
         raise ConfigError(f"{path}:{line[1]}: {message.replace(line[0], '')}") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
+        raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
 def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...]:
@@ -125,7 +144,7 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
     keys = tuple(key.strip() for key in name.split("."))
     if not equals or not all(keys):
         raise ConfigError(f"command line: a setting is section.key=value, got {override!r}")
-    value, node, within = _value(text), tree, keys
+    value, node, within = read_value(text), tree, keys
     place = find_learner(tree, keys, grow=grow)
     if place is None:
         place = find_drift(tree, keys)
@@ -140,7 +159,8 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
     return keys
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
+    """Return the value of a setting: TOML, or text that is not TOML as it is."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

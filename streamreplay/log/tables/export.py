@@ -19,6 +19,7 @@ from streamreplay.log.tables.flatten import (
     flatten_line,
     group_values,
 )
+from streamreplay.regular_files import check_folder
 
 _PART, _GROUP_PART = 50_000, 200_000  # rows written at a time
 _GROUP_COLUMNS = {
@@ -33,7 +34,7 @@ _GROUP_COLUMNS = {
 
 
 def export_logs(
-    run: Path, to: Path, format: Literal["parquet", "csv"] = "parquet"
+    run: Path, to: Path | None = None, format: Literal["parquet", "csv"] = "parquet"
 ) -> dict[Path, int]:
     """Write the logs of a run as tables; return the number of rows of each file.
 
@@ -46,8 +47,9 @@ def export_logs(
     ----------
     run : Path
         A run folder.
-    to : Path
-        The folder to write to, created if necessary. Files of the same names are replaced.
+    to : Path, optional
+        The folder to write to, created if necessary; by default ``export`` in the run folder. Files
+        of the same names are replaced.
     format : {"parquet", "csv"}
 
     Raises
@@ -61,6 +63,7 @@ def export_logs(
         check_parquet()
     if not any(segments(run, name) for name in LOGS):
         raise RunFolderError(f"{run}: is no run folder: there are no logs here")
+    to = to or _own_folder(run)
     to.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}
     for name in LOGS:
@@ -68,6 +71,15 @@ def export_logs(
             log = _Snapshot(stack, run, name)
             written |= _export(log, name, to, format)
     return written
+
+
+def _own_folder(run: Path) -> Path:
+    folder = run / "export"
+    try:
+        check_folder(folder)
+    except OSError as error:
+        raise RunFolderError(f"{folder}: {error.strerror}") from None
+    return folder
 
 
 def _export(log: _Snapshot, name: str, to: Path, format: str) -> dict[Path, int]:
@@ -159,14 +171,20 @@ class _TableFiles:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with ExitStack() as stack:
-            for _path, temporary, _file in self._open:
+            for _path, temporary, file in self._open:
                 stack.callback(temporary.unlink, missing_ok=True)
+                stack.callback(_close, file)  # has no effect unless another could not be closed
             for path, _temporary, file in self._open:
                 with writing(path) if kind is None else suppress(OSError):
                     file.close()
             for path, temporary, file in self._open if kind is None else ():
                 temporary.replace(path)
                 self.written[path] = file.rows
+
+
+def _close(file: TableFile) -> None:
+    with suppress(OSError):
+        file.close()
 
 
 class _Rows:

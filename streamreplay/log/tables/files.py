@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from streamreplay.errors import ConfigError
+from streamreplay.regular_files import create
 
 Part: TypeAlias = Mapping[str, Sequence[Any]]
 """Rows by column; None for a missing value."""
@@ -55,8 +57,9 @@ class ParquetFile:
                 for name, kind in columns.items()
             ]
         )
+        self._file = create(path)
         self._writer = parquet.ParquetWriter(
-            path,
+            self._file,
             self._schema,
             compression="zstd",
             store_schema=False,  # otherwise strings would be read back as categories
@@ -72,7 +75,10 @@ class ParquetFile:
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._file.close()
 
 
 class CsvFile:
@@ -87,7 +93,7 @@ class CsvFile:
 
     def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
         self._columns = columns
-        self._file = path.open("w", newline="", encoding="utf-8")
+        self._file = io.TextIOWrapper(create(path), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(columns)
         self.rows = 0

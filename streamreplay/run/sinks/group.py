@@ -9,6 +9,7 @@ from typing import Any
 
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
+from streamreplay.regular_files import check_folder
 from streamreplay.run.sinks.base import Outcome, Sink, Warn
 
 
@@ -105,4 +106,9 @@ def _tensorboard_folder(job: Job, folder: Path | None) -> Path:
         return Path(job.run.tensorboard)
     if folder is None:
         raise ConfigError("run.tensorboard = true needs --out: it writes into the run folder")
-    return folder / "tensorboard"
+    own = folder / "tensorboard"
+    try:
+        check_folder(own)
+    except OSError as error:
+        raise ConfigError(f"run.tensorboard: {own}: {error.strerror}") from None
+    return own

@@ -15,9 +15,11 @@ from typing import Any
 
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError
+from streamreplay.regular_files import exists, read_file, replace_file
 from streamreplay.run.sinks.base import Outcome, scalars
 
 _FILE = "mlflow.json"
+_MOST_BYTES = 1 << 16  # of that file
 _MOST_WAITING = 1000  # records
 _MOST_METRICS, _MOST_PARAMS = 1000, 100  # in one request
 _PATIENCE = 30.0  # seconds for what is left at the end
@@ -87,13 +89,13 @@ class MlflowSink:
         if folder is None:
             return self._create(experiment, job, None)
         kept = folder / _FILE
-        if resume and kept.exists():
-            saved = json.loads(kept.read_text())
+        if resume and exists(kept):
+            saved = json.loads(read_file(kept, _MOST_BYTES))
             if saved["tracking_uri"] == uri:
                 self._client.update_run(saved["run_id"], status="RUNNING")
                 return str(saved["run_id"])
         name = self._create(experiment, job, folder.name)
-        kept.write_text(json.dumps({"tracking_uri": uri, "run_id": name}) + "\n")
+        replace_file(kept, json.dumps({"tracking_uri": uri, "run_id": name}).encode() + b"\n")
         return name
 
     def _create(self, experiment: str, job: Job, title: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from streamreplay.config.job import Job
 from streamreplay.config.write import to_toml
 from streamreplay.errors import ConfigError
+from streamreplay.regular_files import check_folder
 from streamreplay.run.sinks.base import Outcome, scalars
 
 
@@ -63,7 +64,8 @@ class TensorBoardSink:
 
     def _writer(self, learner: str) -> Any:
         if learner not in self._writers:
-            self._writers[learner] = self._make(
-                str(self._folder / learner), purge_step=self._purge, flush_secs=10
-            )
+            folder = self._folder / learner
+            if learner:
+                check_folder(folder)
+            self._writers[learner] = self._make(str(folder), purge_step=self._purge, flush_secs=10)
         return self._writers[learner]

@@ -1,0 +1,81 @@
+"""What a job does outside of its run folder: code that it imports, places that it writes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from streamreplay.config.dotted_keys import flatten
+from streamreplay.config.job import Job
+from streamreplay.config.parsing.load import read_value
+
+IMPORTS = (
+    *("augment", "loss", "method", "module", "notes"),
+    *("retrieval", "river", "schedule", "selection"),
+)
+"""The keys whose values may be import paths, by their last part."""
+
+_PLACES = {"storage": ("writes to",), "tensorboard": ("writes to",), "mlflow": ("sends to",)}
+
+
+def imports_of(job: Job) -> list[str]:
+    """Return the code that a job imports, by key.
+
+    Examples
+    --------
+    >>> imports_of(Job.model_validate({"learner": {"loss": "mine:focal"}}))
+    ["learner.loss imports 'mine:focal'"]
+    """
+    return [each for each in reaches_out(job) if " imports " in each.partition("'")[0]]
+
+
+def reaches_out(job: Job, overrides: Sequence[str] = ()) -> list[str]:
+    """Say which code a job imports, and where it writes or sends things, by key.
+
+    Parameters
+    ----------
+    job : Job
+    overrides : sequence of str
+        Settings of the command line, ``section.key=value``; what they name is left out.
+
+    Examples
+    --------
+    >>> job = Job.model_validate({"learner": {"loss": "mine:focal"}, "run": {"mlflow": "http://a"}})
+    >>> reaches_out(job)
+    ["learner.loss imports 'mine:focal'", "run.mlflow sends to 'http://a'"]
+    >>> reaches_out(job, ["learner.loss=mine:focal", "run.mlflow=http://a"])
+    []
+    """
+    given = {text for each in overrides for text in _texts(read_value(each.partition("=")[2]))}
+    return [
+        f"{key} {verb} {text!r}"
+        for key, value in flatten(job.model_dump(mode="json")).items()
+        for verb in _verbs(key.rpartition(".")[2])
+        for text in _texts(value)
+        if (verb != "imports" or _is_import(key, text)) and given.isdisjoint(_known_as(text))
+    ]
+
+
+def _verbs(name: str) -> tuple[str, ...]:
+    """Return what the values of a key may do, by its last part."""
+    return ("imports",) if name in IMPORTS else _PLACES.get(name, ())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, which may be a list or a section."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def _is_import(key: str, text: str) -> bool:
+    # a constructor of River's may have a dict, with its colon
+    return ":" in text and not (key.endswith(".river") and "(" in text)
+
+
+def _known_as(text: str) -> set[str]:
+    """Return how the command line may have named a text: a path, from the working directory."""
+    return {text, os.path.relpath(text)} if os.path.isabs(text) else {text}  # noqa: PTH117
