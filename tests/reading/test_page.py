@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from streamreplay.errors import RunFolderError
 from streamreplay.reading.report import make_report, write_pictures
-from streamreplay.reading.report.charts.chart import PAGE, PAPER
+from streamreplay.reading.report.charts.chart import PAGE, PAPER, Chart
+from streamreplay.reading.report.charts.maps import Map, colours, draw_map, ink_on
 from streamreplay.reading.report.charts.render import inline_svg
 from streamreplay.reading.report.page import render_page
 from tests.reading.made import Made, write_run
@@ -152,6 +154,32 @@ def test_colours_can_be_told_from_the_page(theme: dict[str, str]) -> None:
                 assert contrast(colour, theme.get(ground, theme["page"])) >= 4.5, (part, ground)
         if part.startswith("series"):
             assert contrast(colour, theme["page"]) >= 3, part
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_every_colour_of_a_map_can_be_told_from_a_dark_page(share: bool) -> None:
+    dark = themes()[1]["page"]
+    look = colours(np.array([[0.0, 5.0]]), share=share)
+    for value in np.linspace(0, 1, 101):
+        colour = look["cmap"](value)
+        assert contrast(to_hex(colour), dark) >= 3, value
+        assert contrast(to_hex(colour), ink_on(colour)) >= 4.5, value
+
+
+def test_a_good_score_is_bright() -> None:
+    white = "#ffffff"
+    for share, worst, best in ((True, 0.0, 1.0), (False, 1.0, 0.0)):
+        look = colours(np.array([[0.0, 5.0]]), share=share)
+        assert contrast(to_hex(look["cmap"](best)), white) < 1.5
+        assert contrast(to_hex(look["cmap"](worst)), white) > 5
+
+
+@pytest.mark.parametrize("blank", [True, False])
+def test_a_map_is_hatched_where_it_has_no_value(blank: bool) -> None:
+    values = np.array([[np.nan if blank else 0.0, 0.5], [1.0, 0.0]])
+    shown = Map(["a", "b"], np.array([100.0, 200.0]), values, ["50 %", "0 %"])
+    chart = Chart("map", "", "", "", lambda canvas: draw_map(canvas, shown))
+    assert ("<pattern" in inline_svg(chart)) == blank
 
 
 def test_pages_are_the_same_each_time(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import ListedColormap
 
 from streamreplay.reading.columns import Floats
 from streamreplay.reading.number_text import tick
@@ -18,6 +20,9 @@ NamedShare: TypeAlias = tuple[str, Floats]
 """A name, and its share at each record."""
 
 _HATCHES = ("", "////", "....", "\\\\\\\\")
+
+# the darker part of cividis is left out: it cannot be told from a dark page
+_COLOURS = ListedColormap(mpl.colormaps["cividis"](np.linspace(0.38, 1.0, 256)), "values")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def draw_map(canvas: Canvas, shown: Map) -> None:
         **colours(shown.values, share=shown.share),
         extent=(0, end, len(shown.names) - 0.5, -0.5),
     )
+    hatch_blanks(canvas, axes, values)
     names_axis(axes, shown.names)
     for row, text in enumerate(shown.last):
         axes.axhline(row - 0.5, color=canvas.ink["page"], linewidth=1.2)
@@ -75,11 +81,27 @@ def draw_map(canvas: Canvas, shown: Map) -> None:
 
 
 def colours(values: Floats, *, share: bool) -> dict[str, Any]:
-    """Return the colours of a map, made for colour-blind readers too (Nuñez et al. 2018)."""
+    """Return the colours of a map, made for colour-blind readers too (Nuñez et al. 2018).
+
+    Each has a contrast of at least 3 with a dark page; a good score is bright.
+    """
     if share:
-        return {"cmap": "cividis", "vmin": 0.0, "vmax": 1.0}
+        return {"cmap": _COLOURS, "vmin": 0.0, "vmax": 1.0}
     most = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
-    return {"cmap": "cividis_r", "vmin": 0.0, "vmax": most or 1.0}
+    return {"cmap": _COLOURS.reversed(), "vmin": 0.0, "vmax": most or 1.0}
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Return black or white, whichever has more contrast with a colour (WCAG 2.2)."""
+    parts = np.array(colour[:3])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return "#000000" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "#ffffff"
+
+
+def hatch_blanks(canvas: Canvas, axes: Any, values: Floats) -> None:
+    """Hatch the ground of a map where it has no value: no colour of the map is hatched."""
+    if not np.isfinite(values).all():
+        axes.patch.set(hatch="////", edgecolor=canvas.ink["soft"], linewidth=0.0)
 
 
 def colour_bar(canvas: Canvas, axes: Any, image: Any, *, share: bool) -> None:

@@ -21,7 +21,14 @@ from streamreplay.reading.report.charts.chart import (
     shorten,
 )
 from streamreplay.reading.report.charts.lines import PlotLine, draw_lines, lines_table
-from streamreplay.reading.report.charts.maps import Map, colour_bar, colours, draw_map
+from streamreplay.reading.report.charts.maps import (
+    Map,
+    colour_bar,
+    colours,
+    draw_map,
+    hatch_blanks,
+    ink_on,
+)
 from streamreplay.reading.report.curves import (
     CurveGroup,
     DrawnGroup,
@@ -47,7 +54,7 @@ def _class_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
     """Yield a map of the accuracy on each class over the stream."""
     classes = curves.by_class
     if classes is not None and len(classes.ids) > 1:
-        blank = f"Blank: the stream had not shown the class yet. {_rows_of(curves)}"
+        blank = f"Hatched: the stream had not shown the class yet. {_rows_of(curves)}"
         yield _map_chart(drawn, "class", classes, "accuracy", blank, SCORES["classes"])
 
 
@@ -60,7 +67,7 @@ def _experience_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Char
         return
     score = drawn.learner.score
     field = "value" if "value" in experiences.fields else score.retained
-    blank = "Blank: the stream had not shown the experience yet."
+    blank = "Hatched: the stream had not shown the experience yet."
     if curves.sample == "test":
         blank = "Before the stream had shown an experience, the model could not know it."
     yield _map_chart(drawn, "experience", experiences, field, f"{blank} {_rows_of(curves)}", score)
@@ -164,6 +171,7 @@ def _matrix_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]
         image = axes.imshow(
             np.ma.masked_invalid(matrix.values), aspect="auto", interpolation="none", **look
         )
+        hatch_blanks(canvas, axes, matrix.values)
         if written:
             _write_cells(axes, matrix, score, look, narrow=canvas.narrow)
         _label_matrix(axes, matrix)
@@ -172,12 +180,13 @@ def _matrix_chart(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]
 
     size = 0.34 if written else 0.1
     name = score.retained_title
+    unknown = " Hatched: not known." if not np.isfinite(matrix.values).all() else ""
     yield Chart(
         drawn.name("matrix"),
         drawn.title("The matrix R[i, j]"),
         f"Each line: {name} on the held-out rows of all experiences, after one of them had ended. "
         f"Below the outlined diagonal: experiences learned before. Above it: experiences not "
-        f"learned yet. {_rows_of(curves)}",
+        f"learned yet.{unknown} {_rows_of(curves)}",
         f"Heat map of {name}, {len(matrix.after)} by {len(matrix.of)} experiences; its numbers are "
         "in the table below.",
         draw,
@@ -202,17 +211,16 @@ def _write_cells(
 ) -> None:
     from matplotlib.patches import Rectangle  # noqa: PLC0415 - an extra
 
-    span = look["vmax"] - look["vmin"]
     size = 6 if narrow and len(matrix.of) > 6 else 8
+    low, high = look["vmin"], look["vmax"]
     for (i, j), value in np.ndenumerate(matrix.values):
-        if np.isfinite(value):
-            bright = (value - look["vmin"]) / span
-            bright = bright if score.share else 1 - bright
+        known = np.isfinite(value)
+        ink = ink_on(look["cmap"]((value - low) / (high - low))) if known else "#000000"
+        if known:
             text = f"{100 * value:.0f}" if score.share else number(float(value))
-            ink = "#000000" if bright > 0.5 else "#ffffff"
             axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=size)
         if matrix.after[i] == matrix.of[j]:
-            outline: dict[str, Any] = {"fill": False, "edgecolor": "#ffffff", "linewidth": 1.6}
+            outline: dict[str, Any] = {"fill": False, "edgecolor": ink, "linewidth": 1.6}
             axes.add_patch(Rectangle((j - 0.47, i - 0.45), 0.94, 0.9, **outline))
 
 
