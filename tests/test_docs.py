@@ -52,12 +52,22 @@ def without_figures(lines: list[str]) -> list[str]:
     return [figures.sub("#", line) for line in lines if not progress.match(line)]
 
 
+def split_output(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return the messages among some lines, which may go on in lines set in, and the others."""
+    messages: list[str] = []
+    others: list[str] = []
+    for line in lines:
+        goes_on = messages and not others and line.startswith("  ")
+        (messages if goes_on or line.startswith("streamreplay: ") else others).append(line)
+    return messages, others
+
+
 def assert_shown(shown: list[str], out: str, err: str) -> None:
     """Compare what a page shows with the output; in it, "..." stands for anything."""
-    messages = [line for line in shown if line.startswith("streamreplay: ")]
+    messages, rest = split_output(shown)
     if messages:
         assert without_figures(err.splitlines()) == without_figures(messages)
-    others = "\n".join(line for line in shown if line not in messages).strip()
+    others = "\n".join(rest).strip()
     if others:
         assert re.fullmatch(re.escape(others).replace(r"\.\.\.", ".*"), out.strip(), re.DOTALL), out
 

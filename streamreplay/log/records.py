@@ -34,20 +34,6 @@ def named_record(record: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
     return named
 
 
-def headline(record: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the name and the value of the main score of a prequential record.
-
-    Examples
-    --------
-    >>> headline({"rows": 3, "mae": 0.5, "mse": 0.25})
-    ('mae', 0.5)
-    """
-    for name in ("accuracy", "mae", "exact_match"):
-        if record.get(name) is not None:
-            return name.replace("_", " "), record[name]
-    return None
-
-
 def class_names(values: dict[int, Any], names: Sequence[int | str]) -> dict[str, Any]:
     """Replace class indices by names as JSON keys; with classes 1 and "1", the latter is quoted.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamreplay.batch import Objective
+from streamreplay.log.headline import baselines_of
 from streamreplay.reading.number_text import number, percent
 
 
@@ -25,8 +26,6 @@ class Score:
     retained_title : str
     share : bool
         True for a share from 0 to 1, of which more is better; False for an error.
-    baselines : dict of str to str
-        Fields with the same score of a baseline, and what the baseline predicts.
     """
 
     name: str
@@ -34,18 +33,10 @@ class Score:
     retained: str
     retained_title: str
     share: bool
-    baselines: dict[str, str]
 
     def baselines_of(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """Return the baselines of a prequential record, by field.
-
-        Where labels come late, the last label was not known yet when a row was predicted.
-        """
-        known = {"last_known": LAST_KNOWN} if "last_known" in record else {}
-        found = {key: title for key, title in self.baselines.items() if key in record}
-        if known:
-            found.pop("no_change", None)
-        return {**known, **found}
+        """Return the baselines of a prequential record: their fields, and what they predict."""
+        return baselines_of(record, self.name)
 
     def write(self, value: float | None) -> str:
         """Write a value as text."""
@@ -58,21 +49,10 @@ class Score:
         return one > other if self.share else one < other
 
 
-LAST_KNOWN = "repeating the label known last"
-
 SCORES: dict[Objective, Score] = {
-    "classes": Score(
-        *("accuracy", "accuracy", "accuracy", "accuracy", True),
-        {"no_change": "repeating the last label", "majority": "the most frequent class"},
-    ),
-    "numbers": Score(
-        *("mae", "mean absolute error", "mae", "mean absolute error", False),
-        {"no_change": "repeating the last number", "mean": "the mean so far"},
-    ),
-    "labels": Score(
-        *("exact_match", "exact match", "f1_micro", "F1", True),
-        {"no_change": "repeating the last labels", "majority": "the labels most rows had"},
-    ),
+    "classes": Score("accuracy", "accuracy", "accuracy", "accuracy", share=True),
+    "numbers": Score("mae", "mean absolute error", "mae", "mean absolute error", share=False),
+    "labels": Score("exact_match", "exact match", "f1_micro", "F1", share=True),
 }
 """The score for each kind of target."""
 

@@ -17,6 +17,7 @@ from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.log.headline import headline_text, several_text
 from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
 from streamreplay.log.score_table import compare
 from streamreplay.plain_text import aligned
@@ -327,7 +328,7 @@ class _Run:
         record = counts.as_record(self.pipeline.position)
         if not self.options.quiet:
             parts = filter(None, [self._summary(), sum_text(record), labels_text(record)])
-            more = filter(None, [self.rejected.message(), *self._table()])
+            more = filter(None, [self.rejected.message(), *self._score_lines()])
             self.progress.say("\n  ".join([", ".join(parts), *more]))
             return
         misfits = describe_misfits(self._misfits())
@@ -350,8 +351,6 @@ class _Run:
         if self.learners is not None:
             n = len(self.job.learners)
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
-        else:
-            parts += [f"{name} {value:.4f}" for name, value in self.writer.headlines().items()]
         if self.job.drift:
             parts.append(f"{count_drifts(self.pipeline)} drifts")
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
@@ -365,10 +364,12 @@ class _Run:
             return {}
         return self.source.schema.misfits
 
-    def _table(self) -> list[str]:
-        """Return lines with the scores of several learners, if there are several."""
-        last = self.writer.last
-        return aligned(*compare(last)) if self.learners is not None and last else []
+    def _score_lines(self) -> list[str]:
+        """Return the score next to its baselines; of several learners a table."""
+        scores = self.writer.scores
+        if self.learners is None or not scores:
+            return [headline_text(record) for record in scores.values()]
+        return [*aligned(*compare(self.writer.last)), several_text(scores)]
 
     def _tell(self, message: str) -> None:
         self.progress.say(message)

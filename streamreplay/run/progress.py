@@ -89,7 +89,8 @@ class _Live:
             self._bar.update(self._task, completed=position, description=text, refresh=True)
 
     def say(self, message: str) -> None:
-        self._console.print(f"streamreplay: {message}", markup=False, highlight=False)
+        text = f"streamreplay: {message}"  # not wrapped, so that a command in it can be copied
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         self._bar.stop()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, final
 
 from streamreplay.labels import Labels
+from streamreplay.log.headline import main_score
 from streamreplay.log.lines import dump_line
-from streamreplay.log.records import headline, named_record, report_lines
+from streamreplay.log.records import named_record, report_lines
 from streamreplay.log.score_table import keep_last
 from streamreplay.records import Report
 from streamreplay.run.clock import Clock
@@ -62,10 +63,20 @@ class ReportWriter:
         if out:
             self._output.write(out)
 
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The last prequential record of each learner."""
+        found = {name: kinds.get("prequential") for name, kinds in self.last.items()}
+        return {name: record for name, record in found.items() if record is not None}
+
     def headlines(self) -> dict[str, float]:
         """Return the score of each learner so far; of a single one by the score's name."""
-        found = {name: headline(kinds.get("prequential", {})) for name, kinds in self.last.items()}
-        return {name or score[0]: score[1] for name, score in found.items() if score is not None}
+        found = {name: (main_score(record), record) for name, record in self.scores.items()}
+        return {
+            name or score.replace("_", " "): record[score]
+            for name, (score, record) in found.items()
+            if score is not None
+        }
 
     def _write_predictions(self, report: Report) -> bytes:
         log = None if self._folder is None else self._folder.predictions

@@ -31,7 +31,12 @@ def test_source_alone_is_enough(cli: Cli, in_process: Run) -> None:
     last = records[-1]
     assert last["accuracy"] > 0.6  # type: ignore[operator]
     assert set(last["by_class"]) == {"cat", "dog", "emu"}  # type: ignore[call-overload]
-    assert "2,474 rows, accuracy 0." in err
+    assert "2,474 rows, " in err
+    score = {name: f"{last[name]['accuracy']:.4f}" for name in ("no_change", "majority")}  # type: ignore[index]
+    assert err.endswith(
+        f"\n  accuracy {last['accuracy']:.4f}, repeating the last label {score['no_change']}, "
+        f"the most frequent class {score['majority']}\n"
+    )
     assert "2,500 in = 2,474 learned + 26 put aside (1.0 %: not JSON: " in err
     assert "; the first, line 51)" in err
     assert sorted(path.name for path in cli.folder.iterdir()) == ["rows.jsonl"]

@@ -162,7 +162,7 @@ def test_one_learner_in_an_array_has_a_name_too(in_process: Run, cli: Cli) -> No
 def test_the_end_is_a_table(in_process: Run, cli: Cli) -> None:
     cli.jsonl(400)
     _, err = run(in_process, cli, "out", SEVERAL, "--emit", "none")
-    first, header, *rows = err.splitlines()
+    first, header, *rows, baselines = err.splitlines()
     assert re.fullmatch(
         r"streamreplay: 317 rows, 3 learners, \d+\.\d s \([\d,]+ rows/s\), "
         r"321 in = 317 learned \+ 4 put aside \(1\.2 %.*",
@@ -179,6 +179,7 @@ def test_the_end_is_a_table(in_process: Run, cli: Cli) -> None:
         assert row[5] == f"{last['retention']['accuracy']:.4f}"
         assert int(row[6].replace(",", "")) == last["prequential"]["replayed"]
     assert len({row[1] for row in found.values()}) == 3
+    assert baselines.startswith("  accuracy without a model: repeating the last label 0.")
 
 
 def test_inspect_shows_each(in_process: Run, cli: Cli) -> None:
