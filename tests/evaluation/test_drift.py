@@ -24,6 +24,7 @@ from river.datasets import synth
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Detector, DriftMonitor, Prequential
+from streamreplay.evaluation.drift.change import find_change
 from streamreplay.ingest import ArraySource
 from streamreplay.labels import Labels
 from streamreplay.learners import RiverLearner
@@ -107,6 +108,42 @@ def test_a_detector_says_what_it_says_alone_however_the_stream_is_cut(name: str)
         records = watch(monitor, [scored(1 - errors[at : at + size], at) for at in cuts])
         assert found(records) == want
         assert monitor.drifts + monitor.warnings == len(want)
+
+
+@pytest.mark.parametrize("size", [1, 40, 4000])
+@pytest.mark.parametrize("on", ["error", "loss"])
+def test_a_drift_has_the_means_before_and_after_its_change(on: str, size: int) -> None:
+    rate = np.repeat([0.1, 0.6, 0.2], [1500, 600, 900])
+    errors = (np.random.default_rng(3).random(3000) < rate).astype(np.int64)
+    stream = [
+        replace(each, loss=errors[at : at + size].astype("f4"))
+        for at in range(0, 3000, size)
+        for each in [scored(1 - errors[at : at + size], at)]
+    ]
+    records = watch(DriftMonitor([Detector(drift.ADWIN(), on)]), stream)
+    rose, *_, fell = [each for each in records if abs(each["after"] - each["before"]) > 0.2]
+    start = rose["position"] - rose["after_rows"]
+    assert abs(start - 1500) < 20
+    assert rose["before"] == pytest.approx(errors[start - 1000 + rose["after_rows"] : start].mean())
+    assert rose["after"] == pytest.approx(errors[start : rose["position"]].mean())
+    start = fell["position"] - fell["after_rows"]
+    assert abs(start - 2100) < 20
+    assert fell["before"] > 0.5
+    assert fell["after"] < 0.3
+    first = errors[start - 600 : start]  # none of before the rise is among them
+    assert fell["before"] == pytest.approx(first.mean(), abs=0.03)
+
+
+def test_a_change_is_where_two_means_fit_best() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.random(int(rng.integers(20, 60)))
+        halves = [(values[:k], values[k:]) for k in range(10, len(values) - 9)]
+        before, after = min(
+            halves, key=lambda pair: sum(((half - half.mean()) ** 2).sum() for half in pair)
+        )
+        assert find_change(values) == pytest.approx((before.mean(), after.mean(), len(after)))
+    assert find_change(np.arange(19.0)) == (None, None, None)
 
 
 @given(cuts=st.lists(st.integers(0, 900), max_size=6), resumed=st.sets(st.integers(0, 6)))
@@ -432,6 +469,9 @@ def test_actions_are_carried_out_in_order_of_the_rows_and_once() -> None:
         "detector": "Scripted",
         "on": "loss",
         "value": 2.0,
+        "before": None,  # of fewer than 20 numbers nothing is known
+        "after": None,
+        "after_rows": None,
         "actions": ["a", "b"],
     }
     assert [*next(reports).metrics, *next(reports).metrics][-1]["position"] == 6

@@ -13,9 +13,10 @@ from PIL import Image
 
 from streamreplay.errors import RunFolderError
 from streamreplay.reading.report import make_report, write_pictures
-from streamreplay.reading.report.charts.chart import PAGE, PAPER, Chart
+from streamreplay.reading.report.charts.chart import PAGE, PAPER, Chart, Section
 from streamreplay.reading.report.charts.maps import Map, colours, draw_map, ink_on
 from streamreplay.reading.report.charts.render import inline_svg
+from streamreplay.reading.report.contents import RunReport
 from streamreplay.reading.report.page import render_page
 from tests.reading.made import Made, write_run
 
@@ -235,6 +236,78 @@ def test_drifts_are_counted_run_by_run(tmp_path: Path) -> None:
     assert (
         "a: 2 drifts, 2 warnings; b: nothing found; c: not watched; d: 1 drift, 1 warning. They"
     ) in text
+
+
+def section(report: RunReport, name: str) -> Section:
+    (found,) = [each for each in report.sections if each.name == name]
+    return found
+
+
+def changes(*given: tuple[int, float, float], on: str = "error") -> list[dict[str, Any]]:
+    drift = Made().drift(1, "drift") | {"on": on}
+    means = ("position", "before", "after")
+    return [drift | dict(zip(means, each, strict=True)) | {"after_rows": 40} for each in given]
+
+
+def test_a_drift_has_its_direction_and_size(tmp_path: Path) -> None:
+    records = Made().records(drifts=False) + changes((600, 0.9, 0.3), (2600, 0.12, 0.314))
+    records += changes((2700, 20.0, 15.0), on="feature:size")
+    found = section(make_report([write_run(tmp_path / "run", records)]), "drift")
+    assert found.figures is not None
+    rows = [[cell.replace("\xa0", " ") for cell in row] for row in found.figures.rows]
+    assert [[row[1], *row[4:7]] for row in rows] == [
+        ["drift, warm-up", "fell by 60.0 points", "90.0 %", "30.0 %"],
+        ["drift", "rose by 19.4 points", "12.0 %", "31.4 %"],
+        ["drift", "fell by 5", "20", "15"],
+    ]
+    assert found.lead.startswith("3 drifts (1 of the warm-up).")
+
+
+@pytest.mark.parametrize(
+    ("given", "on", "early"),
+    [
+        ([(600, 0.9, 0.3)], "error", 1),
+        ([(600, 0.9, 0.3)], "loss", 1),
+        ([(600, 0.9, 0.3)], "feature:x", 0),  # no sign that the model learned
+        ([(600, 0.3, 0.9), (700, 0.9, 0.3)], "error", 0),  # what fell had risen before
+        ([(6000, 0.9, 0.3)], "error", 0),  # late
+        ([(600, 0.9, 0.3), (900, 0.3, 0.2)], "error", 2),
+    ],
+)
+def test_a_fall_of_the_error_early_on_is_of_the_warm_up(
+    tmp_path: Path, given: list[tuple[int, float, float]], on: str, early: int
+) -> None:
+    records = [Made().prequential(8000), *changes(*given, on=on)]
+    report = make_report([write_run(tmp_path / "run", records)])
+    text = Page(render_page(report)).text
+    assert text.count(", warm-up") == early
+    assert ("of the warm-up, in which the model's own error fell." in text) == bool(early)
+
+
+def test_many_drifts_are_counted_in_stretches(tmp_path: Path) -> None:
+    given = [(100 + 10 * i, 0.2, 0.2 + 0.001 * i) for i in range(50)]
+    records = [Made().prequential(4000), *changes(*given, (3000, 0.5, 0.1))]
+    report = make_report([write_run(tmp_path / "run", records)])
+    figures = section(report, "drift").figures
+    assert figures is not None
+    rows = [[cell.replace("\xa0", " ") for cell in row] for row in figures.rows]
+    assert rows == [
+        ["1 to 200", "11", "10", "0", "0", "error rose by 1.0 points", "20.0 %", "21.0 %"],
+        ["201 to 400", "20", "20", "0", "0", "error rose by 3.0 points", "20.0 %", "23.0 %"],
+        ["401 to 600", "19", "19", "0", "0", "error rose by 4.9 points", "20.0 %", "24.9 %"],
+        ["2,801 to 3,000", "1", "0", "1", "0", "error fell by 40.0 points", "50.0 %", "10.0 %"],
+    ]
+    assert sum(int(row[1]) for row in rows) == 51
+    (chart,) = [chart for chart in report.charts if chart.name == "predictions"]
+    assert "many close together as one" in chart.caption
+
+
+def test_drifts_of_older_logs_have_no_size(tmp_path: Path) -> None:
+    report = make_report([Made().write(tmp_path / "run")])
+    found = section(report, "drift")
+    assert found.figures is not None
+    assert {row[4:7] for row in found.figures.rows} == {("-", "-", "-")}
+    assert "Logs of older versions do not have the direction" in found.lead
 
 
 def test_stages_of_several_learners_are_drawn(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias, final
 
-from numpy.typing import NDArray
-
-from streamreplay.errors import CheckpointError, ConfigError
+from streamreplay.errors import ConfigError
+from streamreplay.evaluation.drift.change import Change
 from streamreplay.evaluation.drift.held_back import HeldBack
+from streamreplay.evaluation.drift.running_detector import Level, RunningDetector
 from streamreplay.evaluation.drift.signals import (
     MOST,
     SignalValues,
@@ -22,7 +22,6 @@ from streamreplay.evaluation.drift.signals import (
 )
 from streamreplay.labels import Labels
 from streamreplay.records import Report, Scored
-from streamreplay.safepickle import check_versions, dump, live_versions, load
 from streamreplay.state import (
     CREATED,
     PART,
@@ -35,18 +34,11 @@ from streamreplay.state import (
     within,
 )
 
-_CALM = 100  # rows without a warning that end a warning phase
-
 Record: TypeAlias = dict[str, Any]
 """A log record of kind ``drift``; see ``streamreplay schema --log``."""
 
 Action: TypeAlias = Callable[[Record], object]
 """What a drift sets off: called with its record, after the batch in which it was found."""
-
-Level: TypeAlias = Literal["warning", "drift"]
-
-_PARTS = ("river.stats", "river._river_rust.drift", "river._river_rust.stats")
-"""The modules of the sums and windows of numbers inside River's detectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,82 +116,6 @@ class Detector:
         return hasattr(self.detector, "warning_detected")
 
 
-@final
-class RunningDetector:
-    """A copy of a detector that is fed one number after the other.
-
-    Parameters
-    ----------
-    pattern : Detector
-    """
-
-    def __init__(self, pattern: Detector) -> None:
-        self._detector = pattern.detector.clone()
-        self._warns = pattern.warns
-        self._calm = _CALM  # rows since the last warning, up to so many
-
-    def feed(self, values: NDArray[Any]) -> list[tuple[int, Level]]:
-        """Feed numbers in order; return the places at which there was a drift or a warning began.
-
-        A warning phase ends with a drift, or after 100 numbers in a row without a warning: near its
-        threshold a detector may warn at every other number.
-        """
-        detector, update, warns = self._detector, self._detector.update, self._warns
-        found: list[tuple[int, Level]] = []
-        for place, value in enumerate(values.tolist()):
-            update(value)
-            if detector.drift_detected:
-                found.append((place, "drift"))
-                self._calm = _CALM
-            elif warns and detector.warning_detected:
-                if self._calm >= _CALM:
-                    found.append((place, "warning"))
-                self._calm = 0
-            elif self._calm < _CALM:
-                self._calm += 1
-        return found
-
-    def state_dict(self) -> State:
-        """Return the detector as bytes, which hold no code; see `streamreplay.safepickle`."""
-        return {
-            "detector": dump(self._detector),
-            "versions": live_versions(),
-            "calm": self._calm,
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Load the state of a detector with the same settings.
-
-        Raises
-        ------
-        CheckpointError
-            It is of another detector, or of another version of River or Python.
-        """
-        check_versions(state["versions"])
-        live = self._detector
-        own = type(live).__module__
-        if not own.startswith("river."):  # a user's own detector: nothing else of its module
-            own = f"{own}.{type(live).__qualname__}"
-        loaded = load(state["detector"], (own, *_PARTS))
-        if type(loaded) is not type(live):
-            raise CheckpointError(
-                f"detector: saved {type(loaded).__name__}, this pipeline has {type(live).__name__}"
-            )
-        for name, saved, mine in _settings(loaded, live):
-            expect(name, saved, mine)
-        self._detector, self._calm = loaded, int(state["calm"])
-
-
-def _settings(saved: Any, live: Any) -> list[tuple[str, object, object]]:
-    """Return the settings that two detectors of one class were made with, by name."""
-    params = live._get_params()  # noqa: SLF001 - as River's own clone does
-    return [
-        (name, getattr(saved, name, None), value)
-        for name, value in params.items()
-        if isinstance(value, bool | int | float | str | None)
-    ]
-
-
 class _Alarm(NamedTuple):
     """A drift or a warning of one detector; sorted by row, then by the detector's place."""
 
@@ -208,6 +124,7 @@ class _Alarm(NamedTuple):
     level: Level
     on: str
     value: float
+    change: Change
 
 
 class _Watch:
@@ -219,7 +136,9 @@ class _Watch:
         self.pattern = pattern
         self.detector, self.on = type(pattern.detector).__name__, pattern.on
         self.quiet: dict[str, int] = {}  # by level: last position without reports
-        self.watches = defaultdict[str, RunningDetector](lambda: RunningDetector(pattern))
+        self.watches = defaultdict[str, RunningDetector](
+            lambda: RunningDetector(pattern.detector, warns=pattern.warns)
+        )
 
     def alarms(self, signals: Iterable[SignalValues], place: int) -> Iterator[_Alarm]:
         """Feed the signals of a batch; yield the drifts and warnings in it."""
@@ -229,9 +148,9 @@ class _Watch:
                     f"drift {self.pattern.name}: {self.detector} takes 0 and 1, and the error of "
                     "predicted numbers is neither"
                 )
-            for at, level in self.watches[signal.on].feed(signal.values):
+            for at, level, change in self.watches[signal.on].feed(signal.values):
                 row, value = int(signal.rows[at]), float(signal.values[at])
-                yield _Alarm(row, place, level, signal.on, value)
+                yield _Alarm(row, place, level, signal.on, value, change)
 
     def reports(self, level: Level, position: int) -> bool:
         """Return whether an alarm at this position is reported; if so, start the cooldown."""
@@ -379,6 +298,9 @@ class DriftMonitor:
             "detector": watch.detector,
             "on": alarm.on,
             "value": alarm.value,
+            "before": alarm.change.before,
+            "after": alarm.change.after,
+            "after_rows": alarm.change.rows,
             "actions": list(actions),
         }
         for act in actions.values():

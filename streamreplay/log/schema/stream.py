@@ -26,6 +26,14 @@ class DriftRecord(Record):
     detector for each feature or label."""
     value: float | None
     """The last number that the detector was given: that of this row."""
+    before: float | None = absent()
+    """Mean of the watched number before the change, over at most 1,000 rows. The change is where
+    two means fit the recent numbers best: those since the change of the drift before. null if there
+    are fewer than 20. Absent, as the two fields below, in logs of older versions."""
+    after: float | None = absent()
+    """Mean of the watched number from the change up to this row."""
+    after_rows: Rows | None = absent()
+    """How many numbers `after` is the mean of."""
     actions: list[str]
     """The actions that were carried out before the next batch, as written in the job."""
 

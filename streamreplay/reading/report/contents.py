@@ -16,8 +16,8 @@ from streamreplay.reading.report.group_comparison import (
     settings_table,
 )
 from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
+from streamreplay.reading.report.sections.drift import drift_section
 from streamreplay.reading.report.sections.predictions import (
-    drift_section,
     predictions_section,
     probability_section,
 )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from streamreplay.log.rows_text import labels_text, latency_text, sum_text
 from streamreplay.reading.number_text import and_list, number, percent, points, size
 from streamreplay.reading.report.curves import LearnerCurves
+from streamreplay.reading.report.drifts import count_warm_up, read_drifts
 from streamreplay.reading.report.summary import LearnerSummary, RetentionSummary, summarize
 from streamreplay.reading.scores import sample_name
 
@@ -195,7 +196,7 @@ def _drifts(learner: LearnerCurves) -> Iterator[Sentence]:
     for record in learner.drifts:
         by_level.setdefault(str(record.get("level")), []).append(record)
     if by_level["drift"]:
-        yield _drift_sentence(by_level["drift"])
+        yield _drift_sentence(by_level["drift"], count_warm_up(read_drifts(learner)))
     n = len(by_level["warning"])
     if n:
         count = "was one warning" if n == 1 else f"were {n} warnings"
@@ -204,7 +205,7 @@ def _drifts(learner: LearnerCurves) -> Iterator[Sentence]:
         yield Sentence("No drift was detected.")
 
 
-def _drift_sentence(drifts: Sequence[dict[str, Any]]) -> Sentence:
+def _drift_sentence(drifts: Sequence[dict[str, Any]], early: int) -> Sentence:
     n = len(drifts)
     places = [f"{each['position']:,}" for each in drifts[:_NAMED]]
     places += [f"{n - _NAMED:,} more"] if n > _NAMED else []
@@ -214,7 +215,11 @@ def _drift_sentence(drifts: Sequence[dict[str, Any]]) -> Sentence:
     if n == 1:
         text = f"Drift was detected once, by {by}, at row {places[0]}"
     actions = list(dict.fromkeys(act for each in drifts for act in each.get("actions") or ()))
-    return Sentence(f"{text}; actions: {and_list(actions)}." if actions else f"{text}.")
+    text = f"{text}; actions: {and_list(actions)}." if actions else f"{text}."
+    if early:
+        which = "It is" if n == 1 else "All are" if early == n else f"{early:,} of them are"
+        text += f" {which} of the warm-up, in which the model's own error fell."
+    return Sentence(text)
 
 
 def _cost(learner: LearnerCurves, summary: LearnerSummary) -> Iterator[Sentence]:

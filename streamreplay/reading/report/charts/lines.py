@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from streamreplay.reading.columns import evenly_spread
+from streamreplay.reading.columns import Floats, evenly_spread
 from streamreplay.reading.number_text import compact, number
 from streamreplay.reading.report.charts.chart import (
     DASHES,
@@ -142,8 +142,16 @@ def _mark_stream(canvas: Canvas, axes: Any, learner: LearnerCurves, *, drifts: b
         ):
             found = [each["position"] for each in learner.drifts if each.get("level") == level]
             if found:
+                last = learner.prequential["position"]
                 style = {"color": canvas.ink[colour], "marker": marker, "label": level}
-                _mark_level(axes, np.array(found, float), height, style)
+                _mark_level(axes, _spread(np.array(found, float), last), height, style)
+
+
+def _spread(positions: Floats, last: float) -> Floats:
+    """Return positions, or of many that stand close together, one for each hundredth."""
+    if len(positions) <= MOST_MARKS:
+        return positions
+    return (np.unique(np.floor(100 * positions / last)) + 0.5) * last / 100
 
 
 def _mark_level(axes: Any, positions: Any, height: float, style: dict[str, Any]) -> None:

@@ -1,14 +1,13 @@
-"""The sections on rows as they came: prequential scores, calibration, drift."""
+"""The sections on rows as they came: prequential scores and calibration."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from streamreplay.reading.columns import GroupColumns, evenly_spread
-from streamreplay.reading.number_text import number, percent
+from streamreplay.reading.columns import GroupColumns
+from streamreplay.reading.number_text import percent
 from streamreplay.reading.report.charts.chart import Chart, Section, Table
 from streamreplay.reading.report.charts.lines import (
     MOST_MARKS,
@@ -48,8 +47,6 @@ _OTHER_SCORES = (
     ("r2_window", "R²", False),
 )
 _SCORES = (("ece", "expected calibration error"), ("brier", "Brier score"))
-_MOST = 40  # rows of the table for each group
-_HEADER = ("position", "level", "detector", "on", "value", "actions")
 
 
 def predictions_section(groups: Sequence[CurveGroup]) -> Section:
@@ -90,7 +87,14 @@ def _marks_text(learner: LearnerCurves) -> str:
     text = " Vertical lines: ends of experiences." if ended else ""
     if ended > MOST_MARKS:
         text = f" {ended:,} experiences ended, too many to mark them."
-    return text + (" Triangles: detected drifts." if learner.drifts else "")
+    return text + _triangles_text(learner)
+
+
+def _triangles_text(learner: LearnerCurves) -> str:
+    if not learner.drifts:
+        return ""
+    many = len(learner.drifts) > MOST_MARKS
+    return " Triangles: detected drifts" + (", many close together as one." if many else ".")
 
 
 def _single_lines(group: CurveGroup, score: Score) -> list[PlotLine]:
@@ -179,54 +183,3 @@ def probability_section(groups: Sequence[CurveGroup]) -> Section | None:
         "scores are errors: 0 is best."
     )
     return Section("probabilities", "Are the probabilities reliable?", lead, charts)
-
-
-def drift_section(groups: Sequence[CurveGroup]) -> Section:
-    """Return the section with the findings of drift detectors."""
-    title = "Did the stream change?"
-    if not any(group.first.drifts for group in groups):
-        watched = any(group.first.watches_drift for group in groups)
-        missing = (
-            "The drift detectors of the job found nothing."
-            if watched
-            else "The job has no drift detector. To watch for drift, add a `[[drift]]` section to "
-            "the job."
-        )
-        return Section("drift", title, missing=[missing])
-    several = len(groups) > 1
-    counts = [(f"{group.title}: " if several else "") + _count(group.first) for group in groups]
-    lead = f"{'; '.join(counts)}. They are marked in the first chart."
-    if any(len(group.first.drifts) > _MOST for group in groups):
-        lead += f" At most {_MOST} of each run are listed, evenly spread."
-    return Section("drift", title, lead, figures=_table(groups))
-
-
-def _table(groups: Sequence[CurveGroup]) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for group in groups:
-        drifts = group.first.drifts
-        rows += [
-            (group.title, *_cells(drifts[place])) for place in evenly_spread(len(drifts), _MOST)
-        ]
-    if len(groups) == 1:
-        return Table(_HEADER, [row[1:] for row in rows])
-    return Table(("run", *_HEADER), rows)
-
-
-def _cells(record: dict[str, object]) -> tuple[str, ...]:
-    value, actions = record.get("value"), record.get("actions")
-    return (
-        f"{record['position']:,}",
-        *(str(record.get(field, "-")) for field in ("level", "detector", "on")),
-        number(value) if isinstance(value, int | float) else "-",
-        ", ".join(map(str, actions)) if isinstance(actions, list) and actions else "-",
-    )
-
-
-def _count(learner: LearnerCurves) -> str:
-    if learner.n_drifts > len(learner.drifts):
-        return f"{learner.n_drifts:,} entries, of which {len(learner.drifts):,} were read"
-    if not learner.drifts:
-        return "nothing found" if learner.watches_drift else "not watched"
-    levels = Counter(str(each.get("level")) for each in learner.drifts)
-    return ", ".join(f"{n:,} {level}{'' if n == 1 else 's'}" for level, n in sorted(levels.items()))
