@@ -238,6 +238,20 @@ def test_drifts_are_counted_run_by_run(tmp_path: Path) -> None:
     ) in text
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_temporal_kappa_is_of_the_window(tmp_path: Path, old: bool) -> None:
+    record = Made().prequential(2000) | {"accuracy_window": 0.9, "kappa_temporal": 0.1}
+    record["no_change"] = {"accuracy": 0.5, "accuracy_window": 0.6}
+    if not old:  # logs of older versions have it of all rows alone
+        record["kappa_temporal_window"] = 0.75
+    report = make_report([write_run(tmp_path / "run", [record])])
+    (chart,) = [chart for chart in report.charts if chart.name == "further"]
+    assert chart.table is not None
+    values = {row[0]: row[1] for row in chart.table.rows}
+    assert values["temporal kappa"] == "0.75"
+    assert values["Cohen's kappa, all rows so far"] == "0.8"
+
+
 def section(report: RunReport, name: str) -> Section:
     (found,) = [each for each in report.sections if each.name == name]
     return found

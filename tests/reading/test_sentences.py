@@ -53,11 +53,38 @@ def test_a_window_may_mislead_where_the_mean_does_not(tmp_path: Path) -> None:
 def test_a_baseline_that_is_better_is_said(tmp_path: Path) -> None:
     found = said(tmp_path, Made(accuracy=0.8, baseline=0.853).records())
     assert (
-        "The model is not better than repeating the last label: 80.0 % against 85.3 %. Without "
-        "any model: repeating the last label 85.3 % and the most frequent class 25.0 %."
+        "The model is not better than repeating the last label: 80.0 % against 85.3 %, over all "
+        "4,000 labelled rows. Without any model: repeating the last label 85.3 % and the most "
+        "frequent class 25.0 %."
     ) in warnings(found)
     better = said(tmp_path / "b", Made(accuracy=0.9, baseline=0.853).records())
-    assert "The model is 4.7 points better than repeating the last label." in text(better)
+    assert (
+        "Without any model the same score over all 4,000 labelled rows would be: repeating the "
+        "last label 85.3 % and the most frequent class 25.0 %. Over these rows the model is 4.7 "
+        "points better than repeating the last label."
+    ) in text(better)
+    assert "But over the last" not in text(found) + text(better)
+
+
+@pytest.mark.parametrize(
+    ("overall", "window", "expected"),
+    [
+        (
+            0.9,
+            0.7,
+            "But over the last 1,000 it is not better than repeating the last label: 70.0 %",
+        ),
+        (0.7, 0.9, "But over the last 1,000 it is 10.0 points better than repeating the last"),
+    ],
+)
+def test_a_last_window_that_disagrees_is_said(
+    tmp_path: Path, overall: float, window: float, expected: str
+) -> None:
+    record = Made(baseline=0.8).prequential(4000)
+    record |= {"accuracy": overall, "accuracy_window": window}
+    assert expected in warnings(said(tmp_path, [record]))
+    short = record | {"rows": 900}  # then the window is of all rows
+    assert "But over the last" not in text(said(tmp_path / "short", [short]))
 
 
 def test_the_worst_classes_are_named(tmp_path: Path) -> None:
@@ -156,11 +183,14 @@ def test_errors_of_numbers_are_better_when_they_are_lower(tmp_path: Path) -> Non
     }
     found = said(tmp_path, [record])
     assert "Over 1,000 labelled rows the mean absolute error was 2.5." in text(found)
-    assert "not better than repeating the last number: 2.5 against 2." in warnings(found)
+    assert (
+        "not better than repeating the last number: 2.5 against 2, over all 1,000 labelled rows."
+        in warnings(found)
+    )
     better = said(tmp_path / "b", [{**record, "mae": 1.5}])
     assert (
-        "The model's mean absolute error is 0.5 lower than that of repeating the last number."
-        in text(better)
+        "Over these rows the model is better than repeating the last number: its mean absolute "
+        "error is 0.5 lower." in text(better)
     )
 
 

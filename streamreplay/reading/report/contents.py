@@ -157,7 +157,9 @@ def _tiles(learner: LearnerCurves) -> list[tuple[str, str, str]]:
     tiles = [(f"{score.title.capitalize()} as rows came", score.write(summary.overall), rows)]
     if summary.baselines:
         best = summary.best_baseline
-        tiles.append(("Without a model", score.write(summary.baselines[best]), best))
+        tiles.append(
+            ("Without a model", score.write(summary.baselines[best]), f"{best}, same rows")
+        )
     for retained in summary.retained[:1]:
         sample = "a test set" if retained.sample == "test" else "the probe"
         known = score.write(retained.known)

@@ -11,7 +11,7 @@ from streamreplay.reading.number_text import and_list, number, percent, points, 
 from streamreplay.reading.report.curves import LearnerCurves
 from streamreplay.reading.report.drifts import count_warm_up, read_drifts
 from streamreplay.reading.report.summary import LearnerSummary, RetentionSummary, summarize
-from streamreplay.reading.scores import sample_name
+from streamreplay.reading.scores import Score, sample_name
 
 Tone: TypeAlias = Literal["plain", "warning"]
 
@@ -57,7 +57,7 @@ def _predictions(summary: LearnerSummary) -> Iterator[Sentence]:
         text = f"Of {summary.rows:,} labelled rows, {percent(overall)} were predicted correctly"
     else:
         text = f"Over {summary.rows:,} labelled rows the {score.title} was {score.write(overall)}"
-    if summary.window is not None and summary.window_rows < summary.rows:
+    if summary.window_differs:
         text += f", and {score.write(summary.window)} over the last {summary.window_rows:,}"
     yield Sentence(f"{text}.")
     if summary.baselines:
@@ -78,20 +78,35 @@ def _rows(learner: LearnerCurves) -> Iterator[Sentence]:
 
 
 def _baselines(summary: LearnerSummary, overall: float) -> Sentence:
+    """Compare the model with the best baseline over all rows, and over the window if it differs."""
     score, best = summary.score, summary.best_baseline
-    value = summary.baselines[best]
     others = and_list([f"{name} {score.write(each)}" for name, each in summary.baselines.items()])
-    if not score.better(overall, value):
-        return Sentence(
-            f"The model is not better than {best}: {score.write(overall)} against "
-            f"{score.write(value)}. Without any model: {others}.",
-            "warning",
-        )
-    gap = abs(overall - value)
-    better = f"The model is {points(gap)[1:]} points better than {best}"
-    if not score.share:
-        better = f"The model's {score.title} is {number(gap)} lower than that of {best}"
-    return Sentence(f"Without any model the same score would be: {others}. {better}.")
+    over = f"over all {summary.rows:,} labelled rows"
+    better, against = _against(score, overall, best, summary.baselines[best])
+    text = f"Without any model the same score {over} would be: {others}. "
+    if better:
+        text += f"Over these rows the model is {against}."
+    else:
+        text = f"The model is {against}, {over}. Without any model: {others}."
+    agrees = True
+    if summary.window is not None and summary.window_differs and summary.window_baselines:
+        last = summary.best(summary.window_baselines)
+        value = summary.window_baselines[last]
+        now_better, against = _against(score, summary.window, last, value)
+        agrees = now_better == better
+        if not agrees:
+            text += f" But over the last {summary.window_rows:,} it is {against}."
+    return Sentence(text, "plain" if better and agrees else "warning")
+
+
+def _against(score: Score, value: float, name: str, baseline: float) -> tuple[bool, str]:
+    """Return whether a model is better than a baseline, and the comparison as text."""
+    figures = f"{score.write(value)} against {score.write(baseline)}"
+    if not score.better(value, baseline):
+        return False, f"not better than {name}: {figures}"
+    if score.share:
+        return True, f"{points(value - baseline)[1:]} points better than {name}"
+    return True, f"better than {name}: its {score.title} is {number(baseline - value)} lower"
 
 
 def _misleading(summary: LearnerSummary) -> Iterator[Sentence]:

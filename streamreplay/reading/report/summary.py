@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,8 @@ class LearnerSummary:
     overall, window : float or None
     window_rows : int
         Labelled rows in the window.
-    baselines : dict of str to float
-        The same score of each baseline.
+    baselines, window_baselines : dict of str to float
+        The same score of each baseline, over all rows and over the window.
     retained : list of RetentionSummary
         That of the test set before that of the probe.
     replayed : float
@@ -91,6 +91,7 @@ class LearnerSummary:
     window: float | None
     window_rows: int
     baselines: dict[str, float]
+    window_baselines: dict[str, float]
     retained: list[RetentionSummary]
     replayed: float
     rows_per_s: float | None
@@ -99,17 +100,24 @@ class LearnerSummary:
 
     @property
     def best_baseline(self) -> str:
-        """The baseline with the best score."""
+        """The baseline with the best score over all rows."""
+        return self.best(self.baselines)
+
+    def best(self, values: Mapping[str, float]) -> str:
+        """Return the name of the best value of the score."""
         sign = 1 if self.score.share else -1
-        return max(self.baselines, key=lambda name: sign * self.baselines[name])
+        return max(values, key=lambda name: sign * values[name])
+
+    @property
+    def window_differs(self) -> bool:
+        """Whether the window is shorter than the rows so far."""
+        return self.window is not None and self.window_rows < self.rows
 
 
 def summarize(learner: LearnerCurves) -> LearnerSummary:
     """Return the figures at the end of a learner's log."""
     score, last, timings = learner.score, learner.prequential, learner.run.timings
     position = int(last["position"])
-    baselines = score.baselines_of(last)
-    found = {title: last[key].get(score.name) for key, title in baselines.items()}
     rows = int(last.get("rows", position))
     return LearnerSummary(
         score=score,
@@ -118,13 +126,20 @@ def summarize(learner: LearnerCurves) -> LearnerSummary:
         overall=last.get(score.name),
         window=last.get(f"{score.name}_window"),
         window_rows=min(rows, learner.settings.get("evaluator.window", 1000)),
-        baselines={title: value for title, value in found.items() if value is not None},
+        baselines=_baselines(score, last, score.name),
+        window_baselines=_baselines(score, last, f"{score.name}_window"),
         retained=[_retained(each, score) for each in reversed(learner.retention_curves)],
         replayed=last.get("replayed", 0) / max(position, 1),
         rows_per_s=learner.run.rows_per_s,
         p99_ms=_finite(np.median, timings, "latency_ms.p99"),
         resident=_finite(np.max, timings, "resident_bytes"),
     )
+
+
+def _baselines(score: Score, last: Mapping[str, Any], field: str) -> dict[str, float]:
+    """Return a score of each baseline that has it, by what the baseline predicts."""
+    found = {title: last[key].get(field) for key, title in score.baselines_of(last).items()}
+    return {title: value for title, value in found.items() if value is not None}
 
 
 def _retained(curves: RetentionCurves, score: Score) -> RetentionSummary:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from streamreplay.reading.columns import GroupColumns
+from streamreplay.reading.columns import Floats, GroupColumns
 from streamreplay.reading.number_text import percent
 from streamreplay.reading.report.charts.chart import Chart, Section, Table
 from streamreplay.reading.report.charts.lines import (
@@ -22,6 +22,7 @@ from streamreplay.reading.report.curves import (
     CurveGroup,
     DrawnGroup,
     LearnerCurves,
+    ReadCurve,
     drawn_groups,
     mean_curve,
     read_score,
@@ -38,8 +39,8 @@ _BASELINES = (
 # other scores: field, title, whether from 0 to 1
 _OTHER_SCORES = (
     ("loss_window", "log loss", False),
-    ("kappa", "Cohen's kappa", False),
-    ("kappa_temporal", "temporal kappa", False),
+    ("kappa", "Cohen's kappa, all rows so far", False),
+    ("kappa_temporal_window", "temporal kappa", False),
     ("f1_micro_window", "F1, micro", True),
     ("f1_macro_window", "F1, macro", True),
     ("hamming_loss_window", "Hamming loss", True),
@@ -161,11 +162,30 @@ def _other_chart(groups: Sequence[CurveGroup]) -> Iterator[Chart]:
         if name.startswith("metrics.") and name.endswith("_window")
     ]
     panels = [
-        make_panel(title, groups, read_score(name), share=share)
+        make_panel(title, groups, _read_other(name), share=share)
         for name, title, share in (*_OTHER_SCORES, *chosen)
     ]
-    caption = "Over the window, if the score has one. Horizontal axis: rows of the stream."
+    caption = (
+        "Over the window, unless the title says otherwise. Horizontal axis: rows of the stream."
+    )
     return panels_chart("further", "Other scores", caption, panels)
+
+
+def _read_other(name: str) -> ReadCurve:
+    read = read_score(name)
+    if name != "kappa_temporal_window":
+        return read
+
+    def read_or_derive(learner: LearnerCurves) -> tuple[Floats, Floats] | None:
+        model = learner.scores.get("accuracy_window")
+        baseline = learner.scores.get("no_change.accuracy_window")
+        if name in learner.scores or model is None or baseline is None:
+            return read(learner)
+        with np.errstate(invalid="ignore", divide="ignore"):  # where the last label is always right
+            kappa = np.where(baseline < 1, (model - baseline) / (1 - baseline), np.nan)
+        return learner.scores["position"], kappa
+
+    return read_or_derive
 
 
 def probability_section(groups: Sequence[CurveGroup]) -> Section | None:
