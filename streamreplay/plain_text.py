@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-__all__ = ["Row", "aligned", "alternatives", "listed", "printable", "score_text", "split_names"]
+__all__ = [
+    "Row",
+    "aligned",
+    "alternatives",
+    "listed",
+    "printable",
+    "score_text",
+    "split_names",
+    "wrapped",
+    "wrapped_for",
+]
 
 Row: TypeAlias = tuple[str, ...]
+
+_COMMAND = re.compile(r"(.*:) (streamreplay .*)")
 
 
 def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
@@ -86,3 +101,42 @@ def score_text(value: float | None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def wrapped(message: str, width: int) -> str:
+    r"""Break lines between words where they are wider than a terminal.
+
+    A row of a table stays as it is, and so does a command at the end of a line: it gets a line of
+    its own, so that it can be copied.
+
+    Examples
+    --------
+    >>> print(wrapped("stopped at row 90; resume with: streamreplay run --resume --out a", 30))
+    stopped at row 90; resume
+      with:
+      streamreplay run --resume --out a
+    """
+    return "\n".join(part for line in message.split("\n") for part in _parts(line, width))
+
+
+def wrapped_for(descriptor: int, message: str) -> str:
+    """Return a message as lines for the terminal that a descriptor is; as it is for all else."""
+    if not os.isatty(descriptor):
+        return message
+    try:
+        columns = os.get_terminal_size(descriptor).columns
+    except OSError:
+        return message
+    return wrapped(message, columns) if columns else message
+
+
+def _parts(line: str, width: int) -> list[str]:
+    if len(line) <= width or "  " in line.strip():
+        return [line]
+    found = _COMMAND.fullmatch(line)
+    text, command = (line, []) if found is None else (found[1], [f"  {found[2]}"])
+    more = " " * (len(line) - len(line.lstrip()) + 2)
+    fill = textwrap.TextWrapper(
+        width, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
+    return [*fill.wrap(text), *command]

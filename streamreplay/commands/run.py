@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,8 +79,11 @@ def run(  # noqa: PLR0913 - one argument for each option
         ),
     ] = None,
     emit: Annotated[
-        Literal["predictions", "metrics", "none"] | None,
-        typer.Option(help="What to write to standard output."),
+        Literal["auto", "predictions", "metrics", "none"] | None,
+        typer.Option(
+            help="What to write to standard output: predictions, metrics or none; auto is a live "
+            "table on a terminal, and metrics elsewhere."
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
@@ -96,7 +100,7 @@ def run(  # noqa: PLR0913 - one argument for each option
         bool, typer.Option("--quiet", "-q", help="Show no progress and no summary, only warnings.")
     ] = False,
 ) -> None:
-    """Learn from a stream. Predictions or metrics are written as one JSON object per line.
+    """Learn from a stream, and show a live table; a pipe gets one JSON object per line.
 
     Exit code 3 means that the stream was read to its end, but no row could be
     used, no row had the label that the job names, or more than
@@ -134,8 +138,14 @@ def run(  # noqa: PLR0913 - one argument for each option
     load_torch()
     from streamreplay.run import RunOptions, run_job  # noqa: PLC0415 - slower still
 
+    table = None
+    if os.isatty(1):
+        from streamreplay.reading.live.table import LiveTable  # noqa: PLC0415 - slow
+
+        table = LiveTable()
+
     options = RunOptions(
         out=out, resume=resume, go_on=go_on, quiet=quiet, trust=trust, follow=follow
     )
-    code = run_job(chosen, options)
+    code = run_job(chosen, options, table)
     raise typer.Exit(code)

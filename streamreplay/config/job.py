@@ -451,6 +451,9 @@ class ProbeSection(_Section):
     """Seed of the hash; another one withholds other rows."""
 
 
+Emit: TypeAlias = Literal["auto", "predictions", "metrics", "none"]
+
+
 class RunSection(_Section):
     """How the command runs the job; nothing here changes what is learned."""
 
@@ -458,8 +461,9 @@ class RunSection(_Section):
     """Rows between two checkpoints."""
     keep_checkpoints: Positive = 3
     """Number of checkpoints to keep."""
-    emit: Literal["predictions", "metrics", "none"] = "metrics"
-    """Standard output: predictions, metrics or none, one JSON object per line."""
+    emit: Emit = "auto"
+    """Standard output: predictions, metrics or none, one JSON object per line; auto is a live table
+    on a terminal, and metrics elsewhere."""
     save_predictions: bool = False
     """Write predictions.jsonl into the run folder even if predictions are not emitted."""
     limit: Count = 0

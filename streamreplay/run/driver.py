@@ -30,7 +30,7 @@ from streamreplay.run.folder import RunFolder
 from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.options import RunOptions
 from streamreplay.run.output import OutputClosed
-from streamreplay.run.progress import make_progress
+from streamreplay.run.progress import Table, choose_output
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
 from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
@@ -40,8 +40,15 @@ from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
 from streamreplay.stage import Pipeline, Source
 
 
-def run_job(job: Job, options: RunOptions) -> int:
+def run_job(job: Job, options: RunOptions, table: Table | None = None) -> int:
     """Run a job to the end of its stream, or to a signal; return the exit code.
+
+    Parameters
+    ----------
+    job : Job
+    options : RunOptions
+    table : Table, optional
+        Shows the run where standard output is a terminal and the job does not say what to emit.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def run_job(job: Job, options: RunOptions) -> int:
         inputs = find_inputs(job.source, signals.requested)
         job = job.with_source(format=inputs.format)
         # first, so that a job that cannot be leaves no folder
-        run = _Run(job, options, signals, inputs)
+        run = _Run(job, options, signals, inputs, table)
         try:
             if signals.received is not None:  # perhaps while rows were read into memory: not all
                 run.progress.say(f"stopped by {signals.received.name} before the first row")
@@ -79,7 +86,14 @@ def _follow(source: Source) -> None:
 
 
 class _Run:
-    def __init__(self, job: Job, options: RunOptions, signals: StopSignals, inputs: Inputs) -> None:
+    def __init__(
+        self,
+        job: Job,
+        options: RunOptions,
+        signals: StopSignals,
+        inputs: Inputs,
+        table: Table | None,
+    ) -> None:
         self.job, self.options, self.signals = job, options, signals
         self.notices = inputs.notices
         self.folder: RunFolder | None = None
@@ -107,7 +121,10 @@ class _Run:
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
         self.learners = learners if isinstance(learners, Branches) else None
         total = job.run.limit or self.source.rows_total
-        self.progress = make_progress(quiet=options.quiet, total=total)
+        name = source_names(job.source.path) if options.out is None else options.out.resolve().name
+        self.emit, self.progress = choose_output(
+            job.run.emit, table, quiet=options.quiet, name=name, total=total
+        )
 
     def run(self) -> int:
         if not self._restore():  # notes that the run is on: from here on, a failure is noted too
@@ -127,6 +144,7 @@ class _Run:
             self._note(f"failed: {error!r}")
             raise
         self.sinks.outcome = "finished" if ended else "stopped"
+        self.progress.close(self.sinks.outcome)
         if ended:
             return self._end()
         self._stop()
@@ -134,7 +152,7 @@ class _Run:
 
     def close(self) -> None:
         self.sinks.close()
-        self.progress.close()
+        self.progress.close(self.sinks.outcome)
         if self.folder is not None:
             self.folder.close()
 
@@ -188,12 +206,11 @@ class _Run:
 
     def _start(self) -> None:
         self.clock = Clock(self.pipeline.position)
-        if self.folder is not None:
-            self.pipeline.measure(self.clock.stages)
+        self.pipeline.measure(self.clock.stages)
         out = None if self.folder is None else self.folder.path
         self.sinks = open_sinks(self.job, out, self.resumed_at, self._tell)
         self.writer = ReportWriter(
-            self.job.run.emit, self.folder, self.sinks, self.clock, self.source.labels
+            self.emit, self.folder, self.sinks, self.clock, self.progress, self.source.labels
         )
         self.started = True
         for notice in self.notices:

@@ -20,12 +20,27 @@ def how_to_resume(job: Job, out: Path | None) -> str:
     """
     if out is None:
         return "nothing was saved, as there is no --out"
+    return f"{resume_how(job)}: {resume_command(job, out)}"
+
+
+def resume_how(job: Job) -> str:
+    """Return the words in front of the command that resumes a run.
+
+    Examples
+    --------
+    >>> resume_how(Job())
+    'resume with the same input again, or --continue and what comes next'
+    """
+    if listed(job.source.path)[-1] == "-":
+        return "resume with the same input again, or --continue and what comes next"
+    return "resume with"
+
+
+def resume_command(job: Job, out: Path) -> str:
+    """Return the command that resumes a run."""
     trusted = any(each.river for each in job.learners) or reaches_out(job)
     trust = "--trust " if trusted else ""
-    command = f"streamreplay run --resume {trust}--out {shlex.quote(str(out))}"
-    if listed(job.source.path)[-1] != "-":
-        return f"resume with: {command}"
-    return f"resume with: {command} (same input again, or --continue and what comes next)"
+    return f"streamreplay run --resume {trust}--out {shlex.quote(str(out))}"
 
 
 def nothing_learned(source: SourceSection) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from streamreplay.config.job import Emit
 from streamreplay.labels import Labels
 from streamreplay.log.headline import main_score
 from streamreplay.log.lines import dump_line
@@ -13,6 +14,7 @@ from streamreplay.records import Report
 from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.output import StandardOutput
+from streamreplay.run.progress import Progress
 from streamreplay.run.sinks.group import Sinks
 
 
@@ -27,6 +29,8 @@ class ReportWriter:
     folder : RunFolder or None
     sinks : Sinks
     clock : Clock
+    progress : Progress
+        Shows the records.
     labels : Labels
         Names of the stream's classes.
 
@@ -37,10 +41,16 @@ class ReportWriter:
     """
 
     def __init__(
-        self, emit: str, folder: RunFolder | None, sinks: Sinks, clock: Clock, labels: Labels
+        self,
+        emit: Emit,
+        folder: RunFolder | None,
+        sinks: Sinks,
+        clock: Clock,
+        progress: Progress,
+        labels: Labels,
     ) -> None:
         self._emit, self._folder, self._sinks = emit, folder, sinks
-        self._clock, self._labels = clock, labels
+        self._clock, self._progress, self._labels = clock, progress, labels
         self._output = StandardOutput()
         self.last: dict[str, dict[str, dict[str, Any]]] = {}
 
@@ -57,8 +67,9 @@ class ReportWriter:
         named = [named_record(record, self._labels) for record in report.metrics]
         metrics = b"".join(map(dump_line, named))
         if named:
-            self._log_metrics(report, metrics, position)
+            timing = self._log_metrics(report, metrics, position)
             self._sinks.write(named)
+            self._progress.record(named, timing)
         out = {"predictions": lines, "metrics": metrics}.get(self._emit)
         if out:
             self._output.write(out)
@@ -87,12 +98,15 @@ class ReportWriter:
             log.write(lines)
         return lines
 
-    def _log_metrics(self, report: Report, lines: bytes, position: int) -> None:
+    def _log_metrics(self, report: Report, lines: bytes, position: int) -> dict[str, Any] | None:
+        """Write records to the folder; return the line of the timings that goes with them."""
         for record in report.metrics:
             keep_last(self.last, record)
-        if self._folder is None:
-            return
-        self._folder.metrics.write(lines)
-        if not self._clock.idle:  # as at the end, if nothing came behind the last records
-            self._folder.timings.write(dump_line(self._clock.lap(position)))
-        self._folder.flush()
+        # idle as at the end, if nothing came behind the last records
+        timing = None if self._clock.idle else self._clock.lap(position)
+        if self._folder is not None:
+            self._folder.metrics.write(lines)
+            if timing is not None:
+                self._folder.timings.write(dump_line(timing))
+            self._folder.flush()
+        return timing

@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Terminal:
 
     def __init__(self, cli: Cli, *args: object, columns: int = 90) -> None:
         self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (30, columns))
         size = {"COLUMNS": str(columns), "LINES": "30"}
         self.process = subprocess.Popen(
             cli.command(*args),
@@ -88,7 +90,7 @@ def test_a_run_is_watched_while_it_goes_on_dies_and_is_resumed(cli: Cli) -> None
     assert "out  running" in cli("tail", "out", "--once").stdout
     run.kill()
     run.wait()
-    terminal.wait_for(r"killed[\s\S]*continues from row \d+; resume with: streamreplay run")
+    terminal.wait_for(r"killed[\s\S]*continues from row \d+; resume with[\s\S]*streamreplay run")
     once = cli("tail", "out")
     assert once.returncode == 0
     assert once.stdout.startswith("out  killed\n")
@@ -122,6 +124,59 @@ def test_leaving_restores_the_terminal(cli: Cli) -> None:
         assert b"Traceback" not in written
     run.stdin.close()
     assert run.wait(60) == 0  # who watched has not disturbed it
+
+
+CSV = ("run", "rows.csv", "-l", "y", "--set", "learner.hidden=[8]")
+
+
+@pytest.mark.slow
+def test_a_run_shows_a_table_and_no_json(cli: Cli) -> None:
+    cli.csv(3000)
+    terminal = Terminal(cli, *CSV)
+    assert terminal.end() == 0
+    shown = plain(terminal.written)
+    assert '{"kind"' not in shown
+    assert "rows.csv  running" in shown
+    last = shown.rpartition("rows.csv  finished")[2]
+    assert re.search(r"row +3,000\r\n", last)
+    assert re.search(r"accuracy +0\.\d+ in window", last)
+    assert re.search(r"streamreplay: 3,000 rows, .*\r\n  accuracy 0\.\d+, repeating the last", last)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "json_lines"),
+    [(("--emit", "metrics"), True), (("--emit", "none", "-q"), False), (("-q",), False)],
+    ids=["asked for", "nothing", "quiet"],
+)
+def test_a_run_shows_no_table_if_something_else_is_wanted(
+    cli: Cli, given: tuple[str, ...], json_lines: bool
+) -> None:
+    cli.csv(1500)
+    terminal = Terminal(cli, *CSV, *given)
+    assert terminal.end() == 0
+    shown = plain(terminal.written)
+    assert ('{"kind":"prequential"' in shown) == json_lines
+    assert "rows.csv  " not in shown
+    assert "\x1b[" not in terminal.written.decode()  # no line moves
+    assert all(line.endswith("}") for line in shown.splitlines() if '{"kind"' in line)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_leaves_its_table_and_one_command(cli: Cli) -> None:
+    cli.csv(40_000)
+    out = "a folder with a name that is longer than the terminal"
+    terminal = Terminal(cli, *CSV, "-o", out, columns=40)
+    terminal.wait_for(r"in window")
+    os.write(terminal.master, b"\x03")  # Ctrl-C
+    assert terminal.end() == 130
+    assert b"Traceback" not in terminal.written
+    assert terminal.written.rfind(b"\x1b[?25h") > terminal.written.rfind(b"\x1b[?25l")
+    *_, command = plain(terminal.written).splitlines()
+    assert command == f"  streamreplay run --resume --out '{out}'"
+    resumed = Terminal(cli, "run", "--resume", "-o", out, columns=40)
+    assert resumed.end() == 0
+    assert f"{out} finished" in " ".join(plain(resumed.written).split())
 
 
 Run = Callable[..., tuple[int, str, str]]

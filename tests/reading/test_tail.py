@@ -16,8 +16,8 @@ from rich.console import Console
 
 from streamreplay.errors import ConfigError, RunFolderError
 from streamreplay.reading.live.state import RetentionState, RunState
-from streamreplay.reading.live.tail import show_once, tail_run
-from streamreplay.reading.live.view import View
+from streamreplay.reading.live.tail import show_once, tail_run, view_run
+from streamreplay.reading.live.view import View, print_view
 from streamreplay.reading.status import run_status
 from tests.reading.logs import buffer, dependent, drift, dump, make_run, retention, timing
 
@@ -49,13 +49,12 @@ def whole_run(folder: Path) -> Path:
 def shown(run: Path, width: int = 100, now: float = 1000.0, **options: Any) -> str:
     state = RunState(run)
     state.update()
-    return render(View(state, now, **options), width)
+    return render(view_run(state, now, **options), width)
 
 
 def render(view: View, width: int, **options: Any) -> str:
     file = io.StringIO()
-    console = Console(file=file, width=width, highlight=False, markup=False, **options)
-    console.print(view)
+    print_view(Console(file=file, width=width, highlight=False, markup=False, **options), view)
     return file.getvalue()
 
 
@@ -73,7 +72,9 @@ def test_everything_is_shown(tmp_path: Path) -> None:
     assert scores.startswith(f"{window:.4f} in window  ")
     assert scores.endswith(f"{HITS.mean():.4f} so far")
     assert len(re.findall("[▁▂▃▄▅▆▇█]", scores)) == 10
-    assert line(text, "  baselines") == "no change 0.2500  majority 0.5000"
+    assert line(text, "  baselines") == (
+        "repeating the last label 0.2500  the most frequent class 0.5000"
+    )
     assert line(text, "probe") == "0.6167 retained  █▁▅  class forgetting 0.1250  at row 900"
     assert line(text, "forgotten") == "cat -0.25  emu -0.25"
     assert line(text, "weakest") == "emu 0.50  cat 0.65  dog 0.70"
@@ -89,7 +90,9 @@ def test_everything_is_shown(tmp_path: Path) -> None:
 
 def test_a_baseline_that_is_better_is_marked(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"": HITS & False}, LABELS)
-    assert line(shown(run), "  baselines") == "no change 0.2500, better  majority 0.5000, better"
+    assert line(shown(run), "  baselines") == (
+        "repeating the last label 0.2500, better  the most frequent class 0.5000, better"
+    )
 
 
 def test_classes_are_told_by_the_test_set_if_there_is_one(tmp_path: Path) -> None:
@@ -119,6 +122,9 @@ def test_several_learners_have_a_line_each(tmp_path: Path) -> None:
         f"{HITS.mean():.4f} so far  0.7500 retained  class forgetting 0.1250  replayed 2,000"
     )
     assert line(text, "none").endswith(f"{1 - HITS.mean():.4f} so far  replayed 2,000")
+    assert line(text, "baselines") == (
+        "repeating the last label 0.2500  the most frequent class 0.5000"
+    )
     assert line(text, "buffer") == "er  9 of 1,000 rows  1 class  cat: 9"
     dump(run / "metrics.jsonl", [buffer(1000, {"cat": 7})], append=True)
     assert line(shown(run), "buffer") == "7 of 1,000 rows  1 class  cat: 7"
@@ -150,18 +156,29 @@ def test_numbers_are_shown_by_their_errors(tmp_path: Path) -> None:
     )
     text = shown(run)
     assert line(text, "mae") == "2.0000 in window  █▄▂▁▁  4.0000 so far"
-    assert line(text, "  baselines") == "no change 1.5000, better"
+    assert line(text, "  baselines") == "repeating the last number 1.5000, better"
 
 
 @pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(tmp_path: Path, width: int) -> None:
-    run = whole_run(tmp_path)
+    run = whole_run(tmp_path / ("x" * 200))
     dump(run / "metrics.jsonl", [retention(1000, {"猫" * 30: 0.5, "a" * 90: 0.6})], append=True)
-    text = shown(run, width, resume="resume with: streamreplay run --resume --out " + "x" * 60)
+    text = shown(run, width, moving=True)
     assert max(map(cell_len, text.splitlines())) <= width
+    assert "is printed after Ctrl-C" in " ".join(text.split())
     assert ("…" in text) == (width < 100)  # names that are too long are cut, not wrapped
     if width >= 40:
         assert "in window" in text
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_a_command_to_copy_is_one_line(tmp_path: Path, width: int) -> None:
+    run = whole_run(tmp_path)
+    lines = shown(run, width).splitlines()
+    assert [each for each in lines if cell_len(each) > width] == [
+        f"streamreplay run --resume --out {run}"
+    ]
+    assert f"streamreplay run --resume --out {run}" in shown(run, 300, moving=True).splitlines()
 
 
 def test_names_cannot_talk_to_the_terminal(tmp_path: Path) -> None:
@@ -179,7 +196,7 @@ def test_colours_and_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     state = RunState(whole_run(tmp_path))
     state.update()
     monkeypatch.delenv("NO_COLOR", raising=False)
-    view = View(state, 1000.0)
+    view = view_run(state, 1000.0)
     assert "\x1b[36m" in render(view, 100, force_terminal=True, color_system="standard")
     monkeypatch.setenv("NO_COLOR", "1")
     plain = render(view, 100, force_terminal=True, color_system="standard")
@@ -208,22 +225,22 @@ def test_records_are_followed_and_forgotten_when_the_log_was_cut(tmp_path: Path)
     written = log.read_bytes()
     dump(log, [retention(1100, {"cat": 0.2}), drift(1100)], append=True)
     state.update()
-    learner = state.learners[""]
-    assert state.position == 1100
+    learner = state.stream.learners[""]
+    assert state.stream.position == 1100
     ((name, fall),) = learner.retained["probe"].forgotten()
     assert name == "cat"
     assert fall == pytest.approx(0.7)
     log.rename(run / "metrics.000001.jsonl")  # the log goes on in another file
     dump(log, [retention(1200, {"cat": 0.95})])
     state.update()
-    assert (state.position, learner.retained["probe"].forgotten()) == (1200, [])
+    assert (state.stream.position, learner.retained["probe"].forgotten()) == (1200, [])
     (run / "metrics.000001.jsonl").write_bytes(b"".join(written.splitlines(keepends=True)[:5]))
     log.unlink()
     (run / "metrics.000001.jsonl").rename(log)  # resumed from a checkpoint of long ago
     state.update()
-    assert state.position == 500
-    assert state.learners[""].retained == {}
-    assert not state.drifts
+    assert state.stream.position == 500
+    assert state.stream.learners[""].retained == {}
+    assert not state.stream.drifts
 
 
 RESUME = "resume with: streamreplay run --resume --out out"
@@ -296,7 +313,11 @@ def test_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = whole_run(tmp_path)
     show_once(run)
     first = capsys.readouterr().out
-    assert "continues from row 1,000; resume with: streamreplay run --resume --out" in first
+    assert first.splitlines()[1:4] == [
+        "continues from row 1,000; resume with the same input again, or --continue and ",
+        "what comes next:",
+        f"streamreplay run --resume --out {run}",
+    ]
     assert tail_run(run) == 0  # no terminal here
     assert capsys.readouterr().out.splitlines()[0] == first.splitlines()[0] == "run  killed"
     empty = tmp_path / "empty"

@@ -24,7 +24,7 @@ from streamreplay.reading.compare.comparison import compare_runs
 from streamreplay.reading.compare.text import comparison_lines
 from streamreplay.reading.inspect import inspect_path
 from streamreplay.reading.live.state import RunState
-from streamreplay.reading.live.view import View
+from streamreplay.reading.live.tail import view_run
 from streamreplay.reading.report import make_report, write_page
 from streamreplay.run import RunOptions, run_job
 from tests.run.runs import contents, run_through_crashes
@@ -223,7 +223,7 @@ def test_what_became_of_labels_is_shown_everywhere(
     state = RunState(out)
     state.update()
     screen = Console(width=200, file=io.StringIO(), record=True)
-    screen.print(View(state, now=0.0))
+    screen.print(view_run(state, now=0.0))
     lines = " ".join(screen.export_text().split())
     assert shown.replace(" = ", " ").replace(" + ", " ") in lines
     late = latency_text(records(out, kind="labels")[-1])

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from streamreplay.batch import Batch
+from streamreplay.config.job import Emit
 from streamreplay.errors import StreamReplayError
 from streamreplay.labels import Labels
 from streamreplay.log.lines import dump_line
@@ -28,7 +29,7 @@ from streamreplay.run import event_log
 from streamreplay.run.clock import Clock
 from streamreplay.run.event_log import EventLog
 from streamreplay.run.output import OutputClosed, StandardOutput
-from streamreplay.run.progress import make_progress
+from streamreplay.run.progress import choose_output, make_progress
 from streamreplay.run.signals import StopSignals
 
 
@@ -201,8 +202,46 @@ def test_plain_progress_is_messages_only_at_first(capfd: pytest.CaptureFixture[s
     progress = make_progress(quiet=False)
     progress.show(10, {"accuracy": 0.5}, 3)
     progress.say("hello")
-    progress.close()
+    progress.close("finished")
     assert capfd.readouterr().err == "streamreplay: hello\n"
+
+
+class Shown:
+    """A table that notes how it was opened."""
+
+    opened: tuple[str, int | None] | None = None
+
+    def open(self, name: str, total: int | None) -> None:
+        self.opened = (name, total)
+
+    def record(self, records: object, timing: object) -> None: ...
+    def show(self, position: int, scores: object, buffered: int | None) -> None: ...
+    def say(self, message: str) -> None: ...
+    def close(self, outcome: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("emit", "terminal", "quiet", "goes_out", "is_shown"),
+    [
+        ("auto", True, False, "none", True),
+        ("auto", True, True, "none", False),
+        ("auto", False, False, "metrics", False),
+        ("auto", False, True, "metrics", False),
+        ("metrics", True, False, "metrics", False),
+        ("predictions", True, False, "predictions", False),
+        ("none", True, False, "none", False),
+    ],
+)
+def test_what_goes_to_standard_output(
+    emit: Emit, goes_out: Emit, *, terminal: bool, quiet: bool, is_shown: bool
+) -> None:
+    table = Shown()
+    found, progress = choose_output(
+        emit, table if terminal else None, quiet=quiet, name="rows.csv", total=9
+    )
+    assert found == goes_out
+    assert (progress is table) == is_shown
+    assert table.opened == (("rows.csv", 9) if is_shown else None)
 
 
 def test_plain_progress_comes_now_and_then(

@@ -1,4 +1,4 @@
-"""The current state of a run, kept up to date from its logs."""
+"""The current state of a stream: from its records as they are made, or from the logs of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from streamreplay.reading.run import Run
 from streamreplay.reading.scores import SCORES, Score, find_objective
 
 _RETAINED = tuple(score.retained for score in SCORES.values())
-_KINDS = ("prequential", "retention", "drift", "buffer", "rows", "labels")
+KINDS = ("prequential", "retention", "drift", "buffer", "rows", "labels")
+"""The kinds of records that the view shows."""
+
 _MOST_BYTES = 1 << 24  # read at first from the end of a log; older records are not shown
 _DRIFTS = 3  # drifts and warnings that are shown
 
@@ -119,8 +121,57 @@ class LearnerState:
         return sorted(recent, key=lambda pair: pair[1])
 
 
+class StreamState:
+    """The current state of a stream and its learners, from the records of a log."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Rows of the stream so far."""
+        self.total: int | None = None
+        """Rows of the whole stream, if that is known."""
+        self.rows_per_s: float | None = None
+        """Present throughput."""
+        self.timing: dict[str, Any] = {}
+        """The last line of the timings."""
+        self.learners: dict[str, LearnerState] = {}
+        """By name; "" if there is one learner."""
+        self.drifts: deque[dict[str, Any]] = deque(maxlen=_DRIFTS)
+        """The last drifts and warnings."""
+        self.shared_buffer: dict[str, Any] = {}
+        """The last record of a buffer that all learners share."""
+        self.rows: dict[str, Any] = {}
+        """The last record of what became of the rows."""
+        self.late: dict[str, Any] = {}
+        """The last record of how late labels came."""
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add a record; one of another kind than the view shows changes the position alone."""
+        name, kind = record.get("learner", ""), record["kind"]
+        self.position = max(self.position, record["position"])
+        if kind == "drift":
+            self.drifts.append(record)
+        elif kind == "buffer" and not name:
+            self.shared_buffer = record
+        elif kind == "rows":
+            self.rows = record
+        elif kind == "labels":
+            self.late = record
+        elif kind in KINDS:
+            self.learners.setdefault(name, LearnerState()).add(record)
+
+    def time(self, timing: dict[str, Any]) -> None:
+        """Add a line of the timings."""
+        self.timing = timing
+        self.rows_per_s = timing["rows_per_s"]
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several learners."""
+        return any(self.learners)
+
+
 class RunState:
-    """The current state of a run.
+    """The current state of a run, read from its folder.
 
     Parameters
     ----------
@@ -134,26 +185,11 @@ class RunState:
 
     def __init__(self, folder: Path) -> None:
         self.run = Run(folder)
-        self._metrics = Follower(folder, kinds=_KINDS, most_bytes=_MOST_BYTES)
+        self._metrics = Follower(folder, kinds=KINDS, most_bytes=_MOST_BYTES)
         self._timings = Follower(folder, "timings", most_bytes=_MOST_BYTES)
-        self.timing: dict[str, Any] = {}
-        """The last line of the timings."""
         self.status = self.run.status
-        self._forget()
-
-    def _forget(self) -> None:
-        self.position = 0
-        """Rows of the stream up to the last record."""
-        self.learners: dict[str, LearnerState] = {}
-        """By name; "" if the run has one learner."""
-        self.drifts: deque[dict[str, Any]] = deque(maxlen=_DRIFTS)
-        """The last drifts and warnings."""
-        self.shared_buffer: dict[str, Any] = {}
-        """The last record of a buffer that all learners share."""
-        self.rows: dict[str, Any] = {}
-        """The last record of what became of the rows."""
-        self.late: dict[str, Any] = {}
-        """The last record of how late labels came."""
+        self.stream = StreamState()
+        """What the records that were read say."""
 
     def update(self) -> None:
         """Read the records that were written since the last call.
@@ -167,27 +203,10 @@ class RunState:
         self.status = self.run.status
         records = self._metrics.read()
         if self._metrics.restarted:  # the run was resumed at its last checkpoint
-            self._forget()
+            before, self.stream = self.stream, StreamState()
+            if before.timing:
+                self.stream.time(before.timing)
         for record in records:
-            self._add(record)
-        lines = self._timings.read()
-        self.timing = lines[-1] if lines else self.timing
-
-    def _add(self, record: dict[str, Any]) -> None:
-        name = record.get("learner", "")
-        self.position = max(self.position, record["position"])
-        if record["kind"] == "drift":
-            self.drifts.append(record)
-        elif record["kind"] == "buffer" and not name:
-            self.shared_buffer = record
-        elif record["kind"] == "rows":
-            self.rows = record
-        elif record["kind"] == "labels":
-            self.late = record
-        else:
-            self.learners.setdefault(name, LearnerState()).add(record)
-
-    @property
-    def several(self) -> bool:
-        """Whether the run has several learners."""
-        return any(self.learners)
+            self.stream.add(record)
+        for timing in self._timings.read()[-1:]:
+            self.stream.time(timing)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +11,8 @@ from rich.text import Text
 
 from streamreplay.errors import ConfigError
 from streamreplay.reading.live.state import RunState
-from streamreplay.reading.live.view import View
-from streamreplay.run.messages import how_to_resume
+from streamreplay.reading.live.view import Heading, View, open_console, print_view
+from streamreplay.run.messages import resume_command, resume_how
 from streamreplay.run.signals import StopSignals
 
 _POLL = 0.1  # seconds between checks for signals and for the size of the terminal
@@ -33,7 +31,7 @@ def show_once(run: Path, console: Console | None = None) -> None:
     """
     state = RunState(run)
     state.update()
-    (console or _console()).print(_view(state))
+    print_view(console or open_console(), view_run(state, time.time()))
 
 
 def tail_run(run: Path, interval: float = 1.0) -> int:
@@ -51,19 +49,19 @@ def tail_run(run: Path, interval: float = 1.0) -> int:
     """
     if not interval >= _LEAST:
         raise ConfigError(f"--interval: must be at least {_LEAST}, got {interval}")
-    console = _console()
+    console = open_console()
     if not console.is_terminal:
         show_once(run, console)
         return 0
     with StopSignals() as signals:
         last = _watch(run, interval, console, signals)
     if last is not None:
-        console.print(last)
+        print_view(console, view_run(last, time.time()))
     return 0 if signals.exit_code == 130 else signals.exit_code
 
 
-def _watch(run: Path, interval: float, console: Console, signals: StopSignals) -> View | None:
-    state, shown = None, None
+def _watch(run: Path, interval: float, console: Console, signals: StopSignals) -> RunState | None:
+    state = None
     waiting = Text(f"waiting for a run to begin in {run}", style="dim", overflow="fold")
     with Live(waiting, console=console, screen=True, auto_refresh=False) as live:
         live.refresh()
@@ -72,12 +70,11 @@ def _watch(run: Path, interval: float, console: Console, signals: StopSignals) -
                 state = _begun(run)
             if state is not None:
                 state.update()
-                shown = _view(state)
-                live.update(shown, refresh=True)
+                live.update(view_run(state, time.time(), moving=True), refresh=True)
                 if state.status.is_over:
                     break
             _wait(interval, live, signals)
-    return shown
+    return state
 
 
 def _begun(run: Path) -> RunState | None:
@@ -98,18 +95,28 @@ def _wait(interval: float, live: Live, signals: StopSignals) -> None:
             live.refresh()
 
 
-def _view(state: RunState) -> View:
-    resume, status, job = "", state.status, state.run.job
-    if job is not None and status.state in _RESUMABLE and "resume with" not in status.message:
-        resume = how_to_resume(job, state.run.folder)
-        if status.checkpoint is not None:
-            resume = f"continues from row {status.checkpoint:,}; {resume}"
-    return View(state, time.time(), resume)
+def view_run(state: RunState, now: float, *, moving: bool = False) -> View:
+    """Return the view of a run, with how to resume it if it has stopped.
 
-
-def _console() -> Console:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # names of classes may have letters that the terminal cannot show
-    return Console(file=sys.stdout, highlight=False, markup=False)
+    Parameters
+    ----------
+    state : RunState
+    now : float
+        Seconds since 1970.
+    moving : bool
+        As for `View`.
+    """
+    status, job, folder = state.status, state.run.job, state.run.folder
+    notes, command = [status.message], ""
+    if job is not None and status.state in _RESUMABLE:
+        command = resume_command(job, folder)
+        row = "" if status.checkpoint is None else f"continues from row {status.checkpoint:,}; "
+        notes = [status.message.partition("; resume with")[0], f"{row}{resume_how(job)}:"]
+    heading = Heading(
+        name=folder.resolve().name,
+        phase=status.state,
+        notes=[*filter(None, notes)],
+        command=command,
+        recorded=state.stream.timing.get("time"),
+    )
+    return View(state.stream, heading, now, moving=moving)

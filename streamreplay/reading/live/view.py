@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
@@ -12,7 +17,7 @@ from streamreplay.log.rows_text import labels_text, latency_text, share_text, su
 from streamreplay.plain_text import printable, score_text
 from streamreplay.put_aside import reason_texts
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
-from streamreplay.reading.live.state import LearnerState, RetentionState, RunState
+from streamreplay.reading.live.state import LearnerState, RetentionState, StreamState
 from streamreplay.reading.scores import Score, sample_name
 from streamreplay.reading.status import RunPhase
 
@@ -29,22 +34,52 @@ _WIDE = 60  # a narrower terminal has no margin
 _TOP = 5  # classes named in a line
 
 
+@dataclass(frozen=True)
+class Heading:
+    """What stands above the state of a stream.
+
+    Attributes
+    ----------
+    name : str
+        Of the run.
+    phase : str
+        What the run is doing.
+    notes : sequence of str
+        Sentences about it.
+    command : str
+        A command to copy: it is never wrapped.
+    recorded : float or None
+        When the last record was written, in seconds since 1970; None to leave it out.
+    """
+
+    name: str
+    phase: RunPhase
+    notes: Sequence[str] = ()
+    command: str = ""
+    recorded: float | None = None
+
+
 class View:
-    """A run for `rich`, which asks for its lines at the current width of the terminal.
+    """A stream for `rich`, which asks for its lines at the current width of the terminal.
 
     Parameters
     ----------
-    state : RunState
+    state : StreamState
+    heading : Heading
     now : float
         Seconds since 1970.
-    resume : str
-        How to resume the run, if it has stopped.
+    moving : bool
+        Whether the view is replaced by another one. It then has no line that is wider than the
+        terminal, and a command that is wider is only announced.
     """
 
-    def __init__(self, state: RunState, now: float, resume: str = "") -> None:
+    def __init__(
+        self, state: StreamState, heading: Heading, now: float, *, moving: bool = False
+    ) -> None:
         self._state = state
+        self._heading = heading
         self._now = now
-        self._resume = resume
+        self._moving = moving
         self._width = 80
         self._blocks = BLOCKS
 
@@ -59,25 +94,36 @@ class View:
             return
         for name, learner in self._state.learners.items():
             yield from self._scores(name, learner)
-        if not self._state.several:
+        if self._state.several:
+            yield from self._shared_baselines()
+        else:
             yield from self._classes(self._state.learners[""])
         yield from self._drifts()
         yield from self._buffers()
         yield from self._cost()
 
     def _head(self) -> Iterator[Text]:
-        status, timing = self._state.status, self._state.timing
-        name = printable(self._state.run.folder.resolve().name)
-        style = _STYLES.get(status.state, "dim")
-        yield Text.assemble((name, "bold"), "  ", (status.state, style), overflow="fold")
-        for more in filter(None, (status.message, self._resume)):
-            yield Text(printable(more), style="dim", overflow="fold")
-        parts = [f"{self._state.position:,}"]
-        if timing and status.state == "running":
-            parts.append(f"{timing['rows_per_s']:,.0f} rows/s")
-        if timing:
-            parts.append(f"last record {ago(self._now - timing['time'])}")
+        heading, state = self._heading, self._state
+        name, style = printable(heading.name), _STYLES.get(heading.phase, "dim")
+        yield Text.assemble((name, "bold"), "  ", (heading.phase, style), overflow="fold")
+        for note in heading.notes:
+            yield Text(printable(note), style="dim", overflow="fold")
+        yield from self._command(printable(heading.command))
+        of = "" if state.total is None else f" of {state.total:,}"
+        parts = [f"{state.position:,}{of}"]
+        if state.rows_per_s is not None and heading.phase == "running":
+            parts.append(f"{state.rows_per_s:,.0f} rows/s")
+        if heading.recorded is not None:
+            parts.append(f"last record {ago(self._now - heading.recorded)}")
         yield from self._line("row", parts)
+
+    def _command(self, command: str) -> Iterator[Text]:
+        if not command:
+            return
+        if self._moving and cell_len(command) > self._width:
+            yield Text("(the command is printed after Ctrl-C)", style="dim", overflow="fold")
+        else:
+            yield Text(command, no_wrap=True, overflow="ignore")
 
     def _rows(self) -> Iterator[Text]:
         record = self._state.rows
@@ -104,16 +150,26 @@ class View:
         room = Text().append_text(line)
         if margin == 2:
             room.append("  ")
-        for part in parts:
-            piece = Text(part) if isinstance(part, str) else part
+        for piece in self._pieces(parts, margin):
             if room.cell_len + piece.cell_len > self._width:
-                room.rstrip()
-                yield room
+                yield self._cut(room)
                 room = Text(" " * margin)
             room.append_text(piece).append("  ")
-        room.rstrip()
-        room.truncate(self._width, overflow="ellipsis")
-        yield room
+        yield self._cut(room)
+
+    def _cut(self, line: Text) -> Text:
+        line.rstrip()
+        line.truncate(self._width, overflow="ellipsis")
+        return line
+
+    def _pieces(self, parts: Sequence[str | Text], margin: int) -> Iterator[Text]:
+        """Yield parts, those that are wider than a line in several pieces."""
+        for part in parts:
+            if isinstance(part, Text):
+                yield part
+            else:
+                width = self._width - margin
+                yield from map(Text, textwrap.wrap(part, width, break_long_words=False) or [""])
 
     def _spark(self, values: Sequence[float], *, is_share: bool = True) -> Text:
         width = max(10, min(40, self._width - 52))
@@ -140,6 +196,17 @@ class View:
             spark = self._spark(each.curve.kept, is_share="mae" not in each.last)
             where = f"at row {each.last['position']:,}"
             yield from self._line(sample_name(sample), [first, spark, *others, where])
+
+    def _shared_baselines(self) -> Iterator[Text]:
+        """Yield the baselines of several learners, which are the same for all."""
+        learner = next(iter(self._state.learners.values()))
+        main = learner.main_score
+        found = [
+            f"{title} {score_text(learner.score[key].get(f'{main.name}_window'))}"
+            for key, title in main.baselines_of(learner.score).items()
+        ]
+        if found:
+            yield from self._line("baselines", found)
 
     def _classes(self, learner: LearnerState) -> Iterator[Text]:
         kept = learner.by_class
@@ -207,11 +274,11 @@ def _retained(each: RetentionState) -> Iterator[Text]:
 def _baselines(record: dict[str, Any], main: Score) -> Iterator[Text]:
     """Yield the scores of baselines in the window, in red if they are better."""
     model = record.get(f"{main.name}_window")
-    for name in main.baselines_of(record):
+    for name, title in main.baselines_of(record).items():
         recent = record[name].get(f"{main.name}_window")
         if recent is not None:
             ahead = model is not None and main.better(recent, model)
-            text = f"{name.replace('_', ' ')} {recent:.4f}{', better' if ahead else ''}"
+            text = f"{title} {recent:.4f}{', better' if ahead else ''}"
             yield Text(text, style="red" if ahead else "")
 
 
@@ -223,3 +290,17 @@ def _slowest(shares: dict[str, Any]) -> Iterator[str]:
     for name in sorted(found, key=lambda name: -found[name])[:3]:
         if found[name] >= 0.005:
             yield f"{name} {found[name]:.0%}"
+
+
+def print_view(console: Console, view: View) -> None:
+    """Print a view that stays; the terminal wraps a command that is wider, not the program."""
+    console.print(view, crop=False)
+
+
+def open_console() -> Console:
+    """Return standard output for views."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # names of classes may have letters that the terminal cannot show
+    return Console(file=sys.stdout, highlight=False, markup=False)
