@@ -25,6 +25,7 @@ from streamreplay.log.lines import (
 )
 from streamreplay.log.score_table import keep_last
 from streamreplay.reading.columns import Columns
+from streamreplay.reading.events import RunEvents, read_events
 from streamreplay.reading.job import read_job
 from streamreplay.reading.log_sample import sample_log
 from streamreplay.reading.scores import SCORES, Score, find_objective
@@ -54,6 +55,11 @@ class Run:
     def status(self) -> Status:
         """What the run is doing now."""
         return run_status(self.folder)
+
+    @cached_property
+    def events(self) -> RunEvents:
+        """When the run was begun, by which versions, and what it used its columns for."""
+        return read_events(self.folder / "events.log")
 
     @cached_property
     def job(self) -> Job | None:

@@ -25,6 +25,7 @@ from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
+from streamreplay.run.event_log import installed
 from streamreplay.run.field_notes import FieldNotes, Prepares, describe_misfits
 from streamreplay.run.folder import RunFolder
 from streamreplay.run.messages import how_to_resume, nothing_learned
@@ -116,7 +117,7 @@ class _Run:
         self.source = _source_of(self.pipeline)
         if options.follow:
             _follow(self.source)
-        self.field_notes = FieldNotes(self.source)
+        self.field_notes = FieldNotes(self.source, self._note)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
         self.learners = learners if isinstance(learners, Branches) else None
@@ -167,6 +168,7 @@ class _Run:
             self.folder.cut_logs({})
             self.rejected.write_to(self.folder)
             self._note("start")
+            self._note(installed())
             return True
         for reason in checkpoint.skipped:
             self._tell(f"warning: {reason}; falling back to an older checkpoint")
@@ -189,6 +191,7 @@ class _Run:
         self.rejected.write_to(folder)
         self.resumed_at = self.pipeline.position
         self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
+        self._note(installed())
         return True
 
     def _load_state(self, checkpoint: Checkpoint) -> None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 
+from streamreplay import __version__
 from streamreplay.regular_files import open_to_append
+
+
+def installed() -> str:
+    """Return the versions on which the results of a run depend."""
+    others = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "river"))
+    return f"streamreplay {__version__}, Python {python_version()}, {others}"
 
 
 class EventLog:

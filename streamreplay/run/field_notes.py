@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -59,10 +60,13 @@ class FieldNotes:
     Parameters
     ----------
     source : Source
+    note : callable
+        Called with a line for the run's log of events: ``columns`` and what each field is used for,
+        as a JSON object, at the first batch and where a later one brings news.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, note: Callable[[str], None] = lambda _: None) -> None:
+        self._source, self._note = source, note
         self._described = False
         self._label: str | None = None  # the field to check; None once there is nothing to say
         self._rows = 0  # with a label, while each has another
@@ -76,10 +80,14 @@ class FieldNotes:
         if not self._described and fields is not None:
             self._described = True
             yield describe_fields(fields)
+            self._note(_as_event(fields))
             if batch.target is None:
                 self._label = fields.goal.get("label")
             self._all_new = not batch.t[0]
-        for notice in self._source.take_notices():
+        notices = self._source.take_notices()
+        if notices and fields is not None:
+            self._note(_as_event(fields))
+        for notice in notices:
             yield f"warning: {notice}"
         if self._label is not None:
             yield from self._check_labels(self._label, batch)
@@ -130,6 +138,12 @@ def describe_fields(fields: FieldsInUse) -> str:
         for name, role, how in _like_roles(fields)[:_MOST_HINTS]
     ]
     return ". ".join(["; ".join(parts), *hints])
+
+
+def _as_event(fields: FieldsInUse) -> str:
+    used = {kind: list(names) for kind, names in fields.features.items()}
+    others = {"goal": dict(fields.goal), "roles": dict(fields.roles)}
+    return f"columns {json.dumps({'features': used, **others, 'left_out': dict(fields.left_out)})}"
 
 
 def _by_reason(left_out: Mapping[str, str]) -> str:

@@ -104,7 +104,8 @@ def test_it_can_be_read_without_seeing_it(html: str) -> None:
 
 def test_all_sections_are_there(html: str) -> None:
     ids = [a.get("id") for a in Page(html).all("section")]
-    parts = ("predictions", "retention", "drift", "replay", "probabilities", "cost")
+    parts = ["predictions", "retention", "drift", "replay", "probabilities", "cost"]
+    parts += ["rows", "origin"]
     assert ids == ["summary", *parts]
     figures = {str(a.get("id")) for a in Page(html).all("figure")}
     assert {f"chart-{name}" for name in ("matrix", "ages", "buffer", "stages")} <= figures

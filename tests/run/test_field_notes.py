@@ -171,3 +171,17 @@ def test_a_resumed_run_does_not_warn_again_of_new_labels(tmp_path: Path) -> None
     other = CsvSource(path)
     other.load_state_dict(state)
     assert len(said(other)) == 1
+
+
+def test_what_columns_are_used_for_is_noted_whole(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {f"c{i:02}": float for i in range(30)}
+    noted: list[str] = []
+    source = csv(tmp_path, {**columns, "y": lambda i: i % 2}, label="y")
+    notes = FieldNotes(source, noted.append)
+    for batch in source:
+        list(notes.messages(batch))
+    (line,) = noted
+    used = json.loads(line.removeprefix("columns "))
+    assert used["features"] == {"number": list(columns)}
+    assert used["goal"] == {"label": "y"}
+    assert used["roles"] == used["left_out"] == {}

@@ -80,7 +80,7 @@ def test_the_readers_read_what_they_need(run: Path) -> None:
     used = {
         "tail": ("metrics.jsonl", "timings.jsonl", "events.log"),
         "inspect": ("metrics.jsonl",),
-        "report": ("metrics.jsonl", "timings.jsonl"),
+        "report": ("metrics.jsonl", "timings.jsonl", "events.log"),
         "compare": ("metrics.jsonl", "predictions.jsonl"),
         "export": LOGS,
     }

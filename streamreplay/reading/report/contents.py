@@ -17,6 +17,7 @@ from streamreplay.reading.report.group_comparison import (
 )
 from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
 from streamreplay.reading.report.sections.drift import drift_section
+from streamreplay.reading.report.sections.origin import origin_section, rows_section
 from streamreplay.reading.report.sections.predictions import (
     predictions_section,
     probability_section,
@@ -35,6 +36,8 @@ _SECTIONS = (
     replay_section,
     probability_section,
     cost_section,
+    rows_section,
+    origin_section,
 )
 
 

@@ -109,10 +109,13 @@ class Table:
     ----------
     header : tuple of str
     rows : sequence of tuple of str
+    text : bool
+        Whether cells are text to read: at the left, and in several lines where they are long.
     """
 
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
+    text: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,10 @@ class Section:
         What cannot be shown, why, and how to get it.
     figures : Table or None
         Figures without a chart.
+    tables : list of (str, Table)
+        Further ones, with their captions.
+    commands : list of (str, str)
+        Commands for a shell, each with what it is for.
     """
 
     name: str
@@ -171,6 +178,8 @@ class Section:
     charts: list[Chart] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     figures: Table | None = None
+    tables: list[tuple[str, Table]] = field(default_factory=list)
+    commands: list[tuple[str, str]] = field(default_factory=list)
 
 
 def share_axis(axes: Any, *, whole: bool = True) -> None:

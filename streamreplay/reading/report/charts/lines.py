@@ -76,13 +76,14 @@ def draw_lines(canvas: Canvas, axes: Any, lines: Sequence[PlotLine]) -> None:
     for place, line in enumerate(lines):
         curve, colour = line.curve, canvas.ink[line.colour]
         every = max(1, len(curve.x) // 8)
+        marker = line.marker if len(curve.x) > 1 else line.marker or 0  # a point alone has no line
         axes.plot(
             curve.x,
             curve.y,
             color=colour,
             linestyle=DASHES[line.dash % len(DASHES)],
             linewidth=line.width,
-            marker=None if line.marker is None else MARKERS[line.marker % len(MARKERS)],
+            marker=None if marker is None else MARKERS[marker % len(MARKERS)],
             clip_on=False,
             markevery=(min(place * every // 5, len(curve.x) - 1), every),
             label=shorten(line.label, 48),
