@@ -187,6 +187,21 @@ def test_learning_goes_on_when_arrays_of_numbers_become_a_table(method: str, mod
     assert len(pipeline["buffer"].buffer) == 60
 
 
+@pytest.mark.parametrize("more", [63, 64, 200, 1000])
+@pytest.mark.parametrize("method", ["er", "er-slda", "lwf", "gdumb"])
+def test_more_new_columns_at_once_than_the_module_has_inputs_left(method: str, more: int) -> None:
+    schema = Schema(infer_rows=1)
+    schema.begin({"a": ["1", "2"], "c": ["x", "y"]})
+    pipeline, zeros = _pipeline(method=method), np.zeros(4, np.int64)
+    for i in range(4):
+        columns = {"a": ["1", "2", "3", "4"], "c": ["x", "y", "x", "y"]}
+        if i > 1:
+            columns |= {f"n{place}": ["1", "2", "3", "4"] for place in range(i * more)}
+        x = schema.pack(schema.read(columns, 4))
+        pipeline.step(Batch(x, np.array([0, 1, 0, 1]), zeros, zeros, zeros, schema=schema))
+    assert pipeline["learner"].module[0].in_features >= 2 + 3 * more
+
+
 def _growing() -> Iterator[Batch]:
     schema, n = Schema(), 0
     schema.begin({"a": ["1", "2"], "c": ["x", "y"]})

@@ -352,10 +352,10 @@ class TorchLearner:
             if incoming.held_out:  # such rows must not decide what the module looks like
                 return unknown(incoming).scored(incoming)
             self._retraining.build(incoming)
-        if incoming.x.dtype.names is None or self._network.of_tables:
+        if incoming.x.dtype.names is None:
             self._network.check_shape(incoming.x)
         else:
-            self._network.begin_tables(incoming.x, self._scaler)
+            self._network.fit_table(incoming.x, self._scaler)
         check_objective(self._network.targets, incoming)
         if not self._surroundings.needed:
             return self._work(rehearsal)

@@ -176,21 +176,22 @@ class Network:
             )
         self._know(np.ones(outputs, np.bool_))
 
-    def begin_tables(self, x: NDArray[Any], scaler: Scaler) -> None:
-        """Go on from arrays of numbers to packed rows, whose first columns they were.
+    def fit_table(self, x: NDArray[Any], scaler: Scaler) -> None:
+        """Make room for the columns of packed rows.
+
+        The first such rows may follow arrays of numbers, which were their first columns.
 
         Raises
         ------
         ValueError
-            The rows were no arrays of numbers.
+            The rows before were other arrays.
         """
-        if self.of_tables or len(self.feature_shape) != 1:
-            self.check_shape(x)
-            return
-        self.of_tables = True
-        encoder = scaler.encoder_for(self.feature_shape[0])
-        if first_linear(self.module, self.feature_shape) is None:
-            encoder.fix()
+        if not self.of_tables and len(self.feature_shape) == 1:
+            self.of_tables = True
+            encoder = scaler.encoder_for(self.feature_shape[0])
+            if first_linear(self.module, self.feature_shape) is None:
+                encoder.fix()
+        self.check_shape(x)
         self.grow_inputs(*scaler.shape_of(x))
 
     def grow_inputs(self, width: int) -> None:
