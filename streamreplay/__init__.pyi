@@ -80,9 +80,10 @@ from .loaders import (
 )
 from .memory import Memory
 from .mixing import Mixer
+from .pipeline import Pipeline
 from .predicting import Model, load_model
 from .records import Rehearsal, Report, Scored
-from .stage import Pipeline, Source, Stage
+from .stage import Source, Stage
 from .state import Stateful
 
 __all__ = [

@@ -5,8 +5,9 @@ All of them are columnar: one record holds n rows of the stream, never one objec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,11 @@ class Report:
 
     def __len__(self) -> int:
         return 0 if self.scored is None else len(self.scored.incoming)
+
+    def with_records(self, records: Sequence[dict[str, Any]]) -> Report:
+        """Return the report with more log records, which come first where positions are equal."""
+        merged = heapq.merge(records, self.metrics, key=lambda record: int(record["position"]))
+        return replace(self, metrics=tuple(merged))
 
     @property
     def of_rows_left(self) -> bool:

@@ -44,7 +44,7 @@ from streamreplay.evaluation import Prequential
 from streamreplay.ingest import LateLabels
 from streamreplay.learners import TorchLearner, Verification, mlp
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Pipeline
+from streamreplay.pipeline import Pipeline
 from tests.contract.digest import plain
 
 RUNS = 300

@@ -15,8 +15,8 @@ from streamreplay.buffers import ReservoirSamplingBuffer
 from streamreplay.errors import CheckpointError, CorruptCheckpointError, DivergenceError
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.mixing import Mixer
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Rehearsal, Report, Scored
-from streamreplay.stage import Pipeline
 from streamreplay.state import State
 
 

@@ -16,8 +16,9 @@ from streamreplay.errors import CheckpointError, CorruptCheckpointError
 from streamreplay.evaluation import Prequential
 from streamreplay.memory import empty_memory
 from streamreplay.mixing import Mixer
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Rehearsal, Report, Scored
-from streamreplay.stage import Pipeline, Source
+from streamreplay.stage import Source
 from streamreplay.state import State, Stateful, expect, save_parts
 
 

@@ -26,7 +26,10 @@ from streamreplay.log.schema import KINDS, LOGS
 ROOT = Path(__file__).parents[2]
 
 API = {
-    "pipeline": ("Pipeline and records", ["batch", "stage", "branches", "state", "errors"]),
+    "pipeline": (
+        "Pipeline and records",
+        ["batch", "stage", "pipeline", "branches", "state", "errors"],
+    ),
     "ingest": ("Sources", ["ingest", "bundled"]),
     "buffers": ("Buffers and mixer", ["buffers", "mixing"]),
     "loaders": ("Loaders", ["loaders"]),

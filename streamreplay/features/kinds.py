@@ -86,12 +86,6 @@ class Column:
     reason: str = ""
 
 
-def describe_new(column: Column) -> str:
-    """Return for people that a column is new, and what it is learned as."""
-    what = "not learned" if column.place < 0 else f"learned as a {column.kind}"
-    return f"there is a new column, {column.name!r}, {what}"
-
-
 @dataclass(frozen=True, slots=True)
 class Inferred:
     """What the first values of a column show."""

@@ -15,6 +15,7 @@ __all__ = [
     "as_table",
     "block_column",
     "can_join",
+    "has_values",
     "is_table",
     "joined_rows",
     "missing_rows",
@@ -29,8 +30,19 @@ NO_TIME = np.iinfo(np.int64).min
 _ABSENT = {"number": np.nan, "time": NO_TIME, "category": -1, "text": 0}
 
 
+class Changes(Protocol):
+    """What has changed about the columns of a table."""
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the records of changes since the last call, in order of position."""
+
+
 class TableSchema(Protocol):
     """What a `streamreplay.features.Schema` tells about rows that it packed."""
+
+    @property
+    def changes(self) -> Changes:
+        """The columns that have come, vanished or changed their kind."""
 
     @property
     def names(self) -> list[str]:
@@ -138,6 +150,18 @@ def widened(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     for name, absent in _ABSENT.items():
         wider[name] = widened_block(x[name], dtype[name].shape, absent)
     return wider
+
+
+def has_values(x: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where packed rows have a value, bool[n, columns + 1]: block by block, then nothing."""
+    blocks = (
+        ~np.isnan(x["number"]),
+        x["time"] != NO_TIME,
+        x["category"] >= 0,
+        x["text"].any(axis=2),
+        np.zeros((len(x), 1), np.bool_),
+    )
+    return np.concatenate(blocks, axis=1)
 
 
 def missing_rows(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +35,7 @@ def column_values(x: NDArray[Any], column: Column, categories: Sequence[Named]) 
 
 
 def dicts_of(
-    x: NDArray[Any], columns: Sequence[Column], categories: Sequence[Named]
+    x: NDArray[Any], columns: Iterable[Column], categories: Sequence[Named]
 ) -> list[dict[str, Any]]:
     """Return packed rows as dicts: numbers, strings, times; what is missing is absent."""
     found: list[dict[str, Any]] = [{} for _ in range(len(x))]

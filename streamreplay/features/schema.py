@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Any, final
 
@@ -11,26 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError
-from streamreplay.features import packed
 from streamreplay.features.categories import Categories
+from streamreplay.features.changes import ColumnChanges
+from streamreplay.features.column_list import ColumnList
 from streamreplay.features.kinds import (
     BLOCKS,
     FITTING,
-    Block,
     Column,
     ColumnKind,
     OnChange,
     check_kinds,
     infer,
 )
+from streamreplay.features.packed import NO_TIME
 from streamreplay.features.reading import column_values, dicts_of
 from streamreplay.features.table_rows import TableRows, are_numbers, read_numbers
 from streamreplay.features.values import MISSING, Values, as_texts, is_missing
-from streamreplay.state import State, expect
+from streamreplay.state import State, expect, within
 
 __all__ = ["Schema"]
 
-_BLOCKS: tuple[Block, ...] = ("number", "time", "category", "text")
 _MOST_COLUMNS = 10_000
 _CHANCE = 4  # values that may not fit by a mistake, however few there are
 _NO_VALUE = "no value yet"
@@ -106,34 +105,29 @@ class Schema:
         self.infer_rows = infer_rows
         self.decimal = "."
         """The decimal mark of numbers that are text."""
-        self.columns: list[Column] = []
+        self.columns = ColumnList()
         self.categories: list[Categories] = []
         self.misfits: dict[str, int] = {}
-        self._by_name: dict[str, Column] = {}
-        self._names: list[str] = []
-        self._places: dict[Block, int] = {}  # given out in each block
+        self.changes = ColumnChanges()
+        """The columns that have come, vanished or changed their kind."""
         self.reset()
 
     def reset(self) -> None:
         """Forget all columns."""
-        self._taken_in: list[Column] = []
-        self.columns, self.categories, self._by_name = [], [], {}
-        self.inferred_from, self.packed, self.misfits = 0, False, {}
-        self.rows_packed, self._places = 0, dict.fromkeys(_BLOCKS, 0)
+        self.changes.reset()
+        self.columns.clear()
+        self.categories, self.misfits = [], {}
+        self.inferred_from, self.rows_packed, self.packed = 0, 0, False
 
     @property
     def names_by_kind(self) -> dict[str, list[str]]:
         """The columns that are learned from, by kind."""
-        kinds = {kind: [c.name for c in self.columns if c.kind == kind] for kind in BLOCKS}
-        return {kind: names for kind, names in kinds.items() if names}
+        return self.columns.names_by_kind
 
     @property
     def names(self) -> list[str]:
         """The columns that are learned from, in order; the same object until one is added."""
-        found = [column.name for column in self.columns if column.place >= 0]
-        if found != self._names:
-            self._names = found
-        return self._names
+        return self.columns.names
 
     @property
     def numeric_names(self) -> list[str]:
@@ -148,25 +142,20 @@ class Schema:
     @property
     def left_out(self) -> dict[str, str]:
         """The columns that are not learned from, each with the reason."""
-        return {column.name: column.reason for column in self.columns if column.place < 0}
+        return self.columns.left_out
 
     @property
     def dtype(self) -> np.dtype[np.void]:
         """The type of packed rows."""
-        return packed.packed_type(**self._places, width=self.text_width)
-
-    def take_new(self) -> list[Column]:
-        """Return the columns that are new, or have their first value, since the last call."""
-        found, self._taken_in = self._taken_in, []
-        return found
+        return self.columns.packed_type(self.text_width)
 
     def kind(self, name: str) -> ColumnKind:
         """Return the kind of a column."""
-        return self._by_name[name].kind
+        return self.columns[name].kind
 
     def place(self, name: str) -> int:
         """Return the place of a column in the block of its kind; -1 if it is not learned from."""
-        return self._by_name[name].place
+        return self.columns[name].place
 
     def excludes(self, name: str) -> bool:
         """Return whether a column is left out because it was asked for."""
@@ -193,15 +182,18 @@ class Schema:
                 self.categories[column.place].codes(as_texts(columns[column.name], self._missing))
         self.inferred_from = max((len(values) for values in columns.values()), default=0)
 
-    def read(self, columns: Mapping[str, Values], n: int) -> TableRows:
-        """Convert the values of n rows; a column that is absent is missing in all of them."""
+    def read(self, columns: Mapping[str, Values], n: int, *, sparse: bool = False) -> TableRows:
+        """Convert the values of n rows; a column that is absent is missing in all of them.
+
+        Unless the rows are ``sparse``, and each has columns of its own, it has vanished then.
+        """
         if n and not (self.packed or self._few) and all(map(self._is_settled, columns)):
             numbers = read_numbers(self.names, columns, n, self.decimal)
             if numbers is not None:
                 return TableRows.of_numbers(numbers, self.text_width)
         rows, ignores = TableRows.missing(n, self.dtype), self.on_change == "ignore"
         for name, values in columns.items():
-            column = self._by_name.get(name)
+            column = self.columns.get(name)
             if column is None or column.reason == _NO_VALUE:
                 if not (ignores or self.excludes(name) or self._all_missing(values)):
                     rows.unknown[name] = list(values)
@@ -209,10 +201,13 @@ class Schema:
                 if self._may_widen(column):
                     rows.raw[name] = (column, list(values))
                 rows.read(BLOCKS[column.kind], column, values, self._missing, self.decimal)
+        if not sparse:
+            absent = self.columns.absent(columns.keys())
+            rows.lacking = {name: np.ones(n, np.bool_) for name in absent}
         return rows
 
     def _is_settled(self, name: str) -> bool:
-        column = self._by_name.get(name)
+        column = self.columns.get(name)
         return self.on_change == "ignore" or (column is not None and column.reason != _NO_VALUE)
 
     def check_frozen(self, rows: TableRows) -> None:
@@ -220,7 +215,7 @@ class Schema:
         if self.on_change != "freeze":
             return
         for name, values in sorted(rows.unknown.items()):
-            if name not in self._by_name and not self._all_missing(values):
+            if name not in self.columns and not self._all_missing(values):
                 raise ConfigError(
                     f'there is a new column, {name!r}, and features.on_change = "freeze"'
                 )
@@ -243,11 +238,14 @@ class Schema:
         rows.unknown, rows.raw = {}, {}
         self.rows_packed += rows.n
         if not self.packed and not np.isnan(rows.number).any():
+            self.changes.all_there(self.columns.learned, rows.n)
             return rows.number
         self.packed = True
         for name, wrong in rows.misfits.items():
             self.misfits[name] = self.misfits.get(name, 0) + int(wrong.sum())
-        return rows.packed(self.dtype, [each.codes for each in self.categories])
+        x = rows.packed(self.dtype, [each.codes for each in self.categories])
+        self.changes.look(self.columns, x, rows.lacking)
+        return x
 
     def pack_known(self, rows: TableRows) -> NDArray[Any]:
         """Return packed rows that are only to be predicted, and leave no trace in the schema.
@@ -276,16 +274,17 @@ class Schema:
         The place of its numbers or times stays, and is missing from then on.
         """
         name, block = column.name, BLOCKS[column.kind]
-        if self._by_name[name] is column and self._may_widen(column):
+        if self.columns[name] is column and self._may_widen(column):
             wrong = self.misfits.get(name, 0) + int(rows.misfits.get(name, np.zeros(0)).sum())
             if wrong > max(_CHANCE, (1 - FITTING) * (self.rows_packed + rows.n)):
-                self._set(name, "category")
-        now = self._by_name[name]
+                begin = self.changes.rows
+                self.changes.add("widened", self._set(name, "category"), begin + 1, begin + rows.n)
+        now = self.columns[name]
         if now is not column:
             rows.make_room(self.dtype)
             rows.misfits.pop(name, None)
             block_of_rows = rows.number if block == "number" else rows.time
-            block_of_rows[:, column.place] = np.nan if block == "number" else packed.NO_TIME
+            block_of_rows[:, column.place] = np.nan if block == "number" else NO_TIME
             rows.fill("category", now, values, self._missing, self.decimal)
             self.packed = True
 
@@ -300,7 +299,7 @@ class Schema:
         KeyError
             There is no such column, or it is text: only its hashes are kept.
         """
-        column = self._by_name[name]
+        column = self.columns[name]
         if column.place < 0 or column.kind == "text":
             raise KeyError(name)
         return column_values(x, column, self.categories)
@@ -311,34 +310,40 @@ class Schema:
 
     def state_dict(self) -> State:
         """Return the columns and their categories."""
+        self.changes.catch_up(self.columns)
         return {
             "settings": self._settings(),
-            "columns": [asdict(column) for column in self.columns],
+            **self.columns.state_dict(),
             "categories": [
                 {"names": list(each.names), "hashed": each.hashed} for each in self.categories
             ],
-            "places": dict(self._places),
             "inferred_from": self.inferred_from,
             "rows_packed": self.rows_packed,
             "packed": self.packed,
             "misfits": dict(self.misfits),
+            "changes": self.changes.STATE.save(self.changes),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Load a state of a schema with the same settings."""
         for name, value in self._settings().items():
             expect(name, state["settings"].get(name), value)
-        self.columns = [Column(**saved) for saved in state["columns"]]
-        self._by_name = {column.name: column for column in self.columns}
+        self.columns.load_state_dict(state)
         self.categories = []
         for saved in state["categories"]:
             self.categories.append(Categories(self._max_categories))
             self.categories[-1].STATE.load(self.categories[-1], saved)
-        self._places = dict(state["places"])
         self.inferred_from = int(state["inferred_from"])
         self.rows_packed = int(state["rows_packed"])
         self.packed = bool(state["packed"])
         self.misfits = dict(state["misfits"])
+        with within("changes"):
+            self.changes.load(state["changes"], len(self.columns))
+
+    def close(self) -> None:
+        """Leave out new columns and kinds from now on: the rows to come are only predicted."""
+        self.on_change = "ignore"
+        self.changes.restart(self.columns.learned)
 
     def _settings(self) -> State:
         return {
@@ -362,17 +367,8 @@ class Schema:
 
     def _set(self, name: str, kind: ColumnKind, anchor: float = 0.0, reason: str = "") -> Column:
         """Give a column the next place in the block of its kind."""
-        place = -1 if kind == "ignored" else self._places[BLOCKS[kind]]
-        column = Column(
-            name, kind, place, anchor, reason or ("declared ignored" if place < 0 else "")
-        )
-        if place >= 0:
-            self._places[BLOCKS[kind]] += 1
-        if name in self._by_name:
-            self.columns = [column if each.name == name else each for each in self.columns]
-        else:
-            self.columns.append(column)
-        self._by_name[name] = column
+        self.changes.catch_up(self.columns)
+        column = self.columns.put(name, kind, anchor, reason)
         if kind == "category":
             self.categories.append(Categories(self._max_categories))
         return column
@@ -381,12 +377,15 @@ class Schema:
         return all(is_missing(value, self._missing) for value in values)
 
     def _take_in(self, rows: TableRows, name: str, values: list[Any]) -> None:
-        column = self._by_name.get(name)
+        column = self.columns.get(name)
         if column is None or column.reason == _NO_VALUE:
             if column is None and len(self.columns) > _MOST_COLUMNS:
+                self.changes.refuse(sum(not self._all_missing([value]) for value in values))
                 return  # not even its name is kept
             column = self._add(name, values)
-            self._taken_in.append(column)
+            first = next(i for i, value in enumerate(values, 1) if not self._all_missing([value]))
+            row = self.changes.rows + first
+            self.changes.add("new", column, row, row)
         if column.place < 0:
             return
         self.packed = True

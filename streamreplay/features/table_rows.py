@@ -31,7 +31,8 @@ class TableRows:
 
     Converting changes no schema, so that rows may be read ahead; `Schema.pack` gives categories
     their codes, and takes in new columns, when the rows leave. ``raw`` has the values of columns,
-    each with what it was read as, that may yet turn out to be of another kind.
+    each with what it was read as, that may yet turn out to be of another kind. ``lacking`` says in
+    which rows a column is not even in the header.
     """
 
     n: int
@@ -42,6 +43,7 @@ class TableRows:
     misfits: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # by column, [n]
     raw: dict[str, tuple[Column, list[Any]]] = field(default_factory=dict)
     unknown: dict[str, list[Any]] = field(default_factory=dict)  # values of columns not known yet
+    lacking: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # by column, [n]
 
     @staticmethod
     def missing(n: int, dtype: np.dtype[np.void]) -> TableRows:
@@ -146,6 +148,7 @@ class TableRows:
             {name: wrong[rows] for name, wrong in self.misfits.items()},
             {name: (column, values[rows]) for name, (column, values) in self.raw.items()},
             {name: values[rows] for name, values in self.unknown.items()},
+            {name: lacks[rows] for name, lacks in self.lacking.items()},
         )
 
 
@@ -155,7 +158,6 @@ def join_tables(parts: Sequence[TableRows]) -> TableRows:
         return parts[0]
     widest = parts[-1]
     shape = widest.text.shape[1:]
-    names = {name for part in parts for name in part.misfits}
     raw = {name: column for part in reversed(parts) for name, (column, _) in part.raw.items()}
     unknown = list(dict.fromkeys(name for part in parts for name in part.unknown))
     return TableRows(
@@ -167,16 +169,25 @@ def join_tables(parts: Sequence[TableRows]) -> TableRows:
             for i in range(len(widest.category))
         ],
         np.concatenate([widened_block(p.text, shape, 0) for p in parts]),
-        {
-            name: np.concatenate([p.misfits.get(name, np.zeros(p.n, np.bool_)) for p in parts])
-            for name in names
-        },
+        _joined_flags([(p.n, p.misfits) for p in parts]),
         {
             name: (column, [v for p in parts for v in p.raw.get(name, (column, [None] * p.n))[1]])
             for name, column in raw.items()
         },
         {name: [v for p in parts for v in p.unknown.get(name, [None] * p.n)] for name in unknown},
+        _joined_flags([(p.n, p.lacking) for p in parts]),
     )
+
+
+def _joined_flags(
+    parts: Sequence[tuple[int, Mapping[str, NDArray[np.bool_]]]],
+) -> dict[str, NDArray[np.bool_]]:
+    """Join what is true of rows, by column, of parts with so many rows each."""
+    names = dict.fromkeys(name for _, flags in parts for name in flags)
+    return {
+        name: np.concatenate([flags.get(name, np.zeros(n, np.bool_)) for n, flags in parts])
+        for name in names
+    }
 
 
 def are_numbers(

@@ -53,4 +53,5 @@ def table_of(x: NDArray[np.float32], schema: TableSchema) -> NDArray[Any]:
     columns = {str(i): x[:, i] for i in range(x.shape[1])}
     schema.begin(columns)
     packed: NDArray[Any] = schema.pack(schema.read(columns, len(x)))
+    schema.changes.take()  # the rows of an array come in any order
     return packed

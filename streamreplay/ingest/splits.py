@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
 from streamreplay.errors import NoUsableRowError, SourceError
+from streamreplay.features.changes import describe_change
 from streamreplay.features.packed import joined_rows
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import Streamed
@@ -170,6 +171,7 @@ def in_memory(source: Streamed) -> ArraySource:
     )
     rows.feature_names, rows.in_use = source.feature_names, source.describe()
     rows.put_aside = source.put_aside
+    rows.notices = [describe_change(record) for record in source.schema.changes.take()]
     return rows
 
 

@@ -13,6 +13,7 @@ from streamreplay.config.building.sources import make_schema, open_inputs
 from streamreplay.config.job import Job, SourceSection
 from streamreplay.config.parsing.inputs import Inputs
 from streamreplay.errors import ConfigError
+from streamreplay.features.changes import describe_change
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.arrow import ArrowSource, Streamed
@@ -150,7 +151,7 @@ class _StreamedInput:
 
     def take_notices(self) -> list[str]:
         notices, self._notices = self._notices, []
-        return [*notices, *self._source.take_notices()]
+        return [*notices, *map(describe_change, self._source.schema.changes.take())]
 
 
 class _ArrayInput:

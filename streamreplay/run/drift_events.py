@@ -8,8 +8,8 @@ from typing import Any
 from streamreplay.branches import Branches
 from streamreplay.evaluation.drift.monitor import DriftMonitor
 from streamreplay.labels import Labels
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Report
-from streamreplay.stage import Pipeline
 
 
 def asks_to_save(report: Report) -> bool:

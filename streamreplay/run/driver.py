@@ -12,11 +12,10 @@ from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.building.formats import find_inputs
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.inputs import Inputs
-from streamreplay.errors import ConfigError, NoUsableRowError
+from streamreplay.errors import NoUsableRowError
+from streamreplay.features.changes import describe_change
 from streamreplay.ingest.connect.arrays import ArraySource
-from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.connect.files import source_names
-from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.log.headline import headline_text, several_text
 from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
 from streamreplay.log.score_table import compare
@@ -26,8 +25,9 @@ from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
 from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_message, watched_in_vain
 from streamreplay.run.event_log import installed
-from streamreplay.run.field_notes import FieldNotes, Prepares, describe_misfits
+from streamreplay.run.field_notes import FieldNotes, Prepares, about_columns, column_counts
 from streamreplay.run.folder import RunFolder
+from streamreplay.run.followed import follow, source_of
 from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.options import RunOptions
 from streamreplay.run.output import OutputClosed
@@ -38,7 +38,6 @@ from streamreplay.run.report_writer import ReportWriter
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks.group import Sinks, open_sinks
 from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
-from streamreplay.stage import Pipeline, Source
 
 
 def run_job(job: Job, options: RunOptions, table: Table | None = None) -> int:
@@ -74,18 +73,6 @@ def run_job(job: Job, options: RunOptions, table: Table | None = None) -> int:
             run.close()
 
 
-def _source_of(pipeline: Pipeline) -> Source:
-    if not isinstance(pipeline.source, Source):
-        raise TypeError(f"a run needs a Source, got {type(pipeline.source).__name__}")
-    return pipeline.source
-
-
-def _follow(source: Source) -> None:
-    if not isinstance(source, LineSource):
-        raise ConfigError("--follow goes with files of jsonl and csv that are not split by class")
-    source.follow = True
-
-
 class _Run:
     def __init__(
         self,
@@ -114,9 +101,9 @@ class _Run:
             stop=signals.requested,
             trusted=options.trust,
         )
-        self.source = _source_of(self.pipeline)
+        self.source = source_of(self.pipeline)
         if options.follow:
-            _follow(self.source)
+            follow(self.source)
         self.field_notes = FieldNotes(self.source, self._note)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
@@ -216,8 +203,9 @@ class _Run:
             self.emit, self.folder, self.sinks, self.clock, self.progress, self.source.labels
         )
         self.started = True
-        for notice in self.notices:
-            self._tell(f"warning: {notice}")
+        read = self.source.notices if isinstance(self.source, ArraySource) else []
+        for notice in (*self.notices, *read):
+            self._tell_once(f"warning: {notice}")
         self._warn_of_dead_letters()
 
     def _put_aside(self, letter: dict[str, Any]) -> None:
@@ -289,6 +277,11 @@ class _Run:
         for record in report.metrics:
             if record["kind"] == "drift" and not self.options.quiet:
                 self.progress.say(drift_message(record))
+        changes = [record for record in report.metrics if record["kind"] == "column"]
+        for change in changes:
+            self._tell_once(f"warning: {describe_change(change)}")
+        if changes:
+            self.field_notes.note_use()
         self.writer.write(report, self.pipeline.position)
         buffered = None if self.buffer is None else len(self.buffer)
         self.progress.show(self.pipeline.position, self.writer.headlines(), buffered)
@@ -302,8 +295,7 @@ class _Run:
             return report
         self.rows_logged = counts
         record = counts.as_record(self.pipeline.position)
-        if self._misfits():
-            record["misfits"] = dict(self._misfits())
+        record |= column_counts(self.source)
         return replace(report, metrics=(*report.metrics, record))
 
     def _save(self, *, finished: bool) -> None:
@@ -351,8 +343,7 @@ class _Run:
             more = filter(None, [self.rejected.message(), *self._score_lines()])
             self.progress.say("\n  ".join([", ".join(parts), *more]))
             return
-        misfits = describe_misfits(self._misfits())
-        warnings = [put_aside_text(record), self.rejected.message(), misfits]
+        warnings = [put_aside_text(record), self.rejected.message(), *about_columns(self.source)]
         if counts.skipped:
             warnings.append(f"{counts.skipped:,} rows skipped: their loss was not finite")
         for message in filter(None, warnings):
@@ -376,13 +367,7 @@ class _Run:
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
             parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
-        return ", ".join(filter(None, [*parts, describe_misfits(self._misfits())]))
-
-    def _misfits(self) -> dict[str, int]:
-        """Return the values that did not fit their column, also of rows read into memory first."""
-        if not isinstance(self.source, Streamed | ArraySource) or self.source.schema is None:
-            return {}
-        return self.source.schema.misfits
+        return ", ".join(filter(None, [*parts, *about_columns(self.source)]))
 
     def _score_lines(self) -> list[str]:
         """Return the score next to its baselines; of several learners a table."""
@@ -394,6 +379,12 @@ class _Run:
     def _tell(self, message: str) -> None:
         self.progress.say(message)
         self._note(message)
+
+    def _tell_once(self, message: str) -> None:
+        """Tell it, and note it unless a start before this one has, and came this far."""
+        self.progress.say(message)
+        if self.folder is not None:
+            self.folder.events.write_once(message)
 
     def _note(self, message: str) -> None:
         if self.folder is not None:

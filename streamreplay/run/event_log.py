@@ -9,7 +9,10 @@ from pathlib import Path
 from platform import python_version
 
 from streamreplay import __version__
-from streamreplay.regular_files import open_to_append
+from streamreplay.regular_files import open_to_append, open_to_read
+
+_TIME = len("2026-01-31T12:00:00.000Z ")
+_ONCE = b"warning: column "
 
 
 def installed() -> str:
@@ -27,12 +30,25 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         # no buffer, in which a line that was refused would wait and be refused again
         self._file = open_to_append(path, buffering=0)
+        self._path = path
+        self._said: set[bytes] | None = None  # by starts before this one
 
     def write(self, message: str) -> None:
         """Append a line with the time."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         with suppress(OSError):
             self._file.write(f"{now} {message}\n".encode(errors="backslashreplace"))
+
+    def write_once(self, message: str) -> None:
+        """Append a line with the time, unless an earlier start of the run has written it.
+
+        ``message`` begins as all that are written once do, with ``warning: column``.
+        """
+        if self._said is None:
+            with open_to_read(self._path) as file:
+                self._said = {line[_TIME:] for line in file if line.startswith(_ONCE, _TIME)}
+        if f"{message}\n".encode(errors="backslashreplace") not in self._said:
+            self.write(message)
 
     def close(self) -> None:
         """Close the file."""

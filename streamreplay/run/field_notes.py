@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from streamreplay.batch import Batch
+from streamreplay.features.changes import describe_counts
+from streamreplay.ingest.connect.arrays import ArraySource
+from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.values import json_number
 from streamreplay.labels import Name
@@ -42,9 +45,6 @@ class DescribesFields(Protocol):
     def describe(self) -> FieldsInUse | None:
         """Return what each field is used for; None until the first row."""
 
-    def take_notices(self) -> list[str]:
-        """Return what is new to say about the fields since the last call."""
-
 
 @runtime_checkable
 class Prepares(Protocol):
@@ -62,7 +62,7 @@ class FieldNotes:
     source : Source
     note : callable
         Called with a line for the run's log of events: ``columns`` and what each field is used for,
-        as a JSON object, at the first batch and where a later one brings news.
+        as a JSON object, at the first batch and by `note_use`.
     """
 
     def __init__(self, source: Source, note: Callable[[str], None] = lambda _: None) -> None:
@@ -80,17 +80,18 @@ class FieldNotes:
         if not self._described and fields is not None:
             self._described = True
             yield describe_fields(fields)
-            self._note(_as_event(fields))
+            self.note_use()
             if batch.target is None:
                 self._label = fields.goal.get("label")
             self._all_new = not batch.t[0]
-        notices = self._source.take_notices()
-        if notices and fields is not None:
-            self._note(_as_event(fields))
-        for notice in notices:
-            yield f"warning: {notice}"
         if self._label is not None:
             yield from self._check_labels(self._label, batch)
+
+    def note_use(self) -> None:
+        """Note what each field is used for now."""
+        fields = self._source.describe() if isinstance(self._source, DescribesFields) else None
+        if fields is not None:
+            self._note(_as_event(fields))
 
     def _check_labels(self, field: str, batch: Batch) -> Iterator[str]:
         names = self._source.labels
@@ -169,6 +170,24 @@ def describe_misfits(misfits: Mapping[str, int]) -> str:
     n = sum(misfits.values())
     what = "value" if n == 1 else "values"
     return f"{n:,} {what} did not fit their column and count as missing ({counts})"
+
+
+def column_counts(source: Source) -> dict[str, dict[str, int]]:
+    """Return the fields of a record of kind ``rows`` about the columns of a table."""
+    counts = {}
+    if isinstance(source, Streamed | ArraySource) and source.schema is not None:
+        schema = source.schema
+        counts = {"misfits": schema.misfits, "column_changes": schema.changes.counts}
+    return {name: dict(each) for name, each in counts.items() if each}
+
+
+def about_columns(source: Source) -> list[str]:
+    """Return what there is to say of the columns of a table at the end, for people."""
+    counts = column_counts(source)
+    return [
+        describe_misfits(counts.get("misfits", {})),
+        describe_counts(counts.get("column_changes", {})),
+    ]
 
 
 def _counted(kind: str, names: Sequence[str]) -> str:

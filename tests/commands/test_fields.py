@@ -37,6 +37,7 @@ def test_warnings_come_in_spite_of_quiet(cli: Cli) -> None:
     records[1200]["b"] = 1.0
     cli.folder.joinpath("rows.jsonl").write_text("\n".join(map(json.dumps, records)))
     _, *warnings = told(cli, "-s", "rows.jsonl", "--quiet")
-    assert [line.split(" ")[1] for line in warnings] == ["warning:"] * 2
+    assert [line.split(" ")[1] for line in warnings] == ["warning:"] * 3
     assert "labels in 'y' is a new class: it looks like an id" in warnings[0]
-    assert "there is a new column, 'b', learned as a number" in warnings[1]
+    assert "column 'b' is new at row 1,201, learned as a number" in warnings[1]
+    assert warnings[2] == "streamreplay: warning: columns: 1 new"

@@ -12,7 +12,7 @@ import pytest
 from streamreplay.config import Job, build, load_job, to_toml
 from streamreplay.errors import ConfigError
 from streamreplay.evaluation import DriftMonitor
-from streamreplay.stage import Pipeline
+from streamreplay.pipeline import Pipeline
 
 JOB = """
 [source]

@@ -17,7 +17,8 @@ from streamreplay.config.building.methods import make_method, method_parameters
 from streamreplay.config.job import LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners import METHODS, Step
-from streamreplay.stage import Pipeline, Source
+from streamreplay.pipeline import Pipeline
+from streamreplay.stage import Source
 from tests.learners.formulas import Case
 
 DOCS = Path(__file__).parents[2] / "docs" / "guides"

@@ -21,8 +21,8 @@ from streamreplay.config.job import LearnerSection
 from streamreplay.errors import ConfigError
 from streamreplay.learners import Step, TorchLearner
 from streamreplay.learners.methods.catalogue import made_here
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Report
-from streamreplay.stage import Pipeline
 
 OWN = """
 import numpy as np

@@ -39,8 +39,9 @@ from streamreplay.learners import TorchLearner, Verification, linear, mlp
 from streamreplay.learners.neural.schedules import inverse_sqrt
 from streamreplay.learners.neural.training import Training
 from streamreplay.mixing import Mixer
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Rehearsal, Report, Scored
-from streamreplay.stage import Pipeline, Source
+from streamreplay.stage import Source
 from tests.contract.components import FEATURES, SOURCES, AnyStage, fixed_backbone, rows
 from tests.contract.digest import global_randomness, plain
 from tests.contract.faults import Crash, Stream, until_the_crash

@@ -28,9 +28,9 @@ from streamreplay.evaluation.drift.change import find_change
 from streamreplay.ingest import ArraySource
 from streamreplay.labels import Labels
 from streamreplay.learners import RiverLearner
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Report, Scored
 from streamreplay.safepickle import dump
-from streamreplay.stage import Pipeline
 from tests.contract.digest import plain
 
 Records = list[dict[str, Any]]

@@ -19,8 +19,8 @@ from river import dummy, metrics
 from streamreplay.batch import Batch, Sample
 from streamreplay.errors import CheckpointError
 from streamreplay.evaluation import Prequential
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Report, Scored
-from streamreplay.stage import Pipeline
 
 Row: TypeAlias = tuple[int, int, float, int, int]  # y, prediction, loss, task, experience
 Record: TypeAlias = dict[str, Any]

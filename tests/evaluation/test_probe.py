@@ -24,8 +24,8 @@ from streamreplay.evaluation.retention.probe import hash_rows, hash_values
 from streamreplay.learners import RiverLearner, TorchLearner, mlp
 from streamreplay.memory import FixedMemory
 from streamreplay.mixing import Mixer
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Rehearsal
-from streamreplay.stage import Pipeline
 from tests.memories import RecordingMemory
 
 FULL = 2**64

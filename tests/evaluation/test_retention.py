@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from streamreplay.batch import Batch
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.labels import Labels
+from streamreplay.pipeline import Pipeline
 from streamreplay.records import Report, Scored
-from streamreplay.stage import Pipeline
 
 
 def rows(n: int, experience: int, y: int | list[int] = 0, start: int = 0) -> Batch:

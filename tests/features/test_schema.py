@@ -150,7 +150,7 @@ def test_state_is_exact() -> None:
     x = _packed(schema, {"size": ["x"], "colour": ["green"], "new": ["5"]})
     copy = Schema()
     copy.load_state_dict(schema.state_dict())
-    assert copy.state_dict() == schema.state_dict()
+    np.testing.assert_equal(copy.state_dict(), schema.state_dict())
     more = {"colour": ["violet", "green"], "new": ["1", "2"], "other": ["a", "b"]}
     assert _packed(copy, more).tobytes() == _packed(schema, more).tobytes()
     assert copy.rows(x) == schema.rows(x)
@@ -245,6 +245,6 @@ def test_a_column_is_taken_in_by_rows_that_have_a_value() -> None:
     schema.begin({"a": [1.0]})
     rows = schema.read({"a": [1, 2], "size": [None, 6]}, 2)
     assert schema.rows(schema.pack(rows.take(slice(0, 1)))) == [{"a": 1}]
-    assert (schema.names, schema.take_new()) == (["a"], [])
+    assert (schema.names, schema.changes.take()) == (["a"], [])
     assert schema.rows(schema.pack(rows.take(slice(1, 2)))) == [{"a": 2, "size": 6}]
-    assert [column.name for column in schema.take_new()] == ["size"]
+    assert [(each["column"], each["since"]) for each in schema.changes.take()] == [("size", 2)]

@@ -21,6 +21,7 @@ from pyarrow import feather, ipc, parquet
 
 from streamreplay.errors import ConfigError, NoUsableRowError, RecordError, SourceError
 from streamreplay.features import Schema
+from streamreplay.features.changes import describe_change
 from streamreplay.ingest import ArrowSource, CsvSource, JsonlSource, in_memory
 from streamreplay.ingest.connect import byte_stream
 from tests.ingest.tables import rows_of
@@ -144,7 +145,7 @@ def test_kinds_from_few_rows_are_those_of_a_csv(tmp_path: Path, exact: Exact, in
     ]
     want, found = ([exact(batch) for batch in source] for source in sources)
     assert found == want
-    notices = [source.take_notices() for source in sources]
+    notices = [source.schema.changes.take() for source in sources]
     assert notices[0] == notices[1]
 
 
@@ -501,7 +502,8 @@ def test_streams_that_follow_each_other(new_pipe: NewPipe) -> None:
     source = piped(new_pipe(), both, batch_size=8, schema=schema)
     *_, last = source
     assert rows_of(last) == [{"a": 4.5, "c": "new"}]
-    assert source.take_notices() == ["there is a new column, 'c', learned as a category"]
+    (change,) = source.schema.changes.take()
+    assert describe_change(change) == "column 'c' is new at row 21, learned as a category"
     other = stream(pa.table({"b": [1.0], "y": ["p"]}))
     lost = piped(new_pipe(), stream(numbers(20)) + other, batch_size=8)
     with pytest.raises(ConfigError, match="no feature has its name from before; the columns are b"):

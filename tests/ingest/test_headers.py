@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamreplay.errors import ConfigError, SourceError
+from streamreplay.features.changes import describe_change
 from streamreplay.features.schema import Schema
 from streamreplay.ingest import CsvSource
 from tests.ingest.tables import numbers_of, rows_of
@@ -332,7 +333,7 @@ def test_a_further_part_with_other_columns_is_refused(
 @pytest.mark.parametrize(
     ("second", "rows", "notices"),
     [
-        (["u,y", "3,a"], [{"u": 3}], ["the column 'v' is missing from line 3 on"]),
+        (["u,y", "3,a"], [{"u": 3}], ["column 'v' is missing from row 2 on"]),
         (
             ["y,w,v,u", "b,red,4,3", 'a,"blue\nred",6,5', "b,,8,7"],
             [
@@ -340,7 +341,7 @@ def test_a_further_part_with_other_columns_is_refused(
                 {"u": 5, "v": 6, "w": "blue\nred"},
                 {"u": 7, "v": 8},
             ],
-            ["there is a new column, 'w', learned as a category"],
+            ["column 'w' is new at row 2, learned as a category"],
         ),
     ],
 )
@@ -352,8 +353,9 @@ def test_a_further_part_may_have_new_columns_and_lack_some(
     batch_size: int,
 ) -> None:
     _, source = continued(new_pipe, ["u,v,y", "1,2,a"], second, batch_size=batch_size)
-    found, said = [], []
+    found: list[Any] = []
+    said: list[str] = []
     for batch in source:
         found += rows_of(batch)
-        said += source.take_notices()
+        said += map(describe_change, source.schema.changes.take())
     assert (found, said, source.dead) == (rows, notices, 0)

@@ -250,7 +250,7 @@ def test_a_first_record_that_is_put_aside_decides_nothing(write: Write, size: in
     lines = ['{"x": [1], "id": 0.5}', '{"a": 3e9}', '{"a": 5}', '{"a": 7}']
     source = JsonlSource(write(lines), batch_size=size)
     assert rows(source) == [[3e9], [5.0], [7.0]]
-    assert (source.schema.inferred_from, source.schema.columns[0].anchor) == (3, 0.0)
+    assert (source.schema.inferred_from, source.schema.columns["a"].anchor) == (3, 0.0)
 
 
 def test_a_line_longer_than_what_is_read_at_once(write: Write) -> None:

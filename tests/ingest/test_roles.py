@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamreplay.errors import ConfigError
+from streamreplay.features.changes import describe_change
 from streamreplay.features.schema import Schema
 from streamreplay.ingest import CsvSource, JsonlSource, open_npz
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -205,7 +206,7 @@ def test_what_the_first_records_lack_is_learned(
     assert rows == [
         {"a": i + 0.5, **({"c": 1.0} if i >= missing else {})} for i in range(60)
     ]  # fmt: skip
-    assert (source.feature_names, source.dead, source.take_notices()) == (["a", "c"], 0, [])
+    assert (source.feature_names, source.dead, source.schema.changes.take()) == (["a", "c"], 0, [])
 
 
 @FORMS
@@ -255,13 +256,14 @@ def test_a_field_that_comes_later_is_noticed_once(tmp_path: Path, size: int) -> 
     records[1200] |= {"new": 5, "b": 6}
     records[1300] |= {"new": 7, "b": 8}
     source = opened(tmp_path, "jsonl", records, batch_size=size)
-    rows, notices = [], []
+    rows: list[Any] = []
+    notices: list[str] = []
     for batch in source:
         rows += rows_of(batch)
-        notices += source.take_notices()
+        notices += map(describe_change, source.schema.changes.take())
     assert notices == [
-        "there is a new column, 'b', learned as a number",
-        "there is a new column, 'new', learned as a number",
+        "column 'b' is new at row 1,201, learned as a number",
+        "column 'new' is new at row 1,201, learned as a number",
     ]
     assert rows == [
         {key: v for key, v in each.items() if key != "y" and v is not None} for each in records
@@ -288,7 +290,9 @@ def test_no_value_of_a_new_field_is_lost(
 def test_notices_of_new_fields_are_bounded(tmp_path: Path) -> None:
     records = [{"a": 1.0, "y": 0, **({f"f{i}": 1} if i > 1100 else {})} for i in range(1500)]
     source = opened(tmp_path, "jsonl", records)
-    assert sum(1 for _ in source for _ in source.take_notices()) == 20
+    said = [describe_change(each) for _ in source for each in source.schema.changes.take()]
+    assert (len(said), source.schema.changes.counts) == (50, {"new": 399})
+    assert said[-1].endswith("; further columns that are new are counted, not named")
 
 
 def test_the_columns_of_a_table_are_bounded(

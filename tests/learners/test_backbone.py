@@ -19,7 +19,7 @@ from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.evaluation import Holdout, Prequential
 from streamreplay.learners import Backbone, TorchLearner, linear
 from streamreplay.mixing import Mixer
-from streamreplay.stage import Pipeline
+from streamreplay.pipeline import Pipeline
 from tests.contract.digest import global_randomness, plain
 
 IMAGES = Batch.from_arrays(

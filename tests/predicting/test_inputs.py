@@ -141,7 +141,7 @@ def test_a_missing_column_is_missing_in_all_rows(
     fewer = without(BARE, "weight")
     code, lines, err = predict(trained, write(tmp_path / "b.csv", as_csv(fewer)))
     assert code == 0
-    assert "warning: the column 'weight' is missing from line 1 on" in err
+    assert "warning: column 'weight' is missing from row 1 on" in err
     gaps = [{**row, "weight": None} for row in fewer]
     _, same, _ = predict(trained, write(tmp_path / "c.csv", as_csv(gaps)))
     assert said(lines) == said(same)

@@ -35,6 +35,10 @@ JOBS = {
     "classes, probed": ["source.label=y", *TESTED, *PROBED, "evaluator.metrics=['MacroF1', 'MCC']"],
     "classes, watched": ["source.label=y", *WATCHED],
     "classes, late": ["source.label=y", "labels.late=true"],
+    "classes, with new columns": [
+        *("source.label=y", "source.features=['a', 'late0', 'late1', 'late2']"),
+        "features.infer_rows=50",
+    ],
     "nothing stored": ["source.label=y", "buffer.max_size=0"],
     "number": ["source.target=price"],
     "numbers, tested": ["source.target=['price', 'size']", *TESTED, *PROBED],
@@ -56,6 +60,7 @@ def write(folder: Path, *, labelled: bool) -> None:
         a, b = rng.standard_normal(2).round(3).tolist()
         row = {"id": f"r{i}", "a": a, "b": b, "task": i % 2, "experience": i // 100}
         row |= {"price": 10 * a, "size": b, "tags": ["red"] * (a > 0) + ["big"] * (b > 0)}
+        row |= {f"late{place}": a for place in range(3)} if i > 99 else {}
         row["y"] = [1, "1", "cat"][i % 3]
         if i % 20 == 7 and not labelled:
             del row["price"], row["size"], row["tags"], row["y"]

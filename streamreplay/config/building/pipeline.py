@@ -36,8 +36,9 @@ from streamreplay.ingest.connect.files import source_names
 from streamreplay.ingest.experiences import Experiences
 from streamreplay.labels import Name
 from streamreplay.mixing.mixer import Mixer
+from streamreplay.pipeline import Pipeline
 from streamreplay.randomness import Seed, spawn_seed
-from streamreplay.stage import Pipeline, Source, Stage
+from streamreplay.stage import Source, Stage
 
 _KEY = "evaluator.metrics"
 _NEEDED = {"count": "rows", "time": "seconds"}

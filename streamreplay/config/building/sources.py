@@ -84,7 +84,7 @@ def open_inputs(
     options["schema"] = make_schema(columns)
     whole = _arrays(settings, kind, files, settings.labels_path, **options)
     rows, test_rows = _rearrange(whole, settings, test, columns)
-    rows.put_aside = whole.put_aside
+    rows.put_aside, rows.notices = whole.put_aside, whole.notices
     rows.limit = limit
     _bound_classes(rows.labels, settings)
     return rows, test_rows

@@ -139,6 +139,8 @@ class ArraySource:
         self.rows_total: int = n
         self.feature_names: list[str] | None = None
         self.put_aside = PutAside()
+        self.notices: list[str] = []
+        """What there is to say about the stream that the rows were read from."""
         changes = np.flatnonzero(np.diff(self._columns.experience)) + 1
         self._cuts: list[int] = [*changes.tolist(), n]  # where batches must end
         self._fingerprint: int | None = None
@@ -221,10 +223,6 @@ class ArraySource:
             present[role] = bool(getattr(rest, role).any())
         roles = {role: role for role, there in present.items() if there}
         return FieldsInUse({kind: ["x"]}, goal, roles)
-
-    def take_notices(self) -> list[str]:
-        """Return nothing: all fields are known from the start."""
-        return []
 
     def close(self) -> None:
         """Do nothing: arrays need no closing."""

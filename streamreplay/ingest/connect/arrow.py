@@ -9,13 +9,12 @@ from typing import Any, TypeAlias, final
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
-from streamreplay.features.kinds import describe_new
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.arrow_files import check_pyarrow, count_rows
 from streamreplay.ingest.connect.arrow_input import AT_END, ArrowInput
 from streamreplay.ingest.connect.files import Paths, source_names
 from streamreplay.ingest.connect.line_reader import Came
-from streamreplay.ingest.connect.line_source import MOST_NOTICES, LineSource
+from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.dead_letters import (
     FIRST_RECORDS,
     DeadLetters,
@@ -142,8 +141,6 @@ class ArrowSource:
         self.labels = labels_or_new(labels, None if goal is None else goal.names)
         self.whole_batches = False
         self.put_aside = PutAside()
-        self._notices: list[str] = []
-        self._noticed = 0  # new columns
         self.kept: Mapping[str, Sequence[Any]] = {}
         """The values in the batch yielded last of columns that `predict_only` keeps."""
         self._names: list[str] | None = None  # of the features, the same object in every batch
@@ -203,11 +200,6 @@ class ArrowSource:
         """Return what each column is used for; None until the first row."""
         return self._fields.describe()
 
-    def take_notices(self) -> list[str]:
-        """Return what is new to say about the columns since the last call."""
-        notices, self._notices = self._notices, []
-        return notices
-
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), self.name)
         self._passes.ended = not (self._stopped or self.whole_batches)
@@ -262,7 +254,8 @@ class ArrowSource:
     def predict_only(self, keep: Sequence[str] = ()) -> None:
         """Read rows to be predicted alone, as `LineSource.predict_only` does."""
         self._parts.unlabelled, self._parts.keep = True, list(keep)
-        self.schema.on_change, self.labels.closed = "ignore", True
+        self.schema.close()
+        self.labels.closed = True
 
     def prepare(self) -> bool:
         """Read ahead until it is known what each column is for, and yield nothing.
@@ -343,9 +336,6 @@ class ArrowSource:
         # before the position moves: rows that are refused come again
         batch = rows.batch(self._rows, self.labels, goal, self._names, self.schema)
         self._advance(rows.line, end - self._taken)
-        new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
-        self._notices += map(describe_new, new)
-        self._noticed += len(new)
         self._rows += len(rows)
         return batch
 

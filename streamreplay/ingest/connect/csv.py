@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from streamreplay.errors import SourceError
 from streamreplay.features.schema import Schema
-from streamreplay.features.table_rows import TableRows
+from streamreplay.features.table_rows import TableRows, join_tables
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
@@ -274,10 +275,9 @@ class CsvSource(LineSource):
         return Row.columns(rows, where, self._features_of(rows)), faults
 
     def _features_of(self, rows: list[Row]) -> TableRows:
-        names = dict.fromkeys(name for row in rows for name in row.x)  # headers may differ
-        return self.schema.read(
-            {name: [row.x.get(name) for row in rows] for name in names}, len(rows)
-        )
+        parts = [list(part) for _, part in groupby(rows, lambda row: row.x.keys())]  # by header
+        cells = [{name: [row.x[name] for row in part] for name in part[0].x} for part in parts]
+        return join_tables(list(map(self.schema.read, cells, map(len, parts))))
 
     def _kept(self, lines: list[bytes], at: Sequence[int]) -> Mapping[str, Sequence[str]]:
         rows = zip(at, map(self._split, lines, at), strict=True)
@@ -323,14 +323,6 @@ class CsvSource(LineSource):
         if self._part_is_in([b""], at):
             self._part_began = at
         if layout is not None and layout != self._layout:
-            known = self.schema.names
-            self._notices += [
-                f"the column {name!r} is missing from line {self._buffer.number(at):,} on"
-                for name in known
-                if self._layout is not None
-                and name in self._layout.names
-                and name not in layout.names
-            ]
             self._set_layout(layout, at)
         return layout is not None
 

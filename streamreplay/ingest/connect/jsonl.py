@@ -66,7 +66,7 @@ class JsonlSource(LineSource):
         The fields to learn from, or one field with an array of numbers. Left out, the first
         readable record decides: its field ``x`` if that is an array, else all fields but the ones
         named below. Rows with numbers only are arrays, all others are packed by ``schema``.
-        `take_notices` names fields that come later.
+        `Schema.changes` has those that come later.
     label : str or False, optional
         The field with the label, a string or an integer; false or "" if there is none. Left out,
         it is ``y``, or none with a target.
@@ -361,7 +361,7 @@ class JsonlSource(LineSource):
         return self._table([row.x for row in rows], choice)
 
     def _table(self, records: list[dict[str, Any]], choice: Choice) -> TableRows:
-        return self.schema.read(self._named(records, choice), len(records))
+        return self.schema.read(self._named(records, choice), len(records), sparse=True)
 
     def _named(self, records: list[dict[str, Any]], choice: Choice) -> dict[str, list[Any]]:
         """Return the values of each field that may be learned from."""

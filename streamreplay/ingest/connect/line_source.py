@@ -10,7 +10,6 @@ from typing import Any
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
-from streamreplay.features.kinds import describe_new
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_reader import READ, Came, LineReader
@@ -28,7 +27,6 @@ from streamreplay.put_aside import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
-MOST_NOTICES = 20  # of new columns
 CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
 
 _AT_END = (Came.ENDED, Came.BROKEN)
@@ -80,8 +78,6 @@ class LineSource(ABC):
         self.whole_batches = False
         self.follow = False
         self.kept: Mapping[str, Sequence[Any]] = {}
-        self._notices: list[str] = []
-        self._noticed = 0  # new columns
         self._known_to = 0  # the line up to which decisions are part of the state
         self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
@@ -178,7 +174,8 @@ class LineSource(ABC):
         `kept` then has the values of fields to keep. Decisions are loaded before.
         """
         self._unlabelled, self._keep = True, list(keep)
-        self.schema.on_change, self.labels.closed = "ignore", True
+        self.schema.close()
+        self.labels.closed = True
 
     @abstractmethod
     def _decisions(self) -> State:
@@ -246,11 +243,6 @@ class LineSource(ABC):
             pass
         self._known_to = self._buffer.position.lines + self._pending.lines
         return self._is_decided and not self._reader.regular
-
-    def take_notices(self) -> list[str]:
-        """Return what is new to say about the fields since the last call."""
-        notices, self._notices = self._notices, []
-        return notices
 
     def _ahead(self, line: int) -> list[bytes]:
         """Return lines behind one, as far as they were read, to decide what fields are for."""
@@ -373,9 +365,6 @@ class LineSource(ABC):
         # before the position moves: rows that are refused come again
         batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names, self.schema)
         self._advance(rows.line, end - at.lines)
-        new = self.schema.take_new()[: MOST_NOTICES - self._noticed]
-        self._notices += map(describe_new, new)
-        self._noticed += len(new)
         at.rows += len(rows)
         return batch
 

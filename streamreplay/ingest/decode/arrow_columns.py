@@ -204,6 +204,9 @@ class ArrowRows:
     (2, ['size', 'y'], [1.5, nan], ['cat', 'dog'])
     """
 
+    sparse = False
+    """All rows have the same columns."""
+
     def __init__(self, rows: Any) -> None:
         self._rows = rows
 

@@ -36,6 +36,8 @@ class GivenRows:
         The values of each column.
     n : int
         Rows.
+    sparse : bool
+        Each row has columns of its own.
 
     Examples
     --------
@@ -44,9 +46,10 @@ class GivenRows:
     ([1.5, None], ['cat', None])
     """
 
-    def __init__(self, columns: Mapping[str, list[Any]], n: int) -> None:
+    def __init__(self, columns: Mapping[str, list[Any]], n: int, *, sparse: bool = False) -> None:
         self._columns = columns
         self._n = n
+        self.sparse = sparse
 
     @property
     def names(self) -> list[str]:
@@ -114,6 +117,11 @@ class WithColumns:
 
     def __init__(self, rows: NamedRows, more: GivenRows) -> None:
         self._rows, self._more = rows, more
+
+    @property
+    def sparse(self) -> bool:
+        """Whether each row has columns of its own."""
+        return self._rows.sparse
 
     @property
     def names(self) -> list[str]:
@@ -227,10 +235,13 @@ def _of_records(rows: Sequence[Any]) -> GivenRows:
         if not isinstance(row, Mapping):
             raise TypeError(f"{_TAKEN}, got a list with {type(row).__name__} at {place}")
     names = list(dict.fromkeys(chain.from_iterable(rows)))
-    return _named(names, [[row.get(name) for row in rows] for name in names], len(rows))
+    columns = [[row.get(name) for row in rows] for name in names]
+    return _named(names, columns, len(rows), sparse=True)
 
 
-def _named(names: Sequence[Any], columns: Sequence[list[Any]], n: int) -> GivenRows:
+def _named(
+    names: Sequence[Any], columns: Sequence[list[Any]], n: int, *, sparse: bool = False
+) -> GivenRows:
     """Return columns by name; a name that is no text, such as pandas' 0, becomes text."""
     found: dict[str, list[Any]] = {}
     for name, column in zip(map(str, names), columns, strict=True):
@@ -239,7 +250,7 @@ def _named(names: Sequence[Any], columns: Sequence[list[Any]], n: int) -> GivenR
         if len(column) != n:
             raise ValueError(f"column {name!r} must have {n} values as others, got {len(column)}")
         found[name] = column
-    return GivenRows(found, n)
+    return GivenRows(found, n, sparse=sparse)
 
 
 def _of_pandas(series: Any) -> list[Any]:

@@ -41,6 +41,10 @@ class NamedRows(Protocol):
     """Some rows, as columns with names."""
 
     @property
+    def sparse(self) -> bool:
+        """Whether each row has columns of its own, as a dict has."""
+
+    @property
     def names(self) -> Sequence[str]:
         """The columns, in order."""
 
@@ -162,7 +166,7 @@ class RowDecoder:
             if x is None or x.shape[1:] != self.shape:
                 raise BadRecord("an array has another shape")
         else:
-            x = self.schema.read(self.features(rows), n)
+            x = self.schema.read(self.features(rows), n, sparse=rows.sparse)
         return Columns(
             range(first, first + n),
             x,
@@ -230,7 +234,7 @@ class RowDecoder:
             return pack(flat, self.shape)
         columns = self.features(rows)
         kept = {name: [column[i] for i in places] for name, column in columns.items()}
-        return self.schema.read(kept, len(places))
+        return self.schema.read(kept, len(places), sparse=rows.sparse)
 
 
 def decide(

@@ -26,6 +26,7 @@ KINDS: Mapping[str, tuple[type[LogLine], ...]] = {
         retention.RetentionLabelsRecord,
     ),
     "drift": (stream.DriftRecord,),
+    "column": (stream.ColumnRecord,),
     "buffer": (stream.BufferRecord,),
     "rows": (stream.RowsRecord,),
     "labels": (stream.LabelsRecord,),

@@ -38,6 +38,31 @@ class DriftRecord(Record):
     """The actions that were carried out before the next batch, as written in the job."""
 
 
+class ColumnRecord(Record):
+    """A column of the table came, vanished, came back, or changed its kind.
+
+    It has the place of its position among other records; `position` is the number of rows up to and
+    including the row that shows it. A source that is read into memory first (`source.split`,
+    `test.share`) has no such records: its changes are warnings at the start.
+    """
+
+    kind: Literal["column"]
+    change: Literal["new", "vanished", "back", "widened"]
+    """new: the column was not there before, or has its first value. vanished: a header lacks it; or
+    it had no value in 1,000 rows in a row, and in ten times as many as ever before. Rows without a
+    value in any column do not count. back: it has a value again. widened: a column of numbers,
+    booleans or times is a category from now on."""
+    column: str
+    """Name of the column."""
+    learned_as: Literal["number", "boolean", "category", "text", "time", "ignored"]
+    """The kind that it is learned as; `ignored` if it is not."""
+    since: Rows
+    """The first row of the change, 1 for the first of the stream."""
+    count: Rows
+    """How many changes of this sort there were, with this one. The first 50 of each sort have a
+    record; records of kind `rows` count all."""
+
+
 class RowsRecord(Record):
     """What became of every row that came: `rows_in` is the sum of the six fields after it.
 
@@ -93,6 +118,10 @@ class RowsRecord(Record):
     misfits: dict[str, Rows] = absent()
     """Values so far that did not fit the kind of their column and count as missing, by column;
     absent while all did. Their rows are counted above like all others."""
+    column_changes: dict[str, int] = absent()
+    """Changes of columns so far by sort, as in records of kind `column`, also of rows that were
+    read into memory first; absent while there was none. `refused_values` counts the values of
+    columns beyond the first 10,000, which are not kept."""
 
 
 class LatenessFields(LogLine):

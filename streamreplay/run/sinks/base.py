@@ -32,7 +32,8 @@ class Sink(Protocol):
 def scalars(record: Mapping[str, Any], escape: Callable[[str], str] = str) -> dict[str, float]:
     """Return the numbers of a record by a name made of its kind and their path.
 
-    A drift is one number, under the name of its monitor and its level.
+    A drift is one number, under the name of its monitor and its level; a change of a column is the
+    count of such changes.
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def scalars(record: Mapping[str, Any], escape: Callable[[str], str] = str) -> di
         value = record["value"]
         name = "/".join(map(escape, (kind, str(record["name"]), str(record["level"]))))
         return {name: 1.0 if value is None else float(value)}
+    if kind == "column":
+        return {"/".join(map(escape, (kind, str(record["change"])))): float(record["count"])}
     return {
         "/".join(map(escape, (kind, *path))): value
         for path, value in _numbers(record)
