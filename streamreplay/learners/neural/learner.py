@@ -201,6 +201,7 @@ class TorchLearner:
         """
         if not self._network.built:
             raise ValueError("there is nothing to predict before the first row has arrived")
+        self._network.check_shape(x)
         return self.foresee(Batch.from_arrays(x)).predictions.prediction
 
     def foresee(self, batch: Batch) -> Foreseen:
