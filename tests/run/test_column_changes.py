@@ -74,6 +74,9 @@ def test_a_run_says_what_changed_and_logs_it(
         "warning: column 'b' is back at row 2,001",
     ]
     err = capfd.readouterr().err
+    events = (tmp_path / "out" / "events.log").read_text().splitlines()
+    used = [json.loads(line.partition(" columns ")[2]) for line in events if " columns {" in line]
+    assert [each["features"].get("category") for each in used] == [None, *[["gate"]] * 3]
     assert all(err.count(line) == 1 for line in noted(tmp_path / "out"))
     assert "columns: 1 new, 1 vanished, 1 back" in err
     *_, last = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
