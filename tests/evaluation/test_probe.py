@@ -228,13 +228,50 @@ def rounds(batches: Sequence[Batch]) -> list[tuple[int, int]]:
 def test_rounds_come_at_boundaries_soon_after_and_then_at_a_distance() -> None:
     stream = rows(20_000, experiences=2)
     probe = Probe(0.5, max_size=200, budget=0.1)
-    assert probe.distance == 4000
     found = rounds(list(probe(cut(stream, range(0, 20_000, 10)))))
-    # not at 250, 500, 1,000 and 2,000, nor at 10,500 and 11,000: the budget does not allow it
+    assert probe.distance == 4000
+    # not before 4,000, nor at 10,500 and 11,000: of 198 rows each, the budget does not allow it
     assert [position for position, _ in found] == [
-        4000, 8000, 10_000, 10_250, 12_000, 14_000, 18_000, 20_000,
+        4000, 8000, 10_000, 10_250, 11_920, 13_900, 17_800, 20_000,
     ]  # fmt: skip
     assert {size for _, size in found} == {198}  # 66 of each of three classes
+
+
+def test_after_a_boundary_rounds_double_their_distance() -> None:
+    probe = Probe(0.1, max_size=100, budget=0.5)
+    found = rounds(list(probe(cut(rows(20_000, experiences=2), range(0, 20_000, 10)))))
+    after = [position - 10_000 for position, _ in found if position >= 10_000]
+    assert probe.distance == 400
+    assert after[:8] == [0, 30, 60, 120, 240, 480, 880, 1280]
+
+
+@pytest.mark.parametrize("max_size", [500, 2000, 100_000])
+def test_the_rows_it_has_say_how_often_it_asks_and_not_the_room_for_more(max_size: int) -> None:
+    stream = rows(8000)
+    probe = Probe(0.02, max_size=max_size)
+    found = rounds(list(probe(cut(stream, range(0, 8000, 25)))))
+    first, *others = [position for position, _ in found]
+    assert found[0][1] >= 50  # as soon as there are so many rows, at 2,500 or so
+    assert 2000 < first < 3500
+    steps = np.diff([first, *others])[:-1]
+    sizes = [size for _, size in found][:-2]
+    for step, size in zip(steps, sizes, strict=True):
+        assert step >= max(250, 4 * size)  # a quarter of a row is predicted for each that comes
+        assert (
+            step <= max(250, 4 * size) + 200
+        )  # but for the end of a batch, and a sample that grows
+    assert len(found) >= 12
+    assert others[-1] == 8000
+
+
+def test_a_state_that_is_asked_for_moves_no_round() -> None:
+    stream = cut(rows(6000, classes=7, experiences=3), range(0, 6000, 30))
+    plain, asked = (Probe(0.3, max_size=100) for _ in range(2))
+    watched = []
+    for batch in asked(stream):
+        asked.state_dict()
+        watched.append(batch)
+    assert rounds(watched) == rounds(list(plain(stream)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -338,6 +375,27 @@ def test_what_is_withheld_leaves_no_trace(method: str) -> None:
         # products of SLDA round by how many rows they are of
         assert np.allclose(whole.loss[mask], part.loss, rtol=0.01, atol=2e-6, equal_nan=True)
         assert whole.replayed == part.replayed
+
+
+@pytest.mark.parametrize("method", ["er", "er-slda", "der++", "ncm"])
+def test_how_often_it_asks_changes_nothing_that_is_learned(method: str) -> None:
+    stream = cut(rows(3000, experiences=2), range(0, 3000, 10))
+    found = []
+    for budget in (0.01, 5.0):
+        pipeline = Pipeline(
+            stream,
+            probe=Probe(0.2, budget=budget),
+            buffer=ReservoirSamplingBuffer(60, 1),
+            mixer=Mixer(5, seed=1),
+            learner=TorchLearner(mlp([8]), lambda p: SGD(p, lr=0.1), method=method, seed=1),
+            evaluator=Prequential(),
+        )
+        records = [r for report in pipeline for r in report.metrics]
+        scores = [r for r in records if r["kind"] == "prequential"]
+        found.append((len(records) - len(scores), scores, pipeline["buffer"].buffer.t.tolist()))
+    (seldom, *ours), (often, *theirs) = found
+    assert often > 5 * seldom
+    assert ours == theirs
 
 
 def test_withheld_rows_are_predicted_as_the_others_are() -> None:

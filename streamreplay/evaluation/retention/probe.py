@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from typing import Literal, TypeAlias, final
 
@@ -14,8 +15,9 @@ from streamreplay.state import GROWN, SETTING, Fields, State
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / the golden ratio, odd
 
-_ENOUGH = 100  # fewest rows in a round that is not at the end of an experience
-_SOONER = 4  # extra rounds after a boundary: at 1/16, 1/8, 1/4 and 1/2 of the distance
+_ENOUGH = 50  # fewest rows in a round that is not at the end of an experience
+_APART = 250  # least distance: a round costs something whatever its size
+_SOONER = 16  # after a boundary the first round comes after this part of the distance
 Shared: TypeAlias = GroupBy | Literal["none"]
 
 
@@ -74,9 +76,10 @@ class Probe(HeldOutRounds):
 
     A round comes at the end of an experience, then at growing distances from there (scores on old
     experiences often drop for a while after a boundary), then every `distance` rows, and at the end
-    of the stream. At most ``budget`` probe rows are predicted for each row of the stream: a round
-    that would cost more is left out, except at the end of the stream. A round of fewer than 100
-    rows is left out, except at ends of experiences.
+    of the stream. The distance is such that half of the budget pays for a round of the rows that
+    the sample has by then. At most ``budget`` probe rows are predicted for each row of the stream:
+    a round that would cost more is left out, except at the end of the stream. A round of fewer than
+    50 rows is left out, except at ends of experiences.
 
     Parameters
     ----------
@@ -125,7 +128,7 @@ class Probe(HeldOutRounds):
             _sample=BATCH,
             _keys=GROWN,
             _quota=int,
-            _checked=int,
+            _withheld=int,
             _boundary=int,
         )
         | HeldOutRounds.STATE
@@ -160,14 +163,14 @@ class Probe(HeldOutRounds):
         self._drawn: list[Batch] = []  # rows withheld since the sample was last cut
         self._drawn_keys: list[NDArray[np.uint64]] = []
         self._drawn_rows = 0  # in `_drawn`
-        self._checked = 0  # position at which `_due` was called last
+        self._withheld = 0  # rows withheld so far
         self._boundary = 0  # position of the last change of experience
 
     @property
     def distance(self) -> int:
-        """Rows from one round to the next, if there is no boundary."""
+        """Rows from one round to the next, if there is no boundary; it grows with the sample."""
         # half of the budget is left for the rounds after boundaries
-        return self.every or max(1, int(2 * self.max_size / self.budget))
+        return self.every or max(_APART, math.ceil(2 * self._size / self.budget))
 
     @property
     def sample(self) -> Batch | None:
@@ -208,29 +211,32 @@ class Probe(HeldOutRounds):
         self._drawn.append(_bare(batch, rows))
         self._drawn_keys.append(keys[rows])
         self._drawn_rows += len(rows)
+        self._withheld += len(rows)
         if self._drawn_rows >= self.max_size:
             self._cut()
         return batch.withholding(mask if batch.withheld is None else mask | batch.withheld)
 
+    @property
+    def _size(self) -> int:
+        """The most rows that a round would have now; whether the sample was cut plays no part."""
+        return min(self._withheld, self.max_size)
+
     def _due(self, experience: int) -> bool:
-        before, self._checked = self._checked, self._position
         ended = experience != self._experience
         if self.every is not None:
             return ended or self._due_by_rows()
-        size = min(len(self._keys) + self._drawn_rows, self.max_size)
+        size = self._size
         left = self.budget * self._position - self._spent  # rows that may still be predicted
         if ended:
             return 0 < size <= left
         # the rest of the budget must suffice for the next boundary as well
-        return size >= _ENOUGH and 2 * size <= left and self._mark() > before
+        return size >= _ENOUGH and 2 * size <= left and self._has_waited()
 
-    def _mark(self) -> int:
-        """Return the last position so far at which a round falls due without a boundary."""
+    def _has_waited(self) -> bool:
+        """Return whether the last round is far enough away, which is less after a boundary."""
         since, distance = self._position - self._boundary, self.distance
-        if since >= distance:
-            return self._position - since % distance
-        sooner = [distance >> n for n in range(1, _SOONER + 1)]
-        return self._boundary + max((mark for mark in sooner if 0 < mark <= since), default=0)
+        soon = max(distance // _SOONER, 2 * (self._tested - self._boundary))
+        return since >= soon or self._position - self._tested >= distance
 
     def _round_rows(self) -> Batch | None:
         return self.sample
