@@ -6,7 +6,9 @@ import json
 import os
 import re
 import textwrap
+import tomllib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -66,13 +68,17 @@ def alternatives(names: Iterable[str]) -> str:
 
 
 def split_names(text: str) -> list[str]:
-    """Return the names in a list with commas.
+    """Return the names in a list with commas, or in TOML's form.
 
     Examples
     --------
-    >>> split_names("a, b,")
-    ['a', 'b']
+    >>> split_names("a, b,"), split_names('["a, b"]')
+    (['a', 'b'], ['a, b'])
     """
+    with suppress(tomllib.TOMLDecodeError):
+        listed_names = tomllib.loads(f"names = {text}")["names"]
+        if isinstance(listed_names, list):
+            return [str(name) for name in listed_names]
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

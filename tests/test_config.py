@@ -1,4 +1,5 @@
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 
 from streamreplay.config import Job, job_schema, load_job, template, to_toml, write_template
 from streamreplay.config.parsing.load import known_keys
+from streamreplay.config.write import MOST_SET
 from streamreplay.errors import ConfigError
 
 
@@ -234,8 +236,54 @@ def test_learners_are_set_by_place_and_by_name(tmp_path: Path, monkeypatch: Any)
     assert {name: learner.lr for name, learner in made.several.items()} == {"learner1": 5, "x": 7}
 
 
-def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> None:
+def test_the_short_template_has_the_keys_that_most_people_set(tmp_path: Path) -> None:
     text = template()
+    assert load_job(write(tmp_path, text)) == Job()
+    on = re.findall(r"^(?:# )?(\w+) = |^(?:# )?\[(\w+)\]$", text, re.MULTILINE)
+    section, found = "", []
+    for key, header in on:
+        section = header or section
+        found += [f"{section}.{key}"] if key else []
+    assert sorted(found) == sorted(MOST_SET)
+    assert len(found) == 8
+
+
+LISTS = [
+    ("source.features=a, b", ["a", "b"]),
+    ("source.features=a", ["a"]),
+    ("source.features=0,1", [0, 1]),
+    ("source.features='a,b',c", ["a,b", "c"]),
+    ('source.features=["a,b"]', ["a,b"]),
+    ("source.target=a,b", ["a", "b"]),
+    ("source.target=a", "a"),
+    ('source.target="a,b"', "a,b"),
+    ("features.exclude=1,d*", ["1", "d*"]),
+    ("source.multilabel=sport,7", ["sport", 7]),
+    ("learner.hidden=64,32", [64, 32]),
+    ("learner.hidden=64", [64]),
+    ("learner.augment=jitter(0.2, 0.2),flip()", ["jitter(0.2, 0.2)", "flip()"]),
+    ("evaluator.metrics=FBeta(beta=0.5),F1", ["FBeta(beta=0.5)", "F1"]),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), LISTS, ids=[text for text, _ in LISTS])
+def test_lists_on_the_command_line(setting: str, value: object) -> None:
+    section, key = setting.partition("=")[0].split(".")
+    assert getattr(getattr(load_job(None, [setting]), section), key) == value
+
+
+def test_lists_of_entries_and_what_is_no_list() -> None:
+    job = load_job(None, ["drift.0.actions=lr(0.5, rows=9),checkpoint", "learner.0.hidden=8,8"])
+    assert job.drift[0].actions == ["lr(0.5, rows=9)", "checkpoint"]
+    assert job.learners[0].hidden == [8, 8]
+    assert load_job(None, ["source.path=/a,b.csv"]).source.path == "/a,b.csv"
+    assert load_job(None, ["source.label=a,b"]).source.label == "a,b"
+    with pytest.raises(ConfigError, match=r"learner.hidden.*must be an integer, got 'x'"):
+        load_job(None, ["learner.hidden=8,x"])
+
+
+def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> None:
+    text = template(full=True)
     assert load_job(write(tmp_path, text)) == Job()
     for key in known_keys():
         assert text.count(f"{key.rpartition('.')[2]} = ") >= 1, key
@@ -249,7 +297,7 @@ def test_the_template_is_all_defaults_and_names_every_key(tmp_path: Path) -> Non
 def test_the_template_loads_with_everything_switched_on(tmp_path: Path) -> None:
     lines = [
         line.removeprefix("# ") if " = " in line or "# [" in line else line
-        for line in template().splitlines()
+        for line in template(full=True).splitlines()
     ]
     job = load_job(write(tmp_path, "\n".join(lines)))
     assert job.source.split is not None
@@ -260,12 +308,13 @@ def test_the_template_loads_with_everything_switched_on(tmp_path: Path) -> None:
 def test_a_template_overwrites_only_by_force(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     write_template(path)
+    assert path.read_text() == template("my.toml")
     assert "streamreplay run my.toml" in path.read_text()
     with pytest.raises(ConfigError, match=r"my.toml: is there already; --force overwrites it"):
         write_template(path)
     path.write_text("")
-    write_template(path, force=True)
-    assert path.read_text()
+    write_template(path, full=True, force=True)
+    assert path.read_text() == template("my.toml", full=True)
     with pytest.raises(ConfigError, match="cannot be written: No such file"):
         write_template(tmp_path / "no" / "job.toml")
 

@@ -117,6 +117,8 @@ def _parameter_name(parameter: Any) -> str:
 
 
 def _default(parameter: Any) -> str:
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
     missing = parameter.default in (None, False, ()) or callable(parameter.default)
     return "" if missing else f"`{parameter.default}`"
 
@@ -128,7 +130,7 @@ def job_file() -> Iterator[str]:
     """Write the page of the job file, from its models."""
     yield "# Job file\n"
     yield (
-        "`streamreplay init job.toml` writes a job file with all these keys, "
+        "`streamreplay init --full job.toml` writes a job file with all these keys, "
         "`streamreplay schema` prints a JSON schema of them, and `--set SECTION.KEY=VALUE` sets "
         "one from the command line. A job file is TOML; a key that it does not name has its "
         "default.\n"

@@ -15,6 +15,7 @@ from streamreplay.commands.compare import compare
 from streamreplay.commands.demo import demo
 from streamreplay.commands.export import export
 from streamreplay.commands.export_model import export_model
+from streamreplay.commands.help import WIDTH, Command, Group
 from streamreplay.commands.init import init
 from streamreplay.commands.inspect import inspect
 from streamreplay.commands.predict import predict
@@ -44,8 +45,10 @@ app = typer.Typer(
     name="streamreplay",
     help="Learn from a stream as it comes, without forgetting.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": WIDTH},
 )
 
 
@@ -67,4 +70,4 @@ def _streamreplay(
 
 
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)

@@ -8,25 +8,30 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.commands.values import whole_number
+
 
 def compare(
     *,
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN [RUN]...", help="Run folders.")],
     metric: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Score to test: by default accuracy, mae or exact_match; or loss, brier, mse, "
-            "hamming_loss.",
+            help="Score to test: accuracy, mae, exact_match, loss, brier, mse or hamming_loss.",
+            show_default="the main score",
         ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(metavar="N", help="Number of bootstrap resamples.")
+        int,
+        typer.Option(metavar="NUMBER", help="Number of bootstrap resamples.", parser=whole_number),
     ] = 2000,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the resampling.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Seed of the resampling.", parser=whole_number)
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare runs, and test whether one is better or the difference may be chance.
+    """Compare runs, and test whether a difference may be chance.
 
     Runs on the same stream are compared row by row, with a bootstrap over blocks of dependent rows.
     Runs that differ only in their seed form a group. Each group is compared with the first.

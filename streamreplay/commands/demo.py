@@ -15,10 +15,13 @@ from streamreplay.commands.load import load_torch
 def demo(
     *,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the four runs.")
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for the four runs.")
     ] = Path("streamreplay-demo"),
 ) -> None:
-    """Show how a learner forgets, and how replay prevents it, on two bundled real streams."""
+    """Show how a learner forgets, and how replay prevents it.
+
+    It learns from two bundled streams of real data.
+    """
     load_torch()
     from rich.console import Console  # noqa: PLC0415 - slow
 

@@ -7,18 +7,26 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamreplay.commands.values import one_of
+
 
 def export(
     *,
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR", help="Folder for the tables; by default RUN_DIR/export."
+            "--to", metavar="FOLDER", help="Folder for the tables.", show_default="RUN/export"
         ),
     ] = None,
     format: Annotated[
-        Literal["parquet", "csv"], typer.Option("--format", help="Format of the tables.")
+        Literal["parquet", "csv"],
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of the tables: parquet or csv.",
+            parser=one_of("parquet", "csv"),
+        ),
     ] = "parquet",
 ) -> None:
     """Write the logs of a run as tables, one file for each kind of line."""

@@ -12,8 +12,8 @@ from streamreplay.commands.load import load_torch
 
 def export_model(
     *,
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR")],
-    to: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the model.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for the model.")],
     learner: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which learner, if the run has several.")
     ] = None,
@@ -21,9 +21,10 @@ def export_model(
         False
     ),
 ) -> None:
-    """Write what a run predicts with: weights, schema of the features, and how to rebuild it.
+    """Write the model of a run, to predict without the run.
 
-    streamreplay.load_model(DIR) predicts without the run. For plain numbers
+    The folder has the weights, the schema of the features, and how to rebuild the model.
+    streamreplay.load_model(FOLDER) predicts with it. For plain numbers
     and images there is a program of torch.export, too.
     """
     load_torch()

@@ -11,10 +11,15 @@ import typer
 
 def inspect(
     *,
-    path: Annotated[Path, typer.Argument(metavar="RUN_DIR|CHECKPOINT")],
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|CHECKPOINT", help="Folder of a run or of a checkpoint.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a run folder or a checkpoint holds: labels, buffer, parameters, last scores."""
+    """Show what a run folder or a checkpoint holds.
+
+    These are labels, buffer, parameters and last scores.
+    """
     from streamreplay.reading.inspect import inspect_path, print_report  # noqa: PLC0415 - slow
 
     report = inspect_path(path)

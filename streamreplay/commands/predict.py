@@ -7,26 +7,34 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamreplay.commands.complete import complete_format
 from streamreplay.commands.load import load_torch
+from streamreplay.commands.values import one_of
 from streamreplay.plain_text import split_names
 
 
 def predict(  # noqa: PLR0913 - one argument for each option
     *,
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     files: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[FILE]...",
             help="Files to predict, one after the other: paths, folders, patterns; by default "
-            "stdin.",
+            "standard input.",
         ),
     ] = None,
     proba: Annotated[
         bool, typer.Option("--proba", help="Also write the probability of every class.")
     ] = False,
     format: Annotated[
-        Literal["jsonl", "csv", "parquet"], typer.Option("--format", help="Format of the output.")
+        Literal["jsonl", "csv", "parquet"],
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of the output: jsonl, csv or parquet.",
+            parser=one_of("jsonl", "csv", "parquet"),
+        ),
     ] = "jsonl",
     keep: Annotated[
         str | None,
@@ -35,8 +43,10 @@ def predict(  # noqa: PLR0913 - one argument for each option
     input_format: Annotated[
         str | None,
         typer.Option(
-            metavar="FORMAT",
-            help="Format of the input; by default what its content shows.",
+            metavar="NAME",
+            help="Format of the input.",
+            show_default="what the content shows",
+            autocompletion=complete_format,
         ),
     ] = None,
     learner: Annotated[

@@ -22,17 +22,20 @@ def report(
         Path, typer.Option("--out", "-o", metavar="FILE", help="File for the page.")
     ] = Path("report.html"),
     png: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write each chart as a PNG file.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write each chart as a PNG file.")
     ] = None,
     svg: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write each chart as an SVG file.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write each chart as an SVG file.")
     ] = None,
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Title; by default the names of the runs.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
-    """Write a page with charts of scores, forgetting, drift, replay and cost of runs."""
+    """Write a page with charts of one run or several.
+
+    They show scores, forgetting, drift, replay and cost.
+    """
     from rich.console import Console  # noqa: PLC0415 - slow
 
     if out.is_dir():

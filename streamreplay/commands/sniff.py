@@ -12,10 +12,12 @@ def sniff(
     *,
     path: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE]", help="A path, a folder, a pattern, or - for stdin."),
+        typer.Argument(
+            metavar="[FILE]", help="A path, a folder, a pattern, or - for standard input."
+        ),
     ] = None,
 ) -> None:
-    """Show what a file holds: format, columns, a proposed label, and the command to run."""
+    """Show what a file holds: format, columns, a label, and the command to run."""
     if path is None and os.isatty(0):
         raise typer.BadParameter("give a file, or pipe one in", param_hint="FILE")
 

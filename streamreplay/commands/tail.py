@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.commands.values import number
+
 
 def tail(
     *,
@@ -15,10 +17,13 @@ def tail(
         bool, typer.Option("--once", help="Print the current state once and exit.")
     ] = False,
     interval: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time between two updates.")
+        float,
+        typer.Option(metavar="SECONDS", help="Time between two updates.", parser=number),
     ] = 1.0,
 ) -> None:
-    """Watch a run in the terminal: scores, retention, forgetting, drift, buffer, cost.
+    """Watch a run in the terminal.
+
+    The table shows scores, retention, forgetting, drift, buffer and cost.
 
     The command ends when the run has finished, or with Ctrl-C. It stays on a run that has stopped
     or was killed, since that may be resumed. If standard output is not a terminal, the current

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -41,12 +42,23 @@ class Choices:
     ) -> JsonSchemaValue:
         return {**handler(schema), "description": self.describe(), "enum": self._names()}
 
+    def names(self) -> list[str]:
+        """Return the names."""
+        return self._names()
+
     def _check(self, name: object) -> object:
         names = self._names()
         if name not in names:
             expected = alternatives(map(repr, names))
             raise PydanticKnownError("literal_error", {"expected": expected})
         return name
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """The names that a key may have, ``Annotated[str, Suggested(...)]``, next to those of users."""
+
+    names: tuple[str, ...]
 
 
 def describe_key(field: FieldInfo) -> str:
@@ -88,3 +100,17 @@ BUFFERS = Choices(_buffer_names, _describe_buffers)
 
 FILE_FORMATS = Choices(_format_names, _describe_formats)
 """The formats of files, and auto."""
+
+MODULES = Suggested(("linear", "mlp", "cnn", "slim_resnet18"))
+"""The modules that have a name."""
+
+METHODS = Suggested(
+    (
+        *("auto", "er", "er-ace", "der", "der++", "a-gem", "mir", "lwf", "mkd", "ncm", "er-slda"),
+        *("gdumb", "gss"),
+    )
+)
+"""The replay methods that have a name."""
+
+SELECTIONS = Suggested(("random", "herding", "closest_to_center", "loss_aware", "gss_greedy"))
+"""The selection strategies that have a name."""

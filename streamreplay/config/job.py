@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from streamreplay.batch import Objective
-from streamreplay.config.choices import BUFFERS, FILE_FORMATS
+from streamreplay.config.choices import BUFFERS, FILE_FORMATS, METHODS, MODULES, SELECTIONS
 
 _MOST = 2**53  # beyond it nothing can be allocated or counted, and JSON's numbers are not exact
 Count: TypeAlias = Annotated[int, Field(ge=0, le=_MOST)]
@@ -212,7 +212,7 @@ class BufferSection(_Section):
     """Number of classes, tasks or experiences to expect; an equal share is reserved for each."""
     groupby: Literal["none", "class", "task", "experience"] | None = _unset("class")
     """parametric: groups that share the capacity equally; class by default."""
-    selection: str | None = _unset("herding")
+    selection: Annotated[str | None, SELECTIONS] = _unset("herding")
     """parametric: which rows of a group are kept: random, herding, closest_to_center, loss_aware,
     gss_greedy, or "package.module:factory" of (learner) -> strategy; random by default."""
     half_life: Annotated[float, Field(gt=0)] | None = _unset(10_000.0)
@@ -252,7 +252,7 @@ class LearnerSection(_Section):
     See docs/guides/comparing.md.
     """
 
-    module: str = "mlp"
+    module: Annotated[str, MODULES] = "mlp"
     """linear, mlp, cnn, slim_resnet18, or "package.module:factory" of (feature_shape, n_classes) ->
     nn.Module."""
     hidden: list[Positive] = [256, 256]
@@ -265,7 +265,7 @@ class LearnerSection(_Section):
     batch (the default)."""
     head: Literal["linear", "cosine", "weight_norm"] = "linear"
     """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
-    method: str = "auto"
+    method: Annotated[str, METHODS] = "auto"
     """How memory is used: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss,
     "package.module:factory" of () -> Method, or auto: er-slda, but er for numbers, for several
     labels, and with a loss, retrieval or notes of your own."""

@@ -13,14 +13,29 @@ from pydantic.fields import FieldInfo
 
 from streamreplay.config.choices import describe_key
 from streamreplay.config.job import Job
-from streamreplay.config.parsing.load import section_of
+from streamreplay.config.parsing.load import known_keys, section_of
 from streamreplay.errors import ConfigError
 
 _WIDTH = 120
-_HEAD = """\
-# A streamreplay job: `streamreplay run {name}`.
-# It lists every key with its default. A key behind "# " is off; its value is an example.
+_HEAD = "# A streamreplay job: `streamreplay run {name}`.\n"
+_EVERY_KEY = "It lists every key with its default."
+_FEW_KEYS = "It lists the keys that most people set; `streamreplay init --full` writes all."
+_OFF = """\
+# {keys}
+# A key behind "# " is off; its value is an example.
 """
+
+MOST_SET = (
+    "source.path",
+    "source.label",
+    "source.batch_size",
+    "features.exclude",
+    "buffer.max_size",
+    "learner.method",
+    "learner.lr",
+    "probe.share",
+)
+"""The keys that most people set."""
 
 
 def to_toml(job: Job) -> str:
@@ -42,12 +57,27 @@ def job_schema() -> dict[str, Any]:
     }
 
 
-def template(name: str = "job.toml") -> str:
-    """Return a commented job file with every key and its default; it loads as `Job()`."""
-    return _HEAD.format(name=name) + _section(Job, "", off=False)
+def template(name: str = "job.toml", *, full: bool = False) -> str:
+    """Return a commented job file, which loads as `Job()`.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    full : bool
+        Write every key, not only those that most people set.
+
+    Examples
+    --------
+    >>> print(template("my.toml").splitlines()[0])
+    # A streamreplay job: `streamreplay run my.toml`.
+    """
+    keys = {*known_keys()} if full else {*MOST_SET}
+    head = (_HEAD + _OFF).format(name=name, keys=_EVERY_KEY if full else _FEW_KEYS)
+    return head + _section(Job, "", keys, off=False)
 
 
-def write_template(path: Path, *, force: bool = False) -> None:
+def write_template(path: Path, *, full: bool = False, force: bool = False) -> None:
     """Write the template to a file.
 
     Raises
@@ -57,23 +87,24 @@ def write_template(path: Path, *, force: bool = False) -> None:
     """
     try:
         with path.open("w" if force else "x") as file:
-            file.write(template(path.name))
+            file.write(template(path.name, full=full))
     except FileExistsError:
         raise ConfigError(f"{path}: is there already; --force overwrites it") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _section(model: type[BaseModel], prefix: str, *, off: bool) -> str:
+def _section(model: type[BaseModel], prefix: str, written: set[str], *, off: bool) -> str:
+    """Return the lines of a section, of the keys whose dotted names are to be written."""
     keys, sections = "", ""
     for name, field in model.model_fields.items():
         section = section_of(field.annotation)
         if section is None:
-            keys += _line(name, field, off=off)
+            keys += _line(name, field, off=off) if prefix + name in written else ""
         else:
             off_too = off or get_origin(field.annotation) is list or field.default is None
-            sections += _header(section, prefix + name, field, off=off_too)
-            sections += _section(section, f"{prefix}{name}.", off=off_too)
+            inside = _section(section, f"{prefix}{name}.", written, off=off_too)
+            sections += inside and _header(section, prefix + name, field, off=off_too) + inside
     return keys + sections
 
 

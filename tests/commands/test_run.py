@@ -408,7 +408,10 @@ def test_init_and_schema(cli: Cli, in_process: Run) -> None:
     assert code == 1
     assert err == "streamreplay: error: job.toml: is there already; --force overwrites it\n"
     assert in_process("init", "--force")[0] == 0
-    assert in_process("init", "-")[1] == (cli.folder / "job.toml").read_text()
+    short = (cli.folder / "job.toml").read_text()
+    assert in_process("init", "-")[1] == short
+    full = in_process("init", "-", "--full")[1]
+    assert len(full) > 5 * len(short)
     cli.csv(64)
     assert in_process("run", "job.toml", "-s", "rows.csv", "-q")[0] == 0
     schema = json.loads(in_process("schema")[1])

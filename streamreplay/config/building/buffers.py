@@ -17,6 +17,7 @@ from streamreplay.buffers.selection import (
 )
 from streamreplay.config.building.learners import Learner, require_torch
 from streamreplay.config.building.user_code import UserCode, as_array
+from streamreplay.config.choices import SELECTIONS
 from streamreplay.config.job import EITHER, GOES_WITH, BufferSection
 from streamreplay.errors import ConfigError
 from streamreplay.randomness import Seed, spawn_seed
@@ -107,7 +108,7 @@ def _strategy(
     if name == "loss_aware":
         return LossAwareSelectionStrategy(learner.losses)
     if name not in _OF_TORCH:
-        choices = ", ".join(["random", *_OF_TORCH[:2], "loss_aware", *_OF_TORCH[2:]])
+        choices = ", ".join(SELECTIONS.names)
         return _user_strategy(UserCode("buffer.selection", name), choices, learner)
     module = require_torch(learner, f"buffer.selection: {name}")
     if name == "gss_greedy":

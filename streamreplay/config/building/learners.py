@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from streamreplay.config.building.river_models import construct_river
 from streamreplay.config.building.user_code import UserCode, is_import_path
+from streamreplay.config.choices import MODULES
 from streamreplay.config.job import BackboneSection, LearnerSection
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.randomness import Seed
 from streamreplay.stage import Stage
 
-_MODULES = ("linear", "mlp", "cnn", "slim_resnet18")
 _NORMS = {"cnn": ("none", "group"), "slim_resnet18": ("group", "batch")}
 
 Learner: TypeAlias = "TorchLearner | RiverLearner"
@@ -43,7 +43,7 @@ def make_module(settings: LearnerSection) -> Any:
             if "channels" in given:
                 (given["channels"],) = given["channels"]
             return slim_resnet18(**given, head=head)
-    return _user_module(UserCode("learner.module", settings.module), ", ".join(_MODULES))
+    return _user_module(UserCode("learner.module", settings.module), ", ".join(MODULES.names))
 
 
 def make_backbone(settings: BackboneSection, seed: Seed) -> Stage[Any, Any]:
@@ -92,10 +92,11 @@ def _check(settings: LearnerSection) -> None:
             )
     _check_norm(settings)
     _check_channels(settings)
-    if settings.head != "linear" and module not in _MODULES:
+    if settings.head != "linear" and module not in MODULES.names:
         raise ConfigError(
-            f"learner.head: goes with module {', '.join(_MODULES)}, got {module!r}: a module of "
-            "your own brings its head, which may be a streamreplay.CosineLinear or WeightNormLinear"
+            f"learner.head: goes with module {', '.join(MODULES.names)}, got {module!r}: a module "
+            "of your own brings its head, which may be a streamreplay.CosineLinear or "
+            "WeightNormLinear"
         )
 
 

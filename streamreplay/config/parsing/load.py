@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job, NamedLearnerSection
 from streamreplay.config.parsing.entries import find_drift, find_learner, inherit
+from streamreplay.config.parsing.values import parse_setting
 from streamreplay.errors import ConfigError
 from streamreplay.log.lines import MOST_JOB
 from streamreplay.regular_files import read_file
@@ -44,10 +46,11 @@ def load_job(path: str | os.PathLike[str] | None = None, overrides: Sequence[str
         A TOML file; paths in it are relative to its folder. By default, all keys have their
         defaults.
     overrides : sequence of str
-        ``section.key=value``, with a value in TOML; text that is not TOML is taken as a string. The
-        last of several overrides of a key applies. Paths are relative to the working directory. An
-        entry of ``[[learner]]`` or ``[[drift]]`` is named by its index or its name:
-        ``learner.0.lr=0.1``, ``learner.small.lr=0.1``.
+        ``section.key=value``, with a value in TOML; text that is not TOML is taken as a string, or
+        where the key takes a list as its items, ``a,b``. The last of several overrides of a key
+        applies. Paths are relative to the working directory. An entry of ``[[learner]]`` or
+        ``[[drift]]`` is named by its index or its name: ``learner.0.lr=0.1``,
+        ``learner.small.lr=0.1``.
 
     Raises
     ------
@@ -101,14 +104,20 @@ def _check_text(job: Job) -> None:
             ) from None
 
 
-def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:
+def known_fields(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield every key of a job file by its dotted name."""
     for name, field in model.model_fields.items():
         inner = section_of(field.annotation)
         if inner is None:
-            yield prefix + name
+            yield prefix + name, field
         else:
-            yield from known_keys(inner, f"{prefix}{name}.")
+            yield from known_fields(inner, f"{prefix}{name}.")
+
+
+def known_keys(model: type[BaseModel] = Job, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every key of a job file."""
+    for name, _ in known_fields(model, prefix):
+        yield name
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -144,7 +153,7 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
     keys = tuple(key.strip() for key in name.split("."))
     if not equals or not all(keys):
         raise ConfigError(f"command line: a setting is section.key=value, got {override!r}")
-    value, node, within = read_value(text), tree, keys
+    node, within = tree, keys
     place = find_learner(tree, keys, grow=grow)
     if place is None:
         place = find_drift(tree, keys)
@@ -155,17 +164,18 @@ def _apply(tree: dict[str, Any], override: str, *, grow: bool) -> tuple[str, ...
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
             raise ConfigError(f"command line: {name}: {key} is not a section")
-    node[within[-1]] = _absolute(value, Path.cwd()) if within in _PATHS else value
+    is_path = within in _PATHS
+    annotation = _annotation(within if place is None else (keys[0], *within))
+    value = parse_setting(text, annotation, is_path=is_path)
+    node[within[-1]] = _absolute(value, Path.cwd()) if is_path else value
     return keys
 
 
-def read_value(text: str) -> Any:
-    """Return the value of a setting: TOML, or text that is not TOML as it is."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if list(parsed) == ["value"] else text
+def _annotation(keys: tuple[str, ...]) -> Any:
+    """Return the type of a key; None if there is no such key."""
+    fields = dict([*known_fields(), *known_fields(NamedLearnerSection, "learner.")])
+    field = fields.get(".".join(keys))
+    return None if field is None else field.annotation
 
 
 def _anchor(tree: dict[str, Any], folder: Path) -> None:

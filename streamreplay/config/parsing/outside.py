@@ -8,7 +8,7 @@ from typing import Any
 
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
-from streamreplay.config.parsing.load import read_value
+from streamreplay.config.parsing.values import parse_value, split_items
 
 IMPORTS = (
     *("augment", "loss", "method", "module", "notes"),
@@ -47,7 +47,7 @@ def reaches_out(job: Job, overrides: Sequence[str] = ()) -> list[str]:
     >>> reaches_out(job, ["learner.loss=mine:focal", "run.mlflow=http://a"])
     []
     """
-    given = {text for each in overrides for text in _texts(read_value(each.partition("=")[2]))}
+    given = {text for each in overrides for text in _given(each.partition("=")[2])}
     return [
         f"{key} {verb} {text!r}"
         for key, value in flatten(job.model_dump(mode="json")).items()
@@ -69,6 +69,12 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | dict):
         for each in value.values() if isinstance(value, dict) else value:
             yield from _texts(each)
+
+
+def _given(text: str) -> Iterator[str]:
+    """Yield the texts that the value of a setting may stand for, which may be a list ``a,b``."""
+    yield from _texts(parse_value(text))
+    yield from split_items(text)
 
 
 def _is_import(key: str, text: str) -> bool:
