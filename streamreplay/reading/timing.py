@@ -30,8 +30,9 @@ def timing_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
     -------
     dict of str to float64[n]
         ``position`` is the end of a part; ``#rows`` and ``#seconds`` are the rows and the time that
-        its records describe. ``rows_per_s`` is their quotient and ``resident_bytes`` the maximum.
-        Shares are weighted by time, everything else by rows.
+        its records describe. ``rows_per_s`` is their quotient and ``resident_bytes`` the maximum;
+        ``replayed`` and ``throttled`` are sums over the records. Shares are weighted by time,
+        everything else by rows.
 
     Examples
     --------
@@ -58,6 +59,8 @@ def timing_columns(records: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
     for name, values in found.items():
         if name == "resident_bytes":
             made[name] = np.fmax.reduceat(values, starts)
+        elif name in ("replayed", "throttled"):
+            made[name] = np.add.reduceat(np.nan_to_num(values), starts)
         elif name.endswith((".share", "_ms")) or name.startswith(("share.", *_BY_ROWS)):
             weights = seconds if "share" in name else rows
             made[name] = _mean(values, weights, starts)

@@ -104,7 +104,7 @@ def test_it_can_be_read_without_seeing_it(html: str) -> None:
 
 def test_all_sections_are_there(html: str) -> None:
     ids = [a.get("id") for a in Page(html).all("section")]
-    parts = ["predictions", "retention", "drift", "replay", "probabilities", "cost"]
+    parts = ["change", "predictions", "retention", "drift", "replay", "probabilities", "cost"]
     parts += ["rows", "origin"]
     assert ids == ["summary", *parts]
     figures = {str(a.get("id")) for a in Page(html).all("figure")}
@@ -356,7 +356,7 @@ def test_many_classes_experiences_and_runs_fit(tmp_path: Path) -> None:
     table = charts["retention-classes"].table
     assert table is not None
     assert len(table.rows) == 40
-    assert "show the first 4 only" in " ".join(report.sections[1].missing)
+    assert "show the first 4 only" in " ".join(section(report, "retention").missing)
     for name in ("predictions", "retention-classes", "classes-at-end", "matrix", "buffer"):
         assert "<path" in inline_svg(charts[name], narrow=True)
 

@@ -16,6 +16,7 @@ from streamreplay.reading.report.group_comparison import (
     settings_table,
 )
 from streamreplay.reading.report.learner_sentences import Sentence, learner_sentences
+from streamreplay.reading.report.sections.change import change_section
 from streamreplay.reading.report.sections.drift import drift_section
 from streamreplay.reading.report.sections.origin import origin_section, rows_section
 from streamreplay.reading.report.sections.predictions import (
@@ -30,6 +31,7 @@ from streamreplay.reading.seed_groups import group_by_seed
 
 _MOST_SUMMARIES = 6  # groups that get sentences of their own
 _SECTIONS = (
+    change_section,
     predictions_section,
     retention_section,
     drift_section,

@@ -168,7 +168,8 @@ def _forgotten(retained: RetentionSummary) -> Iterator[Sentence]:
         more = f", and {rest} more that fell by {least}" if rest > 0 else ""
         yield Sentence(f"Most forgotten: class {named}{more}.")
     else:
-        yield Sentence(f"No class fell by {least} from its best.")
+        few = ", beyond what chance may do in so few rows" if retained.sample == "probe" else ""
+        yield Sentence(f"No class fell by {least} from its best{few}.")
     if retained.forgetting is not None:
         of = "experiences" if retained.last.get("forgetting") is not None else "classes"
         text = f"On average over earlier {of}, nothing was forgotten."

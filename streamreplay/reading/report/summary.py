@@ -45,7 +45,8 @@ class RetentionSummary:
     forgetting : float or None
         Over experiences; over classes if there is one experience.
     forgotten : list of ForgottenClass
-        Most forgotten first.
+        Most forgotten first. Of a probe, whose rows change from round to round, those that fell by
+        more than two standard errors.
     last : dict
         The record.
     """
@@ -151,21 +152,37 @@ def _retained(curves: RetentionCurves, score: Score) -> RetentionSummary:
         score=total,
         known=total if curves.by_class is None else last.get("balanced_accuracy"),
         forgetting=last.get("class_forgetting") if forgetting is None else forgetting,
-        forgotten=_forgotten(curves.by_class),
+        forgotten=_forgotten(curves),
         last=last,
     )
 
 
-def _forgotten(classes: GroupColumns | None) -> list[ForgottenClass]:
+def _forgotten(curves: RetentionCurves) -> list[ForgottenClass]:
+    classes = curves.by_class
     if classes is None or "accuracy" not in classes.fields:
         return []
     last, most = classes.fields["accuracy"][-1], classes.most["accuracy"]
+    chance = np.zeros(len(most)) if curves.sample == "test" else _chance(classes)
     found = [
         ForgottenClass(name, float(best), float(now))
-        for name, best, now in zip(classes.ids, most, last, strict=True)
-        if np.isfinite(now) and best > now
+        for name, best, now, least in zip(classes.ids, most, last, chance, strict=True)
+        if np.isfinite(now) and best - now > least
     ]
     return sorted(found, key=lambda each: each.now - each.best)
+
+
+def _chance(classes: GroupColumns) -> Floats:
+    """Return for each class two standard errors of the fall from its best round to the last."""
+    accuracy = classes.fields["accuracy"]
+    rows = classes.fields.get("rows", np.full(accuracy.shape, np.inf))
+    each = np.arange(accuracy.shape[1])
+    best = np.where(np.isfinite(accuracy), accuracy, -1.0).argmax(axis=0)
+    then, now = np.nan_to_num(rows[best, each]), np.nan_to_num(rows[-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        right = then * accuracy[best, each] + now * accuracy[-1]
+        share = np.where(np.isfinite(right), right / (then + now), 0.0)
+        error: Floats = np.sqrt(share * (1 - share) * (1 / then + 1 / now))
+    return np.nan_to_num(2 * error, posinf=np.inf)
 
 
 def _finite(reduce: Callable[[Floats], Any], columns: Columns, name: str) -> float | None:

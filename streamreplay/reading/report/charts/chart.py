@@ -170,6 +170,8 @@ class Section:
         Further ones, with their captions.
     commands : list of (str, str)
         Commands for a shell, each with what it is for.
+    points : list of str
+        Sentences that stand for themselves.
     """
 
     name: str
@@ -180,6 +182,7 @@ class Section:
     figures: Table | None = None
     tables: list[tuple[str, Table]] = field(default_factory=list)
     commands: list[tuple[str, str]] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
 
 
 def share_axis(axes: Any, *, whole: bool = True) -> None:

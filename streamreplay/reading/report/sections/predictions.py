@@ -146,7 +146,8 @@ def _class_chart(drawn: DrawnGroup, classes: GroupColumns) -> Chart:
     return Chart(
         drawn.name("classes"),
         drawn.title("Accuracy by class, as rows came"),
-        "Hatched: no rows of the class came. On the right: accuracy over all rows of the class."
+        ("Hatched: no rows of the class came. " if np.isnan(shown.values).any() else "")
+        + "On the right: accuracy over all rows of the class."
         + (hidden if count > len(names) else ""),
         f"Heat map of accuracy by class over the stream. Over all rows: {end}.",
         lambda canvas: draw_map(canvas, shown),

@@ -39,6 +39,7 @@ from streamreplay.reading.report.curves import (
 from streamreplay.reading.scores import SCORES, Score, sample_name
 
 _MOST = 40  # rows of a map
+_HATCHED = "Hatched: the stream had not shown the"
 _MOST_NUMBERS = 12  # rows and columns of a matrix that has room for the numbers in its cells
 
 
@@ -54,8 +55,9 @@ def _class_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
     """Yield a map of the accuracy on each class over the stream."""
     classes = curves.by_class
     if classes is not None and len(classes.ids) > 1:
-        blank = f"Hatched: the stream had not shown the class yet. {_rows_of(curves)}"
-        yield _map_chart(drawn, "class", classes, "accuracy", blank, SCORES["classes"])
+        blank = "" if np.isfinite(classes.fields["accuracy"]).all() else f"{_HATCHED} class yet. "
+        more = f"{blank}{_rows_of(curves)}"
+        yield _map_chart(drawn, "class", classes, "accuracy", more, SCORES["classes"])
 
 
 def _experience_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Chart]:
@@ -67,14 +69,15 @@ def _experience_map(drawn: DrawnGroup, curves: RetentionCurves) -> Iterator[Char
         return
     score = drawn.learner.score
     field = "value" if "value" in experiences.fields else score.retained
-    blank = "Hatched: the stream had not shown the experience yet."
+    blank = "" if np.isfinite(experiences.fields[field]).all() else f"{_HATCHED} experience yet. "
     if curves.sample == "test":
-        blank = "Before the stream had shown an experience, the model could not know it."
-    yield _map_chart(drawn, "experience", experiences, field, f"{blank} {_rows_of(curves)}", score)
+        blank = "Before the stream had shown an experience, the model could not know it. "
+    more = f"{blank}{_rows_of(curves)}"
+    yield _map_chart(drawn, "experience", experiences, field, more, score)
 
 
 def _map_chart(
-    drawn: DrawnGroup, by: str, groups: GroupColumns, field: str, blank: str, score: Score
+    drawn: DrawnGroup, by: str, groups: GroupColumns, field: str, more: str, score: Score
 ) -> Chart:
     values = groups.fields[field].T
     order = list(range(len(groups.ids)))
@@ -92,7 +95,7 @@ def _map_chart(
         drawn.name(f"retention-{plural}"),
         drawn.title(f"Retention by {by}"),
         f"One line for each {by}. A colour shows the {score.retained_title} in the test round at "
-        f"its right end. {blank} On the right: the last round."
+        f"its right end. {more} On the right: the last round."
         + (hidden if count > len(names) else ""),
         f"Heat map of retention by {by}. In the last round: {ends}.",
         lambda canvas: draw_map(canvas, shown),
