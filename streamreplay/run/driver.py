@@ -87,6 +87,7 @@ class _Run:
         self.folder: RunFolder | None = None
         self.rejected = RejectedRecords(keep=options.out is not None)
         self.ahead = ReadAhead()
+        self.file_is_new = False  # a followed file began again since the last checkpoint
         self.in_tail = False  # in rows that a longer stream would have put into other batches
         self.rows_logged: RowCounts | None = None  # by the last record of kind rows
         self.started = self.warned = False
@@ -103,7 +104,7 @@ class _Run:
         )
         self.source = source_of(self.pipeline)
         if options.follow:
-            follow(self.source)
+            follow(self.source, self._tell_of_file)
         self.field_notes = FieldNotes(self.source, self._note)
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
@@ -268,8 +269,10 @@ class _Run:
         report = self.pipeline.step(batch)
         self.clock.learned(report)
         self._write(report)
-        if save and (self.pipeline.position // every > before // every or asks_to_save(report)):
+        due = self.pipeline.position // every > before // every or asks_to_save(report)
+        if save and (due or self.file_is_new):
             self._save(finished=False)
+            self.file_is_new = False
         self.clock.written()
 
     def _write(self, report: Report, *, ended: bool = False) -> None:
@@ -379,6 +382,11 @@ class _Run:
     def _tell(self, message: str) -> None:
         self.progress.say(message)
         self._note(message)
+
+    def _tell_of_file(self, message: str) -> None:
+        """Tell that a followed file began again; save soon, as the old one may be deleted."""
+        self._tell(message)
+        self.file_is_new = True
 
     def _tell_once(self, message: str) -> None:
         """Tell it, and note it unless a start before this one has, and came this far."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from streamreplay.errors import ConfigError
+from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.pipeline import Pipeline
 from streamreplay.stage import Source
@@ -15,8 +19,10 @@ def source_of(pipeline: Pipeline) -> Source:
     return pipeline.source
 
 
-def follow(source: Source) -> None:
+def follow(source: Source, tell: Callable[[str], None]) -> None:
     """Let a source wait for more at the end of its files.
+
+    ``tell`` is called with a warning where the last file is rotated or truncated.
 
     Raises
     ------
@@ -25,4 +31,11 @@ def follow(source: Source) -> None:
     """
     if not isinstance(source, LineSource):
         raise ConfigError("--follow goes with files of jsonl and csv that are not split by class")
+    given = [source.path] if isinstance(source.path, str | Path) else list(source.path)
+    if Path(given[-1]).is_file() and not ByteStream(given[-1]).seekable:
+        raise ConfigError(
+            f"--follow: {source_name(given[-1])} is compressed, and must be whole; give its folder "
+            "to wait for further files"
+        )
     source.follow = True
+    source.on_notice = lambda notice: tell(f"warning: {notice}")

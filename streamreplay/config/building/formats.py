@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamreplay.config.job import SourceSection
-from streamreplay.config.parsing.inputs import Inputs
+from streamreplay.config.parsing.inputs import Inputs, listed
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.byte_stream import source_name
 from streamreplay.ingest.connect.files import files_of
@@ -35,11 +35,13 @@ def find_inputs(settings: SourceSection, stop: Callable[[], bool] | None = None)
     SourceError
         A file cannot be opened, or is of no format that is known.
     """
-    files, given = files_of(settings.path), _given(settings)
+    paths, given = listed(settings.path), _given(settings)
+    files = files_of(paths)
     found = [each for file in files if _is_file(file) and (each := _detect(file, given))]
     if given is None and not found:
         found = [detect(files[0], stop=stop)]
         files[0] = found[0].path
+        paths = files
         if stop is not None and stop():
             return Inputs(files, found[0].format or "jsonl")
     kinds: dict[str, str] = {}
@@ -60,7 +62,7 @@ def find_inputs(settings: SourceSection, stop: Callable[[], bool] | None = None)
             f"source.path: several files must be {alternatives(_STREAMS)}, got {len(files)} of "
             f"format {kind}"
         )
-    return Inputs(files, kind, _notices(found, given))
+    return Inputs(files, kind, _notices(found, given), paths)
 
 
 def _given(settings: SourceSection) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def open_inputs(
     options: dict[str, Any] = {"on_dead": on_dead, "stop": stop, "strict": strict}
     if FORMATS[kind].streams and settings.split is None and share is None:
         options["schema"] = make_schema(columns)
-        source = _open(settings, kind, files, limit=limit, **options)
+        source = _open(settings, kind, files, paths=inputs.paths, limit=limit, **options)
         _bound_classes(source.labels, settings)
         return source, _read_test(test, settings, columns)
     options["schema"] = make_schema(columns)
@@ -258,10 +258,15 @@ def _npz(settings: SourceSection, path: str) -> ArraySource:
 
 
 def _open(
-    settings: SourceSection, kind: str, files: list[str], **options: Any
+    settings: SourceSection,
+    kind: str,
+    files: list[str],
+    paths: Sequence[str] = (),
+    **options: Any,
 ) -> ArraySource | Streamed:
     file_format, fields = FORMATS[kind], _given(settings)
-    path = files[0] if len(files) == 1 else files
+    given = paths or files
+    path = given[0] if len(given) == 1 else given
     options |= {
         **settings.model_dump(include=_OPTIONS),
         "delimiter": settings.delimiter or ("\t" if bare_name(files[0]).endswith(".tsv") else None),

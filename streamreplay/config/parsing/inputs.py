@@ -21,11 +21,15 @@ class Inputs:
         The format of all of them.
     notices : list of str
         What to say about them.
+    paths : list of str
+        What a source reads: folders and patterns as they were given, as they may have more files
+        later.
     """
 
     files: list[str]
     format: str
     notices: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
 
 
 def split_inputs(arguments: Sequence[str], sources: Sequence[str]) -> tuple[Path | None, list[str]]:

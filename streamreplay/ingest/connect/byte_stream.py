@@ -23,6 +23,7 @@ from streamreplay.ingest.decode.lines import Position
 
 BLOCK = 1 << 18
 _POLL = 0.2
+_LAST = 256  # bytes by which a file is told from another one
 
 
 def source_name(path: str | Path) -> str:
@@ -62,7 +63,7 @@ class ByteStream:
             except OSError as error:
                 raise SourceError(f"{path}: cannot be opened: {error.strerror}") from None
             self._closer = weakref.finalize(self, os.close, self._fd)
-        kind = self._status().st_mode
+        kind = self.status().st_mode
         if stat.S_ISDIR(kind):
             raise SourceError(f"{path}: is a folder")
         self.regular = stat.S_ISREG(kind)
@@ -74,6 +75,7 @@ class ByteStream:
         self._decoder: Decoder | None = None
         self._peeked = b""  # and not read yet
         self._peeked_end = False
+        self._last_read = b""
 
     @property
     def seekable(self) -> bool:
@@ -169,33 +171,48 @@ class ByteStream:
         """Return whether this is no file, or one that was not written to for some seconds."""
         if not self.regular or self._decoder is not None:
             return True
-        return not 0 <= time.time() - self._status().st_mtime < seconds
+        return not 0 <= time.time() - self.status().st_mtime < seconds
 
-    def check_followed(self) -> None:
-        """Check that a file that was read to its end has become neither shorter nor another one.
+    @property
+    def offset(self) -> int:
+        """Bytes of a file that were read, as they are on the disk."""
+        return os.lseek(self._fd, 0, os.SEEK_CUR) - self._start
 
-        Raises
-        ------
-        SourceError
-            It has.
-        """
-        status, read = self._status(), os.lseek(self._fd, 0, os.SEEK_CUR)
-        if status.st_size < read:
-            raise SourceError(
-                f"{self.name}: was truncated: {read} bytes of it were read, and it has "
-                f"{status.st_size}"
-            )
+    @property
+    def last_read(self) -> bytes:
+        """The last bytes that were read, as they are on the disk."""
+        return self._last_read
+
+    def was_rewritten(self) -> bool:
+        """Return whether a file has lost bytes that were read, as by a truncation."""
+        end = self._start + self.offset
+        kept = os.pread(self._fd, len(self._last_read), end - len(self._last_read))
+        return self.status().st_size < end or kept != self._last_read
+
+    def was_replaced(self) -> bool:
+        """Return whether another file has the name now."""
+        return os.path.exists(self._path) and not self.is_at(self._path)  # noqa: PTH110 - no UTF-8
+
+    def is_at(self, path: str | Path) -> bool:
+        """Return whether the file has a path now."""
         try:
-            now = Path(self._path).stat()
+            now, status = os.stat(path), self.status()  # noqa: PTH116 - names may be no UTF-8
         except FileNotFoundError:
-            return  # it may come back as another one
-        if (now.st_dev, now.st_ino) != (status.st_dev, status.st_ino):
-            raise SourceError(f"{self.name}: was replaced by another file after it was read")
+            return False
+        return (now.st_dev, now.st_ino) == (status.st_dev, status.st_ino)
+
+    def continues(self, other: ByteStream) -> bool:
+        """Return whether this file has what was read of another one, as far as that is known."""
+        last = other.last_read
+        begin = other.offset - len(last)
+        return self.seekable and os.pread(self._fd, len(last), begin) == last
 
     def seek(self, to: int) -> None:
         """Move to a byte of a seekable stream."""
         os.lseek(self._fd, self._start + to, os.SEEK_SET)
         self._first, self._peeked, self._peeked_end = None, b"", False
+        size = min(to, _LAST)
+        self._last_read = os.pread(self._fd, size, self._start + to - size)
 
     def check(self, to: Position) -> None:
         """Compare all bytes before a position of a seekable stream with those learned from.
@@ -205,7 +222,7 @@ class ByteStream:
         SourceError
             The file is too short, or differs.
         """
-        size = self._status().st_size - self._start
+        size = self.status().st_size - self._start
         if size < to.bytes:
             raise SourceError(
                 f"{self.name}: {to.bytes} bytes of it were learned from, but it has only {size}"
@@ -232,11 +249,14 @@ class ByteStream:
 
     def _raw(self) -> bytes:
         try:
-            return os.read(self._fd, BLOCK)
+            found = os.read(self._fd, BLOCK)
         except OSError as error:
             raise SourceError(f"{self.name}: cannot be read: {error.strerror}") from None
+        self._last_read = (self._last_read + found)[-_LAST:]
+        return found
 
-    def _status(self) -> os.stat_result:
+    def status(self) -> os.stat_result:
+        """Return what the system says of the open file."""
         try:
             return os.fstat(self._fd)
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.byte_stream import source_name
+from streamreplay.ingest.connect.rotation import rotated_files
 from streamreplay.ingest.connect.text import TextDecoder
 from streamreplay.ingest.connect.text_stream import TextStream
 from streamreplay.ingest.decode.lines import Position
@@ -86,6 +87,7 @@ class SourceFiles:
     def __init__(self, paths: Paths, new_text: Callable[[], TextDecoder]) -> None:
         self._given = paths
         self.paths = files_of(paths)
+        self.rotated: dict[int, str] = {}  # files that no longer have their names, by their place
         self._new_text = new_text
         self._ends: list[Position] = []  # up to where files must be the same as before
 
@@ -104,16 +106,57 @@ class SourceFiles:
         SourceError
             One comes before others, which may have been read.
         """
-        found = files_of(self._given)
-        if found[: len(self)] != self.paths:
-            pairs = zip(found, self.paths, strict=False)
+        known = [path for place, path in enumerate(self.paths) if place not in self.rotated]
+        try:
+            found = files_of(self._given)
+        except SourceError:
+            return False  # the only file is being renamed
+        if found == known[:-1]:
+            return False  # so is the last one
+        if found[: len(known)] != known:
+            pairs = zip(found, known, strict=False)
             new = next((new for new, old in pairs if new != old), "none")
             raise SourceError(
                 f"{self.paths[-1]}: is file {len(self)}, and files before it have changed: "
                 f"found {new}"
             )
-        more, self.paths = len(found) > len(self), found
-        return more
+        more = found[len(known) :]
+        self._check_not_rotated(known, more)
+        self.paths += more
+        return bool(more)
+
+    def _check_not_rotated(self, known: Sequence[str], more: Sequence[str]) -> None:
+        old = {name: path for path in known if more for name in rotated_files(path)}
+        for name in more:
+            if name in old:
+                raise SourceError(
+                    f"{name}: was rotated from {old[name]}, and would be read again with its "
+                    "folder: follow the file by its name"
+                )
+
+    def turn_over(self, file: int, now: str, behind: Sequence[str]) -> None:
+        """Read a file from where it is now, then others, and last what has its name.
+
+        Parameters
+        ----------
+        file : int
+            It, or one that was rotated, followed by others up to the file with the name.
+        now : str
+            The path that it has.
+        behind : sequence of str
+            The paths of files that were rotated after it.
+        """
+        path = self.paths[-1]
+        self.paths[file:] = [now, *behind, path]
+        places = range(file, len(self) - 1)
+        self.rotated = {place: name for place, name in self.rotated.items() if place < file}
+        self.rotated |= {place: self.paths[place] for place in places}
+
+    def restore(self, rotated: Iterable[tuple[int, str]]) -> None:
+        """Put files that no longer have their names into their places, as a state has them."""
+        self.rotated = {int(place): str(path) for place, path in rotated}
+        for place, path in sorted(self.rotated.items()):
+            self.paths.insert(place, path)
 
     def has_ended(self, file: int) -> bool:
         """Return whether a file is a pipe that cannot be read any more."""
@@ -137,14 +180,17 @@ class SourceFiles:
                 raise SourceError(
                     f"{name}: was learned from as file {file + 1}, but that is {found} now"
                 )
-            if self.paths[file] != "-":
+            if self.paths[file] != "-" and file not in self.rotated:
                 self._check(file, to)
         if at.file >= len(self):
             raise SourceError(f"{at.file + 1} files were learned from, and there are {len(self)}")
 
     def open_unread(self, file: int) -> TextStream:
         """Open a file at its beginning."""
-        path = os.devnull if self.has_ended(file) else self.paths[file]
+        return self.open(os.devnull if self.has_ended(file) else self.paths[file])
+
+    def open(self, path: str) -> TextStream:
+        """Open a file that is of the stream by its path."""
         return TextStream(path, self._new_text)
 
     def go_to(self, stream: TextStream, file: int, at: Position) -> None:

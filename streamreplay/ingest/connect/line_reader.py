@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream
+from streamreplay.ingest.connect.file_follower import FileFollower
 from streamreplay.ingest.connect.files import Paths, SourceFiles, positions
 from streamreplay.ingest.connect.text import LINES, TextDecoder
 from streamreplay.ingest.connect.text_stream import TextStream
@@ -22,7 +23,7 @@ from streamreplay.state import State
 
 POLL = 0.2
 SETTLED = 1.0  # seconds without a write after which a file's last line counts as whole
-READ = ("carry", "text", "files", "names")
+READ = ("carry", "text", "files", "names", "rotated")
 """The keys of a reader's state."""
 
 _NOTHING = np.empty(0, np.uint8)
@@ -55,6 +56,8 @@ class LineReader:
     ----------
     continue_from_here, whole_batches, follow : bool
         As in `LineSource`.
+    on_notice : callable
+        As in `LineSource`.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class LineReader:
         self._pipe: int | None = None  # the file that is a pipe which was read from
         self._carry: NDArray[np.uint8] = _NOTHING  # read ahead of the position by a run before
         self._text: State = {}  # of what decoded that; see `TextDecoder.state_dict`
+        self._follower = FileFollower()
         self._learned: list[str] = []  # the names of the files before that of the state loaded
 
     @property
@@ -86,6 +90,15 @@ class LineReader:
     def regular(self) -> bool:
         """Whether what is read is a file, for which nobody waits."""
         return self._stream is None or self._stream.bytes.regular
+
+    @property
+    def on_notice(self) -> Callable[[str], None]:
+        """What is called with what happens to a followed file."""
+        return self._follower.notice
+
+    @on_notice.setter
+    def on_notice(self, notice: Callable[[str], None]) -> None:
+        self._follower.notice = notice
 
     @property
     def ended(self) -> bool:
@@ -123,12 +136,14 @@ class LineReader:
             "text": self._read_text(),
             "files": [each.as_dict() for each in self.buffer.ends],
             "names": [self.files.name(file) for file in range(len(self.buffer.ends))],
+            "rotated": [[place, path] for place, path in self.files.rotated.items()],
         }
 
     def load_state_dict(self, state: State) -> None:
         """Load a state, before anything was read."""
         self.buffer.position, self.buffer.ends = Position.of(state), positions(state["files"])
         self._learned = list(map(str, state["names"]))
+        self.files.restore(state["rotated"])
         self._carry, self._text = np.array(state["carry"], np.uint8), dict(state["text"])
 
     def gather(self, lines: int) -> Came:
@@ -176,13 +191,16 @@ class LineReader:
 
     def _read(self, stream: TextStream) -> Came:
         """Read once."""
+        follows = self.follow and stream.bytes.reopens
         try:
-            block = stream.bytes.read()
+            # what was written anew is no continuation of what was read
+            over = follows and stream.bytes.was_rewritten()
+            block = None if over else stream.bytes.read()
         except SourceError:
             if len(self.buffer):
                 return Came.BROKEN
             raise
-        if block is None and self.follow and stream.bytes.reopens:
+        if block is None and follows:
             return self._wait_for_more(stream)
         if block is None and self.buffer.partial and not stream.bytes.settled(SETTLED):
             time.sleep(POLL / 4)
@@ -197,17 +215,16 @@ class LineReader:
         return Came.ENDED if stream.ended and last else Came.ENOUGH
 
     def _wait_for_more(self, stream: TextStream) -> Came:
-        """Wait for the last file to grow, or for a next one."""
-        last = self._file == len(self.files) - 1
-        if not last or self.files.find_more():
-            self.buffer.feed(stream.decode(None), time.monotonic())
-            return Came.ENOUGH
+        """Wait for the last file to grow, for a next one, or for another one with its name."""
         try:
-            stream.bytes.check_followed()
+            over = self._follower.is_over(self.files, stream, self._file)
         except SourceError:
             if len(self.buffer):
                 return Came.BROKEN
             raise
+        if over:
+            self.buffer.feed(stream.decode(None), time.monotonic())
+            return Came.ENOUGH
         if self.options.stop is not None and self.options.stop():
             return Came.STOPPED
         if len(self.buffer) and time.monotonic() - self.buffer.arrival() >= self.options.patience:
@@ -233,10 +250,17 @@ class LineReader:
         return True
 
     def _open(self, file: int, at: Position) -> None:
-        stream, ended = self.files.open_unread(file), self.files.has_ended(file)
-        goes_on = not stream.bytes.reopens and (ended or self.continue_from_here)
-        if not goes_on:
-            self.files.go_to(stream, file, at)
+        ended = self.files.has_ended(file)
+        try:
+            stream = self.files.open_unread(file)
+            goes_on = not stream.bytes.reopens and (ended or self.continue_from_here)
+            if not goes_on:
+                self.files.go_to(stream, file, at)
+        except SourceError:
+            found = self._follower.find(self.files, file, at) if self.follow and at.bytes else None
+            if found is None:
+                raise
+            stream, goes_on = found, False
         if self._stream is not None:
             self._stream.bytes.close()
             self.buffer.begin_file()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streamreplay.batch import Batch
@@ -48,8 +48,10 @@ class LineSource(ABC):
         and before a last line without a line end. Iterate again without it to get them.
     follow : bool
         Set this to wait at the end of the last file until it grows, or a folder or a pattern has a
-        next file. A last line waits for its end. Iterating then ends by ``stop`` alone, or by an
-        error where the file was truncated or replaced.
+        next file. A last line waits for its end. Where the file is rotated or truncated, the rest
+        of the old one is read, and then the new one. Iterating ends by ``stop`` alone.
+    on_notice : callable
+        Called with a sentence where a followed file is rotated or truncated.
     kept : mapping of str to sequence, in the batch yielded last, see `predict_only`
 
     The others are described in `Source`.
@@ -77,6 +79,7 @@ class LineSource(ABC):
         self.continue_from_here = False
         self.whole_batches = False
         self.follow = False
+        self.on_notice: Callable[[str], None] = lambda _: None
         self.kept: Mapping[str, Sequence[Any]] = {}
         self._known_to = 0  # the line up to which decisions are part of the state
         self._names: list[str] | None = None  # of the features, the same object in every batch
@@ -283,6 +286,7 @@ class LineSource(ABC):
         reader, pending = self._reader, self._pending.lines
         reader.continue_from_here, reader.follow = self.continue_from_here, self.follow
         reader.whole_batches, reader.options = self.whole_batches, self.options
+        reader.on_notice = self.on_notice
         came = reader.gather(pending + rows)
         if came is Came.ENOUGH and not self._is_decided and self._infers():
             # the line that decides has the same lines behind it wherever reading began
