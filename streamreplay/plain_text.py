@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -15,7 +16,9 @@ __all__ = [
     "Row",
     "aligned",
     "alternatives",
+    "counted",
     "listed",
+    "nearest_hint",
     "printable",
     "score_text",
     "split_names",
@@ -67,6 +70,17 @@ def alternatives(names: Iterable[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+def counted(n: int, noun: str) -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def split_names(text: str) -> list[str]:
     """Return the names in a list with commas, or in TOML's form.
 
@@ -80,6 +94,19 @@ def split_names(text: str) -> list[str]:
         if isinstance(listed_names, list):
             return [str(name) for name in listed_names]
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def nearest_hint(name: str, names: Sequence[str]) -> str:
+    """Write which of some names is the most like a name that is none of them; "" if none is.
+
+    Examples
+    --------
+    >>> nearest_hint("arival", ["id", "arrival"]), nearest_hint("Y", ["y"]), nearest_hint("z", [])
+    (" (nearest: 'arrival')", " (nearest: 'y')", '')
+    """
+    same = [each for each in names if each.casefold() == name.casefold()]
+    near = same or difflib.get_close_matches(name, names, 1)
+    return f" (nearest: {near[0]!r})" if near else ""
 
 
 def printable(name: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamreplay.commands.values import one_of
+from streamreplay.plain_text import counted
 
 
 def export(
@@ -33,4 +34,4 @@ def export(
     from streamreplay.log.tables.export import export_logs  # noqa: PLC0415 - slow
 
     for path, rows in export_logs(run, to, format).items():
-        typer.echo(f"{path}: {rows:,} rows", err=True)
+        typer.echo(f"{path}: {counted(rows, 'row')}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -42,6 +43,13 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The commands, each with its whole first sentence."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is asked for; a file in its place is for `run`."""
+        name = args[0] if args else ""
+        if name and name not in self.commands and Path(name).exists():
+            ctx.fail(f"No such command {name!r}. Did you mean 'run {name}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands."""

@@ -161,6 +161,11 @@ class Schema:
         """Return whether a column is left out because it was asked for."""
         return any(fnmatchcase(name, each) for each in self._exclude)
 
+    def absent(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Return what is to be excluded, or has a declared kind, and is none of some columns."""
+        excluded = [each for each in self._exclude if not any(fnmatchcase(n, each) for n in names)]
+        return {"exclude": excluded, "kinds": [n for n in self._declared if n not in names]}
+
     def begin(self, columns: Mapping[str, Values]) -> None:
         """Infer the kinds of all columns from the first rows.
 

@@ -13,15 +13,15 @@ FIRST_RECORDS = 1000
 """Records at the beginning of a stream, one of which must be usable."""
 
 _ADVICE = (
-    ("not JSON", "each line must be one JSON object (jq -c writes such lines); see source.format"),
-    ("not a JSON object", "each line must be one JSON object; see source.format"),
+    ("not JSON", "each line must be one JSON object (jq -c writes such lines); see --format"),
+    ("not a JSON object", "each line must be one JSON object; see --format"),
     ("line has more than", "raise source.max_line_bytes"),
     ("line has", "set source.delimiter, or source.header"),
-    ("there is no number", "name columns of numbers in source.features"),
+    ("there is no number", "name columns of numbers with --features"),
     ("decimal comma", 'set source.decimal = ","'),
     ("label without event", "an event with its id must come before it; see source.id"),
     ("label whose event", "let more events wait: see labels.max_pending and labels.max_age"),
-    ("feature", "name the columns to learn from in source.features"),
+    ("feature", "name the columns to learn from with --features"),
     ("not UTF-8", "convert the stream to UTF-8"),
     ("a NUL character", "convert the stream to UTF-8"),
     ("many NUL characters", "convert the stream to UTF-8"),
@@ -117,6 +117,6 @@ def advice_on(reason: str) -> str:
         if reason.startswith(beginning):
             return found
     field = reason.split(" ", 1)[0]
-    if field in _FIELDS:
-        return f"see source.{field}"
-    return "see source.format and source.features"
+    if field == "label":
+        return "see --label"
+    return f"see source.{field}" if field in _FIELDS else "see --format and --features"

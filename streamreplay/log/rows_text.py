@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streamreplay.plain_text import counted
 from streamreplay.put_aside import reasons_text
 
 FATES = {
@@ -44,13 +45,14 @@ def labels_text(record: Mapping[str, Any]) -> str:
     >>> labels_text({"label_records": 5, "joined": 3, "repeated": 0, "without_event": 2})
     '5 labels = 3 joined + 2 without event'
     >>> labels_text({"label_records": 1, "joined": 1, "given_up": 4})
-    '1 labels = 1 joined; 4 events given up'
+    '1 label = 1 joined; 4 events given up'
     """
     if "label_records" not in record:
         return ""
     terms = [f"{record[key]:,} {name}" for key, name in _LABELS.items() if record.get(key)]
-    gone = f"; {record['given_up']:,} events given up" if record.get("given_up") else ""
-    return f"{record['label_records']:,} labels = {' + '.join(terms) or '0'}{gone}"
+    gone = f"; {counted(record['given_up'], 'event')} given up" if record.get("given_up") else ""
+    labels = counted(record["label_records"], "label")
+    return f"{labels} = {' + '.join(terms) or '0'}{gone}"
 
 
 def latency_text(record: Mapping[str, Any]) -> str:
@@ -89,7 +91,8 @@ def put_aside_text(record: Mapping[str, Any]) -> str:
     """
     if not record["put_aside"]:
         return ""
-    return f"{record['put_aside']:,} of {record['rows_in']:,} rows put aside{_why_text(record)}"
+    rows = counted(record["rows_in"], "row")
+    return f"{record['put_aside']:,} of {rows} put aside{_why_text(record)}"
 
 
 def _why_text(record: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from streamreplay.batch import Batch, Objective
 from streamreplay.learners.predictions import Predictions
 from streamreplay.log.rows_text import put_aside_text
-from streamreplay.plain_text import printable
+from streamreplay.plain_text import counted, printable
 from streamreplay.predicting.output import Format, PredictionTable, make_writer
 from streamreplay.predicting.trained import TrainedRun, open_run
 from streamreplay.row_counts import RowCounts
@@ -145,7 +145,9 @@ def _show_end(
     absent = [name for name in options.keep if sums.rows and name not in sums.met]
     for name in absent:
         progress.say(f"warning: no row has a value in {printable(name)!r}")
-    parts = [f"{sums.rows:,} rows predicted by {trained.position:,} rows of the stream"]
+    parts = [
+        f"{counted(sums.rows, 'row')} predicted by {counted(trained.position, 'row')} of the stream"
+    ]
     if options.quiet:
         for note in filter(None, notes):
             progress.say(f"warning: {note}")

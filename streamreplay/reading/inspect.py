@@ -19,7 +19,7 @@ from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.rows_text import labels_text, sum_text
 from streamreplay.log.score_table import compare
-from streamreplay.plain_text import Row, aligned, printable, score_text
+from streamreplay.plain_text import Row, aligned, counted, printable, score_text
 from streamreplay.put_aside import PutAside
 from streamreplay.reading.run import Run
 from streamreplay.regular_files import exists
@@ -187,7 +187,8 @@ def _print_overview(console: Console, report: dict[str, Any]) -> None:
     lines = {
         "run": report["path"],
         "checkpoint": f"{report['checkpoint']}, {size:,} bytes, by version {report['library']}",
-        "position": f"{report['position']:,} rows{', finished' if report['finished'] else ''}",
+        "position": counted(report["position"], "row")
+        + (", finished" if report["finished"] else ""),
         "labels": ", ".join(f"{i}: {printable(name)}" for i, name in enumerate(report["labels"]))
         or "none",
     }

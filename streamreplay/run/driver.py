@@ -19,7 +19,7 @@ from streamreplay.ingest.connect.files import source_names
 from streamreplay.log.headline import headline_text, several_text
 from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
 from streamreplay.log.score_table import compare
-from streamreplay.plain_text import aligned
+from streamreplay.plain_text import aligned, counted
 from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
@@ -321,7 +321,7 @@ class _Run:
 
     def _show_complete(self) -> int:
         """Show that there is nothing new; return the exit code."""
-        message = f"the run is complete: {self.pipeline.position:,} rows, nothing new"
+        message = f"the run is complete: {counted(self.pipeline.position, 'row')}, nothing new"
         self._note(message)
         if not self.options.quiet:
             self.progress.say(message)
@@ -348,7 +348,7 @@ class _Run:
             return
         warnings = [put_aside_text(record), self.rejected.message(), *about_columns(self.source)]
         if counts.skipped:
-            warnings.append(f"{counts.skipped:,} rows skipped: their loss was not finite")
+            warnings.append(f"{counted(counts.skipped, 'row')} skipped: the loss was not finite")
         for message in filter(None, warnings):
             self._tell(f"warning: {message}")
 
@@ -361,15 +361,16 @@ class _Run:
     def _summary(self) -> str:
         rows = self.pipeline.position - self.clock.first
         seconds = max(self.clock.elapsed, 1e-9)
-        parts = [f"{self.pipeline.position:,} rows"]
+        parts = [counted(self.pipeline.position, "row")]
         if self.learners is not None:
             n = len(self.job.learners)
             parts.append(f"{n} learner{'s' if n > 1 else ''}")
         if self.job.drift:
-            parts.append(f"{count_drifts(self.pipeline)} drifts")
+            parts.append(counted(count_drifts(self.pipeline), "drift"))
         parts.append(f"{seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
         if self.clock.throttled:
-            parts.append(f"{self.clock.throttled:,} memory rows left out to keep to the budget")
+            left_out = counted(self.clock.throttled, "memory row")
+            parts.append(f"{left_out} left out to keep to the budget")
         return ", ".join(filter(None, [*parts, *about_columns(self.source)]))
 
     def _score_lines(self) -> list[str]:

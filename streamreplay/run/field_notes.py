@@ -15,7 +15,7 @@ from streamreplay.ingest.connect.arrow import Streamed
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.values import json_number
 from streamreplay.labels import Name
-from streamreplay.plain_text import listed, printable
+from streamreplay.plain_text import listed, nearest_hint, printable
 from streamreplay.stage import Source
 
 _LONGEST_NAME = 40  # characters of a field's name
@@ -80,6 +80,7 @@ class FieldNotes:
         if not self._described and fields is not None:
             self._described = True
             yield describe_fields(fields)
+            yield from self._absent(fields)
             self.note_use()
             if batch.target is None:
                 self._label = fields.goal.get("label")
@@ -92,6 +93,18 @@ class FieldNotes:
         fields = self._source.describe() if isinstance(self._source, DescribesFields) else None
         if fields is not None:
             self._note(_as_event(fields))
+
+    def _absent(self, fields: FieldsInUse) -> Iterator[str]:
+        """Yield a warning for each column to leave out, or of a given kind, that is not there."""
+        if not isinstance(self._source, Streamed | ArraySource) or self._source.schema is None:
+            return
+        learned = [name for names in fields.features.values() for name in names]
+        columns = [*learned, *fields.goal.values(), *fields.roles.values(), *fields.left_out]
+        for key, names in self._source.schema.absent(columns).items():
+            for name in names:
+                how = "; set it with --exclude" if key == "exclude" else ""
+                hint = nearest_hint(name, columns)
+                yield f"warning: features.{key}: {_short(name)!r} is no column so far{hint}{how}"
 
     def _check_labels(self, field: str, batch: Batch) -> Iterator[str]:
         names = self._source.labels

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamreplay.config.job import Job, SourceSection
 from streamreplay.config.parsing.inputs import listed
 from streamreplay.config.parsing.outside import reaches_out
+from streamreplay.ingest.decode.absent_columns import set_with
 
 
 def how_to_resume(job: Job, out: Path | None) -> str:
@@ -48,4 +49,4 @@ def nothing_learned(source: SourceSection) -> str:
     key = "label" if source.target is None else "target"
     asked = source.label if source.target is None else source.target
     where = "" if asked is None else f" in {asked!r}"
-    return f"no row had a {key}{where}: nothing was learned; see source.{key}"
+    return f"no row had a {key}{where}: nothing was learned; {set_with(key)}"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 from streamreplay.config.job import Emit
-from streamreplay.plain_text import wrapped, wrapped_for
+from streamreplay.plain_text import counted, wrapped, wrapped_for
 from streamreplay.run.sinks.base import Outcome
 
 Scores: TypeAlias = Mapping[str, float]
@@ -186,7 +186,7 @@ class Rate:
 
 
 def _describe(position: int, rate: float, scores: Scores, buffered: int | None) -> str:
-    parts = [f"{position:,} rows", f"{rate:,.0f} rows/s"]
+    parts = [counted(position, "row"), f"{rate:,.0f} rows/s"]
     parts += [f"{name} {score:.3f}" for name, score in scores.items()]
     if buffered is not None:
         parts.append(f"buffer {buffered:,}")

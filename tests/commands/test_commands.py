@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +38,24 @@ def test_a_command_explains_itself(command: Callable[..., None]) -> None:
 def test_a_command_refuses_an_option_that_it_lacks(command: Callable[..., None]) -> None:
     refused = CliRunner().invoke(app, [command.__name__, "--no-such-option"])
     assert refused.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["rnu"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["rows.csv"], "No such command 'rows.csv'. Did you mean 'run rows.csv'?"),
+        (["run", "--lable", "y"], "No such option: --lable (Possible options: --label)"),
+        (["run", "--limit", "ten"], "--limit': must be a whole number, got 'ten'"),
+        (["run", "--probe", "ten"], "--probe': must be a number, got 'ten'"),
+        (["run", "--emit", "all"], "must be auto, predictions, metrics or none, got 'all'"),
+    ],
+)
+def test_a_mistyped_word_gets_a_hint(
+    words: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").touch()
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert hint in refused.output

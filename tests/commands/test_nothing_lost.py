@@ -67,7 +67,7 @@ def test_only_at_its_beginning_a_run_stops_early(tmp_path: Path, in_process: Run
     path.write_text("5\n" * 1500 + '{"x": [1], "y": "a"}\n')
     message = (
         "streamreplay: error: rows.jsonl: none of the first 1,000 records can be used (not a JSON "
-        "object; the first, line 1): each line must be one JSON object; see source.format\n"
+        "object; the first, line 1): each line must be one JSON object; see --format\n"
     )
     assert in_process("run", "-s", path, "-o", "out", "-q", *SMALL) == (3, "", message)
     assert (tmp_path / "out" / "dead_letters.jsonl").read_text().count("\n") == 1000
@@ -150,7 +150,7 @@ def test_rows_without_a_training_step_are_skipped(tmp_path: Path, in_process: Ru
     code, _, err = in_process("run", "-s", "rows.jsonl", "-o", "out", "-q", *SMALL, *settings)
     skipped = last_rows(tmp_path / "out")["skipped"]
     assert (code, skipped) == (0, 32)
-    assert err == f"streamreplay: warning: {skipped} rows skipped: their loss was not finite\n"
+    assert err == f"streamreplay: warning: {skipped} rows skipped: the loss was not finite\n"
 
 
 @pytest.mark.parametrize("limit", [60, 100, 250])

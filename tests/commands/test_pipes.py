@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from streamreplay.plain_text import counted
+
 if TYPE_CHECKING:
     from tests.commands.conftest import Cli
 
@@ -103,7 +105,7 @@ def test_odd_input(cli: Cli, stream: bytes, rows: int, code: int) -> None:
     done = cli("run", "-s", "-", "--format", "jsonl", "--emit", "predictions", input=stream)
     assert done.returncode == code, done.stderr
     assert len(done.stdout.splitlines()) == rows
-    assert f"{rows} rows" in done.stderr
+    assert f"{counted(rows, 'row')}, " in done.stderr
 
 
 def test_progress_on_a_terminal_leaves_standard_output_alone(cli: Cli) -> None:

@@ -321,7 +321,7 @@ def test_a_stream_without_any_label_is_told(cli: Cli, in_process: Run) -> None:
     path = cli.jsonl(100)
     code, _, err = in_process("run", "-s", path, "-l", "klass", "-q", "-o", "out")
     assert code == 3
-    message = "no row had a label in 'klass': nothing was learned; see source.label"
+    message = "no row had a label in 'klass': nothing was learned; set it with --label"
     put_aside, last = err.splitlines()
     assert put_aside.startswith("streamreplay: warning: 1 of 100 rows put aside (1.0 %: not JSON: ")
     assert last == f"streamreplay: exit code 3: {message}"
@@ -331,7 +331,7 @@ def test_a_stream_without_any_label_is_told(cli: Cli, in_process: Run) -> None:
     code, _, err = in_process("run", "-s", path, "-q")  # no label is named: a warning
     assert (code, err.splitlines()[0]) == (
         0,
-        "streamreplay: warning: no row had a label: nothing was learned; see source.label",
+        "streamreplay: warning: no row had a label: nothing was learned; set it with --label",
     )
 
 
@@ -446,7 +446,7 @@ def test_export(cli: Cli, in_process: Run) -> None:
     in_process("run", "-s", cli.csv(100), "-o", "out", *SMALL, "--quiet")
     code, out, err = in_process("export", "out")
     assert (code, out) == (0, "")
-    assert err.splitlines()[0] == "out/export/prequential.parquet: 1 rows"
+    assert err.splitlines()[0] == "out/export/prequential.parquet: 1 row"
     names = sorted(path.name for path in (cli.folder / "out" / "export").iterdir())
     kinds = ["buffer", "groups", "prequential", "rows", "timings"]
     assert names == [f"{kind}.parquet" for kind in kinds]

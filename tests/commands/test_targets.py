@@ -271,4 +271,7 @@ def test_no_target_at_all_is_told(in_process: Run, cli: Cli) -> None:
     write(cli, 50)
     code, _, err = in_process("run", "numbers.toml", "--set", "source.target=prise")
     assert code == 3
-    assert "no row had a target in 'prise': nothing was learned; see source.target" in err
+    assert (
+        "no row had a target in 'prise': nothing was learned; set it with --set source.target"
+        in err
+    )

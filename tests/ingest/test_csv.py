@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,21 @@ def test_columns_that_are_not_there(
             list(source)
         assert str(caught.value).startswith(message)
     assert source.state_dict()["lines"] == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "options", "hints"),
+    [
+        ("Y,a", {}, "(nearest: 'Y'); the columns are Y, a; set it with --label"),
+        ("a;y", {"delimiter": ","}, "set it with --label; is source.delimiter right?"),
+        ("1,b", {"header": True}, "set it with --label; is source.header right?"),
+        ("1,2", {"label": "y"}, "set it with --label; is source.header right?"),
+        ("a,y", {"time": "when"}, "the columns are a, y; set it with --set source.time=NAME"),
+    ],
+)
+def test_what_helps_is_named(write: Write, first: str, options: dict[str, Any], hints: str) -> None:
+    with pytest.raises(ConfigError, match=f"{re.escape(hints)}$"):
+        list(CsvSource(write([first]), **options))
 
 
 def test_all_columns(write: Write) -> None:

@@ -53,7 +53,10 @@ def test_npz_arrays_may_be_renamed_or_absent(tmp_path: Path) -> None:
     assert batch.y.tolist() == [0, 1, 0]
     (batch,) = open_npz(path, x="data", y=None)
     assert batch.y.tolist() == [-1] * 4
-    with pytest.raises(ConfigError, match=r"^rows.npz: x is array 'x', but .* has data, target$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^rows.npz: x is array 'x', but .* has data, target; set it with --features$",
+    ):
         open_npz(path)
     with pytest.raises(ConfigError, match=r"^rows.npz: y is array 'y', but"):
         open_npz(path, x="data")

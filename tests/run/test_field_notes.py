@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamreplay.features import Schema
 from streamreplay.ingest import ArraySource, CsvSource, JsonlSource, open_npz
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.run.field_notes import FieldNotes
@@ -185,3 +186,15 @@ def test_what_columns_are_used_for_is_noted_whole(tmp_path: Path) -> None:
     assert used["features"] == {"number": list(columns)}
     assert used["goal"] == {"label": "y"}
     assert used["roles"] == used["left_out"] == {}
+
+
+def test_columns_to_leave_out_that_are_not_there_are_told(tmp_path: Path) -> None:
+    schema = Schema(exclude=["known_t", "b*", "c*"], kinds={"code": "category", "a": "number"})
+    columns = {"a": float, "known_at": lambda i: i / 2, "bee": float, "y": lambda i: i % 2}
+    _, *warnings = said(csv(tmp_path, columns, schema=schema))
+    near = "(nearest: 'known_at')"
+    assert warnings == [
+        f"warning: features.exclude: 'known_t' is no column so far {near}; set it with --exclude",
+        "warning: features.exclude: 'c*' is no column so far; set it with --exclude",
+        "warning: features.kinds: 'code' is no column so far",
+    ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamreplay.errors import ConfigError, SourceError
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.magic import begins_with
+from streamreplay.ingest.decode.absent_columns import set_with
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.ingest.decode.roles import Choice
 from streamreplay.ingest.decode.targets import targets_of
@@ -133,13 +134,17 @@ def _read(
         raise SourceError(f"{path.name}: not a readable .npz file ({error})") from None
 
 
+_CALLED = {"x": "feature", "y": "label"}  # in messages, as for tables
+
+
 def _wanted(path: Path, present: list[str], names: dict[str, str]) -> dict[str, str]:
     wanted = {key: name for key, name in names.items() if name in present}
     for key, name in names.items():
         if key not in wanted:
+            called = _CALLED.get(key, key.partition(" ")[0])
             raise ConfigError(
                 f"{path.name}: {key} is array {name!r}, but the file has "
-                f"{', '.join(present) or 'none'}"
+                f"{', '.join(present) or 'none'}; {set_with(called)}"
             )
     return wanted
 

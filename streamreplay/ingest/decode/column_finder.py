@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
 from streamreplay.errors import ConfigError
+from streamreplay.ingest.decode.absent_columns import not_a_column, set_with
 from streamreplay.ingest.decode.options import FieldNames
 
 
@@ -39,7 +39,8 @@ class ColumnFinder:
         position, n = int(column), len(self.names)
         if not -n <= position < n:
             raise ConfigError(
-                f"{self.source}: {what} is column {position}, but there are {n}, counted from 0"
+                f"{self.source}: {what} is column {position}, but there are {n}, counted from 0; "
+                f"{set_with(what)}"
             )
         return position % n
 
@@ -61,18 +62,14 @@ class ColumnFinder:
         if not self.header:
             raise ConfigError(
                 f"{self.source}: {what} is column {name!r}, but there is no header: "
-                f"give its position, 0 to {len(self.names) - 1}, or -1 for the last"
+                f"give its position, 0 to {len(self.names) - 1}, or -1 for the last; "
+                f"{set_with(what)}; is source.header right?"
             )
         if self.said.count(name) > 1:
             raise ConfigError(f"{self.source}: two columns are called {name!r}")
         if name in self.names:
             return self.names.index(name)
-        near = difflib.get_close_matches(name, self.names, 1)
-        hint = f" (nearest: {near[0]!r})" if near else ""
-        raise ConfigError(
-            f"{self.source}: {what} {name!r} is not a column{hint}; the columns are "
-            f"{', '.join(self.names)}"
-        )
+        raise ConfigError(f"{self.source}: {not_a_column(what, name, self.names, is_csv=True)}")
 
 
 def column_names(cells: Sequence[str]) -> list[str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, final
 
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.schema import Schema
+from streamreplay.ingest.decode.absent_columns import not_a_column
 from streamreplay.ingest.decode.arrow_columns import is_list, left_out
 from streamreplay.ingest.decode.named_rows import NamedRows, RowDecoder, decide, first_shape
 from streamreplay.ingest.decode.options import ROLES, FieldNames
 from streamreplay.ingest.decode.roles import Choice, FieldsInUse
+from streamreplay.plain_text import listed
 from streamreplay.state import State, expect, within
 
 
@@ -222,11 +223,8 @@ class ArrowParts:
             wanted += [("feature", name) for name in self._fields.features or ()]
         for what, name in wanted:
             if name and name not in self.columns:
-                near = difflib.get_close_matches(name, self.columns, 1)
-                hint = f" (nearest: {near[0]!r})" if near else ""
-                raise ConfigError(
-                    f"{self._fields.source}: {what} {name!r} is not a column{hint}; {self._both()}"
-                )
+                absent = not_a_column(what, name, self.columns)
+                raise ConfigError(f"{self._fields.source}: {absent}{self._old()}")
 
     def _check_names(self) -> None:
         """Raise an error if names are not unique, or no feature has its name from before."""
@@ -240,8 +238,10 @@ class ArrowParts:
             )
 
     def _both(self) -> str:
-        before = f"; those before were {', '.join(self._before)}" if self._before else ""
-        return f"the columns are {', '.join(self.columns)}{before}"
+        return f"the columns are {listed(self.columns)}{self._old()}"
+
+    def _old(self) -> str:
+        return f"; those before were {listed(self._before)}" if self._before else ""
 
     def _known(self) -> list[str]:
         if self._fields.choice is None:
