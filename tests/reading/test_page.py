@@ -270,7 +270,7 @@ def test_a_drift_has_its_direction_and_size(tmp_path: Path) -> None:
     found = section(make_report([write_run(tmp_path / "run", records)]), "drift")
     assert found.figures is not None
     rows = [[cell.replace("\xa0", " ") for cell in row] for row in found.figures.rows]
-    assert [[row[1], *row[4:7]] for row in rows] == [
+    assert [[row[4], *row[1:4]] for row in rows] == [
         ["drift, warm-up", "fell by 60.0 points", "90.0 %", "30.0 %"],
         ["drift", "rose by 19.4 points", "12.0 %", "31.4 %"],
         ["drift", "fell by 5", "20", "15"],
@@ -307,10 +307,10 @@ def test_many_drifts_are_counted_in_stretches(tmp_path: Path) -> None:
     assert figures is not None
     rows = [[cell.replace("\xa0", " ") for cell in row] for row in figures.rows]
     assert rows == [
-        ["1 to 200", "11", "10", "0", "0", "error rose by 1.0 points", "20.0 %", "21.0 %"],
-        ["201 to 400", "20", "20", "0", "0", "error rose by 3.0 points", "20.0 %", "23.0 %"],
-        ["401 to 600", "19", "19", "0", "0", "error rose by 4.9 points", "20.0 %", "24.9 %"],
-        ["2,801 to 3,000", "1", "0", "1", "0", "error fell by 40.0 points", "50.0 %", "10.0 %"],
+        ["1 to 200", "11", "10", "0", "error rose by 1.0 points", "20.0 %", "21.0 %", "0"],
+        ["201 to 400", "20", "20", "0", "error rose by 3.0 points", "20.0 %", "23.0 %", "0"],
+        ["401 to 600", "19", "19", "0", "error rose by 4.9 points", "20.0 %", "24.9 %", "0"],
+        ["2,801 to 3,000", "1", "0", "1", "error fell by 40.0 points", "50.0 %", "10.0 %", "0"],
     ]
     assert sum(int(row[1]) for row in rows) == 51
     (chart,) = [chart for chart in report.charts if chart.name == "predictions"]
@@ -321,7 +321,7 @@ def test_drifts_of_older_logs_have_no_size(tmp_path: Path) -> None:
     report = make_report([Made().write(tmp_path / "run")])
     found = section(report, "drift")
     assert found.figures is not None
-    assert {row[4:7] for row in found.figures.rows} == {("-", "-", "-")}
+    assert {row[1:4] for row in found.figures.rows} == {("-", "-", "-")}
     assert "Logs of older versions do not have the direction" in found.lead
 
 
@@ -332,6 +332,20 @@ def test_stages_of_several_learners_are_drawn(tmp_path: Path) -> None:
     (chart,) = [each for each in make_report([run]).charts if each.name == "stages"]
     assert chart.table is not None
     assert ("x.learner", "60.0\xa0%", "2.4") in chart.table.rows
+
+
+def test_a_long_legend_leaves_the_axes_their_height(tmp_path: Path) -> None:
+    made = Made(learner="x")
+    names = [f"a-learner-with-a-long-name-{i}.learner" for i in range(24)]
+    stages = {name: {"p50_ms": 1.0, "p99_ms": 2.0, "share": 0.04} for name in names}
+    timings = [{**each, "stages": stages} for each in made.timings()]
+    job = '[[learner]]\nname = "x"\n'
+    run = write_run(tmp_path / "run", made.records(), timings=timings, job=job)
+    (chart,) = [each for each in make_report([run]).charts if each.name == "stages"]
+    for narrow, more in ((False, 0.5), (True, 2)):  # inches, for a line of each name or two
+        box = re.search(r'viewBox="0 0 \S+ (\S+)"', inline_svg(chart, narrow=narrow))
+        assert box is not None
+        assert float(box[1]) > 72 * (chart.height + more)
 
 
 def test_targets_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ def _drift_sentence(drifts: Sequence[dict[str, Any]], early: int) -> Sentence:
     actions = list(dict.fromkeys(act for each in drifts for act in each.get("actions") or ()))
     text = f"{text}; actions: {and_list(actions)}." if actions else f"{text}."
     if early:
-        which = "It is" if n == 1 else "All are" if early == n else f"{early:,} of them are"
+        which = "All are" if early == n else f"{early:,} of them {'is' if early == 1 else 'are'}"
+        which = "It is" if n == 1 else which
         text += f" {which} of the warm-up, in which the model's own error fell."
     return Sentence(text)
 

@@ -40,6 +40,7 @@ PAPER: Ink = dict(
 
 EVENTS = ("end of an experience", "warning", "drift")
 _NAME = 18  # letters of a name at an axis
+_LEGEND = 0.7  # inches of a legend, about four lines, that a chart has room for
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ class Canvas:
             axes.set_xlabel("rows of the stream")
 
     def legend(self, axes: Any) -> None:
-        """Draw the legend above the axes, in as many columns as fit."""
+        """Draw the legend above the axes, in as many columns as fit.
+
+        The figure grows by what a long legend needs, so that the axes keep their height.
+        """
         handles, labels = axes.get_legend_handles_labels()
         order = sorted(range(len(labels)), key=lambda place: labels[place] in EVENTS)  # these last
         for columns in range(len(labels), 0, -1):
@@ -82,7 +86,10 @@ class Canvas:
                 loc="outside upper left",
                 ncols=columns,
             )
-            if made.get_window_extent().width <= self.figure.bbox.width or columns == 1:
+            extent = made.get_window_extent()
+            if extent.width <= self.figure.bbox.width or columns == 1:
+                more = extent.height / self.figure.dpi - _LEGEND
+                self.figure.set_figheight(self.figure.get_figheight() + max(0.0, more))
                 return
             made.remove()
 

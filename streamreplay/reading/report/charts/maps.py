@@ -144,5 +144,5 @@ def _draw_bands(canvas: Canvas, axes: Any, x: Floats, shares: Sequence[NamedShar
     axes.set_ylim(0, max(float(values.sum(axis=0).max()), 1e-12))
     if (last <= room).any():
         for (name, _), band in zip(shares, bands, strict=True):
-            band.set_label(shorten(name))
+            band.set_label(shorten(name, 36))
         canvas.legend(axes)

@@ -14,8 +14,8 @@ from streamreplay.reading.scores import Score
 
 _MOST = 40  # drifts and warnings of a run that are listed one by one
 _BINS = 20  # stretches of the stream in which more of them are counted
-_HEADER = ("row", "level", "detector", "on", "change", "before", "after", "actions")
-_BINNED = ("rows", "drifts", "rose", "fell", "warnings", "largest change", "before", "after")
+_HEADER = ("row", "change", "before", "after", "level", "on", "detector", "actions")
+_BINNED = ("rows", "drifts", "rose", "fell", "largest change", "before", "after", "warnings")
 _WARM_UP = (
     " A drift of the warm-up is a fall of the error or the loss while the model first learned: "
     "the model changed, not the stream."
@@ -84,9 +84,9 @@ def _cells(group: CurveGroup, drift: Drift) -> tuple[str, ...]:
     actions = record.get("actions")
     return (
         f"{record['position']:,}",
-        level,
-        *(str(record.get(field, "-")) for field in ("detector", "on")),
         *_size(drift, group.first.score),
+        level,
+        *(str(record.get(field, "-")) for field in ("on", "detector")),
         ", ".join(map(str, actions)) if isinstance(actions, list) and actions else "-",
     )
 
@@ -125,8 +125,8 @@ def _sums(some: Sequence[Drift], score: Score) -> tuple[str, ...]:
     change, *means = _size(largest, score)
     if largest.change is not None:
         change = f"{largest.record.get('on', '-')} {change}"
-    counts = (count, f"{ways['rose']:,}", f"{ways['fell']:,}", f"{len(some) - len(drifts):,}")
-    return (*counts, change, *means)
+    counts = (count, f"{ways['rose']:,}", f"{ways['fell']:,}")
+    return (*counts, change, *means, f"{len(some) - len(drifts):,}")
 
 
 def _weight(drift: Drift) -> tuple[bool, bool, float]:
