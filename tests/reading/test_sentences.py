@@ -105,6 +105,20 @@ def test_the_best_round_is_found_among_many(tmp_path: Path) -> None:
     assert "Most forgotten: class a (from 100 % to 50.0 %)." in found
 
 
+@pytest.mark.parametrize(("rows", "clear"), [(10, False), (400, True)])
+def test_a_fall_that_may_be_chance_is_called_so(tmp_path: Path, rows: int, clear: bool) -> None:
+    best, last = (
+        retention(position, {"a": accuracy}, sample="probe", class_forgetting=fell)
+        for position, accuracy, fell in ((500, 0.9, None), (1000, 0.7, 0.2))
+    )
+    for each in (best, last):
+        each["by_class"]["a"]["rows"] = each["rows"] = rows
+    found = text(said(tmp_path, [Made().prequential(1000), best, last]))
+    assert ("Most forgotten: class a (from 90.0 % to 70.0 %)." in found) == clear
+    assert ("No class fell by 5 points or more from its best, beyond what chance" in found) != clear
+    assert ("20.0 points below its best, which in so few rows may be chance." in found) != clear
+
+
 def test_without_held_out_rows_forgetting_is_not_known(tmp_path: Path) -> None:
     found = said(tmp_path, Made().records(test=False, probe=False))
     assert "Forgetting was not measured" in warnings(found)

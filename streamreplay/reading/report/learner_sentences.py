@@ -175,7 +175,9 @@ def _forgotten(retained: RetentionSummary) -> Iterator[Sentence]:
         text = f"On average over earlier {of}, nothing was forgotten."
         if retained.forgetting > 0:
             below = f"{100 * retained.forgetting:.1f} points below its best"
-            text = f"On average over earlier {of}, the model is {below}."
+            chance = retained.sample == "probe" and not fallen
+            doubt = ", which in so few rows may be chance" if chance else ""
+            text = f"On average over earlier {of}, the model is {below}{doubt}."
         yield Sentence(text)
 
 
