@@ -135,6 +135,16 @@ class Schema:
         return [c.name for c in self.columns if BLOCKS.get(c.kind) in ("number", "time")]
 
     @property
+    def missing(self) -> frozenset[str]:
+        """Texts that count as missing."""
+        return self._missing
+
+    @property
+    def settled(self) -> bool:
+        """Whether no column can turn out to be of another kind."""
+        return not self._few
+
+    @property
     def expected_inputs(self) -> int:
         """How many more inputs categories and gaps are likely to need."""
         return sum(min(len(each), 256) for each in self.categories) + len(self.names)

@@ -215,20 +215,32 @@ def read_numbers(
     """
     if any(name not in columns for name in names):
         return None
-    flat = list(chain.from_iterable(columns[name] for name in names))
+    values = [columns[name] for name in names]
+    arrays = [each for each in values if isinstance(each, np.ndarray) and each.dtype == np.float64]
+    x = np.empty((n, len(names)), np.float32)
+    with np.errstate(over="ignore"):
+        if len(arrays) == len(values):
+            for i, array in enumerate(arrays):
+                x[:, i] = array
+        else:
+            found = _json_columns(values, decimal)
+            if found is None:
+                return None
+            x[...] = found.reshape(-1, n).T
+    x += np.float32(0)  # -0.0, which JSON's -0 is not, is 0.0
+    return x if np.isfinite(x).all() else None
+
+
+def _json_columns(columns: Sequence[Values], decimal: str) -> NDArray[np.float64] | None:
+    """Return the numbers of columns, one after the other; None if some are none of JSON's."""
+    flat = list(chain.from_iterable(columns))
     kinds = set(map(type, flat))
     try:
         if kinds == {str} and decimal == ".":
-            found = json_numbers(flat)
-        elif kinds.issubset((int, float)):
-            found = np.array(flat, np.float64)
-        else:
-            return None
+            return json_numbers(flat)
+        return np.array(flat, np.float64) if kinds.issubset((int, float)) else None
     except (ValueError, OverflowError):
         return None
-    with np.errstate(over="ignore"):
-        x = np.ascontiguousarray(found.reshape(-1, n).T.astype(np.float32))
-    return x if np.isfinite(x).all() else None
 
 
 def _misfits(
@@ -237,6 +249,9 @@ def _misfits(
     """Return which values became missing though they are not; None if none did."""
     if not absent.any():
         return None
+    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+        wrong = absent & ~np.isnan(values)
+        return wrong if wrong.any() else None
     wrong = np.zeros(len(absent), np.bool_)
     for row in np.flatnonzero(absent).tolist():
         wrong[row] = not is_missing(values[row], missing)

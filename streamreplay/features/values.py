@@ -120,10 +120,9 @@ def as_times(values: Values, missing: Collection[str] = MISSING) -> NDArray[np.i
 
 
 def _finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    wrong = np.isinf(numbers)
-    if wrong.any():
-        numbers = numbers.copy()
-        numbers[wrong] = np.nan
+    """Return numbers with NaN for infinity, and 0.0 for -0.0, as JSON has no -0."""
+    numbers = numbers + 0.0
+    numbers[np.isinf(numbers)] = np.nan
     return numbers
 
 

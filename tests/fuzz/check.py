@@ -19,8 +19,10 @@ from streamreplay import Pipeline, Prequential, TorchLearner, linear
 from streamreplay.batch import Batch
 from streamreplay.errors import StreamReplayError
 from streamreplay.features.packed import is_table, widened
+from streamreplay.features.schema import Schema
 from streamreplay.ingest import ArrowSource, CsvSource, JsonlSource, open_idx, open_npz
 from streamreplay.ingest.connect import byte_stream
+from streamreplay.ingest.decode import arrow_cells
 from streamreplay.run import RunOptions, choose_job, run_job
 from streamreplay.stage import Source
 from tests.fuzz.rows import Input
@@ -68,6 +70,7 @@ def check(made: Input, dice: Random, folder: Path) -> int:
     """Check all that must be true of an input; return how many records came."""
     path = write(made, folder)
     size = dice.choice((1, 3, 32))
+    made.infer_rows = dice.choice((3, 1000))
     whole = read(made, path, size)
     compare(made, whole)
     other = dice.choice(WAYS)
@@ -97,6 +100,7 @@ def opened(made: Input, path: Any, size: int, outcome: Outcome) -> Source:
     options = dict(made.options)
     if made.source in ("csv", "jsonl", "arrow"):
         options["on_dead"] = outcome.aside.append
+        options["schema"] = Schema(infer_rows=made.infer_rows)
     source: Source = MAKERS[made.source](path, batch_size=size, **options)
     return source
 
@@ -137,6 +141,16 @@ def small_blocks(made: Input, path: Path, size: int, dice: Random) -> Outcome:
         return read(made, path, size)
     finally:
         byte_stream.BLOCK = before
+
+
+def in_bulk(made: Input, path: Path, size: int, dice: Random) -> Outcome:
+    """Read few lines at once as many are read."""
+    before = arrow_cells.ENOUGH, byte_stream.BLOCK
+    arrow_cells.ENOUGH, byte_stream.BLOCK = 2, dice.choice((64, 200, 600))
+    try:
+        return read(made, path, size)
+    finally:
+        arrow_cells.ENOUGH, byte_stream.BLOCK = before
 
 
 def resumed(made: Input, path: Path, size: int, dice: Random) -> Outcome:
@@ -187,7 +201,7 @@ def _may_be_piped(made: Input) -> bool:
     return streams and len(next(iter(made.files.values()))) < 60_000
 
 
-WAYS = (other_size, small_blocks, resumed, piped)
+WAYS = (other_size, small_blocks, in_bulk, resumed, piped)
 
 
 def _rows(batch: Batch, last: Batch) -> Iterator[tuple[Any, ...]]:
@@ -267,6 +281,7 @@ def run(made: Input, path: Path, out: Path, whole: Outcome) -> None:
     overrides += [
         f"source.path={json.dumps(str(path))}",
         f"source.format={FORMATS.get(made.source, made.source)}",
+        f"features.infer_rows={made.infer_rows}",
         *("learner.module=linear", "run.emit=none", "run.save_predictions=true"),
         *("source.batch_size=4", "run.checkpoint_every=8", "buffer.max_size=9"),
     ]

@@ -48,6 +48,8 @@ class Input:
         How many records besides were changed: each may be a row, be put aside, or be blank.
     may_fail : bool
         It may also be refused as a whole.
+    infer_rows : int
+        Rows of a table that show what its columns are.
     """
 
     form: str
@@ -58,6 +60,7 @@ class Input:
     bad: int | None = None
     changed: int = 0
     may_fail: bool = False
+    infer_rows: int = 1000
 
 
 @dataclass

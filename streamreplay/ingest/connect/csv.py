@@ -12,8 +12,9 @@ from streamreplay.features.table_rows import TableRows, join_tables
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
+from streamreplay.ingest.decode.arrow_cells import ArrowReader
 from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, table
-from streamreplay.ingest.decode.csv_rows import RowReader
+from streamreplay.ingest.decode.csv_rows import RowReader, cells_of
 from streamreplay.ingest.decode.dialect import Dialect
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.kept_cells import kept_cells
@@ -21,7 +22,7 @@ from streamreplay.ingest.decode.lines import LineBuffer
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_no_row
 from streamreplay.ingest.decode.roles import FieldsInUse
-from streamreplay.ingest.decode.rows import Columns, Row
+from streamreplay.ingest.decode.rows import Columns, Row, merged
 from streamreplay.ingest.decode.targets import targets_of
 from streamreplay.ingest.decode.values import BadRecord
 from streamreplay.labels import Labels
@@ -140,6 +141,7 @@ class CsvSource(LineSource):
         self._part_began: int | None = None  # the first line of it that is not blank
         self.schema.decimal = self._dialect.point
         self._rows = RowReader(fields.goal, self._dialect.point, self.schema)
+        self._arrow = ArrowReader(self._dialect.point, self.schema)
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -238,13 +240,31 @@ class CsvSource(LineSource):
         new_part = self._part is not None and self._part_is_in(lines, first)
         if layout is not None and layout.features is not None and not new_part:
             try:
-                cells = table(lines, self._joiner.delimiter or ",", len(layout.names))
+                found = self._decode_many(lines, first, layout)
+                if found is not None:
+                    return found
+                cells = table(lines, self._mark, len(layout.names))
                 if not layout.may_hold_header(cells):
                     line = range(first, first + len(lines))
                     return self._rows.columns(cells, line, layout, layout.features), []
             except (BadRecord, ValueError, csv.Error):
                 pass  # at least one line is unusual: look at each of them
-        return self._one_by_one(lines, first)
+        return self._one_by_one(lines, range(first, first + len(lines)))
+
+    def _decode_many(
+        self, lines: list[bytes], first: int, layout: Layout
+    ) -> tuple[Columns | None, list[Fault]] | None:
+        """Decode many lines with pyarrow, and those it is not certain of one by one."""
+        cells = self._arrow.read(lines, self._mark, layout, self._joiner.passes)
+        if cells is None or layout.may_hold_header(cells):
+            return None
+        odd = [lines[i] for i in cells.odd]
+        if any(layout.is_header(cells_or_none(line, self._mark)) for line in odd):
+            return None
+        line = [first + i for i in cells.lines] if odd else range(first, first + len(lines))
+        found = self._rows.columns(cells, line, layout, layout.features or [])
+        others, faults = self._one_by_one(odd, [first + i for i in cells.odd])
+        return found if others is None else merged(found, others), faults
 
     def _part_is_in(self, lines: list[bytes], first: int) -> bool:
         """Return whether the beginning of a further part is among some lines."""
@@ -254,11 +274,13 @@ class CsvSource(LineSource):
             self._part is not None and self._part_began is None and self._part < first + len(lines)
         )
 
-    def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
+    def _one_by_one(
+        self, lines: list[bytes], at: Sequence[int]
+    ) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
         where: list[int] = []
         faults: list[Fault] = []
-        for i, line in enumerate(lines, first):
+        for i, line in zip(at, lines, strict=True):
             if is_blank(line, self._mark) or (self._layout is None and is_no_row(line)):
                 continue
             self._began = i if self._began is None else self._began
@@ -347,33 +369,13 @@ class CsvSource(LineSource):
         self, cells: list[str], layout: Layout, at: int
     ) -> tuple[Layout, dict[str, list[str]]]:
         """Return the layout with features and roles, and the first values of each feature."""
-        rows = [cells, *self._cells_ahead(layout, at)]
+        most = self.schema.infer_rows - 1
+        rows = [cells, *cells_of(self._ahead(at), layout, self._mark, most)]
         if self.fields.time is None:
             layout = layout.with_time(rows)
         asked = None if self.features is None else layout.positions(self.features)
         layout = layout.decided(cells, asked)
         return layout, {layout.names[i]: [row[i] for row in rows] for i in layout.features or ()}
-
-    def _cells_ahead(self, layout: Layout, at: int) -> list[list[str]]:
-        """Return the cells of the rows behind a line, in the order of a layout."""
-        rows: list[list[str]] = []
-        now = layout
-        for line in self._ahead(at):
-            if len(rows) == self.schema.infer_rows - 1:
-                break
-            if is_blank(line, self._mark):
-                continue
-            try:
-                cells = now.fitted(split(line.removeprefix(BOM), self._mark))
-                header = now.reordered(cells)
-                now.check_no_other_header(cells)
-            except BadRecord:
-                continue
-            if header is None:
-                rows.append(layout.in_order_of(now, cells))
-            else:
-                now = header
-        return rows
 
     def _lay_out(self, cells: list[str], at: int) -> Layout:
         header = self._dialect.has_header(self.name, cells, self._next_cells(at))

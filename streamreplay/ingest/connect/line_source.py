@@ -27,8 +27,9 @@ from streamreplay.put_aside import PutAside
 from streamreplay.state import State, within
 
 BOM = b"\xef\xbb\xbf"
-CACHE = 1 << 16  # bytes to decode at a time: what they become stays in the processor's cache
+CACHE = 1 << 18  # bytes to decode at a time: what they become stays in the processor's cache
 
+_AHEAD = 2  # lines looked at for each row that shows kinds: some are headers, blank, or bad
 _AT_END = (Came.ENDED, Came.BROKEN)
 
 
@@ -255,7 +256,7 @@ class LineSource(ABC):
             buffer = copy.deepcopy(buffer)
             buffer.finish()
         lines: list[bytes] = []
-        skip, most = line + 1 - buffer.position.lines, 2 * self.schema.infer_rows
+        skip, most = line + 1 - buffer.position.lines, _AHEAD * self.schema.infer_rows
         while part := buffer.peek(skip + len(lines), most - len(lines)):  # of one file each
             lines += part
         return [line for line in lines if len(line) <= buffer.longest]
@@ -288,17 +289,16 @@ class LineSource(ABC):
         reader.whole_batches, reader.options = self.whole_batches, self.options
         reader.on_notice = self.on_notice
         came = reader.gather(pending + rows)
+        bulk = not self.options.strict  # decode all lines; if strict, none behind the batch
         if came is Came.ENOUGH and not self._is_decided and self._infers():
-            # the line that decides has the same lines behind it wherever reading began
-            lines = self.schema.infer_rows * (2 if len(reader.files) > 1 else 1)  # with headers
-            rows, came = 1, reader.gather(pending + lines + 1)
+            # the line that decides has the same lines behind it however they are read
+            rows, bulk = 1, False
+            came = reader.gather(pending + _AHEAD * self.schema.infer_rows + 1)
         self._stopped = came is Came.STOPPED
-        if not self._stopped:
-            # lines without a row are decoded in bulk; if strict, none behind the batch is
-            self._decode_gathered(rows + (0 if self.options.strict else self._pending.gap))
-            if len(self._buffer) > self._pending.lines:
-                return Came.ENOUGH
-        return came
+        if self._stopped:
+            return came
+        self._decode_gathered(len(self._buffer) if bulk else rows)
+        return Came.ENOUGH if len(self._buffer) > self._pending.lines else came
 
     def _room(self) -> int:
         """Return how many rows may be yielded, at least a batch if there is no limit."""

@@ -6,7 +6,9 @@ import csv
 import math
 import re
 from codecs import BOM_UTF8
+from collections.abc import Collection
 from itertools import chain, repeat
+from typing import Any, Protocol
 
 from streamreplay.ingest.decode.delimiters import named_delimiter
 from streamreplay.ingest.decode.values import (
@@ -21,8 +23,34 @@ _BOM = "\ufeff"
 _BOOLEANS = {"true": True, "false": False}
 
 
-def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
-    """Return the cells of all lines, one after the other.
+class CellColumns(Protocol):
+    """Cells by column: list of str, or numbers as float64[n] with NaN where missing."""
+
+    def __getitem__(self, column: int) -> Any: ...
+
+
+class FlatCells:
+    """Cells of lines of one width, one line after the other."""
+
+    def __init__(self, cells: list[str], width: int) -> None:
+        self._cells = cells
+        self._width = width
+
+    def __getitem__(self, column: int) -> list[str]:
+        """Return the cells of a column."""
+        return self._cells[column :: self._width]
+
+    def only(self, columns: Collection[int]) -> list[str]:
+        """Return the cells of some columns, in the order of the lines."""
+        cells, width = list(self._cells), self._width
+        for column in sorted(set(range(width)).difference(columns), reverse=True):
+            del cells[column::width]
+            width -= 1
+        return cells
+
+
+def table(lines: list[bytes], delimiter: str, width: int) -> FlatCells:
+    """Return the cells of all lines.
 
     Each line has ``width`` of them. One more in each has to be empty, and is dropped.
 
@@ -38,16 +66,16 @@ def table(lines: list[bytes], delimiter: str, width: int) -> list[str]:
         # a quote that is not closed joins lines, so that there are fewer rows
         rows = list(csv.reader(_lines(lines, text), delimiter=delimiter, strict=True))
         found = set(map(len, rows)) if len(rows) == len(lines) else {0}
-        return _of_width(list(chain.from_iterable(rows)), found, width)
+        return FlatCells(_of_width(list(chain.from_iterable(rows)), found, width), width)
     if "\r" in text:
         text = text.replace("\r\n", "\n").removesuffix("\r")
     found = set(map(str.count, text.split("\n"), repeat(delimiter)))
     cells = text.replace("\n", delimiter).split(delimiter)
     if found != {width - 1}:
-        return _of_width(cells, {delimiters + 1 for delimiters in found}, width)
+        cells = _of_width(cells, {delimiters + 1 for delimiters in found}, width)
     if width == 1 and not all(map(str.strip, cells)):
         raise BadRecord("a blank line")
-    return cells
+    return FlatCells(cells, width)
 
 
 def _of_width(cells: list[str], found: set[int], width: int) -> list[str]:

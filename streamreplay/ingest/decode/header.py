@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from streamreplay.errors import ConfigError, SourceError
-from streamreplay.ingest.decode.cells import has_decimal_comma, is_number
+from streamreplay.ingest.decode.cells import CellColumns, has_decimal_comma, is_number
 from streamreplay.ingest.decode.column_finder import ColumnFinder, column_names
 from streamreplay.ingest.decode.detect_header import may_be_names
 from streamreplay.ingest.decode.options import FieldNames
@@ -100,14 +100,24 @@ class Layout:
                     'source.decimal = "," if this is a number, "." if it is text'
                 )
 
-    def may_hold_header(self, cells: list[str]) -> bool:
-        """Return whether a line that names the columns may be among rows, one after the other."""
+    def may_hold_header(self, cells: CellColumns) -> bool:
+        """Return whether a line that names the columns may be among rows.
+
+        Where the cells of the first column are numbers, no name may be one.
+        """
         if not self.header:
             return False
-        width, label = len(self.names), self.label
-        if label is not None and self.names[label] in cells[label::width]:
+        label, first = self.label, cells[0]
+        if label is not None and self.names[label] in cells[label]:
             return True
-        return not set(self.names).isdisjoint(cells[::width])
+        return isinstance(first, list) and not set(self.names).isdisjoint(first)
+
+    def is_header(self, cells: list[str] | None) -> bool:
+        """Return whether a line, given its cells if it has any, names the same columns."""
+        try:
+            return cells is not None and self.reordered(self.fitted(cells)) is not None
+        except BadRecord:
+            return False
 
     def reordered(self, cells: list[str]) -> Layout | None:
         """Return the layout behind a line that names the same columns; None for another line.

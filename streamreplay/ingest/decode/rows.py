@@ -134,6 +134,21 @@ class Columns:
         return int(other.argmax()) if other.any() else len(self)
 
 
+def merged(one: Columns, other: Columns) -> Columns:
+    """Return the rows of both, in the order of their lines."""
+    parts: list[Columns] = []
+    begin = 0
+    for i, line in enumerate(other.line):
+        end = bisect_left(one.line, line)
+        if end > begin:
+            parts.append(one.take(slice(begin, end)))
+        parts.append(other.take(slice(i, i + 1)))
+        begin = end
+    if begin < len(one):
+        parts.append(one.take(slice(begin, None)))
+    return Columns.concat(parts)
+
+
 @dataclass(slots=True)
 class PendingRows:
     """Rows and faults of lines that were decoded, but are not yet part of the position.
@@ -147,9 +162,11 @@ class PendingRows:
     """Lines decoded, counted from the first that is not consumed."""
     empty: list[tuple[int, int]] = field(default_factory=list)
     """Number and weight of each line without a row behind the first row."""
+    gone: int = 0
+    """Rows of the first part that were removed."""
 
     def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        return sum(map(len, self.parts)) - self.gone
 
     @property
     def gap(self) -> int:
@@ -179,9 +196,11 @@ class PendingRows:
         if not self.parts:
             return None
         if len(self.parts) > 1:
-            self.parts = [Columns.concat(self.parts)]
-        rows = self.parts[0]
-        size = min(most, rows.one_experience())
+            left = self.parts[0].take(slice(self.gone, None)) if self.gone else self.parts[0]
+            self.parts, self.gone = [Columns.concat([left, *self.parts[1:]])], 0
+        (part,) = self.parts
+        rows = part.take(slice(self.gone, self.gone + most))
+        size = rows.one_experience()
         end = self._end_of_dense()
         if end is not None:
             size = min(size, bisect_left(rows.line, end))
@@ -203,12 +222,13 @@ class PendingRows:
     def drop(self, rows: int, lines: int, end: int) -> list[Fault]:
         """Remove rows, and the lines before line ``end``; return the faults among them."""
         self.lines -= lines
-        if rows:
-            (left,) = self.parts
-            self.parts = [left.take(slice(rows, None))] if rows < len(left) else []
+        self.gone += rows
+        if self.parts and self.gone == len(self.parts[0]):
+            del self.parts[0]
+            self.gone = 0
         gone = [fault for fault in self.faults if fault.line < end]
         self.faults = self.faults[len(gone) :]
-        begin = self.parts[0].line[0] if self.parts else end
+        begin = self.parts[0].line[self.gone] if self.parts else end
         self.empty = [] if not self.parts else [each for each in self.empty if each[0] > begin]
         return gone
 
