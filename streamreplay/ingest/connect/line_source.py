@@ -333,7 +333,7 @@ class LineSource(ABC):
             self._begin_part(first)
         if begins and len(lines[0]) <= buffer.longest:
             lines[0] = lines[0].removeprefix(BOM)
-        if max(map(len, lines)) > buffer.longest:
+        if buffer.may_be_long and max(map(len, lines)) > buffer.longest:
             found, faults = self._decode_short(lines, first)
         else:
             found, faults = self._decode(lines, first)

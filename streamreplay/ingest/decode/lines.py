@@ -96,6 +96,8 @@ class LineBuffer:
         self._open: _LongLine | None = None  # a long line whose end has not come yet
         self._long: dict[int, _LongLine] = {}  # by line number
         self._unended = False  # the last line has no line end
+        self.may_be_long = False
+        """Whether a line may be longer than `longest`."""
         self.ends: list[Position] = []  # of the files before that of the position
         self._borders: list[_Border] = []  # of files behind it
         self._arrivals: deque[tuple[int, float]] = deque()  # number of a read's first line, when
@@ -294,6 +296,7 @@ class LineBuffer:
 
     def _append(self, data: bytes) -> None:
         """Append whole lines, joined to records."""
+        self.may_be_long |= len(data) > self.longest
         lines, joiner = data.split(b"\n"), self.joiner
         if joiner is not None and not joiner.passes(data):
             lines = joiner.join(lines)
@@ -338,7 +341,7 @@ class LineBuffer:
         return block[end + 1 :]
 
     def _close_long_line(self, long: _LongLine) -> None:
-        self._long[self._next] = long
+        self._long[self._next], self.may_be_long = long, True
         self._lines.append(bytes(self._tail))
         self._tail.clear()
         self._open = None

@@ -195,11 +195,16 @@ class PendingRows:
         """Return the rows of the next batch, without removing them."""
         if not self.parts:
             return None
-        if len(self.parts) > 1:
-            left = self.parts[0].take(slice(self.gone, None)) if self.gone else self.parts[0]
-            self.parts, self.gone = [Columns.concat([left, *self.parts[1:]])], 0
-        (part,) = self.parts
-        rows = part.take(slice(self.gone, self.gone + most))
+        found: list[Columns] = []
+        left, begin = most, self.gone
+        for part in self.parts:
+            found.append(part.take(slice(begin, begin + left)))
+            left, begin = left - len(found[-1]), 0
+            if not left:
+                break
+        rows = Columns.concat(found)
+        if left:  # all there is: join it once, however slowly more comes
+            self.parts, self.gone = [rows], 0
         size = rows.one_experience()
         end = self._end_of_dense()
         if end is not None:
@@ -223,9 +228,8 @@ class PendingRows:
         """Remove rows, and the lines before line ``end``; return the faults among them."""
         self.lines -= lines
         self.gone += rows
-        if self.parts and self.gone == len(self.parts[0]):
-            del self.parts[0]
-            self.gone = 0
+        while self.parts and self.gone >= len(self.parts[0]):
+            self.gone -= len(self.parts.pop(0))
         gone = [fault for fault in self.faults if fault.line < end]
         self.faults = self.faults[len(gone) :]
         begin = self.parts[0].line[self.gone] if self.parts else end
