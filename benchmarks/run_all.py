@@ -26,6 +26,7 @@ def main() -> None:
         ["steps.py"],
         ["evaluator.py"],
         ["intervals.py"],
+        ["decode.py"],
         ["ingest.py"],
         ["startup.py"],
         ["memory.py"],
