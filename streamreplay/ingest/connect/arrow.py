@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias, final
 
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
+from streamreplay.errors import CheckpointError
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.connect.arrow_files import check_pyarrow, count_rows
-from streamreplay.ingest.connect.arrow_input import AT_END, ArrowInput
+from streamreplay.ingest.connect.arrow_input import ArrowInput
+from streamreplay.ingest.connect.came import Came
 from streamreplay.ingest.connect.files import Paths, source_names
-from streamreplay.ingest.connect.line_reader import Came
 from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.ingest.connect.row_batches import RowBatches
 from streamreplay.ingest.dead_letters import (
-    FIRST_RECORDS,
     DeadLetters,
-    Fault,
-    no_usable_row,
-    row_letter,
 )
 from streamreplay.ingest.decode.arrow_columns import ArrowRows
 from streamreplay.ingest.decode.named_fields import ArrowParts, NamedFields
@@ -33,12 +29,11 @@ from streamreplay.ingest.decode.options import (
     labels_or_new,
 )
 from streamreplay.ingest.decode.roles import FieldsInUse
-from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.decode.rows import Columns
 from streamreplay.ingest.decode.targets import targets_of
-from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels, Name
 from streamreplay.put_aside import PutAside
-from streamreplay.state import State, within
+from streamreplay.state import State
 
 _AT_ONCE = 256  # rows to decode
 
@@ -140,17 +135,12 @@ class ArrowSource:
         self._parts = ArrowParts(self._fields)
         self.labels = labels_or_new(labels, None if goal is None else goal.names)
         self.whole_batches = False
-        self.put_aside = PutAside()
         self.kept: Mapping[str, Sequence[Any]] = {}
         """The values in the batch yielded last of columns that `predict_only` keeps."""
-        self._names: list[str] | None = None  # of the features, the same object in every batch
-        self._passes = SecondPass()
-        self._rows = self._taken = 0  # yielded; consumed, with those that cannot be used
         self._input = ArrowInput(path, self.options, self._parts.take)
         totals = list(map(count_rows, self._input.files))
         self.rows_total = None if None in totals else sum(n or 0 for n in totals)
-        self._pending = PendingRows()
-        self._stopped = False  # the last pass ended because it was asked to
+        self._batches = RowBatches(self._input, self.options, self.labels, self.schema, goal)
         self._prepared = False  # decisions are part of the state before the first row is
 
     @property
@@ -165,7 +155,7 @@ class ArrowSource:
     @property
     def position(self) -> int:
         """Rows yielded so far."""
-        return self._rows
+        return self._input.rows
 
     @property
     def target_names(self) -> list[str] | None:
@@ -192,6 +182,11 @@ class ArrowSource:
         return self._fields.left_out
 
     @property
+    def put_aside(self) -> PutAside:
+        """The rows so far that could not be used."""
+        return self._batches.put_aside
+
+    @property
     def dead(self) -> int:
         """Rows so far that could not be used."""
         return self.put_aside.count
@@ -201,8 +196,7 @@ class ArrowSource:
         return self._fields.describe()
 
     def __iter__(self) -> Iterator[Batch]:
-        yield from self._passes.over(iter(self._next, None), self.name)
-        self._passes.ended = not (self._stopped or self.whole_batches)
+        yield from self._batches.over(self._next, self.name)
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
@@ -212,12 +206,9 @@ class ArrowSource:
     def state_dict(self) -> State:
         """Return the position, the labels, and what was decided about the columns."""
         return {
-            "rows": self._rows,
-            "taken": self._taken,
-            "labels": self.labels.state_dict(),
-            "put_aside": self.put_aside.state_dict(),
+            **self._batches.state_dict(),
             **self._input.state_dict(),
-            **self._fields.decisions(known=self._taken > 0 or self._prepared),
+            **self._fields.decisions(known=self._input.taken > 0 or self._prepared),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -232,14 +223,9 @@ class ArrowSource:
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of Arrow data has it")
         self._fields.load(state)
-        with within("labels"):
-            self.labels.load_state_dict(state["labels"])
-        self.put_aside.load_state_dict(state["put_aside"])
-        self._rows, self._taken = int(state["rows"]), int(state["taken"])
+        self._batches.load_state_dict(state)
         self._input.load_state_dict(state)
-        self._pending = PendingRows()
         self._prepared = self._fields.choice is not None
-        self._names, self._passes.ended = None, False
 
     def compare_up_to(self, end: State) -> None:
         """Compare the stream, when it is opened, with one that was read to another state.
@@ -269,43 +255,25 @@ class ArrowSource:
         return self._prepared and self._input.waits
 
     def _next(self) -> Batch | None:
-        pending, size, came = self._pending, self.options.batch_size, Came.ENOUGH
-        while (room := self._room()) > 0:
-            rows = pending.head(size)
-            if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
-                return self._take(rows)
-            if rows is not None and len(rows) >= room:  # the limit cuts this batch
-                return None if self.whole_batches else self._take(rows.take(slice(0, room)))
-            if came is Came.STOPPED or (self.whole_batches and came in AT_END):
-                return None
-            if came is not Came.ENOUGH and rows is not None:
-                return self._take(rows)
-            if came is Came.ENDED:
-                return None
-            came = self._gather()
-        return None
+        rows = self._batches.head(self._gather, whole=self.whole_batches)
+        return None if rows is None else self._take(rows)
 
-    def _room(self) -> int:
-        """Return how many rows may be yielded, at least a batch if there is no limit."""
-        limit = self.options.limit
-        return self.options.batch_size if limit is None else limit - self._rows
-
-    def _gather(self) -> Came:
+    def _gather(self, _: int = 1) -> Came:
         """Read and decode more rows; return ENOUGH if more may follow."""
         wanted = 1 if self._fields.choice is not None else self.schema.infer_rows
-        came = self._input.fill(self._pending.lines + wanted)
-        self._stopped = came is Came.STOPPED
-        if self._stopped:
+        came = self._input.fill(self._batches.pending.lines + wanted)
+        self._batches.stopped = came is Came.STOPPED
+        if self._batches.stopped:
             return came
-        more = len(self._input.queue) > self._pending.lines
+        more = len(self._input.queue) > self._batches.pending.lines
         if more:
             self._decode_next()
-        self._drop_unusable()
+        self._batches.drop_unusable(self.name)
         return Came.ENOUGH if more else came
 
     def _decode_next(self) -> None:
         """Decode some rows."""
-        pending, start = self._pending, self._pending.lines
+        pending, start = self._batches.pending, self._batches.pending.lines
         if self._fields.choice is None:
             ahead = map(ArrowRows, self._input.queue.peek(start, self.schema.infer_rows))
             parts = self._parts
@@ -314,30 +282,17 @@ class ArrowSource:
         if choice is None:
             raise ValueError("rows came before it was decided how to read them")
         rows = self._input.queue.peek(start, _AT_ONCE)[0]
-        first = self._taken + start
+        first = self._input.taken + start
         found, faults = self._fields.rows(choice).decode(ArrowRows(rows), first)
         pending.add([b""] * rows.num_rows, first, found, faults)
 
-    def _drop_unusable(self) -> None:
-        """Consume the rows that were decoded, if none of them can be used."""
-        pending = self._pending
-        if pending.lines and not len(pending):
-            self._advance((), pending.lines)
-            if self.dead >= FIRST_RECORDS and not self._rows:
-                raise NoUsableRowError(no_usable_row(self.name, self.put_aside))
-
     def _take(self, rows: Columns) -> Batch:
-        if self._names is None:
-            self._names = self.feature_names
-        goal, end = self._fields.fields.goal, rows.line[-1] + 1
-        self._check_strict(end)
+        if self._batches.names is None:
+            self._batches.names = self.feature_names
         if self._parts.keep:
-            self.kept = self._kept([line - self._taken for line in rows.line])
-        # before the position moves: rows that are refused come again
-        batch = rows.batch(self._rows, self.labels, goal, self._names, self.schema)
-        self._advance(rows.line, end - self._taken)
-        self._rows += len(rows)
-        return batch
+            self._batches.check_strict(rows.line[-1] + 1)
+            self.kept = self._kept([line - self._input.taken for line in rows.line])
+        return self._batches.take(rows)
 
     def _kept(self, places: Sequence[int]) -> Mapping[str, Sequence[Any]]:
         """Return the values of columns to keep in rows that are not consumed."""
@@ -347,36 +302,6 @@ class ArrowSource:
             values = [*chain.from_iterable(part.role_values("kept", name) for part in parts)]
             found[name] = [values[place] for place in places]
         return found
-
-    def _advance(self, rows: Sequence[int], n: int) -> None:
-        """Move the position past n rows, and report those among them that cannot be used.
-
-        ``rows`` has the numbers of those that can be, ascending.
-        """
-        end = self._taken + n
-        self._check_strict(end)
-        faults = [fault for fault in self._pending.faults if fault.line < end]
-        for fault in faults:
-            before = self._rows + bisect_left(rows, fault.line) + self.dead
-            self.put_aside.add(fault.reason, record=before, line=fault.line + 1)
-            if self.options.on_dead is not None:
-                self.options.on_dead(self._letter(fault))
-        self._pending.drop(len(rows), n, end)
-        self._input.consume(n)
-        self._taken = end
-
-    def _check_strict(self, end: int) -> None:
-        """Raise if strict, and a row before row ``end`` cannot be used."""
-        faults = self._pending.faults
-        if self.options.strict and faults and faults[0].line < end:
-            self._pending = PendingRows()
-            name = self._input.name(faults[0].line - self._taken)
-            raise RecordError(f"{name}: row {faults[0].line + 1}: {faults[0].reason}")
-
-    def _letter(self, fault: Fault) -> dict[str, Any]:
-        place = fault.line - self._taken
-        (row,) = self._input.queue.peek(place, 1)
-        return row_letter(self._input.name(place), fault, ArrowRows(row).text())
 
 
 Streamed: TypeAlias = LineSource | ArrowSource

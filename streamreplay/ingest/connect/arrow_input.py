@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,16 @@ from streamreplay.ingest.connect.arrow_files import ArrowReader, open_reader
 from streamreplay.ingest.connect.arrow_messages import ChooseColumns, MessageReader, write_messages
 from streamreplay.ingest.connect.arrow_queue import LearnedRows, RowCheck, RowQueue
 from streamreplay.ingest.connect.byte_stream import source_name
+from streamreplay.ingest.connect.came import Came
 from streamreplay.ingest.connect.files import Paths, files_of
-from streamreplay.ingest.connect.line_reader import POLL, Came
-from streamreplay.ingest.decode.arrow_columns import plain_rows
+from streamreplay.ingest.connect.line_reader import POLL
+from streamreplay.ingest.dead_letters import Fault, row_letter
+from streamreplay.ingest.decode.arrow_columns import ArrowRows, plain_rows
 from streamreplay.ingest.decode.options import SourceOptions
 from streamreplay.state import State
 
 _ANY = 1 << 62
 _NOTHING = np.empty(0, np.uint8)
-
-
-AT_END = (Came.ENDED, Came.BROKEN)
 
 
 class ArrowInput:
@@ -46,6 +46,10 @@ class ArrowInput:
         A pipe brings what comes after the position, and not the same rows again.
     queue : RowQueue
         The rows that were read and are not consumed.
+    rows : int
+        Rows yielded so far.
+    taken : int
+        Rows consumed so far, with those that cannot be used.
     """
 
     def __init__(self, paths: Paths, options: SourceOptions, choose: ChooseColumns) -> None:
@@ -56,6 +60,7 @@ class ArrowInput:
         self._learned = LearnedRows()
         self._carry: NDArray[np.uint8] = _NOTHING  # rows that a pipe will not bring again
         self._reader: ArrowReader | None = None
+        self.rows = self.taken = 0
         self._restart()
 
     def _restart(self) -> None:
@@ -74,12 +79,14 @@ class ArrowInput:
 
     def state_dict(self) -> State:
         """Return which rows were consumed, and those that were read ahead of a pipe."""
-        return {**self._learned.state_dict(), "carry": self._read_ahead()}
+        own = {"rows": self.rows, "taken": self.taken}
+        return {**own, **self._learned.state_dict(), "carry": self._read_ahead()}
 
     def load_state_dict(self, state: State) -> None:
         """Load a state; the files are opened again when rows are needed."""
         self._learned.load_state_dict(state)
         self._carry = np.array(state["carry"], np.uint8)
+        self.rows, self.taken = int(state["rows"]), int(state["taken"])
         self._restart()
 
     def compare_up_to(self, end: State) -> None:
@@ -87,9 +94,25 @@ class ArrowInput:
         self._end = [(int(file["rows"]), int(file["crc"])) for file in end["files"]]
 
     def name(self, row: int) -> str:
-        """Return what messages call the file of a row, counted from the first not consumed."""
-        ((_, file),) = self.queue.peek_with_files(row, 1)
+        """Return what messages call the file of a row that is not consumed."""
+        ((_, file),) = self.queue.peek_with_files(row - self.taken, 1)
         return source_name(self.files[file])
+
+    def number(self, record: int) -> int:
+        """Return the number of a row, from 1."""
+        return record + 1
+
+    def where(self, record: int) -> str:
+        """Return the file and the number of a row, for messages."""
+        return f"{self.name(record)}: row {record + 1}"
+
+    def report(self, faults: Sequence[Fault]) -> None:
+        """Describe rows that cannot be used, and are not consumed, to who takes dead letters."""
+        if (take := self._options.on_dead) is None:
+            return
+        for fault in faults:
+            (row,) = self.queue.peek(fault.line - self.taken, 1)
+            take(row_letter(self.name(fault.line), fault, ArrowRows(row).text()))
 
     @property
     def reopens(self) -> bool:
@@ -105,6 +128,7 @@ class ArrowInput:
         """Move the position past n rows."""
         for rows, file in self.queue.consume(n):
             self._learned.add(rows, file)
+        self.taken += n
 
     def fill(self, rows: int) -> Came:
         """Read until so many rows are in the queue."""

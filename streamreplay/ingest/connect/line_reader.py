@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream
+from streamreplay.ingest.connect.came import Came
 from streamreplay.ingest.connect.file_follower import FileFollower
 from streamreplay.ingest.connect.files import Paths, SourceFiles, positions
 from streamreplay.ingest.connect.text import LINES, TextDecoder
@@ -27,16 +27,6 @@ READ = ("carry", "text", "files", "names", "rotated")
 """The keys of a reader's state."""
 
 _NOTHING = np.empty(0, np.uint8)
-
-
-class Came(Enum):
-    """Why reading has stopped."""
-
-    ENOUGH = auto()
-    LATE = auto()  # a row has waited long enough
-    ENDED = auto()
-    BROKEN = auto()  # it cannot be read any further: rows before the error go out first
-    STOPPED = auto()
 
 
 class LineReader:
@@ -113,6 +103,32 @@ class LineReader:
     def name(self, line: int) -> str:
         """Return what messages call the file that a line is in."""
         return self.files.name(self.buffer.file_of(line))
+
+    @property
+    def rows(self) -> int:
+        """Rows yielded so far."""
+        return self.buffer.position.rows
+
+    @rows.setter
+    def rows(self, rows: int) -> None:
+        self.buffer.position.rows = rows
+
+    @property
+    def taken(self) -> int:
+        """Lines consumed so far."""
+        return self.buffer.position.lines
+
+    def consume(self, n: int) -> None:
+        """Move the position past n lines."""
+        self.buffer.consume(n)
+
+    def number(self, record: int) -> int:
+        """Return where a line begins in its file, from 1."""
+        return self.buffer.number(record)
+
+    def where(self, record: int) -> str:
+        """Return the file and the number of a line, for messages."""
+        return f"{self.name(record)}:{self.number(record)}"
 
     def report(self, faults: Sequence[Fault]) -> None:
         """Describe lines that cannot be read, and are not consumed, to who takes dead letters."""

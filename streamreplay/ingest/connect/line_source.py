@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, NoUsableRowError, RecordError
+from streamreplay.errors import CheckpointError
 from streamreplay.features.schema import Schema
+from streamreplay.ingest.connect.came import Came
 from streamreplay.ingest.connect.files import Paths
-from streamreplay.ingest.connect.line_reader import READ, Came, LineReader
+from streamreplay.ingest.connect.line_reader import READ, LineReader
+from streamreplay.ingest.connect.row_batches import RowBatches
 from streamreplay.ingest.connect.text import TextDecoder
-from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault, no_usable_row
+from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault
 from streamreplay.ingest.decode.lines import LineBuffer, Position
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.roles import FieldsInUse
-from streamreplay.ingest.decode.rows import Columns, PendingRows
+from streamreplay.ingest.decode.rows import Columns
 from streamreplay.ingest.decode.values import BadRecord
-from streamreplay.ingest.second_pass import SecondPass
 from streamreplay.labels import Labels
 from streamreplay.plain_text import listed
 from streamreplay.put_aside import PutAside
-from streamreplay.state import State, within
+from streamreplay.state import State
 
 BOM = b"\xef\xbb\xbf"
 CACHE = 1 << 18  # bytes to decode at a time: what they become stays in the processor's cache
 
 _AHEAD = 2  # lines looked at for each row that shows kinds: some are headers, blank, or bad
-_AT_END = (Came.ENDED, Came.BROKEN)
 
 
 class LineSource(ABC):
@@ -83,14 +82,11 @@ class LineSource(ABC):
         self.on_notice: Callable[[str], None] = lambda _: None
         self.kept: Mapping[str, Sequence[Any]] = {}
         self._known_to = 0  # the line up to which decisions are part of the state
-        self._names: list[str] | None = None  # of the features, the same object in every batch
         self._buffer = self._new_buffer()
         self._reader = self._new_reader()
         self.name = self._reader.files.name(0)
-        self.put_aside = PutAside()
-        self._pending = PendingRows()
-        self._passes = SecondPass()
-        self._stopped = False  # the last pass ended because it was asked to
+        goal = fields.goal
+        self._batches = RowBatches(self._reader, options, self.labels, self.schema, goal)
 
     @property
     def position(self) -> int:
@@ -113,13 +109,17 @@ class LineSource(ABC):
         """The fields that are not used."""
 
     @property
+    def put_aside(self) -> PutAside:
+        """The lines so far that could not be read."""
+        return self._batches.put_aside
+
+    @property
     def dead(self) -> int:
         """Lines so far that could not be read."""
         return self.put_aside.count
 
     def __iter__(self) -> Iterator[Batch]:
-        yield from self._passes.over(iter(self._next, None), self.name)
-        self._passes.ended = not (self._stopped or self.whole_batches)
+        yield from self._batches.over(self._next, self.name)
 
     def close(self) -> None:
         """Close the file, if there is one; iterating again opens it, and goes on."""
@@ -130,8 +130,7 @@ class LineSource(ABC):
         """Return the position, the labels, and what was decided about the fields."""
         return {
             **self._buffer.position.as_dict(),
-            "labels": self.labels.state_dict(),
-            "put_aside": self.put_aside.state_dict(),
+            **self._batches.state_dict(),
             **self._reader.state_dict(),
             **self._decisions(),
         }
@@ -148,16 +147,13 @@ class LineSource(ABC):
             if key not in state:
                 raise CheckpointError(f"{key}: not saved, but a source of lines has it")
         self._decide(state)
-        with within("labels"):
-            self.labels.load_state_dict(state["labels"])
-        self.put_aside.load_state_dict(state["put_aside"])
-        self._names, self._passes.ended = None, False
+        self._batches.load_state_dict(state)
         self._buffer = self._new_buffer()
         self._known_to = 0
         self._reader.close()
         self._reader = self._new_reader()
         self._reader.load_state_dict(state)
-        self._pending = PendingRows()
+        self._batches.input = self._reader
 
     def compare_up_to(self, end: State) -> None:
         """Compare the stream, when it is opened, with one that was read to another state.
@@ -245,7 +241,7 @@ class LineSource(ABC):
         """
         while not self._is_decided and self._gather_rows(1) is Came.ENOUGH:
             pass
-        self._known_to = self._buffer.position.lines + self._pending.lines
+        self._known_to = self._buffer.position.lines + self._batches.pending.lines
         return self._is_decided and not self._reader.regular
 
     def _ahead(self, line: int) -> list[bytes]:
@@ -266,25 +262,13 @@ class LineSource(ABC):
         return line is not None and line < max(self._buffer.position.lines, self._known_to)
 
     def _next(self) -> Batch | None:
-        pending, size, came = self._pending, self.options.batch_size, Came.ENOUGH
-        while (room := self._room()) > 0:
-            rows = pending.head(size)
-            if rows is not None and len(rows) <= room and pending.is_whole(rows, size):
-                return self._take(rows)
-            if rows is not None and len(rows) >= room:  # the limit cuts this batch
-                return None if self.whole_batches else self._take(rows.take(slice(0, room)))
-            if came is Came.STOPPED or (self.whole_batches and came in _AT_END):
-                return None
-            if came is not Came.ENOUGH and rows is not None:
-                return self._take(rows)
-            if came is Came.ENDED:
-                return None
-            came = self._gather_rows(min(size, room) - len(pending))
-        return None
+        self._batches.options = self.options
+        rows = self._batches.head(self._gather_rows, whole=self.whole_batches)
+        return None if rows is None else self._take(rows)
 
     def _gather_rows(self, rows: int) -> Came:
         """Read and decode lines for so many rows; ENOUGH if more lines may follow."""
-        reader, pending = self._reader, self._pending.lines
+        reader, pending = self._reader, self._batches.pending.lines
         reader.continue_from_here, reader.follow = self.continue_from_here, self.follow
         reader.whole_batches, reader.options = self.whole_batches, self.options
         reader.on_notice = self.on_notice
@@ -294,16 +278,11 @@ class LineSource(ABC):
             # the line that decides has the same lines behind it however they are read
             rows, bulk = 1, False
             came = reader.gather(pending + _AHEAD * self.schema.infer_rows + 1)
-        self._stopped = came is Came.STOPPED
-        if self._stopped:
+        self._batches.stopped = came is Came.STOPPED
+        if self._batches.stopped:
             return came
         self._decode_gathered(len(self._buffer) if bulk else rows)
-        return Came.ENOUGH if len(self._buffer) > self._pending.lines else came
-
-    def _room(self) -> int:
-        """Return how many rows may be yielded, at least a batch if there is no limit."""
-        limit = self.options.limit
-        return self.options.batch_size if limit is None else limit - self.position
+        return Came.ENOUGH if len(self._buffer) > self._batches.pending.lines else came
 
     def _begin_part(self, line: int | None) -> None:  # noqa: B027 - a CSV has headers
         """Take notice that a further part of the stream begins, if known at which line."""
@@ -311,15 +290,12 @@ class LineSource(ABC):
     def _decode_gathered(self, most: int) -> None:
         """Decode at most so many lines; lines without any row are consumed at once."""
         self._decode_next(most)
-        if self.options.strict and self._pending.faults:
+        if self.options.strict and self._batches.pending.faults:
             self._refuse_early()
-        if not len(self._pending):
-            self._advance((), self._pending.lines)
-            if self.dead >= FIRST_RECORDS and not self.position:
-                raise NoUsableRowError(no_usable_row(self.name, self.put_aside))
+        self._batches.drop_unusable(self.name)
 
     def _decode_next(self, most: int) -> None:
-        pending, buffer = self._pending, self._buffer
+        pending, buffer = self._batches.pending, self._buffer
         if not self.position and not len(pending):  # one of the first records must be usable
             most = min(most, max(1, FIRST_RECORDS - self.dead))
         lines = buffer.peek(pending.lines, most)
@@ -348,46 +324,16 @@ class LineSource(ABC):
 
     def _refuse_early(self) -> None:
         """Raise for a line that cannot be read without waiting for the rest of its batch."""
-        fault = self._pending.faults[0]
-        rows = self._pending.head(self.options.batch_size)
-        whole = rows is not None and len(rows) < len(self._pending)
+        pending = self._batches.pending
+        fault, rows = pending.faults[0], pending.head(self.options.batch_size)
+        whole = rows is not None and len(rows) < len(pending)
         if rows is None or not whole or rows.line[-1] > fault.line:
-            self._refuse(fault)
-
-    def _refuse(self, fault: Fault) -> None:
-        self._pending = PendingRows()
-        name = self._reader.name(fault.line)
-        raise RecordError(f"{name}:{self._buffer.number(fault.line)}: {fault.reason}")
+            self._batches.refuse(fault)
 
     def _take(self, rows: Columns) -> Batch:
-        if self._names is None:
-            self._names = self.feature_names
-        at, end = self._buffer.position, rows.line[-1] + 1
-        self._check_strict(end)
+        if self._batches.names is None:
+            self._batches.names = self.feature_names
         if self._keep:
+            self._batches.check_strict(rows.line[-1] + 1)
             self.kept = self._kept(self._buffer.take(rows.line), rows.line)
-        # before the position moves: rows that are refused come again
-        batch = rows.batch(at.rows, self.labels, self.fields.goal, self._names, self.schema)
-        self._advance(rows.line, end - at.lines)
-        at.rows += len(rows)
-        return batch
-
-    def _advance(self, rows: Sequence[int], lines: int) -> None:
-        """Move the position past some lines, and report those among them that cannot be read.
-
-        ``rows`` has the numbers of those that are rows, ascending.
-        """
-        self._check_strict(end := self._buffer.position.lines + lines)
-        faults = [fault for fault in self._pending.faults if fault.line < end]
-        for fault in faults:
-            before = self.position + bisect_left(rows, fault.line) + self.dead
-            self.put_aside.add(fault.reason, record=before, line=self._buffer.number(fault.line))
-        self._reader.report(faults)
-        self._pending.drop(len(rows), lines, end)
-        self._buffer.consume(lines)
-
-    def _check_strict(self, end: int) -> None:
-        """Raise if strict, and a line before line ``end`` cannot be read."""
-        for fault in self._pending.faults[:1] if self.options.strict else ():
-            if fault.line < end:
-                self._refuse(fault)
+        return self._batches.take(rows)
