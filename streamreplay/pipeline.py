@@ -9,7 +9,13 @@ from typing import Any
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
 from streamreplay.features.packed import TableSchema
-from streamreplay.pipeline_checks import check_batch, check_order, check_source, check_stages
+from streamreplay.pipeline_checks import (
+    TakesRows,
+    check_batch,
+    check_order,
+    check_source,
+    check_stages,
+)
 from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts, RowLedger
 from streamreplay.stage import Chain, HoldsRows, JoinsLabels, Measured, Meter, Source, Stage
@@ -26,8 +32,8 @@ class Pipeline:
 
     Parameters
     ----------
-    source : Source, iterable of Batch or None
-        None if the pipeline is only driven with `step`.
+    source : Source, iterable of Batch, Features or None
+        `Features` if `step` is given rows of tables, None if it is given batches only.
     **stages : Stage
         At least one, in order; each takes what the one before it yields. The first takes `Batch`,
         the last must yield `Report`.
@@ -119,11 +125,24 @@ class Pipeline:
         why = joins.put_aside if why is None else why.joined(joins.put_aside)
         return self._ledger.counts(self.position, held, why, joins.given_up)
 
-    def step(self, batch: Batch) -> Report:
-        """Pass one batch through all stages, as iterating would.
+    def step(self, rows: Batch | Any) -> Report:
+        """Pass rows through all stages, as iterating over a batch of them would.
 
-        Its rows are numbered after the last one: ``t`` is overwritten. The report is empty if a
-        stage keeps the batch back.
+        They are numbered after the last one: ``t`` is overwritten. The report is empty if a stage
+        keeps the batch back.
+
+        Parameters
+        ----------
+        rows : Batch, list of dict, dict of columns, frame of pandas or polars, or Arrow data
+            Other rows than a batch are taken if the source is `Features`, or if it reads a table
+            from files and has read its first rows: they are read by the same columns.
+
+        Raises
+        ------
+        TypeError
+            They are something else, or the source does not know how to read them.
+        RecordError
+            A row cannot be used. Nothing has changed then.
 
         Examples
         --------
@@ -134,7 +153,10 @@ class Pipeline:
                 use(report.scored.prediction)
             pipeline.finish()
         """
-        check_batch(batch)
+        batch = rows
+        if not isinstance(rows, Batch) and isinstance(self.source, TakesRows):
+            batch = self.source.batch(rows)
+        check_batch(batch, "; with Features(...) as its source it takes tables")
         batch = batch.numbered(self.position)
         self.position += len(batch)
         self._schema = batch.schema

@@ -7,19 +7,36 @@ from collections.abc import Iterable, Mapping
 from inspect import signature
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Protocol,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 import numpy as np
 
 from streamreplay.batch import Batch
 from streamreplay.records import Rehearsal, Report, Scored
 
-__all__ = ["check_batch", "check_order", "check_source", "check_stages"]
+__all__ = ["TakesRows", "check_batch", "check_order", "check_source", "check_stages"]
 
 _Types: TypeAlias = tuple[type, ...]
 
 _RECORDS = (Batch, Rehearsal, Scored, Report)
 _ORDER = "the usual order is buffer, mixer, learner, evaluator"
+
+
+@runtime_checkable
+class TakesRows(Protocol):
+    """A source that makes batches of rows which a program has: dicts, frames, Arrow data."""
+
+    def batch(self, rows: Any, /) -> Batch:
+        """Return rows as the next batch."""
 
 
 def check_stages(stages: Mapping[str, object]) -> None:
@@ -104,8 +121,10 @@ def check_source(source: object) -> None:
         raise TypeError(f"source: must be an iterable of Batch, got {_kind(source)}{hint or ''}")
 
 
-def check_batch(batch: object) -> None:
+def check_batch(batch: object, hint: str = "") -> None:
     """Check that what a source yields, or `Pipeline.step` is given, is a `Batch`.
+
+    ``hint`` ends the message if it is not.
 
     Raises
     ------
@@ -114,7 +133,8 @@ def check_batch(batch: object) -> None:
     """
     if not isinstance(batch, Batch):
         raise TypeError(
-            f"a pipeline takes Batch, got {_kind(batch)}: build one with Batch.from_arrays(x, y)"
+            f"a pipeline takes Batch, got {_kind(batch)}: build one with "
+            f"Batch.from_arrays(x, y){hint}"
         )
 
 

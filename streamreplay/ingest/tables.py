@@ -8,12 +8,11 @@ from typing import Any, TypeAlias, final
 from numpy.typing import NDArray
 
 from streamreplay.batch import Batch
-from streamreplay.errors import CheckpointError, ConfigError, RecordError
+from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.kinds import ColumnKind, OnChange
 from streamreplay.features.schema import Schema
 from streamreplay.features.values import MISSING
-from streamreplay.ingest.dead_letters import Fault
-from streamreplay.ingest.decode.given_rows import GivenRows, WithColumns, column_values, given_rows
+from streamreplay.ingest.decode.given_batch import decode_rows, take_rows
 from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.named_rows import NamedRows
 from streamreplay.ingest.decode.options import (
@@ -24,7 +23,6 @@ from streamreplay.ingest.decode.options import (
     labels_or_new,
 )
 from streamreplay.ingest.decode.roles import FieldsInUse
-from streamreplay.ingest.decode.rows import Columns
 from streamreplay.ingest.decode.targets import targets_of
 from streamreplay.labels import Labels, Name
 from streamreplay.plain_text import listed
@@ -43,8 +41,8 @@ class Features:
     needs PyArrow. All give the same batch for the same values, and that of a file with them.
 
     The first rows decide what each column is; see `infer`. A row may lack columns: what is missing
-    is learned as a gap. It is a stage, and takes a stream of such rows; in a `Pipeline` it stands
-    first, and `Pipeline.step` takes rows.
+    is learned as a gap. As the source of a `Pipeline`, it lets `Pipeline.step` take such rows;
+    called with a stream of them, it yields batches.
 
     Parameters
     ----------
@@ -99,6 +97,17 @@ class Features:
     >>> batch = features.batch([{"size": 1.5, "animal": "cat"}, {"colour": "red", "animal": "dog"}])
     >>> batch.schema.rows(batch.x), batch.y.tolist(), features.labels.names
     ([{'size': 1.5}, {'colour': 'red'}], [0, 1], ['cat', 'dog'])
+
+    Rows of any form go through a pipeline:
+
+    >>> from functools import partial
+    >>> from torch.optim import SGD
+    >>> from streamreplay import Pipeline, Prequential, TorchLearner, linear
+    >>> learner = TorchLearner(linear(), partial(SGD, lr=0.1))
+    >>> pipeline = Pipeline(Features(label="animal"), learner=learner, evaluator=Prequential())
+    >>> report = pipeline.step([{"size": 1.5, "animal": "cat"}, {"size": 9, "animal": "dog"}])
+    >>> pipeline.step({"size": [8.5, 2.0]}).scored.incoming.y.tolist()  # to be predicted
+    [-1, -1]
     """
 
     def __init__(  # noqa: PLR0913 - keywords, each a setting of its own
@@ -163,6 +172,10 @@ class Features:
         for rows in stream:
             yield self.batch(rows)
 
+    def __iter__(self) -> Iterator[Batch]:
+        """Raise an error: there is no stream, rows are given to `Pipeline.step`."""
+        raise ValueError("Features have no rows of their own: give rows to step() of the pipeline")
+
     def infer(self, rows: Table) -> None:
         """Decide by some rows what each column is, and take in none of them.
 
@@ -178,7 +191,7 @@ class Features:
         """
         if self._fields.choice is not None:
             raise ValueError(f"infer must come before the first row, got {self.position} before")
-        self._decide(*self._given(rows, None))
+        self._decide(*take_rows(self._fields, rows))
 
     def batch(self, rows: Table, y: Any = None) -> Batch:
         """Return rows as a batch; new labels, categories and columns are added.
@@ -203,14 +216,14 @@ class Features:
         TypeError
             Rows are something else.
         """
-        given, left_out = self._given(rows, y)
+        given, left_out = take_rows(self._fields, rows, y)
         begins = self._fields.choice is None
         try:
             if begins:
                 self._decide(given, left_out)
             names = self._fields.feature_names
             goal = self._fields.fields.goal
-            found = self._decoded(given)
+            found = decode_rows(self._fields, given)
             batch = found.batch(self.position, self.labels, goal, names, self.schema)
         except BaseException:
             if begins:
@@ -234,10 +247,10 @@ class Features:
         choice = self._fields.choice
         if choice is None:
             raise ValueError("there must be a batch before rows can be transformed, got none")
-        given, _ = self._given(rows, None)
+        given, _ = take_rows(self._fields, rows)
         decoder = self._fields.rows(choice)
         if choice.array:
-            return self._decoded(given).x  # type: ignore[return-value]
+            return decode_rows(self._fields, given).x  # type: ignore[return-value]
         return self.schema.pack_known(self.schema.read(decoder.features(given), len(given)))
 
     def state_dict(self) -> State:
@@ -264,31 +277,6 @@ class Features:
             self.labels.load_state_dict(state["labels"])
         self.position = int(state["rows"])
 
-    def _given(self, rows: Table, y: Any) -> tuple[NamedRows, dict[str, str]]:
-        """Return rows as columns with names, and why others cannot be learned from."""
-        asked = ["x"] if self._fields.features is None else self._fields.features
-        given, left_out = given_rows(rows, {*asked, *self._fields.reserved})
-        return given if y is None else self._with_goal(given, y), left_out
-
-    def _with_goal(self, given: NamedRows, y: Any) -> NamedRows:
-        """Return rows with labels or targets that were given apart."""
-        fields = self._fields.fields
-        names = [fields.label] if fields.goal is None else [*fields.goal.fields]
-        if not names[0]:
-            raise ValueError("y cannot be given where there is no label, got label=False")
-        twice = [name for name in names if name in given.names]
-        if twice:
-            raise ValueError(f"y cannot be given for rows that have a column {twice[0]!r}")
-        values = column_values("y", y)
-        if len(values) != len(given):
-            raise ValueError(f"y must have {len(given)} values as rows, got {len(values)}")
-        several = len(names) > 1
-        columns = list(map(list, zip(*values, strict=True))) if several else [values]
-        if len(columns) != len(names) and values:
-            raise ValueError(f"y must have {len(names)} columns, got {len(columns)}")
-        more = dict(zip(map(str, names), columns, strict=False))
-        return WithColumns(given, GivenRows(more, len(given)))
-
     def _decide(self, given: NamedRows, left_out: Mapping[str, str]) -> None:
         """Decide by some rows what columns are used for."""
         fields, names = self._fields, given.names
@@ -300,23 +288,3 @@ class Features:
                 f"rows: feature {absent[0]!r} is not a column; the columns are {listed(names)}"
             )
         fields.decide([given], names, fields.array_in(names, given.holds_arrays), left_out)
-
-    def _decoded(self, given: NamedRows) -> Columns:
-        choice = self._fields.choice
-        if choice is None:
-            raise ValueError("rows came before it was decided how to read them")
-        found, faults = self._fields.rows(choice).decode(given, 0)
-        if faults:
-            raise RecordError(self._message(faults[0]))
-        if found is None:
-            raise ValueError("rows of arrays must be at least one, got none")
-        return found
-
-    def _message(self, fault: Fault) -> str:
-        """Name the row and the column of a value that cannot be used."""
-        fields, choice = self._fields.fields, self._fields.choice
-        roles = {} if choice is None else choice.roles
-        role = fault.reason.partition(" ")[0]
-        column = fields.label if role == "label" and fields.goal is None else roles.get(role)
-        where = "" if column is None else f", column {column!r}"
-        return f"row {fault.line}{where}: {fault.reason}"

@@ -19,6 +19,7 @@ from streamreplay.ingest.dead_letters import (
     DeadLetters,
 )
 from streamreplay.ingest.decode.arrow_columns import ArrowRows
+from streamreplay.ingest.decode.given_batch import given_batch
 from streamreplay.ingest.decode.named_fields import ArrowParts, NamedFields
 from streamreplay.ingest.decode.options import (
     FieldNames,
@@ -242,6 +243,10 @@ class ArrowSource:
         self._parts.unlabelled, self._parts.keep = True, list(keep)
         self.schema.close()
         self.labels.closed = True
+
+    def batch(self, rows: Any) -> Batch:
+        """Return rows that a program has as a batch, as `LineSource.batch` does."""
+        return given_batch(self._fields, rows, self.position, self.labels)
 
     def prepare(self) -> bool:
         """Read ahead until it is known what each column is for, and yield nothing.

@@ -16,9 +16,11 @@ from streamreplay.ingest.decode.arrow_cells import ArrowReader
 from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, table
 from streamreplay.ingest.decode.csv_rows import RowReader, cells_of
 from streamreplay.ingest.decode.dialect import Dialect
+from streamreplay.ingest.decode.given_batch import columns_by_name
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.kept_cells import kept_cells
 from streamreplay.ingest.decode.lines import LineBuffer
+from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_no_row
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -171,6 +173,9 @@ class CsvSource(LineSource):
         others = {role: layout.names[i] for role, i in layout.others.items()}
         left_out = {**self.schema.left_out, **layout.left_out}
         return FieldsInUse(self.schema.names_by_kind, goal, others, left_out)
+
+    def _named_fields(self) -> NamedFields:
+        return columns_by_name(self.name, self._layout, self.fields, self.features, self.schema)
 
     @property
     def _is_decided(self) -> bool:

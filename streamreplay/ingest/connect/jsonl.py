@@ -20,6 +20,7 @@ from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
 from streamreplay.ingest.decode.json_values import check_shape, flatten, json_record
+from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.options import (
     FieldNames,
     SourceOptions,
@@ -174,6 +175,11 @@ class JsonlSource(LineSource):
         if self._choice is None:
             return None
         return self._choice.features if self._choice.array else self.schema.names
+
+    def _named_fields(self) -> NamedFields:
+        fields = NamedFields("rows", self.name, self.fields, self.features, self.schema)
+        fields.choice, fields.shape = self._choice, self.feature_shape or ()
+        return fields
 
     @property
     def left_out(self) -> list[str]:

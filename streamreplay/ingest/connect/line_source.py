@@ -16,7 +16,9 @@ from streamreplay.ingest.connect.line_reader import READ, LineReader
 from streamreplay.ingest.connect.row_batches import RowBatches
 from streamreplay.ingest.connect.text import TextDecoder
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault
+from streamreplay.ingest.decode.given_batch import given_batch
 from streamreplay.ingest.decode.lines import LineBuffer, Position
+from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns
@@ -176,6 +178,28 @@ class LineSource(ABC):
         self._unlabelled, self._keep = True, list(keep)
         self.schema.close()
         self.labels.closed = True
+
+    def batch(self, rows: Any) -> Batch:
+        """Return rows that a program has as a batch, by the columns of the rows read so far.
+
+        The position does not move: these rows are not of the stream.
+
+        Parameters
+        ----------
+        rows : list of dict, dict of columns, frame of pandas or polars, or Arrow data
+
+        Raises
+        ------
+        ValueError
+            No row was read.
+        RecordError
+            A row cannot be used.
+        """
+        return given_batch(self._named_fields(), rows, self.position, self.labels)
+
+    @abstractmethod
+    def _named_fields(self) -> NamedFields:
+        """Return what each field is used for, by its name."""
 
     @abstractmethod
     def _decisions(self) -> State:

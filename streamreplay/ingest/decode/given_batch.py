@@ -1,0 +1,148 @@
+"""Make batches of rows that a Python program has, by what is decided about their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from streamreplay.batch import Batch
+from streamreplay.errors import RecordError
+from streamreplay.features.schema import Schema
+from streamreplay.ingest.dead_letters import Fault
+from streamreplay.ingest.decode.given_rows import GivenRows, WithColumns, column_values, given_rows
+from streamreplay.ingest.decode.header import Layout
+from streamreplay.ingest.decode.named_fields import NamedFields
+from streamreplay.ingest.decode.named_rows import NamedRows
+from streamreplay.ingest.decode.options import FieldNames
+from streamreplay.ingest.decode.roles import Choice
+from streamreplay.ingest.decode.rows import Columns
+from streamreplay.labels import Labels
+
+
+def take_rows(fields: NamedFields, rows: Any, y: Any = None) -> tuple[NamedRows, dict[str, str]]:
+    """Return rows as columns with names, and why others cannot be learned from.
+
+    Parameters
+    ----------
+    fields : NamedFields
+    rows : list of dict, dict of columns, frame, or Arrow data
+    y : sequence, array or Series, optional
+        The labels or targets, if the rows have none.
+    """
+    asked = ["x"] if fields.features is None else fields.features
+    given, left_out = given_rows(rows, {*asked, *fields.reserved})
+    return given if y is None else _with_goal(fields, given, y), left_out
+
+
+def decode_rows(fields: NamedFields, given: NamedRows) -> Columns:
+    """Decode rows by what is decided.
+
+    Raises
+    ------
+    RecordError
+        A row cannot be used; the message names the row, counted from 0, and the column.
+    ValueError
+        Nothing is decided yet, or rows of arrays are none.
+    """
+    choice = fields.choice
+    if choice is None:
+        raise ValueError("rows came before it was decided how to read them")
+    found, faults = fields.rows(choice).decode(given, 0)
+    if faults:
+        raise RecordError(_message(fields, faults[0]))
+    if found is None:
+        raise ValueError("rows of arrays must be at least one, got none")
+    return found
+
+
+def given_batch(fields: NamedFields, rows: Any, start: int, labels: Labels) -> Batch:
+    """Return rows as a batch, by what the rows before have decided.
+
+    Parameters
+    ----------
+    fields : NamedFields
+    rows : list of dict, dict of columns, frame, or Arrow data
+    start : int
+        Position in the stream of the first row.
+    labels : Labels
+
+    Raises
+    ------
+    ValueError
+        Nothing is decided yet.
+    RecordError, ConfigError, TypeError
+        As by `streamreplay.Features.batch`.
+    """
+    if fields.choice is None:
+        raise ValueError(
+            f"{fields.source}: its first rows decide what each column is, and none was read: "
+            "iterate over it before, or give Features as the source"
+        )
+    given, _ = take_rows(fields, rows)
+    found = decode_rows(fields, given)
+    return found.batch(start, labels, fields.fields.goal, fields.feature_names, fields.schema)
+
+
+def columns_by_name(
+    source: str,
+    layout: Layout | None,
+    fields: FieldNames,
+    features: Sequence[str | int] | None,
+    schema: Schema,
+) -> NamedFields:
+    """Return what the columns of a CSV are used for, by their names.
+
+    Parameters
+    ----------
+    source : str
+        What messages call the stream.
+    layout : Layout or None
+        None before the first line.
+    fields : FieldNames
+        As the job gives them, perhaps by position.
+    features : sequence of str or int, optional
+        As the job gives them.
+    schema : Schema
+    """
+    if layout is None or layout.features is None:
+        return NamedFields("rows", source, fields, None, schema)
+    names, goal = layout.names, fields.goal
+    if goal is not None and goal.field is None:
+        goal = replace(goal, outputs=tuple(names[i] for i in layout.goal))
+    label = None if layout.label is None else names[layout.label]
+    roles = {role: names[i] for role, i in layout.others.items()}
+    asked = None if features is None else layout.asked_for(features)
+    found = NamedFields("rows", source, FieldNames(label, goal=goal, **roles), asked, schema)
+    found.choice = Choice(asked or [], roles, layout.left_out)
+    return found
+
+
+def _with_goal(fields: NamedFields, given: NamedRows, y: Any) -> NamedRows:
+    """Return rows with labels or targets that were given apart."""
+    named = fields.fields
+    names = [named.label] if named.goal is None else [*named.goal.fields]
+    if not names[0]:
+        raise ValueError("y cannot be given where there is no label, got label=False")
+    twice = [name for name in names if name in given.names]
+    if twice:
+        raise ValueError(f"y cannot be given for rows that have a column {twice[0]!r}")
+    values = column_values("y", y)
+    if len(values) != len(given):
+        raise ValueError(f"y must have {len(given)} values as rows, got {len(values)}")
+    several = len(names) > 1
+    columns = list(map(list, zip(*values, strict=True))) if several else [values]
+    if len(columns) != len(names) and values:
+        raise ValueError(f"y must have {len(names)} columns, got {len(columns)}")
+    more = dict(zip(map(str, names), columns, strict=False))
+    return WithColumns(given, GivenRows(more, len(given)))
+
+
+def _message(fields: NamedFields, fault: Fault) -> str:
+    """Name the row and the column of a value that cannot be used."""
+    named, choice = fields.fields, fields.choice
+    roles = {} if choice is None else choice.roles
+    role = fault.reason.partition(" ")[0]
+    column = named.label if role == "label" and named.goal is None else roles.get(role)
+    where = "" if column is None else f", column {column!r}"
+    return f"row {fault.line}{where}: {fault.reason}"
