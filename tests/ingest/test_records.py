@@ -106,7 +106,7 @@ def test_what_the_csv_module_writes_is_read_as_it_is(
     writer.writerows([["n", "y", "note", "more"], *([str(i), *row] for i, row in enumerate(rows))])
     path = tmp_path_factory.mktemp("csv") / "rows"
     path.write_bytes(text.getvalue().encode())
-    source = CsvSource(path, features=["n"], batch_size=size)
+    source = CsvSource(path, features=["n"], batch_size=size, decimal=".")  # of cells such as 1,1
     found = [
         (x, None if y < 0 else str(source.labels.name(y)))
         for batch in source
