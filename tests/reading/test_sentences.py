@@ -50,6 +50,32 @@ def test_a_window_may_mislead_where_the_mean_does_not(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("rare", "hidden"), [(0.0, False), (0.9, True)])
+def test_classes_of_different_size_alone_do_not_mislead(
+    tmp_path: Path, rare: float, hidden: bool
+) -> None:
+    records = []
+    for position in (1000, 2000):
+        scores = {"accuracy": 0.9, "accuracy_window": 0.9}
+        classes = {"a": {"rows": 0.95 * position, "accuracy": 0.95}}
+        classes["b"] = {"rows": 0.05 * position, "accuracy": rare}
+        records.append({**Made().prequential(position), **scores, "by_class": classes})
+    known = retention(2000, {"a": 0.95, "b": 0.05})  # 50 % over classes
+    found = warnings(said(tmp_path, [*records, known]))
+    assert ("Prequential accuracy alone is misleading" in found) == hidden
+
+
+def test_a_window_of_few_classes_misleads(tmp_path: Path) -> None:
+    first, last = (
+        {**Made().prequential(position), "accuracy": 0.6, "accuracy_window": 0.97}
+        | {"by_class": {"a": {"rows": 1000, "accuracy": 0.5}, **more}}
+        for position, more in ((1000, {}), (2000, {"b": {"rows": 1000, "accuracy": 0.7}}))
+    )
+    known = retention(2000, {"a": 0.55, "b": 0.55})
+    found = warnings(said(tmp_path, [first, last, known]))
+    assert "97.0 % of the last 1,000 rows were predicted correctly" in found
+
+
 def test_a_baseline_that_is_better_is_said(tmp_path: Path) -> None:
     found = said(tmp_path, Made(accuracy=0.8, baseline=0.853).records())
     assert (

@@ -77,6 +77,8 @@ class LearnerSummary:
         Labelled rows in the window.
     baselines, window_baselines : dict of str to float
         The same score of each baseline, over all rows and over the window.
+    by_class, window_by_class : float or None
+        Mean accuracy over the classes of all rows, and over those of the last rows, about a window.
     retained : list of RetentionSummary
         That of the test set before that of the probe.
     replayed : float
@@ -93,6 +95,8 @@ class LearnerSummary:
     window_rows: int
     baselines: dict[str, float]
     window_baselines: dict[str, float]
+    by_class: float | None
+    window_by_class: float | None
     retained: list[RetentionSummary]
     replayed: float
     rows_per_s: float | None
@@ -120,15 +124,18 @@ def summarize(learner: LearnerCurves) -> LearnerSummary:
     score, last, timings = learner.score, learner.prequential, learner.run.timings
     position = int(last["position"])
     rows = int(last.get("rows", position))
+    window = learner.settings.get("evaluator.window", 1000)
     return LearnerSummary(
         score=score,
         position=position,
         rows=rows,
         overall=last.get(score.name),
         window=last.get(f"{score.name}_window"),
-        window_rows=min(rows, learner.settings.get("evaluator.window", 1000)),
+        window_rows=min(rows, window),
         baselines=_baselines(score, last, score.name),
         window_baselines=_baselines(score, last, f"{score.name}_window"),
+        by_class=_class_mean(learner.by_class, position),
+        window_by_class=_class_mean(learner.by_class, window),
         retained=[_retained(each, score) for each in reversed(learner.retention_curves)],
         replayed=last.get("replayed", 0) / max(position, 1),
         rows_per_s=learner.run.rows_per_s,
@@ -141,6 +148,20 @@ def _baselines(score: Score, last: Mapping[str, Any], field: str) -> dict[str, f
     """Return a score of each baseline that has it, by what the baseline predicts."""
     found = {title: last[key].get(field) for key, title in score.baselines_of(last).items()}
     return {title: value for title, value in found.items() if value is not None}
+
+
+def _class_mean(classes: GroupColumns | None, last: int) -> float | None:
+    """Return the mean accuracy over the classes that had rows among about so many last ones."""
+    if classes is None or not {"rows", "accuracy"} <= classes.fields.keys():
+        return None
+    rows = np.nan_to_num(classes.fields["rows"])
+    hits = rows * np.nan_to_num(classes.fields["accuracy"])
+    before = np.flatnonzero(classes.position <= classes.position[-1] - last)
+    new, right = rows[-1], hits[-1]
+    if len(before):
+        new, right = new - rows[before[-1]], right - hits[before[-1]]
+    came = new > 0
+    return float((right[came] / new[came]).mean()) if came.any() else None
 
 
 def _retained(curves: RetentionCurves, score: Score) -> RetentionSummary:
