@@ -109,7 +109,7 @@ def test_all_rows_of_a_stream_in_event_time_are_learned(tmp_path: Path, form: st
 
 VARIANTS: dict[str, list[str]] = {
     "classes": LATE,
-    "few are held": [*LATE, "labels.max_pending=20"],
+    "few are held": [*LATE, "labels.max_pending=40"],
     "held for an hour": [*LATE, "labels.max_age=3600"],
     "probe": [*LATE, "probe.share=0.2", "probe.every=100"],
     "drift": [*LATE, "drift.0.on=feature:distance", "drift.1.on=error"],
@@ -201,7 +201,7 @@ def test_what_became_of_labels_is_shown_everywhere(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path, out = write(tmp_path, rows_of("few are held"), "jsonl"), tmp_path / "out"
-    settings = [*FEW, *LATE, "labels.max_pending=20", "source.max_bad_share=1"]
+    settings = [*FEW, *LATE, "labels.max_pending=40", "source.max_bad_share=1"]
     assert run(out, path, settings, quiet=False) == 0
     last = records(out, kind="rows")[-1]
     assert last["repeated"] == 3
