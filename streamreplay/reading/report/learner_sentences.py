@@ -106,7 +106,7 @@ def _against(score: Score, value: float, name: str, baseline: float) -> tuple[bo
         return False, f"not better than {name}: {figures}"
     if score.share:
         return True, f"{points(value - baseline)[1:]} points better than {name}"
-    return True, f"better than {name}: its {score.title} is {number(baseline - value)} lower"
+    return True, f"{number(baseline - value)} better than {name}"
 
 
 def _misleading(summary: LearnerSummary) -> Iterator[Sentence]:
