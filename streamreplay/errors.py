@@ -21,6 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
+from traceback import extract_tb
+from types import TracebackType
 
 __all__ = [
     "CheckpointError",
@@ -32,6 +35,7 @@ __all__ = [
     "RunFolderError",
     "SourceError",
     "StreamReplayError",
+    "fitting",
 ]
 
 
@@ -76,6 +80,42 @@ class CheckpointError(StreamReplayError):
 
 class CorruptCheckpointError(CheckpointError):
     """A checkpoint's files are damaged or incomplete."""
+
+
+@contextmanager
+def fitting(what: str, kind: type[StreamReplayError] | None = None) -> Iterator[None]:
+    """Turn whatever data that do not fit raise inside the block into an error in words.
+
+    A state or a log may come from somebody else, and be anything. Errors of this package, the disk
+    and the memory pass as they are.
+
+    Parameters
+    ----------
+    what : str
+        What does not fit, for the message, which ends with the error and where it was raised.
+    kind : type
+        Of the error; by default `CheckpointError`.
+    """
+    try:
+        yield
+    except (StreamReplayError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"[:_MOST_SAID]
+        place = _place(error.__traceback__)
+        message = f"{what}: {said} ({place})" if place else f"{what}: {said}"
+        raise (kind or CheckpointError)(message) from error
+
+
+_MOST_SAID = 300  # characters of an error that is not ours
+
+
+def _place(raised: TracebackType | None) -> str:
+    """Return the last line of this package that an error came by."""
+    here = Path(__file__).parent
+    frames = [frame for frame in extract_tb(raised) if here in Path(frame.filename).parents]
+    inner = [frame for frame in frames if frame.filename != __file__]
+    return f"{Path(inner[-1].filename).relative_to(here)}:{inner[-1].lineno}" if inner else ""
 
 
 class DivergenceError(StreamReplayError):

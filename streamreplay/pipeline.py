@@ -19,7 +19,7 @@ from streamreplay.pipeline_checks import (
 from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts, RowLedger
 from streamreplay.stage import Chain, HoldsRows, JoinsLabels, Measured, Meter, Source, Stage
-from streamreplay.state import State, load_parts, save_parts
+from streamreplay.state import State, load_parts, save_parts, whole
 
 __all__ = ["Pipeline"]
 
@@ -207,7 +207,7 @@ class Pipeline:
             saved = ", ".join(name for name in state if name not in own)
             raise CheckpointError(f"saved stages: {saved}; this pipeline has: {', '.join(parts)}")
         load_parts(parts, state)
-        self.position = int(state["position"])
+        self.position = whole("position", state["position"])
         self._ledger.load_state_dict(state["rows"])
         self._chain = Chain(self.stages, self._meter)
 

@@ -10,6 +10,7 @@ import numpy as np
 from streamreplay.late import Late
 from streamreplay.put_aside import PutAside, most_common
 from streamreplay.records import LateRows, Report
+from streamreplay.state import whole
 
 __all__ = ["LabelRecords", "RowCounts", "RowLedger"]
 
@@ -229,6 +230,7 @@ class RowLedger:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state."""
-        self._learned, self._unlabelled = int(state["learned"]), int(state["unlabelled"])
-        self._withheld, self._skipped = int(state["withheld"]), int(state["skipped"])
-        self._late[:] = state["late"]
+        self._learned, self._unlabelled, self._withheld, self._skipped = (
+            whole(name, state[name]) for name in ("learned", "unlabelled", "withheld", "skipped")
+        )
+        self._late[:] = [whole("late", each) for each in state["late"]]

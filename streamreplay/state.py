@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, final, runtime_checkable
 import numpy as np
 
 from streamreplay.columns import describe_array
-from streamreplay.errors import CheckpointError
+from streamreplay.errors import CheckpointError, fitting
 from streamreplay.labels import Labels
 from streamreplay.randomness import load_rng_state, rng_state
 
@@ -38,8 +38,13 @@ __all__ = [
     "load_state",
     "save_parts",
     "save_state",
+    "shortened",
+    "whole",
     "within",
 ]
+
+_LEAST, _LARGEST = -2, 2**63  # of a plain whole number; -1 and -2 stand for no class and none yet
+_MOST = 10**15  # rows, lines, bytes and so on
 
 State: TypeAlias = dict[str, Any]
 """A tree of dicts, lists, strings, numbers, booleans, None, NumPy arrays and torch tensors."""
@@ -137,12 +142,15 @@ class Fields:
         CheckpointError
             A field is missing, or does not fit; the message begins with its name.
         """
+        if not isinstance(state, dict):
+            raise TypeError(f"a state has fields by name, got {shortened(state)}")
         for attribute, kind in self._kinds.items():
             name = attribute.removeprefix("_")
             if name not in state:
                 raise CheckpointError(f"{name}: is not in the state")
             live = getattr(owner, attribute)
-            loaded = kind.load(name, live, state[name])
+            with fitting(f"{name}: does not fit"):
+                loaded = kind.load(name, live, state[name])
             if loaded is not live:
                 setattr(owner, attribute, loaded)
 
@@ -183,6 +191,8 @@ def load_parts(parts: Mapping[str, object], state: State) -> None:
         One does not fit; the message begins with the part's name.
     """
     for name, each in parts.items():
+        if not isinstance(state.get(name), dict):
+            raise CheckpointError(f"{name}: saved {shortened(state.get(name))}, must be a state")
         saved = dict(state[name])
         kind = type(each).__name__ if _has_state(each) else None
         expect(name, saved.pop("kind", None), kind)
@@ -197,17 +207,42 @@ def _has_state(part: object) -> TypeGuard[Stateful | Declared]:
 
 @contextmanager
 def within(path: str) -> Iterator[None]:
-    """Put a part's name in front of the messages of a `CheckpointError` raised in the block."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise type(error)(f"{path}.{error}") from None
+    """Put a part's name in front of the messages of a `CheckpointError` raised in the block.
+
+    What else a state that does not fit raises becomes one.
+    """
+    with fitting(f"{path}: cannot be loaded"):
+        try:
+            yield
+        except CheckpointError as error:
+            raise type(error)(f"{path}.{error}") from error.__cause__
 
 
 def expect(path: str, saved: object, live: object) -> None:
     """Raise `CheckpointError` naming the path unless a saved value equals the live one."""
     if saved != live:
-        raise CheckpointError(f"{path}: saved {saved}, this pipeline has {live}")
+        raise CheckpointError(f"{path}: saved {shortened(saved)}, this pipeline has {live}")
+
+
+def whole(name: str, saved: object, most: int = _MOST) -> int:
+    """Return a saved count.
+
+    Raises
+    ------
+    CheckpointError
+        It is no whole number from 0 to `most`; the message begins with the name.
+    """
+    if type(saved) is not int or not 0 <= saved <= most:
+        raise CheckpointError(f"{name}: saved {shortened(saved)}, must be a count")
+    return saved
+
+
+def shortened(value: object, most: int = 60) -> str:
+    """Write a saved value for a message."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number beyond 64 bits"
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _plain(kind: type | UnionType) -> Kind:
@@ -217,8 +252,9 @@ def _plain(kind: type | UnionType) -> Kind:
     def load(name: str, _live: object, saved: Any) -> Any:
         if isinstance(saved, int) and not isinstance(saved, kind) and isinstance(0.0, kind):
             return float(saved)
-        if not isinstance(saved, stored):
-            raise CheckpointError(f"{name}: saved {saved!r}, must be {_name(stored)}")
+        outside = type(saved) is int and not _LEAST <= saved < _LARGEST
+        if outside or not isinstance(saved, stored):
+            raise CheckpointError(f"{name}: saved {shortened(saved)}, must be {_name(stored)}")
         return kind(saved) if isinstance(kind, type) else saved
 
     return Kind(_SAVED_AS.get(kind, lambda value: value), load)
@@ -250,7 +286,7 @@ def _load_array(name: str, live: Any, saved: Any) -> Any:
 
 def _load_grown(name: str, live: Any, saved: Any) -> Any:
     _check_array(name, live, saved)
-    expect(name, saved.dtype.name, live.dtype.name)
+    expect(name, *(f"{each.dtype.name} in {each.ndim} dimensions" for each in (saved, live)))
     return saved.copy()
 
 

@@ -142,10 +142,10 @@ def test_a_state_shares_no_memory_with_the_object() -> None:
     ("change", "message"),
     [
         ({"window": 6}, "window: saved 6, this pipeline has 5"),
-        ({"rows": "7"}, "rows: saved '7', must be int"),
+        ({"rows": "7"}, "rows: saved 7, must be int"),
         ({"rows": 7.5}, "rows: saved 7.5, must be int"),
         ({"loss": None}, "loss: saved None, must be float"),
-        ({"last": "x"}, "last: saved 'x', must be int | None"),
+        ({"last": "x"}, "last: saved x, must be int | None"),
         ({"used": 1}, "used: saved 1, must be bool"),
         ({"names": None}, "names: saved None, must be list"),
         ({"known": 3}, "known: saved 3, must be list"),
@@ -157,7 +157,10 @@ def test_a_state_shares_no_memory_with_the_object() -> None:
             "sums: saved float32[2, 3], this pipeline has float64[2, 3]",
         ),
         ({"sums": [1.0]}, "sums: saved list, this pipeline has float64[2, 3]"),
-        ({"means": np.zeros(3)}, "means: saved float64, this pipeline has float32"),
+        (
+            {"means": np.zeros(3)},
+            "means: saved float64 in 1 dimensions, this pipeline has float32 in 1 dimensions",
+        ),
         ({"means": None}, "means: saved NoneType, this pipeline has float32[0]"),
         (
             {"inner": {"values": np.zeros(3)}},
@@ -214,8 +217,14 @@ def test_parts_are_saved_with_their_class() -> None:
 def test_a_path_is_put_in_front_of_the_message_of_the_same_error() -> None:
     with pytest.raises(CorruptCheckpointError, match=r"^a\.b: broken$"), within("a"):
         raise CorruptCheckpointError("b: broken")
-    with pytest.raises(ValueError, match=r"^b$"), within("a"):
-        raise ValueError("b")
+
+
+def test_another_error_becomes_one_in_words_with_its_path() -> None:
+    said = r"^a\.b: cannot be loaded: ValueError: no"
+    with pytest.raises(CheckpointError, match=said), within("a"), within("b"):
+        raise ValueError("no")
+    with pytest.raises(MemoryError), within("a"):
+        raise MemoryError
 
 
 def test_the_protocols_tell_the_two_ways_apart() -> None:

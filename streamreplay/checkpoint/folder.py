@@ -353,6 +353,7 @@ def _read_manifest(folder: Path) -> Manifest:
     match manifest:
         case {
             "format": "streamreplay checkpoint",
+            "version": int(),
             "library": str(),
             "position": int(position),
             "files": {

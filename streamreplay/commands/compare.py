@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streamreplay.commands.values import whole_number
+from streamreplay.errors import RunFolderError, fitting
 
 
 def compare(
@@ -42,8 +43,10 @@ def compare(
         comparison_object,
     )
 
-    comparison = compare_runs(runs, metric, resamples=resamples, seed=seed)
-    if as_json:
-        typer.echo(json.dumps(comparison_object(comparison), ensure_ascii=False))
-    else:
-        typer.echo("\n".join(comparison_lines(comparison)))
+    with fitting("the logs cannot be compared", RunFolderError):
+        comparison = compare_runs(runs, metric, resamples=resamples, seed=seed)
+        if as_json:
+            text = json.dumps(comparison_object(comparison), ensure_ascii=False)
+        else:
+            text = "\n".join(comparison_lines(comparison))
+    typer.echo(text)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from streamreplay.commands.values import one_of
+from streamreplay.errors import RunFolderError, fitting
 from streamreplay.plain_text import counted
 
 
@@ -33,5 +34,7 @@ def export(
     """Write the logs of a run as tables, one file for each kind of line."""
     from streamreplay.log.tables.export import export_logs  # noqa: PLC0415 - slow
 
-    for path, rows in export_logs(run, to, format).items():
+    with fitting(f"{run}: its logs cannot be written as tables", RunFolderError):
+        written = export_logs(run, to, format)
+    for path, rows in written.items():
         typer.echo(f"{path}: {counted(rows, 'row')}", err=True)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.errors import RunFolderError, fitting
+
 
 def inspect(
     *,
@@ -22,8 +24,9 @@ def inspect(
     """
     from streamreplay.reading.inspect import inspect_path, print_report  # noqa: PLC0415 - slow
 
-    report = inspect_path(path)
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        print_report(report)
+    with fitting(f"{path}: cannot be described", RunFolderError):
+        report = inspect_path(path)
+        if as_json:
+            typer.echo(json.dumps(report))
+        else:
+            print_report(report)

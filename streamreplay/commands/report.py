@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamreplay.errors import StreamReplayError
+from streamreplay.errors import RunFolderError, StreamReplayError, fitting
 
 
 def report(
@@ -53,7 +53,8 @@ def report(
             "report: matplotlib is missing, pip install 'streamreplay[plot]'"
         ) from None
     console = Console(stderr=True, quiet=quiet)
-    with console.status("reading") as status:
+    unread = "the logs cannot be drawn"
+    with fitting(unread, RunFolderError), console.status("reading") as status:
         made = make_report(runs, title, status.update)
         out.parent.mkdir(parents=True, exist_ok=True)
         write_page(made, out, status.update)

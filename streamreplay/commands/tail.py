@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamreplay.commands.values import number
+from streamreplay.errors import RunFolderError, fitting
 
 
 def tail(
@@ -31,7 +32,6 @@ def tail(
     """
     from streamreplay.reading.live.tail import show_once, tail_run  # noqa: PLC0415 - slow
 
-    if once:
-        show_once(run)
-        return
-    raise typer.Exit(tail_run(run, interval))
+    with fitting(f"{run}: its log cannot be shown", RunFolderError):
+        code = show_once(run) if once else tail_run(run, interval)
+    raise typer.Exit(code)

@@ -11,7 +11,7 @@ from typing import Any
 from streamreplay.bundled import data_path
 from streamreplay.config.parsing.load import load_job
 from streamreplay.errors import RunFolderError
-from streamreplay.log.lines import read_records
+from streamreplay.log.checked import read_records
 from streamreplay.run import RunOptions, run_job
 
 

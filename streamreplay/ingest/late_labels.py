@@ -150,6 +150,8 @@ class LateLabels:
         """Load a state saved with the same settings."""
         self.STATE.load(self, state)
         places = zip(state["event"].tolist(), state["event_time"].tolist(), strict=True)
+        if not all(isinstance(each, str) for each in (*state["id"], *state["past"])):
+            raise TypeError("ids are text")
         self._events = dict(zip(state["id"], places, strict=True))
         self._past = dict(zip(state["past"], state["past_labelled"].tolist(), strict=True))
 

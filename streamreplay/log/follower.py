@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from streamreplay.log.lines import check_run, kind_of, open_log, open_segment, parse_line
+from streamreplay.log.checked import read_record
+from streamreplay.log.lines import MOST_LINE, check_run, each_line, kind_of, open_log, open_segment
 
 _TAIL = 256  # last bytes read, kept to find out whether the log was cut back
 _BLOCK = 1 << 20
@@ -116,7 +117,7 @@ class Follower:
         while self._offset < least - 1:
             block = file.read(min(_BLOCK, least - 1 - self._offset))
             self._take(block, block.count(b"\n"))
-        rest = file.readline()
+        rest = file.readline(MOST_LINE)
         self._take(rest, rest.count(b"\n"))
 
     def _enter(self, identity: tuple[int, int] | None) -> None:
@@ -134,13 +135,13 @@ class Follower:
         if identity != self._at:
             self._enter(identity)
         file.seek(self._offset)
-        for line in file:
+        for line in each_line(file, path):
             if not line.endswith(b"\n"):
                 return
             self._take(line, 1)
             kind = kind_of(line)
             if self._kinds is None or kind is None or kind in self._kinds:
-                record = parse_line(line, path, self._number)
+                record = read_record(line, path, self._number, self._name)
                 if self._kinds is None or record.get("kind") in self._kinds:
                     yield record
 

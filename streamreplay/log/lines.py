@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -21,10 +21,12 @@ from streamreplay.regular_files import exists, open_to_read
 
 VERSION = 1
 """The version of the format of all four logs. It stays the same when a field or a kind of record is
-added. It goes up when a field is removed, renamed, or changes its meaning."""
+added; such a field may be absent, so that older logs can be read. It goes up when a field is
+removed, renamed, or changes its meaning; logs of the versions before are read all the same."""
 
 JOB_FILE = "job.toml"
 MOST_JOB = 1 << 22  # bytes
+MOST_LINE = 1 << 26  # bytes of a record
 
 NumberedLine = tuple[Path, int, bytes]
 """A file, the number of a line in it, 1 for the first, and the line."""
@@ -131,9 +133,23 @@ def open_segment(path: Path) -> BinaryIO | None:
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[NumberedLine]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(each_line(file, path), 1):
         if line.endswith(b"\n"):
             yield path, number, line
+
+
+def each_line(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file from where it is, the last one perhaps unfinished.
+
+    Raises
+    ------
+    RunFolderError
+        A line is longer than 64 MiB, which no record is.
+    """
+    while line := file.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            raise RunFolderError(f"{path}: is damaged: a line has more than {MOST_LINE:,} bytes")
+        yield line
 
 
 def parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
@@ -237,32 +253,6 @@ def read_lines(run: Path, name: str = "metrics") -> Iterator[bytes]:
     return (line for _, _, line in number_lines(run, name))
 
 
-def read_records(
-    run: Path, *, kinds: Collection[str] | None = None, name: str = "metrics"
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of a log. Lines of other kinds are skipped without being parsed.
-
-    Parameters
-    ----------
-    run : Path
-    kinds : collection of str, optional
-        Such as ``("retention", "drift")``; by default all, including records without a kind.
-    name : str
-        Which log.
-
-    Raises
-    ------
-    RunFolderError
-        There is no such folder or log, a line is damaged, or is of a later version of the log.
-    """
-    wanted = None if kinds is None else frozenset(kinds)
-    for path, number, line in number_lines(run, name):
-        if wanted is None or (kind := kind_of(line)) is None or kind in wanted:
-            record = parse_line(line, path, number)
-            if wanted is None or record.get("kind") in wanted:
-                yield record
-
-
 def kind_of(line: bytes) -> str | None:
     """Return the kind of a line from its first bytes; None if it has to be parsed.
 
@@ -272,4 +262,4 @@ def kind_of(line: bytes) -> str | None:
     ('drift', None)
     """
     found = _FIRST_FIELDS.match(line)
-    return None if found is None else found[1].decode()
+    return None if found is None else found[1].decode(errors="replace")

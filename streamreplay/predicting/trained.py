@@ -16,7 +16,7 @@ from streamreplay.config.building.learners import (
 from streamreplay.config.job import Job, LearnerSection
 from streamreplay.config.parsing.load import load_saved_job
 from streamreplay.config.parsing.outside import imports_of
-from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
+from streamreplay.errors import CheckpointError, ConfigError, RunFolderError, fitting
 from streamreplay.learners.predictions import Foreseen
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.plain_text import listed
@@ -25,9 +25,6 @@ from streamreplay.randomness import spawn_seed
 from streamreplay.regular_files import exists
 from streamreplay.stage import Stage
 from streamreplay.state import State, load_parts
-
-_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
-"""What a state that is not of the job may raise where it is loaded."""
 
 _TRIES = 5  # a run that goes on removes checkpoints while they are read
 
@@ -65,12 +62,8 @@ class TrainedRun:
         """Return what rows would be predicted to be if they came next in the stream."""
         if self.backbone is not None:
             (rows,) = self.backbone([rows])
-        try:
+        with fitting("the learner does not fit the rows of its run"):
             return self.learner.foresee(rows)
-        except _WRONG as error:
-            raise CheckpointError(
-                f"the learner does not fit the rows of its run: {error}"
-            ) from error
 
 
 def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> TrainedRun:
@@ -104,12 +97,8 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
     if not job.several and learner is not None:
         raise ConfigError(f"--learner: the run has one learner, got {learner!r}")
     checkpoint = _newest(run)
-    try:
+    with fitting(f"{checkpoint.path}: is not a checkpoint of this job"):
         return _trained(run, job, checkpoint, learner, trust=trust)
-    except _WRONG as error:
-        raise CheckpointError(
-            f"{checkpoint.path}: is not a checkpoint of this job: {type(error).__name__}: {error}"
-        ) from error
 
 
 def _trained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ Columns: TypeAlias = Mapping[str, Floats]
 
 _Records: TypeAlias = Sequence[Mapping[str, Any]]
 
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _MOST_GROUPS = 1000
 _MOST_POINTS = 240  # records with groups; a chart has no room for more
 
@@ -212,4 +214,4 @@ def _by_experience(record: Mapping[str, Any], score: str) -> dict[str, Any]:
 
 def _natural(name: str) -> tuple[bool, int, str]:
     """Return a key that sorts numbers by value, before other names."""
-    return (False, int(name), "") if name.lstrip("-").isdigit() else (True, 0, name)
+    return (False, int(name), "") if _WHOLE.fullmatch(name) else (True, 0, name)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from streamreplay.buffers.description import describe_state
 from streamreplay.checkpoint.folder import checkpoints_of, latest_checkpoint, load_checkpoint
-from streamreplay.errors import RunFolderError
+from streamreplay.errors import RunFolderError, fitting
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.rows_text import labels_text, sum_text
@@ -61,17 +61,26 @@ def inspect_path(path: Path) -> dict[str, Any]:
         folder, state, manifest = latest.path, latest.state, latest.manifest
         skipped = latest.skipped
         scores = {each.learner: each.last for each in Run(path).learners()}
-    pipeline = state.get("pipeline", state)
-    names = list(pipeline.get("source", {}).get("labels", {}).get("names", []))
-    position = manifest["position"]
-    branches = pipeline.get("learners", {}).get("branches", {})
+    with fitting(f"{folder}: its state cannot be described"):
+        described = _description(state, manifest["position"], scores)
     return {
         "path": str(path),
         "checkpoint": folder.name,
         "skipped": list(skipped),
+        "library": manifest["library"],
+        **described,
+        "bytes": {name: file["bytes"] for name, file in manifest["files"].items()},
+    }
+
+
+def _description(state: State, position: int, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe the state of a run, or that of a pipeline."""
+    pipeline = state.get("pipeline", state)
+    names = list(pipeline.get("source", {}).get("labels", {}).get("names", []))
+    branches = pipeline.get("learners", {}).get("branches", {})
+    return {
         "position": position,
         "finished": bool(state.get("finished", False)),
-        "library": manifest["library"],
         "labels": names,
         "rows": _rows(pipeline, position),
         **_learner(pipeline, names, position, scores.get("", {})),
@@ -79,7 +88,6 @@ def inspect_path(path: Path) -> dict[str, Any]:
             name: _learner(stages, names, position, scores.get(name, {}))
             for name, stages in branches.items()
         },
-        "bytes": {name: file["bytes"] for name, file in manifest["files"].items()},
     }
 
 

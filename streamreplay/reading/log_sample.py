@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from streamreplay.log.checked import read_record
 from streamreplay.log.lines import number_lines, parse_line
 
 MOST = 2000
@@ -125,14 +126,15 @@ def sample_log(
         stream.add((next(place), path, number, line, before))
         before = line if plain else b""
     return {
-        key: (stream.count, [_parse(line) for line in stream]) for key, stream in streams.items()
+        key: (stream.count, [_parse(line, name) for line in stream])
+        for key, stream in streams.items()
     }
 
 
-def _parse(kept: _Line) -> dict[str, Any]:
+def _parse(kept: _Line, name: str) -> dict[str, Any]:
     at, path, number, line, before = kept
-    record = {**parse_line(line, path, number), "#": at}
-    return {**record, "#before": parse_line(before, path, number - 1)} if before else record
+    record = {**read_record(line, path, number, name), "#": at}
+    return {**record, "#before": read_record(before, path, number - 1, name)} if before else record
 
 
 def _key(line: bytes) -> StreamKey | None:
@@ -140,14 +142,14 @@ def _key(line: bytes) -> StreamKey | None:
     if found is None:
         return None
     learner, kind = found.groups()
-    name = (learner or b"").decode()
+    name = (learner or b"").decode(errors="replace")
     if kind not in (b"prequential", b"retention"):
-        return name, kind.decode(), "", False
+        return name, kind.decode(errors="replace"), "", False
     end = line.find(_END, 0, _HEAD) >= 0
     if kind == b"prequential":
         return name, "prequential", "", end
     sample = _SAMPLE.search(line, 0, _HEAD)
-    return name, "retention", "test" if sample is None else sample[1].decode(), end
+    return name, "retention", "test" if sample is None else sample[1].decode(errors="replace"), end
 
 
 def _in_order(record: dict[str, Any]) -> dict[str, Any]:

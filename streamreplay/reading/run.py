@@ -13,6 +13,7 @@ from streamreplay.batch import Objective
 from streamreplay.config.dotted_keys import flatten
 from streamreplay.config.job import Job
 from streamreplay.errors import ConfigError, RunFolderError
+from streamreplay.log.checked import read_record
 from streamreplay.log.lines import (
     JOB_FILE,
     MOST_JOB,
@@ -20,7 +21,6 @@ from streamreplay.log.lines import (
     check_run,
     is_cut,
     number_lines,
-    parse_metric,
     segments,
 )
 from streamreplay.log.score_table import keep_last
@@ -130,7 +130,7 @@ class Run:
             newest[learner_and_kind, b'"sample":"probe"' in line] = numbered
         last: dict[str, dict[str, dict[str, Any]]] = {}
         for file, number, line in newest.values():
-            keep_last(last, parse_metric(line, file, number))
+            keep_last(last, read_record(line, file, number))
         return [RunLearner(self, name, records) for name, records in last.items()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from streamreplay.checkpoint.folder import Checkpoint
 from streamreplay.config.building.formats import find_inputs
 from streamreplay.config.job import Job
 from streamreplay.config.parsing.inputs import Inputs
-from streamreplay.errors import NoUsableRowError
+from streamreplay.errors import NoUsableRowError, fitting
 from streamreplay.features.changes import describe_change
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.files import source_names
@@ -35,6 +36,7 @@ from streamreplay.run.progress import Table, choose_output
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
 from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
+from streamreplay.run.restore import restore
 from streamreplay.run.signals import StopSignals
 from streamreplay.run.sinks.group import Sinks, open_sinks
 from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
@@ -116,7 +118,13 @@ class _Run:
         )
 
     def run(self) -> int:
-        if not self._restore():  # notes that the run is on: from here on, a failure is noted too
+        folder = self.folder if self.options.resume else None
+        found = None if folder is None else folder.latest()
+        with nullcontext() if found is None else fitting(f"{found.path}: does not fit this run"):
+            return self._run(found)
+
+    def _run(self, checkpoint: Checkpoint | None) -> int:
+        if not self._restore(checkpoint):  # notes that the run is on: later failures are noted too
             return self._show_complete()
         try:
             self._start()
@@ -145,11 +153,10 @@ class _Run:
         if self.folder is not None:
             self.folder.close()
 
-    def _restore(self) -> bool:
+    def _restore(self, checkpoint: Checkpoint | None) -> bool:
         """Go on from the latest checkpoint, if there is one; return whether there is more to do."""
         if self.folder is None:
             return True
-        checkpoint = self.folder.latest() if self.options.resume else None
         self.resumed_at = -1 if self.options.resume else None
         if checkpoint is None:
             self.folder.go_on()
@@ -163,28 +170,22 @@ class _Run:
         return self._load(checkpoint, self.folder)
 
     def _load(self, checkpoint: Checkpoint, folder: RunFolder) -> bool:
-        if self.options.go_on:
-            self.source.continue_from_here = True
-        self._load_state(checkpoint)
+        self.source.continue_from_here |= self.options.go_on
+        ends = restore(checkpoint, self.pipeline, self.rejected)
         end = folder.ended()
         for reason in folder.damaged:
             if reason not in checkpoint.skipped:
                 self._tell(f"warning: {reason}; falling back to an older checkpoint")
         if end is not None and not self._goes_on(end):
-            self._load_state(end)
-            folder.cut_logs(end.state["logs"])
+            folder.cut_logs(restore(end, self.pipeline, self.rejected))
             return False
         folder.go_on()
-        folder.cut_logs(checkpoint.state["logs"])
+        folder.cut_logs(ends)
         self.rejected.write_to(folder)
         self.resumed_at = self.pipeline.position
         self._note(f"resume at row {self.pipeline.position} from {checkpoint.path.name}")
         self._note(installed())
         return True
-
-    def _load_state(self, checkpoint: Checkpoint) -> None:
-        self.pipeline.load_state_dict(checkpoint.state["pipeline"])
-        self.rejected.load_state_dict(checkpoint.state["rejected"])
 
     def _goes_on(self, end: Checkpoint) -> bool:
         """Return whether the stream goes on behind the end of a finished run."""

@@ -30,7 +30,7 @@ from streamreplay.log.lines import MOST_JOB, rotated_files
 from streamreplay.log.rotation import JsonLines, Mark
 from streamreplay.regular_files import exists, open_to_read, read_file, replace_file
 from streamreplay.run.event_log import EventLog
-from streamreplay.state import State
+from streamreplay.state import State, whole
 
 JOB_FILE = "job.toml"
 _METRICS, _PREDICTIONS, _DEAD = "metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl"
@@ -198,7 +198,7 @@ class RunFolder:
         """Forget that the stream had ended: from now on the logs may differ from what they were."""
         remove_ended(checkpoints_of(self.path))
 
-    def cut_logs(self, ends: dict[str, Any]) -> None:
+    def cut_logs(self, ends: dict[str, Mark]) -> None:
         """Take all logs back to where they ended at a checkpoint.
 
         What is in timings did happen, and stays, but for a last line that was not finished. Where
@@ -208,7 +208,7 @@ class RunFolder:
         if self.predictions is None and (_PREDICTIONS in ends or not self._is_empty(_PREDICTIONS)):
             self.predictions = self._open(_PREDICTIONS)
         for name, log in self._logs.items():
-            log.cut(_mark(ends.get(name)))
+            log.cut(ends.get(name, Mark()))
         self.timings.mend()
 
     def flush(self) -> None:
@@ -248,17 +248,17 @@ class RunFolder:
             for position in kept
         }
         for name, log in self._logs.items():
-            oldest = min(ends[name] for ends in self._known.values() if name in ends)
-            log.drop(oldest.rotated - keep)
+            marks = [ends[name] for ends in self._known.values() if name in ends]
+            log.drop(min(marks).rotated - keep if marks else 0)
         self.timings.drop(self.timings.end.rotated - keep)
 
     def _read(self, position: int) -> dict[str, Mark]:
         """Return where logs ended at a checkpoint that another process made."""
         try:
             state, _ = load_checkpoint(checkpoint_path(checkpoints_of(self.path), position))
+            return ends_of(state)
         except CheckpointError:
             return {}  # nobody can go on from it
-        return {name: _mark(end) for name, end in state["logs"].items()}
 
     def close(self) -> None:
         """Close all files and let go of the lock."""
@@ -267,11 +267,27 @@ class RunFolder:
         self._lock.release()
 
 
-def _mark(saved: Any) -> Mark:
+def ends_of(state: State) -> dict[str, Mark]:
+    """Return where the logs ended when a checkpoint was made.
+
+    Raises
+    ------
+    CheckpointError
+        It does not say.
+    """
+    match state:
+        case {"logs": dict(logs)} if logs.keys() <= {_METRICS, _PREDICTIONS, _DEAD}:
+            return {name: _mark(name, end) for name, end in logs.items()}
+    raise CheckpointError("logs: must be the ends of the logs by name")
+
+
+def _mark(name: str, saved: Any) -> Mark:
     """Read where a log ended, as a checkpoint has it: before there were limits, a size."""
-    if isinstance(saved, dict):
-        return Mark(**saved)
-    return Mark(0, saved or 0)
+    match saved:
+        case {"rotated": rotated, "size": size, **more} if not more:
+            return Mark(whole(f"logs.{name}", rotated), whole(f"logs.{name}", size))
+        case _:
+            return Mark(0, whole(f"logs.{name}", 0 if saved is None else saved))
 
 
 def _check_trusted(job: Job, overrides: Sequence[str], place: Path) -> None:

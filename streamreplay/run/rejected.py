@@ -6,7 +6,7 @@ from typing import Any, final
 
 from streamreplay.log.lines import dump_line
 from streamreplay.run.folder import RunFolder
-from streamreplay.state import State
+from streamreplay.state import State, whole
 
 MOST_BYTES = 64 << 20
 """Bytes of dead letters after which further ones are written without their text."""
@@ -73,4 +73,4 @@ class RejectedRecords:
     def load_state_dict(self, state: State) -> None:
         """Load a state; the records so far are in its log."""
         self._early.clear()
-        self._bytes, self._bare = int(state["bytes"]), int(state["bare"])
+        self._bytes, self._bare = (whole(name, state[name]) for name in ("bytes", "bare"))

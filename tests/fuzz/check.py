@@ -25,6 +25,7 @@ from streamreplay.ingest.connect import byte_stream
 from streamreplay.ingest.decode import arrow_cells
 from streamreplay.run import RunOptions, choose_job, run_job
 from streamreplay.stage import Source
+from tests.fuzz.folders import check_folder
 from tests.fuzz.rows import Input
 
 __all__ = ["check", "write"]
@@ -68,6 +69,8 @@ def write(made: Input, folder: Path) -> Path:
 
 def check(made: Input, dice: Random, folder: Path) -> int:
     """Check all that must be true of an input; return how many records came."""
+    if made.source == "folder":
+        return check_folder(made, dice, folder)
     path = write(made, folder)
     size = dice.choice((1, 3, 32))
     other = dice.choice(WAYS)

@@ -1,10 +1,11 @@
-"""Read any number of generated inputs, valid and damaged, in every format.
+"""Read any number of generated inputs, valid and damaged, in every format, and run folders.
 
     python -m tests.fuzz 100000                            # or: make fuzz N=100000
     python -m tests.fuzz 10000000 --seed 7 --workers 2     # the whole: hours
     python -m tests.fuzz 1 --seed 7 --first 4711           # one input again
 
 Nothing may crash or hang, no good record may be lost, and each must be counted once; see `check`.
+A run folder with a changed log or checkpoint must be read, or refused in one line: see `folders`.
 An input that fails is written to the folder ``fuzz-failures``, with the command that repeats it.
 """
 
@@ -171,6 +172,7 @@ class Fuzzer:
         try:
             made = make_input(dice_of(self.seed, number))
             for name, data in made.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(data)
             form = made.form
         except Exception as error:  # noqa: BLE001 - the fault may be in the generator

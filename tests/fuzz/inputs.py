@@ -13,6 +13,7 @@ import zstandard
 
 from tests.fuzz.binary_inputs import arrow_input, idx_input, npz_input
 from tests.fuzz.changes import changed
+from tests.fuzz.folders import folder_input
 from tests.fuzz.rows import Input
 from tests.fuzz.text_inputs import csv_input, json_input
 
@@ -25,6 +26,7 @@ _MAKERS: tuple[tuple[Callable[[Random], Input], int], ...] = (
     (npz_input, 2),
     (idx_input, 1),
 )
+_FOLDERS = 0.002  # of all inputs
 PACKS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, 1),
     "zstd": zstandard.compress,
@@ -39,7 +41,9 @@ def dice_of(seed: int, number: int) -> Random:
 
 
 def make_input(dice: Random) -> Input:
-    """Draw an input of any format."""
+    """Draw an input of any format, or now and then a run folder, which takes a second."""
+    if dice.random() < _FOLDERS:
+        return folder_input(dice)
     makers, weights = zip(*_MAKERS, strict=True)
     made: Input = dice.choices(makers, weights)[0](dice)
     return damaged(dice, made) if dice.random() < 0.35 else packed(dice, made)

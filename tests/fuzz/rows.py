@@ -35,7 +35,7 @@ class Input:
     form : str
         The format, as the figures of a run call it.
     source : str
-        What reads it: csv, jsonl, arrow, npz or idx.
+        What reads it: csv, jsonl, arrow, npz, idx, or folder for a run folder.
     files : dict of str to bytes
         The first is read; others lie next to it.
     options : dict

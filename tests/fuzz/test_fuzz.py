@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import check as checks
 from tests.fuzz.binary_inputs import arrow_input, idx_input, npz_input
+from tests.fuzz.folders import check_folder, folder_input
 from tests.fuzz.fuzzer import Fuzzer, main
 from tests.fuzz.inputs import damaged, dice_of, make_input
 from tests.fuzz.rows import Input
@@ -45,6 +46,13 @@ def test_a_run_over_an_input(tmp_path: Path) -> None:
         assert whole.rows
         checks.learn(made, path, 4, whole)
         checks.run(made, path, folder / "out", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(8))
+def test_a_changed_run_folder_is_read_or_refused(number: int, tmp_path: Path) -> None:
+    dice = dice_of(3, number)
+    check_folder(folder_input(dice), dice, tmp_path)
 
 
 def test_a_lost_record_is_a_failure(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from streamreplay.errors import ConfigError, RunFolderError
-from streamreplay.log.lines import read_records
+from streamreplay.log.checked import read_records
 from streamreplay.reading.compare.comparison import Comparison, compare_runs
 from streamreplay.reading.compare.outcomes import METRICS, align, read_predictions
 from streamreplay.reading.compare.text import comparison_lines, comparison_object

@@ -265,7 +265,7 @@ def test_retention_is_that_of_the_test_set(tmp_path: Path, order: str, kept: int
     """Of the last of its records, or of the probe's where there is none; never of both in turn."""
     samples = {"t": "test", "p": "probe"}
     records = [
-        {"kind": "retention", "v": 1, "position": at, "sample": samples[letter], "accuracy": at}
+        {"kind": "retention", "v": 1, "position": at, "sample": samples[letter], "accuracy": at / 4}
         for at, letter in enumerate(order)
     ]
     last: dict[str, dict[str, dict[str, Any]]] = {}

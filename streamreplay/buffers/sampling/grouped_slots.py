@@ -16,7 +16,7 @@ from streamreplay.buffers.storage.column_store import ColumnStore
 from streamreplay.buffers.storage.columns import Extra
 from streamreplay.columns import Floats, Ints
 from streamreplay.errors import CheckpointError
-from streamreplay.state import State, load_state, save_state
+from streamreplay.state import State, load_state, save_state, whole
 
 SLOT_COLUMNS: Extra = {"key": (np.float64, ()), "group": (np.int32, ())}
 """The columns that a policy stores with each row: its key, and the number of its group."""
@@ -126,7 +126,7 @@ class GroupedSlots(ABC):
 
     def load_state_dict(self, state: State) -> None:
         """Load a state; the store's rows must have been loaded before."""
-        self.seen, self.size = int(state["seen"]), self.store.size
+        self.seen, self.size = whole("seen", state["seen"]), self.store.size
         load_state(self.clock, state["clock"])
         self.groups.load_state_dict(state["groups"])
         if sum(self.groups.count) != self.size:

@@ -21,7 +21,7 @@ from streamreplay.ingest.connect.line_reader import POLL
 from streamreplay.ingest.dead_letters import Fault, row_letter
 from streamreplay.ingest.decode.arrow_columns import ArrowRows, plain_rows
 from streamreplay.ingest.decode.options import SourceOptions
-from streamreplay.state import State
+from streamreplay.state import State, whole
 
 _ANY = 1 << 62
 _NOTHING = np.empty(0, np.uint8)
@@ -86,7 +86,7 @@ class ArrowInput:
         """Load a state; the files are opened again when rows are needed."""
         self._learned.load_state_dict(state)
         self._carry = np.array(state["carry"], np.uint8)
-        self.rows, self.taken = int(state["rows"]), int(state["taken"])
+        self.rows, self.taken = (whole(name, state[name]) for name in ("rows", "taken"))
         self._restart()
 
     def compare_up_to(self, end: State) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.ingest.decode.records import RecordJoiner
+from streamreplay.state import whole
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Position:
     @staticmethod
     def of(state: dict[str, Any]) -> Position:
         """Return the position in a state that has all of `as_dict`."""
-        return Position(**{key: int(state[key]) for key in Position().as_dict()})
+        return Position(**{key: whole(key, state[key]) for key in Position().as_dict()})
 
     def as_dict(self) -> dict[str, int]:
         """Return all numbers by name."""

@@ -311,11 +311,25 @@ class Network:
             return
         self.load_module(state)
         expect("optimizer_kind", state["optimizer_kind"], type(self.optimizer).__name__)
+        self._check_optimizer_state(state["optimizer"])
         try:
             # torch's optimizers keep the given tensors, and write to them later
             self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         except ValueError as error:
             raise CheckpointError(f"optimizer: {error}") from None
+
+    def _check_optimizer_state(self, saved: State) -> None:
+        """Raise an error unless its numbers are of the shapes of the parameters they belong to."""
+        held = (each for group in self.optimizer.param_groups for each in group["params"])
+        shapes = {place: tuple(each.shape) for place, each in enumerate(held)}
+        for place, values in saved["state"].items():
+            for name, value in values.items():
+                if isinstance(value, torch.Tensor) and tuple(value.shape) not in (
+                    shapes[place],
+                    (),
+                ):
+                    found = describe_tensor(value)
+                    raise CheckpointError(f"optimizer.state.{place}.{name}: saved {found}")
 
     def load_module(self, state: State) -> None:
         """Load the module, and the classes known, of a state; the optimizer stays as it is."""

@@ -11,9 +11,10 @@ def _unit(unit: str, **rule: Any) -> Any:
     return Field(json_schema_extra={"unit": unit}, **rule)
 
 
-Rows: TypeAlias = Annotated[int, _unit("rows", ge=0)]
-Id: TypeAlias = int
-Bytes: TypeAlias = Annotated[int, _unit("bytes", ge=0)]
+_MOST = 2**53  # up to it the numbers of JSON are exact
+Rows: TypeAlias = Annotated[int, _unit("rows", ge=0, le=_MOST)]
+Id: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Bytes: TypeAlias = Annotated[int, _unit("bytes", ge=0, le=_MOST)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Signed: TypeAlias = Annotated[float, Field(ge=-1, le=1)]
 Nats: TypeAlias = Annotated[float, _unit("nats", ge=0)]

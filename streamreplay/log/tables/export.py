@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 from streamreplay.errors import RunFolderError, writing
-from streamreplay.log.lines import open_log, open_segment, parse_line, parse_metric, segments
+from streamreplay.log.checked import read_record
+from streamreplay.log.lines import each_line, open_log, open_segment, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
 from streamreplay.log.tables.flatten import (
@@ -21,6 +22,7 @@ from streamreplay.log.tables.flatten import (
 )
 from streamreplay.regular_files import check_folder
 
+_MOST_TABLES = 100
 _PART, _GROUP_PART = 50_000, 200_000  # rows written at a time
 _GROUP_COLUMNS = {
     "kind": "string",
@@ -115,6 +117,8 @@ def _read_shapes(log: _Snapshot, name: str) -> dict[str, Shapes]:
     for line in log:
         table = _table_of(line, name)
         if table not in shapes:
+            if len(shapes) == _MOST_TABLES:
+                raise RunFolderError(f"{log.path}: has records of more than {_MOST_TABLES} kinds")
             declared = declared_types(KINDS.get(table, LOGS[name]))
             shapes[table] = Shapes(named=name == "predictions", declared=declared)
         shapes[table].add(line)
@@ -125,7 +129,7 @@ class _Snapshot:
     """The whole lines of a log at one moment; they can be read several times."""
 
     def __init__(self, stack: ExitStack, run: Path, name: str) -> None:
-        self._parse = parse_metric if name == "metrics" else parse_line
+        self._name, self.path = name, run / f"{name}.jsonl"
         self._files: list[tuple[Path, BinaryIO, int]] = []
         full, active = open_log(run, name)
         if active is not None:
@@ -144,11 +148,11 @@ class _Snapshot:
         for path, file, size in self._files:
             file.seek(0)
             left = size
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(each_line(file, path), 1):
                 left -= len(line)
                 if left < 0 or not line.endswith(b"\n"):
                     break  # not finished at that moment
-                yield self._parse(line, path, number)
+                yield read_record(line, path, number, self._name)
 
 
 class _TableFiles:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 
 _SCALARS = {bool: "bool", int: "int", float: "float", str: "string"}
+_WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
 _NAMES = ("prediction", "label")  # columns that hold class names
 
 
@@ -188,7 +189,7 @@ class Shapes:
             return None
         if not isinstance(value, str):
             return str(value) if type(value) is int else json.dumps(value)
-        clash = self._named and name in _NAMES and value.lstrip("-").isdigit()
+        clash = self._named and name in _NAMES and _WHOLE.fullmatch(value)
         return json.dumps(value) if clash and int(value) in self._numbers else value
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from streamreplay.errors import RunFolderError
-from streamreplay.log.lines import is_cut, read_records
+from streamreplay.log.checked import read_records
+from streamreplay.log.lines import is_cut
 from streamreplay.log.score_table import SCORES, keep_last
 from streamreplay.reading.compare.outcomes import Outcomes, RunningTotals, read_predictions
 from streamreplay.reading.run import Run, RunLearner, check_same_objective

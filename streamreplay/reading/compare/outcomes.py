@@ -177,6 +177,8 @@ def read_predictions(run: Path, field: str) -> dict[str, Outcomes]:
                 parts.setdefault(learner, []).append(_columns(own, by_row))
             except KeyError as missing:
                 raise RunFolderError(f"{run}: predictions have no field {missing}") from None
+            except (TypeError, ValueError, OverflowError) as error:
+                raise RunFolderError(f"{run}: predictions are damaged: {error}") from None
     return {learner: _joined(own) for learner, own in parts.items()}
 
 

@@ -21,8 +21,8 @@ _BEFORE_START = {".lock", "job.toml.tmp"}  # files that exist before a run has b
 _RESUMABLE = ("stopped", "failed", "killed")
 
 
-def show_once(run: Path, console: Console | None = None) -> None:
-    """Print the current state of a run.
+def show_once(run: Path, console: Console | None = None) -> int:
+    """Print the current state of a run; return the exit code.
 
     Raises
     ------
@@ -32,6 +32,7 @@ def show_once(run: Path, console: Console | None = None) -> None:
     state = RunState(run)
     state.update()
     print_view(console or open_console(), view_run(state, time.time()))
+    return 0
 
 
 def tail_run(run: Path, interval: float = 1.0) -> int:
@@ -51,8 +52,7 @@ def tail_run(run: Path, interval: float = 1.0) -> int:
         raise ConfigError(f"--interval: must be at least {_LEAST}, got {interval}")
     console = open_console()
     if not console.is_terminal:
-        show_once(run, console)
-        return 0
+        return show_once(run, console)
     with StopSignals() as signals:
         last = _watch(run, interval, console, signals)
     if last is not None:
