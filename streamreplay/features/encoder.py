@@ -7,6 +7,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.features.moments import Moments
 from streamreplay.features.packed import NO_TIME, as_table
 from streamreplay.state import GROWN, PART, Fields
 
@@ -21,61 +22,6 @@ _TURN = 2 * np.pi
 _MONDAY = 4 * _DAY  # the first one since 1970
 _PARTS = 7  # inputs of a time: sine and cosine of each cycle, and the time that has passed
 _NONE = -1
-_LIMIT = 10.0  # standard deviations; the first rows of a stream can be very far off
-
-
-@final
-class Moments:
-    """Mean and squared deviation of each column, over the values that are there.
-
-    References
-    ----------
-    T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", 1983:
-    the update for a batch of rows.
-    """
-
-    STATE: ClassVar = Fields(_count=GROWN, _mean=GROWN, _squares=GROWN)
-
-    def __init__(self) -> None:
-        self._count = np.empty(0)  # [columns], values so far
-        self._mean = np.empty(0)  # [columns]
-        self._squares = np.empty(0)  # [columns], sum of squared distances from the mean
-
-    def begin(self, count: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
-        """Begin with columns that have so many values, and none missing."""
-        self._count = np.full(len(mean), float(count))
-        self._mean, self._squares = mean.copy(), squares.copy()
-
-    def update(self, rows: NDArray[np.float64]) -> None:
-        """Take in rows, float64[n, columns], NaN where a value is missing."""
-        more = rows.shape[1] - len(self._count)
-        if more > 0:
-            self._count, self._mean, self._squares = (
-                np.append(each, np.zeros(more)) for each in (self._count, self._mean, self._squares)
-            )
-        there = ~np.isnan(rows)
-        n = there.sum(0)
-        mean = np.where(there, rows, 0).sum(0) / np.maximum(n, 1)
-        away = np.where(there, rows - mean, 0)
-        squares = np.einsum("nc,nc->c", away, away)
-        k = rows.shape[1]
-        before, total = self._count[:k], self._count[:k] + n
-        delta = np.where(n > 0, mean - self._mean[:k], 0)
-        share = n / np.maximum(total, 1)
-        self._squares[:k] += squares + delta * delta * (before * share)
-        self._mean[:k] += delta * share
-        self._count[:k] = total
-
-    def scaled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows [n, columns] in deviations from the mean, cut at 10; NaN stays."""
-        k = rows.shape[1]
-        if len(self._count) < k:
-            self.update(rows[:0])
-        deviation = np.sqrt(self._squares[:k] / np.maximum(self._count[:k], 1))
-        # a column that was constant so far keeps its own scale
-        deviation[deviation < 1e-12] = 1.0
-        found: NDArray[np.float64] = np.clip((rows - self._mean[:k]) / deviation, -_LIMIT, _LIMIT)
-        return found
 
 
 @final
@@ -196,11 +142,16 @@ class TableEncoder:
     def fix(self) -> None:
         """Keep the width from now on, for a module that cannot grow.
 
-        Categories and gaps that come when all inputs but the last 64 are given out share those, by
-        a hash. If there are none, and for columns that come then, there is no input.
+        Categories, gaps and columns that come when all inputs but the last 64 are given out share
+        those, by a hash: what falls on one input is added. If there are none, it has no input.
         """
         self.fixed = True
         self._spare = max(self.used, self.width - _SHARED)
+
+    @property
+    def shared(self) -> int:
+        """Inputs that what comes later shares; 0 unless the width is fixed."""
+        return self.width - self._spare if self.fixed else 0
 
     def fit(self, x: NDArray[np.void], expected: int = 0) -> int:
         """Give inputs to the columns of some rows that have none yet, and return the width.
@@ -264,39 +215,58 @@ class TableEncoder:
         k = number.shape[1]
         scaled = self._numbers.scaled(number.astype(np.float64)) if self._scales else number
         gaps = np.isnan(scaled)
-        at = self._number_at[:k]
-        if self.fixed and k and at[-1] < 0:
-            out[:, at[at >= 0]] = np.where(gaps, 0, scaled)[:, at >= 0]
-        else:
-            out[:, at] = np.where(gaps, 0, scaled)
-        _mark(out, self._number_gap, gaps)
+        self._add(out, self._number_at[:k], np.where(gaps, 0, scaled))
+        self._add(out, self._number_gap[:k], gaps)
         if times.shape[1]:
             self._write_times(times, out)
-            _mark(out, self._time_gap, times == NO_TIME)
+            self._add(out, self._time_gap[: times.shape[1]], times == NO_TIME)
         for place in range(x.dtype["text"].shape[0]):
             if self._text_at[place] >= 0:
-                self._write_text(x["text"][:, place], self._text_at[place], out)
+                self._write_text(x["text"][:, place], int(self._text_at[place]), out)
         if codes.shape[1]:
             at = self._inputs_of(codes)
             row, column = np.nonzero(at >= 0)
-            out[row, at[row, column]] = 1
-            _mark(out, self._category_gap, codes < 0)
+            if self.fixed:
+                np.add.at(out, (row, at[row, column]), 1)
+            else:
+                out[row, at[row, column]] = 1
+            self._add(out, self._category_gap[: codes.shape[1]], codes < 0)
+
+    def _add(self, out: NDArray[np.float32], inputs: NDArray[np.int64], values: Any) -> None:
+        """Write columns of values, [n, columns], to their inputs; a column may have none."""
+        if self.shared and (inputs >= self._spare).any():
+            there = inputs >= 0
+            np.add.at(out.T, inputs[there], values[:, there].T)
+        elif len(inputs) and inputs.min() < 0:
+            there = inputs >= 0
+            out[:, inputs[there]] = values[:, there]
+        else:
+            out[:, inputs] = values
+
+    def _places(self, first: int, n: int) -> NDArray[np.int64]:
+        """Return the n inputs of a column from its first one on."""
+        if not self.fixed or first < self._spare:
+            return np.arange(first, first + n)
+        return self._spare + (first - self._spare + np.arange(n)) % self.shared
 
     def _extended(self, inputs: NDArray[np.int64], columns: int, each: int) -> NDArray[np.int64]:
         """Give ``each`` inputs to the columns that are beyond the known ones."""
         for _ in range(columns - len(inputs)):
-            first = _NONE if self.fixed and self.used + each > self._spare else self.used
-            inputs = np.append(inputs, first)
-            self.used += 0 if first < 0 else each
+            full = self.fixed and self.used + each > self._spare
+            inputs = np.append(inputs, self._hashed() if full else self.used)
+            self.used += each
         return inputs
+
+    def _hashed(self) -> int:
+        """Return an input that is shared; `_NONE` if there is none."""
+        return self._spare + self.used % self.shared if self.shared else _NONE
 
     def _next(self) -> int:
         """Give out an input for a category or a gap."""
+        full = self.fixed and self.used >= self._spare
+        found = self._hashed() if full else self.used
         self.used += 1
-        if not self.fixed or self.used <= self._spare:
-            return self.used - 1
-        shared = self.width - self._spare
-        return self._spare + self.used % shared if shared else _NONE
+        return found
 
     def _widen(self, expected: int = 0, *, exact: bool = False) -> int:
         if not self.fixed and (self.used > self.width or not self.width):
@@ -354,19 +324,18 @@ class TableEncoder:
         for place, first in enumerate(self._time_at[: times.shape[1]].tolist()):
             if first < 0:
                 continue
-            there = ~missing[:, place]
+            there, at = ~missing[:, place], self._places(first, _PARTS)
             moment = times[there, place].astype(np.float64)
             for i, cycle in enumerate(_CYCLES):
                 angle = _TURN * (((moment - _MONDAY) % cycle) / cycle)
-                out[there, first + 2 * i] = np.sin(angle)
-                out[there, first + 2 * i + 1] = np.cos(angle)
-            out[there, first + _PARTS - 1] = passed[there, place]
+                out[there, at[2 * i]] += np.sin(angle)
+                out[there, at[2 * i + 1]] += np.cos(angle)
+            out[there, at[-1]] += passed[there, place]
 
-    @staticmethod
-    def _write_text(counts: NDArray[np.int8], first: Any, out: NDArray[np.float32]) -> None:
+    def _write_text(self, counts: NDArray[np.int8], first: int, out: NDArray[np.float32]) -> None:
         rows = counts.astype(np.float32)
         length = np.sqrt(np.einsum("nw,nw->n", rows, rows))
-        out[:, first : first + rows.shape[1]] = rows / np.maximum(length, 1)[:, None]
+        self._add(out, self._places(first, rows.shape[1]), rows / np.maximum(length, 1)[:, None])
 
 
 def _capacity(used: int) -> int:
@@ -383,10 +352,3 @@ def _capacity(used: int) -> int:
 
 def _padded(values: NDArray[np.int64], size: int, fill: int = _NONE) -> NDArray[np.int64]:
     return np.append(values, np.full(max(0, size - len(values)), fill, np.int64))
-
-
-def _mark(out: NDArray[np.float32], inputs: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
-    """Write 1 into the input for a gap where a value is missing."""
-    known = np.flatnonzero(inputs[: missing.shape[1]] >= 0)
-    if len(known):
-        out[:, inputs[known]] = missing[:, known]

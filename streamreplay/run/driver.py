@@ -28,10 +28,10 @@ from streamreplay.run.drift_events import asks_to_save, count_drifts, drift_mess
 from streamreplay.run.event_log import installed
 from streamreplay.run.field_notes import FieldNotes, Prepares, about_columns, column_counts
 from streamreplay.run.folder import RunFolder
-from streamreplay.run.followed import follow, source_of
 from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.options import RunOptions
 from streamreplay.run.output import OutputClosed
+from streamreplay.run.parts import follow, learners_of, source_of
 from streamreplay.run.progress import Table, choose_output
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
 from streamreplay.run.rejected import RejectedRecords
@@ -107,7 +107,7 @@ class _Run:
         self.source = source_of(self.pipeline)
         if options.follow:
             follow(self.source, self._tell_of_file)
-        self.field_notes = FieldNotes(self.source, self._note)
+        self.field_notes = FieldNotes(self.source, self._note, learners_of(self.pipeline))
         buffer, learners = map(self.pipeline.stages.get, ("buffer", "learners"))
         self.buffer = buffer if isinstance(buffer, ExemplarsBuffer) else None
         self.learners = learners if isinstance(learners, Branches) else None

@@ -54,6 +54,15 @@ class Prepares(Protocol):
         """Read ahead until that is decided; return whether it depends on how fast rows came."""
 
 
+@runtime_checkable
+class MayBeFixed(Protocol):
+    """A learner whose module may not be able to grow with a table."""
+
+    @property
+    def fixed_inputs(self) -> tuple[int, int] | None:
+        """Its inputs, and how many later columns share; None if it grows, or is not built."""
+
+
 class FieldNotes:
     """Makes the messages about the fields of a stream.
 
@@ -63,10 +72,19 @@ class FieldNotes:
     note : callable
         Called with a line for the run's log of events: ``columns`` and what each field is used for,
         as a JSON object, at the first batch and by `note_use`.
+    learners : mapping of str to object
+        Those of the run, by what messages call them.
     """
 
-    def __init__(self, source: Source, note: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        note: Callable[[str], None] = lambda _: None,
+        learners: Mapping[str, object] | None = None,
+    ) -> None:
         self._source, self._note = source, note
+        growing = (learners or {}).items()
+        self._learners = {key: each for key, each in growing if isinstance(each, MayBeFixed)}
         self._described = False
         self._label: str | None = None  # the field to check; None once there is nothing to say
         self._rows = 0  # with a label, while each has another
@@ -85,8 +103,17 @@ class FieldNotes:
             if batch.target is None:
                 self._label = fields.goal.get("label")
             self._all_new = not batch.t[0]
+        yield from self._check_widths()
         if self._label is not None:
             yield from self._check_labels(self._label, batch)
+
+    def _check_widths(self) -> Iterator[str]:
+        """Say once of each module that cannot grow that its width is fixed."""
+        fixed = {name: each.fixed_inputs for name, each in self._learners.items()}
+        for name, inputs in fixed.items():
+            if inputs is not None:
+                del self._learners[name]
+                yield f"warning: {name}.module: {_width_text(*inputs)}"
 
     def note_use(self) -> None:
         """Note what each field is used for now."""
@@ -158,6 +185,14 @@ def _as_event(fields: FieldsInUse) -> str:
     used = {kind: list(names) for kind, names in fields.features.items()}
     others = {"goal": dict(fields.goal), "roles": dict(fields.roles)}
     return f"columns {json.dumps({'features': used, **others, 'left_out': dict(fields.left_out)})}"
+
+
+def _width_text(inputs: int, shared: int) -> str:
+    rest = f"share the last {shared} of them" if shared else "are not learned, as none is left"
+    return (
+        f"its width is fixed at {inputs} inputs; categories, gaps and columns that come later "
+        f"{rest}. A method input_layer() that returns its first nn.Linear lets it grow"
+    )
 
 
 def _by_reason(left_out: Mapping[str, str]) -> str:

@@ -202,6 +202,52 @@ def test_more_new_columns_at_once_than_the_module_has_inputs_left(method: str, m
     assert pipeline["learner"].module[0].in_features >= 2 + 3 * more
 
 
+def test_what_comes_after_the_width_is_fixed_shares_inputs_by_a_hash() -> None:
+    """Against an encoder that grows: each of its inputs is added to one of those shared."""
+    schema = Schema(infer_rows=1)
+    schema.begin({"a": ["1", "2"], "c": ["x", "y"]})
+    fixed, grows = TableEncoder(), TableEncoder()
+    rng, spare = np.random.default_rng(0), 0
+    for i in range(30):
+        columns: dict[str, list[Any]] = {"a": rng.normal(size=8).tolist()}
+        columns["c"] = [f"c{k}" for k in rng.integers(0, 2 + 4 * i, 8)]
+        if i:
+            columns["a"][0] = None
+            columns |= {f"n{k}": rng.normal(size=8).tolist() for k in range(3 * i)}
+        if i > 10:
+            columns["when"] = [f"2024-01-{1 + k:02}T10:00" for k in rng.integers(0, 28, 8)]
+            columns["note"] = ["some words of text here, " + "abc"[k % 3] for k in range(8)]
+        x = schema.pack(schema.read(columns, 8))
+        for encoder in (fixed, grows):
+            encoder.learn(x)
+        if not i:
+            fixed.fix()
+        spare = spare or fixed.used
+        found, wide = _encoded(fixed, x), _encoded(grows, x)
+        at = np.arange(grows.width)
+        at[spare:] = spare + at[spare:] % (fixed.width - spare)
+        expected = np.zeros_like(found)
+        np.add.at(expected.T, at, wide.T)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (fixed.width, fixed.shared) == (64, 64 - spare)
+    assert {"when", "note"} < {*schema.names}
+
+
+def test_a_module_that_cannot_grow_learns_from_new_columns() -> None:
+    pipeline = _pipeline(_Fixed)
+    schema, zeros = Schema(infer_rows=1), np.zeros(10, np.int64)
+    schema.begin({"a": ["1", "2"], "c": ["x", "y"]})
+    rng = np.random.default_rng(0)
+    for i in range(150):
+        y = rng.integers(0, 2, 10)
+        columns = {"a": rng.normal(size=10).tolist(), "c": ["x"] * 10}
+        columns |= {"new": (2.0 * y + rng.normal(0, 0.1, 10)).tolist()} if i > 20 else {}
+        x = schema.pack(schema.read(columns, 10))
+        pipeline.step(Batch(x, y, zeros, zeros, zeros, schema=schema))
+    assert pipeline.finish().metrics[0]["accuracy_window"] > 0.95
+    assert pipeline["learner"].fixed_inputs == (64, 63)
+
+
 def _growing() -> Iterator[Batch]:
     schema, n = Schema(), 0
     schema.begin({"a": ["1", "2"], "c": ["x", "y"]})

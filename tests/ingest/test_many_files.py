@@ -265,3 +265,12 @@ def test_from_a_file_to_a_pipe_and_back(tmp_path: Path, new_pipe: NewPipe) -> No
     third.load_state_dict(second.state_dict())
     third.continue_from_here = True
     assert before + rows(third) == list(range(4, 23))
+
+
+def test_each_file_may_begin_with_a_line_for_excel(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("sep=;\na;y\n1;k\n")
+    (tmp_path / "2.csv").write_text('\n"SEP=;"\r\ny;a\r\nl;2\r\n')
+    (tmp_path / "3.csv").write_text("sep=;\nk;3\n")
+    source = CsvSource(tmp_path, batch_size=2)
+    rows = [x for batch in source for x in batch.x[:, 0].tolist()]
+    assert (rows, source.dead, source.labels.names) == ([1, 2, 3], 0, ["k", "l"])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from streamreplay.evaluation import Prequential
 from streamreplay.features import Schema
 from streamreplay.ingest import ArraySource, CsvSource, JsonlSource, open_npz
 from streamreplay.ingest.connect.line_source import LineSource
+from streamreplay.learners import TorchLearner
+from streamreplay.pipeline import Pipeline
 from streamreplay.run.field_notes import FieldNotes
 
 
@@ -198,3 +204,34 @@ def test_columns_to_leave_out_that_are_not_there_are_told(tmp_path: Path) -> Non
         "warning: features.exclude: 'c*' is no column so far; set it with --exclude",
         "warning: features.kinds: 'code' is no column so far",
     ]
+
+
+class Fixed(nn.Module):
+    def __init__(self, shape: tuple[int, ...], n: int) -> None:
+        super().__init__()
+        (width,) = shape
+        self.wide, self.head = nn.Linear(width, 4), nn.Linear(4, n)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.head(torch.relu(self.wide(x)))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (lambda i: "rgb"[i % 3], "64 inputs; .* share the last 63 of them. A method input_layer"),
+        (lambda i: i % 3 if i < 150 else "", "2 inputs; .* are not learned, as none is left"),
+    ],
+)
+def test_a_module_that_cannot_grow_is_named_once(tmp_path: Path, cell: Any, said: str) -> None:
+    schema = Schema(infer_rows=50)
+    source = csv(tmp_path, {"a": float, "b": cell, "y": lambda i: i % 2}, schema=schema)
+    learner = TorchLearner(Fixed, partial(torch.optim.SGD, lr=0.1))
+    pipeline = Pipeline(source, learner=learner, evaluator=Prequential())
+    notes = FieldNotes(source, learners={"learner": learner, "other": None})
+    found: list[str] = []
+    for batch in source:
+        found += notes.messages(batch)
+        pipeline.step(batch)
+    (message,) = [each for each in found if "fixed" in each]
+    assert re.search(rf"^warning: learner\.module: its width is fixed at {said}", message)

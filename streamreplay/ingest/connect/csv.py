@@ -286,7 +286,8 @@ class CsvSource(LineSource):
         where: list[int] = []
         faults: list[Fault] = []
         for i, line in zip(at, lines, strict=True):
-            if is_blank(line, self._mark) or (self._layout is None and is_no_row(line)):
+            begins = self._layout is None or self._part_is_in([b""], i)
+            if is_blank(line, self._mark) or (begins and is_no_row(line)):
                 continue
             self._began = i if self._began is None else self._began
             try:

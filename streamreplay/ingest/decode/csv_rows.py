@@ -21,6 +21,7 @@ from streamreplay.ingest.decode.cells import (
     split,
     time_cell,
 )
+from streamreplay.ingest.decode.delimiters import named_delimiter
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.rows import Columns, Row
 from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights
@@ -140,7 +141,7 @@ def cells_of(lines: Sequence[bytes], layout: Layout, mark: str, most: int) -> li
     for line in lines:
         if len(rows) == most:
             break
-        if is_blank(line, mark):
+        if is_blank(line, mark) or named_delimiter(line) == mark:
             continue
         try:
             cells = now.fitted(split(line.removeprefix(BOM_UTF8), mark))

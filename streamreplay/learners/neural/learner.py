@@ -191,6 +191,15 @@ class TorchLearner:
         with self._surroundings():
             return self._network.targets.probabilities(self._predictor.predict(x))
 
+    @property
+    def fixed_inputs(self) -> tuple[int, int] | None:
+        """Inputs of a module that cannot grow with the table, and how many later columns share.
+
+        None for arrays, and for a module whose first layer is known (`input_layer`).
+        """
+        table = self._scaler.table
+        return (table.width, table.shared) if table is not None and table.fixed else None
+
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the prediction of each row without learning, as in `Scored`.
 

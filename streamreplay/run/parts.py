@@ -1,10 +1,11 @@
-"""The source of a run, which it may follow."""
+"""The parts of a run's pipeline: the source, which may be followed, and the learners."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from streamreplay.branches import Branches
 from streamreplay.errors import ConfigError
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
 from streamreplay.ingest.connect.line_source import LineSource
@@ -17,6 +18,15 @@ def source_of(pipeline: Pipeline) -> Source:
     if not isinstance(pipeline.source, Source):
         raise TypeError(f"a run needs a Source, got {type(pipeline.source).__name__}")
     return pipeline.source
+
+
+def learners_of(pipeline: Pipeline) -> dict[str, object]:
+    """Return the learners of a job's pipeline, by the sections of the job that they are from."""
+    several = pipeline.stages.get("learners")
+    if isinstance(several, Branches):
+        named = {f"learner {name}": each["learner"] for name, each in several.branches.items()}
+        return dict(named)
+    return {"learner": pipeline.stages.get("learner")}
 
 
 def follow(source: Source, tell: Callable[[str], None]) -> None:
