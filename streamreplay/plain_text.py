@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
+from unicodedata import category
 
 __all__ = [
     "Row",
@@ -22,12 +23,16 @@ __all__ = [
     "printable",
     "score_text",
     "split_names",
+    "unformulated",
+    "visible",
     "wrapped",
     "wrapped_for",
 ]
 
 Row: TypeAlias = tuple[str, ...]
 
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMAND = re.compile(r"(.*:) (streamreplay .*)")
 
 
@@ -119,6 +124,40 @@ def printable(name: Any) -> str:
     """
     text = str(name)
     return text if text.isprintable() else json.dumps(text)
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Write out the characters of a text that could talk to a terminal, as JSON writes them.
+
+    These are control characters, those that change the direction of writing, line breaks other
+    than those to keep, and what is no character at all.
+
+    Examples
+    --------
+    >>> print(visible("a\x1b[2Jb\n"), visible("é 日本"))
+    a\u001b[2Jb\n é 日本
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep or category(each) == "Zs" else _escaped(each)
+        for each in text
+    )
+
+
+def _escaped(letter: str) -> str:
+    return "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]
+
+
+def unformulated(text: str) -> str:
+    """Put ' in front of a text that a spreadsheet would take for a formula; numbers stay.
+
+    Examples
+    --------
+    >>> unformulated("=1+1"), unformulated("-7.5"), unformulated("cat")
+    ("'=1+1", '-7.5', 'cat')
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def score_text(value: float | None) -> str:

@@ -3,6 +3,8 @@
 A plain pickle may name any function of any module and call it while it is loaded. Here only classes
 are found, and only those that the caller allows or that hold plain data; no function, and nothing
 else of a module. So bytes from elsewhere can make wrong objects of these classes, but not run code.
+Nor do they become much larger than they are: they have a largest size, and a container is made of
+as many items as were written.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import io
 import pickle
 import platform
+import struct
 from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
@@ -37,6 +40,9 @@ __all__ = [
 Versions: TypeAlias = dict[str, str]
 
 _PROTOCOL = 5
+_MOST_BYTES = 1 << 28
+_SPARE = 1 << 16  # items that may be made beyond those written
+_SIZED = (range, list, tuple, set, frozenset, dict, deque, bytes, bytearray)
 
 _PLAIN = frozenset(
     {
@@ -126,6 +132,8 @@ def dump(obj: object) -> NDArray[np.uint8]:
         _SafePickler(file).dump(obj)
     except Exception as error:  # what an object holds may raise anything
         raise CheckpointError(f"{type(obj).__name__}: cannot be saved: {error}") from error
+    if file.tell() > _MOST_BYTES:
+        raise CheckpointError(f"{type(obj).__name__}: has more than {_MOST_BYTES:,} bytes")
     return np.frombuffer(file.getvalue(), np.uint8)
 
 
@@ -147,7 +155,8 @@ def load(pickled: NDArray[np.uint8], allowed: Collection[str]) -> Any:
     Raises
     ------
     CheckpointError
-        There is a class in it that is not allowed, anything but classes, or it cannot be read.
+        There is a class in it that is not allowed, anything but classes, it cannot be read, is
+        larger than 256 MiB, or would become much larger than it is.
 
     Examples
     --------
@@ -155,8 +164,10 @@ def load(pickled: NDArray[np.uint8], allowed: Collection[str]) -> Any:
     Traceback (most recent call last):
     streamreplay.errors.CheckpointError: cannot be loaded: builtins.eval is not allowed
     """
+    if pickled.nbytes > _MOST_BYTES:
+        raise CheckpointError(f"cannot be loaded: has more than {_MOST_BYTES:,} bytes")
     try:
-        return _SafeUnpickler(io.BytesIO(pickled.tobytes()), allowed).load()
+        return _SafeUnpickler(pickled.tobytes(), allowed).load()
     except Exception as error:  # bytes from anywhere may raise anything
         raise CheckpointError(f"cannot be loaded: {error}") from error
 
@@ -193,8 +204,9 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
 
     dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
 
-    def __init__(self, file: io.BytesIO, allowed: Collection[str]) -> None:
-        super().__init__(file)
+    def __init__(self, pickled: bytes, allowed: Collection[str]) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self._left = len(pickled) + _SPARE  # items that calls may be given
         self._allowed = frozenset(allowed)
         self._bounds: list[tuple[_Bound, Any, str]] = []
         self._markers = {
@@ -239,6 +251,24 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
         self._bounds.append((bound, owner, name))
         return bound
 
+    def check_size(self, kind: Any, given: Any) -> None:
+        """Raise an error for a call that makes more than was written."""
+        for each in given.values() if isinstance(given, dict) else given:
+            if isinstance(each, int) and kind in (bytes, bytearray):
+                self._left -= abs(each)
+            elif isinstance(each, _SIZED):
+                self._left -= len(each)  # an OverflowError of a range without end is as good
+        if self._left < 0:
+            raise pickle.UnpicklingError("it would become much larger than it is")
+
+    def load_bytearray(self) -> None:
+        """Read a bytearray, for which Python takes the memory before it reads."""
+        (size,) = struct.unpack("<Q", self.read(8))
+        data = self.read(min(size, _MOST_BYTES))
+        if len(data) != size:
+            raise pickle.UnpicklingError("it ends in the middle of bytes")
+        self.append(bytearray(data))
+
     def _check_build(self) -> None:
         inst, state = self.stack[-2:]
         if isinstance(inst, type | _Marker | _Bound):
@@ -269,8 +299,11 @@ def _rule(opcode: bytes, name: str, check: Callable[[_SafeUnpickler], None]) -> 
 
 def _called(place: int) -> Callable[[_SafeUnpickler], None]:
     def check(self: _SafeUnpickler) -> None:
-        if not isinstance(self.stack[place], type | _Marker):
-            raise pickle.UnpicklingError(f"a {type(self.stack[place]).__name__} is called")
+        kind, *given = self.stack[place:]
+        if not isinstance(kind, type | _Marker):
+            raise pickle.UnpicklingError(f"a {type(kind).__name__} is called")
+        for each in given:
+            self.check_size(kind, each)
 
     return check
 
@@ -302,6 +335,7 @@ for _opcode, _name, _check in (
     *((code, "load_mark", _refuse) for code in (pickle.EXT1, pickle.EXT2, pickle.EXT4)),
 ):
     _rule(_opcode, _name, _check)
+_SafeUnpickler.dispatch[pickle.BYTEARRAY8[0]] = _SafeUnpickler.load_bytearray
 
 
 class _Marker:

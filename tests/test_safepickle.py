@@ -248,3 +248,41 @@ def test_other_versions_are_refused() -> None:
     check_versions(live_versions())
     with pytest.raises(CheckpointError, match=r"^river: saved with 0\.1, this is "):
         check_versions({**live_versions(), "river": "0.1"})
+
+
+def reduced(kind: type, *args: Any) -> bytes:
+    """Return a pickle that calls a class."""
+
+    class _Call:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return kind, args
+
+    return pickle.dumps(_Call(), 5)
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        reduced(bytearray, 10**12),
+        reduced(bytes, 10**12),
+        reduced(list, range(10**12)),
+        reduced(collections.deque, range(10**30)),
+        reduced(set, range(10**7)),
+        b"\x80\x05\x96" + (10**13).to_bytes(8, "little") + b".",  # a bytearray of that many bytes
+        # a list of 1,000 items, and 3,000 copies of it
+        b"\x80\x05(" + b"K\x01" * 1000 + b"l\x94" + b"(cbuiltins\nlist\nh\x00\x85R" * 3000 + b"l.",
+    ],
+    ids=range(7),
+)
+def test_bytes_do_not_become_much_larger_than_they_are(pickled: bytes) -> None:
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load(np.frombuffer(pickled, np.uint8), [])
+
+
+def test_a_pickle_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = dump(b"a" * 3000)
+    monkeypatch.setattr("streamreplay.safepickle._MOST_BYTES", 2000)
+    with pytest.raises(CheckpointError, match="has more than 2,000 bytes"):
+        load(saved, [])
+    with pytest.raises(CheckpointError, match="has more than 2,000 bytes"):
+        dump(b"a" * 3000)

@@ -370,6 +370,11 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _read_checked(path: Path, expected: dict[str, Any]) -> bytes:
+    memory = psutil.virtual_memory().total
+    if not 0 <= expected["bytes"] < memory:
+        raise CorruptCheckpointError(
+            f"{path}: has {expected['bytes']:,} bytes, this machine has memory for {memory:,}"
+        )
     raw = _read(path, expected["bytes"])
     if len(raw) != expected["bytes"]:
         raise CorruptCheckpointError(

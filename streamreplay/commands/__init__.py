@@ -7,7 +7,7 @@ import sys
 
 from streamreplay.commands.app import app
 from streamreplay.errors import StreamReplayError
-from streamreplay.plain_text import wrapped_for
+from streamreplay.plain_text import visible, wrapped_for
 
 __all__ = ["app", "main"]
 
@@ -21,7 +21,7 @@ def main() -> None:
     try:
         app(prog_name="streamreplay")
     except (StreamReplayError, OSError, MemoryError, UnicodeEncodeError) as error:
-        message = f"streamreplay: error: {' '.join(_describe(error).split())}"
+        message = f"streamreplay: error: {visible(' '.join(_describe(error).split()))}"
         sys.stderr.write(f"{wrapped_for(2, message)}\n")
         sys.exit(error.exit_code if isinstance(error, StreamReplayError) else 1)
 

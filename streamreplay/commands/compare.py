@@ -10,6 +10,7 @@ import typer
 
 from streamreplay.commands.values import whole_number
 from streamreplay.errors import RunFolderError, fitting
+from streamreplay.plain_text import visible
 
 
 def compare(
@@ -46,7 +47,7 @@ def compare(
     with fitting("the logs cannot be compared", RunFolderError):
         comparison = compare_runs(runs, metric, resamples=resamples, seed=seed)
         if as_json:
-            text = json.dumps(comparison_object(comparison), ensure_ascii=False)
+            lines = [json.dumps(comparison_object(comparison), ensure_ascii=False)]
         else:
-            text = "\n".join(comparison_lines(comparison))
-    typer.echo(text)
+            lines = [*comparison_lines(comparison)]
+    typer.echo("\n".join(visible(line, keep="\n") for line in lines))

@@ -9,7 +9,7 @@ import typer
 
 from streamreplay.commands.values import one_of
 from streamreplay.errors import RunFolderError, fitting
-from streamreplay.plain_text import counted
+from streamreplay.plain_text import counted, visible
 
 
 def export(
@@ -37,4 +37,4 @@ def export(
     with fitting(f"{run}: its logs cannot be written as tables", RunFolderError):
         written = export_logs(run, to, format)
     for path, rows in written.items():
-        typer.echo(f"{path}: {counted(rows, 'row')}", err=True)
+        typer.echo(visible(f"{path}: {counted(rows, 'row')}"), err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamreplay.commands.load import load_torch
+from streamreplay.plain_text import visible
 
 
 def export_model(
@@ -32,6 +33,6 @@ def export_model(
 
     files, reason = export(run, to, learner=learner, trust=trust)
     for path in files:
-        typer.echo(f"{path}: {path.stat().st_size:,} bytes")
+        typer.echo(visible(f"{path}: {path.stat().st_size:,} bytes"))
     if reason:
-        typer.echo(f"streamreplay: no program.pt2: {reason}", err=True)
+        typer.echo(visible(f"streamreplay: no program.pt2: {reason}"), err=True)

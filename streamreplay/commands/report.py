@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streamreplay.errors import RunFolderError, StreamReplayError, fitting
+from streamreplay.plain_text import visible
 
 
 def report(
@@ -37,6 +38,7 @@ def report(
     They show scores, forgetting, drift, replay and cost.
     """
     from rich.console import Console  # noqa: PLC0415 - slow
+    from rich.text import Text  # noqa: PLC0415
 
     if out.is_dir():
         raise StreamReplayError(f"--out: must be a file, {out} is a folder")
@@ -55,9 +57,13 @@ def report(
     console = Console(stderr=True, quiet=quiet)
     unread = "the logs cannot be drawn"
     with fitting(unread, RunFolderError), console.status("reading") as status:
-        made = make_report(runs, title, status.update)
+
+        def show(step: str) -> None:
+            status.update(Text(visible(step)))
+
+        made = make_report(runs, title, show)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_page(made, out, status.update)
+        write_page(made, out, show)
         for folder, form in ((png, "png"), (svg, "svg")):
             if folder is not None:
                 status.update(f"writing {form.upper()} files")

@@ -189,11 +189,7 @@ def run(  # noqa: PLR0913 - one argument for each option
         "run.limit": limit,
         "seed": seed,
     }
-    given = [
-        f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in flags.items()
-        if value is not None
-    ]
+    given = [f"{key}={_toml(value)}" for key, value in flags.items() if value is not None]
     overrides = [*(settings or ()), *given]
     if job is None and not resume and not overrides:
         raise typer.BadParameter("give files to read, or a job file", param_hint="FILE")
@@ -215,3 +211,8 @@ def run(  # noqa: PLR0913 - one argument for each option
     )
     code = run_job(chosen, options, table)
     raise typer.Exit(code)
+
+
+def _toml(value: object) -> str:
+    """Write a value for a setting: JSON, which is TOML but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

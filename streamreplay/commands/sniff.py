@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from streamreplay.plain_text import visible
+
 
 def sniff(
     *,
@@ -24,4 +26,4 @@ def sniff(
     from streamreplay.ingest.sniff import sniff as describe  # noqa: PLC0415 - slow
 
     for line in describe(path or "-").lines():
-        typer.echo(line)
+        typer.echo(visible(line))

@@ -12,7 +12,7 @@ import numpy as np
 from streamreplay.batch import Batch, Objective
 from streamreplay.learners.predictions import Predictions
 from streamreplay.log.rows_text import put_aside_text
-from streamreplay.plain_text import counted, printable
+from streamreplay.plain_text import counted, printable, visible
 from streamreplay.predicting.output import Format, PredictionTable, make_writer
 from streamreplay.predicting.trained import TrainedRun, open_run
 from streamreplay.row_counts import RowCounts
@@ -119,7 +119,7 @@ def _predict(
         sums.add(batch, foreseen.predictions)
         sums.met |= {name for name in kept if any(each is not None for each in kept[name])}
         for notice in rows.take_notices():
-            progress.say(f"warning: {notice}")
+            progress.say(visible(f"warning: {notice}"))
         if signals.requested():
             break
     if not sums.rows:
@@ -150,9 +150,9 @@ def _show_end(
     ]
     if options.quiet:
         for note in filter(None, notes):
-            progress.say(f"warning: {note}")
+            progress.say(visible(f"warning: {note}"))
     else:
-        progress.say("; ".join(filter(None, [*parts, sums.text(), *notes])))
+        progress.say(visible("; ".join(filter(None, [*parts, sums.text(), *notes]))))
     settings = trained.job.source.model_copy(
         update={"label": "", "target": None, "multilabel": None}
     )

@@ -18,7 +18,7 @@ from streamreplay.labels import Name
 from streamreplay.learners.predictions import Foreseen
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import class_names
-from streamreplay.plain_text import listed
+from streamreplay.plain_text import listed, unformulated
 from streamreplay.run.output import StandardOutput
 
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
@@ -153,7 +153,7 @@ class _JsonLines:
 
 @final
 class _CsvLines:
-    """Missing values are empty, lists and dicts are JSON."""
+    """Missing values are empty, lists and dicts are JSON, no text begins as a formula does."""
 
     def __init__(self) -> None:
         self._out = StandardOutput()
@@ -163,7 +163,7 @@ class _CsvLines:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not self._headed:
-            writer.writerow(rows)
+            writer.writerow(map(unformulated, rows))
             self._headed = True
         writer.writerows(zip(*(map(_cell, column) for column in rows.values()), strict=True))
         self._out.write(text.getvalue().encode(errors="backslashreplace"))
@@ -257,7 +257,7 @@ def _records(rows: Table) -> Iterator[dict[str, Any]]:
 def _cell(value: Any) -> Any:
     if isinstance(value, bool | list | dict):
         return json.dumps(value, ensure_ascii=False)
-    return value
+    return unformulated(value) if isinstance(value, str) else value
 
 
 def _typed(values: list[Any]) -> Any:

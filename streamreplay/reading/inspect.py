@@ -19,7 +19,7 @@ from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.rows_text import labels_text, sum_text
 from streamreplay.log.score_table import compare
-from streamreplay.plain_text import Row, aligned, counted, printable, score_text
+from streamreplay.plain_text import Row, aligned, counted, printable, score_text, visible
 from streamreplay.put_aside import PutAside
 from streamreplay.reading.run import Run
 from streamreplay.regular_files import exists
@@ -139,7 +139,7 @@ def print_report(report: dict[str, Any]) -> None:
     """Print a description of `inspect_path`, with framed tables if the output is a terminal."""
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False)
     for reason in report["skipped"]:
-        console.print(f"damaged: {reason}")
+        console.print(visible(f"damaged: {reason}"))
     _print_overview(console, report)
     for title, header, rows in _all_tables(report):
         _print_table(console, title, header, rows)
@@ -209,7 +209,7 @@ def _print_overview(console: Console, report: dict[str, Any]) -> None:
             lines |= {f"{name}: {title}": value for title, value in own.items()}
     width = max(12, *(1 + len(name) for name in lines))
     for name, value in lines.items():
-        console.print(f"{name:<{width}} {value}")
+        console.print(visible(f"{name:<{width}} {value}"))
 
 
 def _rows_overview(rows: dict[str, Any]) -> dict[str, str]:
@@ -240,15 +240,15 @@ def _buffer_overview(buffer: dict[str, Any]) -> dict[str, str]:
 
 def _print_table(console: Console, title: str, header: Row, rows: list[Row]) -> None:
     if not console.is_terminal:
-        console.print(f"\n{title}")
+        console.print(f"\n{visible(title)}")
         for line in aligned(header, rows):
-            console.print(line)
+            console.print(visible(line))
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=visible(title), title_justify="left")
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console.print(table)
 
 

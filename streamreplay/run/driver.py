@@ -20,7 +20,7 @@ from streamreplay.ingest.connect.files import source_names
 from streamreplay.log.headline import headline_text, several_text
 from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
 from streamreplay.log.score_table import compare
-from streamreplay.plain_text import aligned, counted
+from streamreplay.plain_text import aligned, counted, visible
 from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
@@ -280,7 +280,7 @@ class _Run:
         report = self._with_rows(report, ended=ended)
         for record in report.metrics:
             if record["kind"] == "drift" and not self.options.quiet:
-                self.progress.say(drift_message(record))
+                self.progress.say(visible(drift_message(record)))
         changes = [record for record in report.metrics if record["kind"] == "column"]
         for change in changes:
             self._tell_once(f"warning: {describe_change(change)}")
@@ -382,7 +382,7 @@ class _Run:
         return [*aligned(*compare(self.writer.last)), several_text(scores)]
 
     def _tell(self, message: str) -> None:
-        self.progress.say(message)
+        self.progress.say(visible(message))
         self._note(message)
 
     def _tell_of_file(self, message: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from platform import python_version
 
 from streamreplay import __version__
+from streamreplay.log.lines import each_line
+from streamreplay.plain_text import visible
 from streamreplay.regular_files import open_to_append, open_to_read
 
 _TIME = len("2026-01-31T12:00:00.000Z ")
@@ -37,7 +39,7 @@ class EventLog:
         """Append a line with the time."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         with suppress(OSError):
-            self._file.write(f"{now} {message}\n".encode(errors="backslashreplace"))
+            self._file.write(f"{now} {visible(message)}\n".encode())
 
     def write_once(self, message: str) -> None:
         """Append a line with the time, unless an earlier start of the run has written it.
@@ -46,8 +48,9 @@ class EventLog:
         """
         if self._said is None:
             with open_to_read(self._path) as file:
-                self._said = {line[_TIME:] for line in file if line.startswith(_ONCE, _TIME)}
-        if f"{message}\n".encode(errors="backslashreplace") not in self._said:
+                lines = each_line(file, self._path)
+                self._said = {line[_TIME:] for line in lines if line.startswith(_ONCE, _TIME)}
+        if f"{visible(message)}\n".encode() not in self._said:
             self.write(message)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from streamreplay.errors import StreamReplayError
+from streamreplay.plain_text import visible
 
 
 class OutputClosed(Exception):  # noqa: N818 - no error: it is how a run learns that nobody reads on
@@ -27,6 +28,8 @@ class StandardOutput:
         StreamReplayError
             It cannot be written: a full disk, or it was closed from the start.
         """
+        if os.isatty(self._descriptor):  # what the rows hold must not talk to it
+            lines = visible(lines.decode(errors="surrogateescape"), keep="\n").encode()
         left = memoryview(lines)
         try:
             while left:

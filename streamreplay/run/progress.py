@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 from streamreplay.config.job import Emit
-from streamreplay.plain_text import counted, wrapped, wrapped_for
+from streamreplay.plain_text import counted, visible, wrapped, wrapped_for
 from streamreplay.run.sinks.base import Outcome
 
 Scores: TypeAlias = Mapping[str, float]
@@ -91,7 +91,7 @@ def choose_output(
 
 def say(message: str) -> None:
     """Write a message to standard error, on lines that fit a terminal."""
-    text = wrapped_for(2, f"streamreplay: {message}")
+    text = wrapped_for(2, visible(f"streamreplay: {message}", keep="\n"))
     # not sys.stderr, which keeps what it could not write and fails again when Python ends
     with suppress(OSError):  # nobody reads on, or a full disk: no reason to stop learning
         os.write(2, f"{text}\n".encode(errors="backslashreplace"))
@@ -155,7 +155,8 @@ class _Live(_Quiet):
             self._bar.update(self._task, completed=position, description=text, refresh=True)
 
     def say(self, message: str) -> None:
-        text = wrapped(f"streamreplay: {message}", self._console.width)
+        text = visible(f"streamreplay: {message}", keep="\n")
+        text = wrapped(text, self._console.width)
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self, outcome: Outcome) -> None:  # noqa: ARG002 - the summary tells it

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from streamreplay.errors import ConfigError
+from streamreplay.plain_text import unformulated
 from streamreplay.regular_files import create
 
 Part: TypeAlias = Mapping[str, Sequence[Any]]
@@ -84,6 +85,8 @@ class ParquetFile:
 class CsvFile:
     """A CSV file. Missing values are empty, lists are JSON, booleans are true and false.
 
+    A text that a spreadsheet would take for a formula gets ' in front.
+
     Parameters
     ----------
     path : Path
@@ -95,7 +98,7 @@ class CsvFile:
         self._columns = columns
         self._file = io.TextIOWrapper(create(path), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(columns)
+        self._writer.writerow(map(unformulated, columns))
         self.rows = 0
 
     def write(self, part: Part) -> None:
@@ -124,6 +127,8 @@ def check_parquet() -> None:
 
 
 def _cells(values: Sequence[Any], kind: str) -> Sequence[Any]:
-    if kind in ("int", "float", "string"):
+    if kind in ("int", "float"):
         return values
+    if kind == "string":
+        return [None if each is None else unformulated(each) for each in values]
     return [None if each is None else json.dumps(each, ensure_ascii=False) for each in values]

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from streamreplay.plain_text import wrapped
+from streamreplay.plain_text import visible, wrapped
 from streamreplay.reading.live.state import StreamState
 from streamreplay.reading.live.view import Heading, View, open_console, print_view
 from streamreplay.reading.status import RunPhase
@@ -79,8 +79,8 @@ class LiveTable:
         if self._apart or self._live is None:
             say(message)
         else:
-            text = wrapped(f"streamreplay: {message}", self._console.width)
-            self._console.print(text, soft_wrap=True)
+            text = visible(f"streamreplay: {message}", keep="\n")
+            self._console.print(wrapped(text, self._console.width), soft_wrap=True)
 
     def close(self, outcome: RunPhase) -> None:
         """Leave the last state on the screen; what is said from now on follows it."""

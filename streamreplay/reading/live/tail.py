@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from streamreplay.errors import ConfigError
+from streamreplay.plain_text import visible
 from streamreplay.reading.live.state import RunState
 from streamreplay.reading.live.view import Heading, View, open_console, print_view
 from streamreplay.run.messages import resume_command, resume_how
@@ -62,7 +63,7 @@ def tail_run(run: Path, interval: float = 1.0) -> int:
 
 def _watch(run: Path, interval: float, console: Console, signals: StopSignals) -> RunState | None:
     state = None
-    waiting = Text(f"waiting for a run to begin in {run}", style="dim", overflow="fold")
+    waiting = Text(visible(f"waiting for a run to begin in {run}"), style="dim", overflow="fold")
     with Live(waiting, console=console, screen=True, auto_refresh=False) as live:
         live.refresh()
         while not signals.requested():

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from streamreplay.log.rows_text import labels_text, latency_text, share_text, sum_text
-from streamreplay.plain_text import printable, score_text
+from streamreplay.plain_text import printable, score_text, visible
 from streamreplay.put_aside import reason_texts
 from streamreplay.reading.live.sparkline import BLOCKS, ago, sparkline
 from streamreplay.reading.live.state import LearnerState, RetentionState, StreamState
@@ -144,7 +144,7 @@ class View:
     def _line(self, label: str, parts: Sequence[str | Text]) -> Iterator[Text]:
         """Yield a label and parts, on as many lines as they need."""
         margin = _MARGIN if self._width >= _WIDE else 2
-        line = Text(label, style="bold" if self._state.several else "dim")
+        line = Text(visible(label), style="bold" if self._state.several else "dim")
         line.truncate(_MARGIN - 2, overflow="ellipsis")
         line.pad_right(margin - line.cell_len)
         room = Text().append_text(line)
@@ -169,7 +169,8 @@ class View:
                 yield part
             else:
                 width = self._width - margin
-                yield from map(Text, textwrap.wrap(part, width, break_long_words=False) or [""])
+                text = visible(part)
+                yield from map(Text, textwrap.wrap(text, width, break_long_words=False) or [""])
 
     def _spark(self, values: Sequence[float], *, is_share: bool = True) -> Text:
         width = max(10, min(40, self._width - 52))
@@ -222,7 +223,10 @@ class View:
         for record in reversed(self._state.drifts):
             actions = ", ".join(map(printable, record.get("actions", ())))
             parts: list[str | Text] = [
-                Text(record["level"], style="red" if record["level"] == "drift" else "yellow"),
+                Text(
+                    visible(record["level"]),
+                    style="red" if record["level"] == "drift" else "yellow",
+                ),
                 f"at row {record['position']:,}",
                 f"{printable(record['name'])} ({record['detector']} on {printable(record['on'])})",
             ]
