@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -28,6 +29,17 @@ Positive: TypeAlias = Annotated[int, Field(ge=1, le=_MOST)]
 Channels: TypeAlias = Annotated[int, Field(ge=2, le=_MOST)]
 Seed: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Marks a key whose text may reach out of a run folder: import code, write or send there."""
+
+    verb: Literal["imports", "writes to", "sends to"]
+
+
+Code: TypeAlias = Annotated[str, Outside("imports")]
+"""A name of ours, or "package.module:name" of code that is imported."""
 
 
 class _Section(BaseModel):
@@ -192,7 +204,7 @@ EITHER = (("half_life", "half_life_seconds"), ("ttl", "ttl_seconds"))
 class BackboneSection(_Section):
     """A frozen module in front of the buffer, which then stores features instead of rows."""
 
-    module: str = Field(examples=["mypackage.nets:make_backbone"])
+    module: Code = Field(examples=["mypackage.nets:make_backbone"])
     """"package.module:name" of a module, or of a factory (feature_shape) -> nn.Module."""
     device: str = "cpu"
     """Torch device: cpu, cuda, cuda:1."""
@@ -212,7 +224,7 @@ class BufferSection(_Section):
     """Number of classes, tasks or experiences to expect; an equal share is reserved for each."""
     groupby: Literal["none", "class", "task", "experience"] | None = _unset("class")
     """parametric: groups that share the capacity equally; class by default."""
-    selection: Annotated[str | None, SELECTIONS] = _unset("herding")
+    selection: Annotated[Code | None, SELECTIONS] = _unset("herding")
     """parametric: which rows of a group are kept: random, herding, closest_to_center, loss_aware,
     gss_greedy, or "package.module:factory" of (learner) -> strategy; random by default."""
     half_life: Annotated[float, Field(gt=0)] | None = _unset(10_000.0)
@@ -223,7 +235,7 @@ class BufferSection(_Section):
     """Rows of the stream after which a stored row is deleted."""
     ttl_seconds: Annotated[float, Field(gt=0)] | None = _unset(86_400.0)
     """Seconds of event time after which a stored row is deleted."""
-    storage: str | None = _unset("buffer")
+    storage: Annotated[str, Outside("writes to")] | None = _unset("buffer")
     """Folder of memory-mapped files for the rows; by default they are in RAM."""
     shared: bool = False
     """Draw the rows of all learners from one buffer; by default each learner has its own."""
@@ -252,7 +264,7 @@ class LearnerSection(_Section):
     See docs/guides/comparing.md.
     """
 
-    module: Annotated[str, MODULES] = "mlp"
+    module: Annotated[Code, MODULES] = "mlp"
     """linear, mlp, cnn, slim_resnet18, or "package.module:factory" of (feature_shape, n_classes) ->
     nn.Module."""
     hidden: list[Positive] = [256, 256]
@@ -265,7 +277,7 @@ class LearnerSection(_Section):
     batch (the default)."""
     head: Literal["linear", "cosine", "weight_norm"] = "linear"
     """Last layer of linear, mlp, cnn and slim_resnet18: linear, cosine or weight_norm."""
-    method: Annotated[str, METHODS] = "auto"
+    method: Annotated[Code, METHODS] = "auto"
     """How memory is used: er, er-ace, der, der++, a-gem, mir, lwf, mkd, ncm, er-slda, gdumb, gss,
     "package.module:factory" of () -> Method, or auto: er-slda, but er for numbers, for several
     labels, and with a loss, retrieval or notes of your own."""
@@ -293,12 +305,12 @@ class LearnerSection(_Section):
     slda_margin: Annotated[float, Field(ge=0)] | None = _unset(0.02)
     """How much accuracy on current classes may be traded for accuracy on old ones; 0.005 by
     default. Take 0.02 where classes come one after the other."""
-    loss: str | None = _unset("mypackage.losses:focal")
+    loss: Code | None = _unset("mypackage.losses:focal")
     """Loss that replaces the method's: "package.module:function" of (step) -> scalar tensor."""
-    retrieval: str | None = _unset("hardest")
+    retrieval: Code | None = _unset("hardest")
     """Which candidates are replayed: mir, hardest, or "package.module:function" of (learner,
     incoming, candidates, k) -> indices."""
-    notes: str | None = _unset("mypackage.losses:my_notes")
+    notes: Code | None = _unset("mypackage.losses:my_notes")
     """What is stored with each row: "package.module:function" of (step) -> dict of tensors."""
     ema: Annotated[float, Field(ge=0, lt=1)] | None = _unset(0.99)
     """Predict with an exponential moving average of the weights, with this decay."""
@@ -306,13 +318,13 @@ class LearnerSection(_Section):
     """Clip the norm of each step's gradient to this value."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a label's weight that is spread evenly over all known classes."""
-    augment: list[str] = []
+    augment: list[Code] = []
     """Augmentations of rows for training, first to last: crop(2), flip(), jitter(0.2, 0.2),
     cutout(8), noise(0.1), feature_dropout(0.1), mixup(0.2), or "package.module:function" of (x, y)
     -> x."""
     augment_incoming: bool = True
     """Augment incoming rows as well as those of memory."""
-    schedule: str | None = _unset("inverse_sqrt(1000)")
+    schedule: Code | None = _unset("inverse_sqrt(1000)")
     """Factor of the learning rate at each step: constant(), inverse_sqrt(1000), inverse_time(1000),
     cosine(10_000), or "package.module:function" of (step) -> factor."""
     warmup: Count = 0
@@ -348,7 +360,7 @@ class LearnerSection(_Section):
     """Torch device: cpu, cuda, cuda:1."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1  # very many end the process at once
     """Torch threads; results are reproducible only with the same number."""
-    river: str | None = _unset("forest.ARFClassifier(n_models=10, seed=1)")
+    river: Code | None = _unset("forest.ARFClassifier(n_models=10, seed=1)")
     """River classifier or regressor that replaces the torch module: its constructor, or
     "package.module:factory" of () -> model."""
     allow_pickle: bool = False
@@ -474,9 +486,9 @@ class RunSection(_Section):
     """Begin a new file of a log before it exceeds this many bytes; 0: never."""
     log_keep: Count = 0
     """Finished files of each log to keep, in addition to those that a checkpoint needs; 0: all."""
-    tensorboard: bool | str = False
+    tensorboard: bool | Annotated[str, Outside("writes to")] = False
     """Also write metrics for TensorBoard: true for a folder in the run folder, or a path."""
-    mlflow: str | None = _unset("http://localhost:5000")
+    mlflow: Annotated[str, Outside("sends to")] | None = _unset("http://localhost:5000")
     """Also send metrics to MLflow: the URI of its tracking server."""
     mlflow_experiment: str = "streamreplay"
     """Experiment of MLflow for this run."""

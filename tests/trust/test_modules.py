@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from streamreplay.config import job, load_job
-from streamreplay.config.parsing.outside import IMPORTS, reaches_out
+from streamreplay.config.parsing.outside import marked_keys, reaches_out
 from tests.trust.drive import Done, command
 
 MODULE = """
@@ -76,6 +76,20 @@ def test_everything_that_reaches_out_is_named(setting: str) -> None:
     assert not reaches_out(load_job(None, [setting]), [setting])
 
 
+def test_no_command_that_reads_a_checkpoint_imports_without_trust(
+    folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"a": 1, "b": 2}\n')
+    for given in (("predict", ".", tmp_path / "rows.jsonl"), ("export-model", ".", tmp_path / "m")):
+        done = command(*given)
+        assert done.refused
+        assert "learner.loss imports 'not_installed:focal'" in done.err
+        assert "add --trust" in done.err
+        assert not (folder / "ran").exists()
+    assert not command(*given, "--trust").fault
+    assert (folder / "ran").exists()
+
+
 def test_what_stays_inside_is_not() -> None:
     river = "learner.river=compose.Select('a', 'b') | tree.HoeffdingTreeClassifier()"
     assert not reaches_out(load_job(None, [river, "run.tensorboard=true"]))
@@ -94,4 +108,5 @@ def test_the_keys_that_import_are_those_that_say_so() -> None:
     models = [each for each in sections if issubclass(each, BaseModel)]
     fields = {name: field for each in models for name, field in each.model_fields.items()}
     said = {n for n, field in fields.items() if "package.module:" in (field.description or "")}
-    assert said == set(IMPORTS)
+    marked = {key.rpartition(".")[2] for key, verbs in marked_keys().items() if "imports" in verbs}
+    assert said == marked

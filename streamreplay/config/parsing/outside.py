@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from streamreplay.config.dotted_keys import flatten
-from streamreplay.config.job import Job
+from streamreplay.config.job import Job, Outside
 from streamreplay.config.parsing.values import parse_value, split_items
 
-IMPORTS = (
-    *("augment", "loss", "method", "module", "notes"),
-    *("retrieval", "river", "schedule", "selection"),
-)
-"""The keys whose values may be import paths, by their last part."""
-
-_PLACES = {"storage": ("writes to",), "tensorboard": ("writes to",), "mlflow": ("sends to",)}
+_INDEX = re.compile(r"\[\d+\]")
 
 
 def imports_of(job: Job) -> list[str]:
@@ -51,15 +49,41 @@ def reaches_out(job: Job, overrides: Sequence[str] = ()) -> list[str]:
     return [
         f"{key} {verb} {text!r}"
         for key, value in flatten(job.model_dump(mode="json")).items()
-        for verb in _verbs(key.rpartition(".")[2])
+        for verb in marked_keys().get(_INDEX.sub("", key), ())
         for text in _texts(value)
         if (verb != "imports" or _is_import(key, text)) and given.isdisjoint(_known_as(text))
     ]
 
 
-def _verbs(name: str) -> tuple[str, ...]:
-    """Return what the values of a key may do, by its last part."""
-    return ("imports",) if name in IMPORTS else _PLACES.get(name, ())
+@cache
+def marked_keys() -> dict[str, tuple[str, ...]]:
+    """Return what the values of keys may do, by key: those that `job` marks.
+
+    Examples
+    --------
+    >>> marked_keys()["backbone.module"], marked_keys()["run.mlflow"]
+    (('imports',), ('sends to',))
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for key, verb in _marked(Job, ""):
+        found[key] = (*found.get(key, ()), verb) if verb not in found.get(key, ()) else found[key]
+    return found
+
+
+def _marked(section: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, field in section.model_fields.items():
+        for each in (*field.metadata, *_parts(field.annotation)):
+            if isinstance(each, Outside):
+                yield f"{prefix}{name}", each.verb
+            elif isinstance(each, type) and issubclass(each, BaseModel):
+                yield from _marked(each, f"{prefix}{name}.")
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Yield the types and the marks in an annotation, itself included."""
+    yield annotation
+    for each in get_args(annotation):
+        yield from _parts(each)
 
 
 def _texts(value: Any) -> Iterator[str]:
