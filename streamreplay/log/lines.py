@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from streamreplay.errors import RunFolderError
+from streamreplay.log.folder_format import check_format
 from streamreplay.regular_files import exists, open_to_read
 
 VERSION = 1
@@ -175,10 +176,10 @@ streamreplay reads 1
     if not isinstance(record, dict):
         raise RunFolderError(f"{path}:{number}: the line is damaged: it is no JSON object")
     version = record.get("v", VERSION)
-    if version != VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise RunFolderError(
-            f"{path}:{number}: is of version {version} of the log, this streamreplay reads "
-            f"{VERSION}"
+            f"{path}:{number}: is of version {str(version)[:60]} of the log, this streamreplay "
+            f"reads {VERSION}"
         )
     return record
 
@@ -215,11 +216,12 @@ def check_run(run: Path) -> None:
     Raises
     ------
     RunFolderError
-        The folder does not exist, or has neither a job nor a log.
+        The folder does not exist, has neither a job nor a log, or is of a later version.
     """
     if not run.is_dir():
         what = "is a file, not the folder of a run" if run.exists() else "there is no such folder"
         raise RunFolderError(f"{run}: {what}")
+    check_format(run)
     if not exists(run / JOB_FILE) and not segments(run):
         raise RunFolderError(
             f"{run}: is no run folder: it has neither {JOB_FILE} nor metrics.jsonl"

@@ -18,6 +18,7 @@ from streamreplay.config.parsing.load import load_saved_job
 from streamreplay.config.parsing.outside import imports_of
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError, fitting
 from streamreplay.learners.predictions import Foreseen
+from streamreplay.log.folder_format import check_format
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.plain_text import listed
 from streamreplay.predicting.columns import RunColumns
@@ -88,6 +89,7 @@ def open_run(run: Path, learner: str | None = None, *, trust: bool = False) -> T
     """
     if not exists(run / JOB_FILE):
         raise RunFolderError(f"{run}: is no run folder: there is no {JOB_FILE} here")
+    check_format(run)
     job = load_saved_job(run / JOB_FILE)
     imported = imports_of(job)
     if imported and not trust:

@@ -15,6 +15,7 @@ from rich.table import Table
 from streamreplay.buffers.description import describe_state
 from streamreplay.checkpoint.folder import checkpoints_of, latest_checkpoint, load_checkpoint
 from streamreplay.errors import RunFolderError, fitting
+from streamreplay.log.folder_format import check_format
 from streamreplay.log.lines import JOB_FILE
 from streamreplay.log.records import class_names
 from streamreplay.log.rows_text import labels_text, sum_text
@@ -55,6 +56,7 @@ def inspect_path(path: Path) -> dict[str, Any]:
     else:
         if not exists(path / JOB_FILE):
             raise RunFolderError(f"{path}: is neither a run folder nor a checkpoint")
+        check_format(path)
         latest = latest_checkpoint(checkpoints_of(path))
         if latest is None:
             raise RunFolderError(f"{path}: the run has made no checkpoint yet")

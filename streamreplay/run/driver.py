@@ -118,8 +118,7 @@ class _Run:
         )
 
     def run(self) -> int:
-        folder = self.folder if self.options.resume else None
-        found = None if folder is None else folder.latest()
+        found = None if self.folder is None else self.folder.latest()
         with nullcontext() if found is None else fitting(f"{found.path}: does not fit this run"):
             return self._run(found)
 

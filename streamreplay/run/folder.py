@@ -26,6 +26,7 @@ from streamreplay.config.parsing.load import load_job, load_saved_job
 from streamreplay.config.parsing.outside import reaches_out
 from streamreplay.config.write import to_toml
 from streamreplay.errors import CheckpointError, ConfigError, RunFolderError
+from streamreplay.log.folder_format import FORMAT_FILE, check_format, write_format
 from streamreplay.log.lines import MOST_JOB, rotated_files
 from streamreplay.log.rotation import JsonLines, Mark
 from streamreplay.regular_files import exists, open_to_read, read_file, replace_file
@@ -101,6 +102,7 @@ class RunFolder:
     def __init__(self, path: Path, job: Job, *, resume: bool) -> None:
         self.path = path
         self.job = job
+        self._resume = resume
         self._lock = FileLock(path / _LOCK)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,7 @@ class RunFolder:
 
     def _check(self, *, resume: bool) -> None:
         checkpoints_of(self.path)
+        check_format(self.path)
         if exists(self.path / JOB_FILE) and (resume or self._is_blank()):
             return
         found = [name for name in _OURS if exists(self.path / name)]
@@ -150,7 +153,9 @@ class RunFolder:
         return not rotated_files(log) and not (exists(log) and log.lstat().st_size)
 
     def _write_job(self) -> None:
-        """Write the job as resolved, whole or not at all."""
+        """Write the format of the folder and the job as resolved, each whole or not at all."""
+        if not exists(self.path / FORMAT_FILE):
+            write_format(self.path)
         text = to_toml(self.job).encode()
         final = self.path / JOB_FILE
         if not exists(final) or read_file(final, MOST_JOB) != text:
@@ -179,7 +184,9 @@ class RunFolder:
         return logs if self.predictions is None else {**logs, _PREDICTIONS: self.predictions}
 
     def latest(self) -> Checkpoint | None:
-        """Read the newest whole checkpoint from which a run goes on, if there is any."""
+        """Read the newest whole checkpoint from which a run that is resumed goes on, if any."""
+        if not self._resume:
+            return None
         return latest_checkpoint(checkpoints_of(self.path), ended=False)
 
     def ended(self) -> Checkpoint | None:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal, Self
 
 from streamreplay.errors import RunFolderError, writing
 from streamreplay.log.checked import read_record
+from streamreplay.log.folder_format import check_format
 from streamreplay.log.lines import each_line, open_log, open_segment, segments
 from streamreplay.log.schema import KINDS, LOGS
 from streamreplay.log.tables.files import FORMATS, TableFile, check_parquet
@@ -65,6 +66,7 @@ def export_logs(
         check_parquet()
     if not any(segments(run, name) for name in LOGS):
         raise RunFolderError(f"{run}: is no run folder: there are no logs here")
+    check_format(run)
     to = to or _own_folder(run)
     to.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}

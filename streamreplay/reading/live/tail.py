@@ -18,7 +18,8 @@ from streamreplay.run.signals import StopSignals
 
 _POLL = 0.1  # seconds between checks for signals and for the size of the terminal
 _LEAST = 0.1  # seconds
-_BEFORE_START = {".lock", "job.toml.tmp"}  # files that exist before a run has begun
+# files that exist before a run has begun
+_BEFORE_START = {".lock", "job.toml.tmp", "format.json", "format.json.tmp"}
 _RESUMABLE = ("stopped", "failed", "killed")
 
 
