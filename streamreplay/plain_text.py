@@ -23,6 +23,7 @@ __all__ = [
     "printable",
     "score_text",
     "split_names",
+    "terminal_width",
     "unformulated",
     "visible",
     "wrapped",
@@ -36,19 +37,43 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMAND = re.compile(r"(.*:) (streamreplay .*)")
 
 
-def aligned(header: Row, rows: Sequence[Row]) -> list[str]:
+def aligned(header: Row, rows: Sequence[Row], width: int | None = None) -> list[str]:
     """Return lines of text with aligned columns.
+
+    Parameters
+    ----------
+    header : tuple of str
+    rows : sequence of tuple of str
+    width : int, optional
+        Columns of the terminal. Where the lines are wider, each row is a name and its values below,
+        with their headings.
 
     Examples
     --------
-    >>> aligned(("name", "n"), [("a", "10"), ("longer", "2")])
+    >>> table = ("name", "n"), [("a", "10"), ("longer", "2")]
+    >>> aligned(*table)
     ['name    n', 'a       10', 'longer  2']
+    >>> aligned(*table, width=8)
+    ['a', '  n 10', 'longer', '  n 2']
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    if width is not None and sum(widths) + 2 * len(widths) - 2 > width:
+        return [line for row in rows for line in _stacked(header, row, width)]
     return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
+
+
+def _stacked(header: Row, row: Row, width: int) -> list[str]:
+    """Return the first cell of a row, and below it the others with their headings."""
+    lines = [row[0], " "]
+    for heading, cell in zip(header[1:], row[1:], strict=True):
+        piece = f" {heading} {cell}"
+        if len(lines[-1]) + len(piece) > width and lines[-1].strip():
+            lines.append(" ")
+        lines[-1] += f"{piece} "
+    return [part for line in lines for part in _parts(line.rstrip(), width)]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -193,13 +218,24 @@ def wrapped(message: str, width: int) -> str:
 
 def wrapped_for(descriptor: int, message: str) -> str:
     """Return a message as lines for the terminal that a descriptor is; as it is for all else."""
-    if not os.isatty(descriptor):
-        return message
+    columns = terminal_width(descriptor)
+    return message if columns is None else wrapped(message, columns)
+
+
+def terminal_width(descriptor: int, margin: int = 0) -> int | None:
+    """Return the columns of the terminal that a descriptor is; None if it is something else.
+
+    Parameters
+    ----------
+    descriptor : int
+    margin : int
+        Columns that are taken.
+    """
     try:
-        columns = os.get_terminal_size(descriptor).columns
+        columns = os.get_terminal_size(descriptor).columns if os.isatty(descriptor) else 0
     except OSError:
-        return message
-    return wrapped(message, columns) if columns else message
+        columns = 0
+    return max(1, columns - margin) if columns else None
 
 
 def _parts(line: str, width: int) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 from streamreplay.commands.values import whole_number
 from streamreplay.errors import RunFolderError, fitting
-from streamreplay.plain_text import visible
+from streamreplay.plain_text import terminal_width, visible, wrapped_for
 
 
 def compare(
@@ -49,5 +49,6 @@ def compare(
         if as_json:
             lines = [json.dumps(comparison_object(comparison), ensure_ascii=False)]
         else:
-            lines = [*comparison_lines(comparison)]
-    typer.echo("\n".join(visible(line, keep="\n") for line in lines))
+            lines = [*comparison_lines(comparison, terminal_width(1))]
+    text = "\n".join(visible(line, keep="\n") for line in lines)
+    typer.echo(text if as_json else wrapped_for(1, text))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamreplay.plain_text import visible
+from streamreplay.plain_text import terminal_width, visible, wrapped_for
 
 
 def sniff(
@@ -25,5 +25,5 @@ def sniff(
 
     from streamreplay.ingest.sniff import sniff as describe  # noqa: PLC0415 - slow
 
-    for line in describe(path or "-").lines():
-        typer.echo(visible(line))
+    for line in describe(path or "-").lines(terminal_width(1, margin=2)):
+        typer.echo(wrapped_for(1, visible(line)))

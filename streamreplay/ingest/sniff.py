@@ -134,8 +134,8 @@ class Sniffed:
         exclude = _exclude([each.name for each in self.exclude])
         return shlex.join(["streamreplay", "run", path, *label, *exclude, *self.settings])
 
-    def lines(self) -> list[str]:
-        """Return everything as lines of text."""
+    def lines(self, width: int | None = None) -> list[str]:
+        """Return everything as lines of text, with a table of at most so many columns."""
         shown = ", ".join([_SHOWN[self.format], *self.details])
         bad = f", {self.bad:,} cannot be read" if self.bad else ""
         name = "standard input" if self.path == "-" else self.path
@@ -143,21 +143,30 @@ class Sniffed:
         if not self.columns:
             return [first, f"run: {self.command}"]
         header = ("column", "kind", "missing", "different", "examples")
-        rows = [
+        facts = [
             (
                 printable(column.name),
                 column.kind,
                 f"{100 * column.missing:.1f} %",
                 f"{column.distinct:,}",
-                ", ".join(column.examples),
             )
             for column in self.columns
         ]
+        room = None if width is None else width - len(aligned(header[:-1], facts)[0]) - 2
+        rows = [(*f, _examples(each, room)) for f, each in zip(facts, self.columns, strict=True)]
         label = "none found: name it with --label" if self.label is None else self.label.name
-        table = [f"  {line}" for line in aligned(header, rows)]
+        table = [f"  {line}" for line in aligned(header, rows, width)]
         left_out = [f"{printable(each.name)} ({each.useless})" for each in self.exclude]
         exclude = [f"exclude: {', '.join(left_out)}"] if left_out else []
         return [first, *table, f"label: {printable(label)}", *exclude, f"run: {self.command}"]
+
+
+def _examples(column: SniffedColumn, room: int | None) -> str:
+    """Return the values that fit, at least one."""
+    examples = [*column.examples]
+    while room is not None and len(examples) > 1 and len(", ".join(examples)) > room:
+        examples.pop()
+    return ", ".join(examples)
 
 
 def sniff(path: str) -> Sniffed:

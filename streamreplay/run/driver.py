@@ -17,10 +17,8 @@ from streamreplay.errors import NoUsableRowError, fitting
 from streamreplay.features.changes import describe_change
 from streamreplay.ingest.connect.arrays import ArraySource
 from streamreplay.ingest.connect.files import source_names
-from streamreplay.log.headline import headline_text, several_text
 from streamreplay.log.rows_text import labels_text, put_aside_text, sum_text
-from streamreplay.log.score_table import compare
-from streamreplay.plain_text import aligned, counted, visible
+from streamreplay.plain_text import counted, visible
 from streamreplay.records import Report
 from streamreplay.row_counts import RowCounts
 from streamreplay.run.clock import Clock
@@ -343,7 +341,13 @@ class _Run:
         record = counts.as_record(self.pipeline.position)
         if not self.options.quiet:
             parts = filter(None, [self._summary(), sum_text(record), labels_text(record)])
-            more = filter(None, [self.rejected.message(), *self._score_lines()])
+            more = filter(
+                None,
+                [
+                    self.rejected.message(),
+                    *self.writer.score_lines(several=self.learners is not None),
+                ],
+            )
             self.progress.say("\n  ".join([", ".join(parts), *more]))
             return
         warnings = [put_aside_text(record), self.rejected.message(), *about_columns(self.source)]
@@ -372,13 +376,6 @@ class _Run:
             left_out = counted(self.clock.throttled, "memory row")
             parts.append(f"{left_out} left out to keep to the budget")
         return ", ".join(filter(None, [*parts, *about_columns(self.source)]))
-
-    def _score_lines(self) -> list[str]:
-        """Return the score next to its baselines; of several learners a table."""
-        scores = self.writer.scores
-        if self.learners is None or not scores:
-            return [headline_text(record) for record in scores.values()]
-        return [*aligned(*compare(self.writer.last)), several_text(scores)]
 
     def _tell(self, message: str) -> None:
         self.progress.say(visible(message))

@@ -6,10 +6,11 @@ from typing import Any, final
 
 from streamreplay.config.job import Emit
 from streamreplay.labels import Labels
-from streamreplay.log.headline import main_score
+from streamreplay.log.headline import headline_text, main_score, several_text
 from streamreplay.log.lines import dump_line
 from streamreplay.log.records import named_record, report_lines
-from streamreplay.log.score_table import keep_last
+from streamreplay.log.score_table import compare, keep_last
+from streamreplay.plain_text import aligned, terminal_width
 from streamreplay.records import Report
 from streamreplay.run.clock import Clock
 from streamreplay.run.folder import RunFolder
@@ -88,6 +89,13 @@ class ReportWriter:
             for name, (score, record) in found.items()
             if score is not None
         }
+
+    def score_lines(self, *, several: bool) -> list[str]:
+        """Return the score next to its baselines; of several learners a table."""
+        if not several or not self.scores:
+            return [headline_text(record) for record in self.scores.values()]
+        table = aligned(*compare(self.last), terminal_width(2, margin=2))
+        return [*table, several_text(self.scores)]
 
     def _write_predictions(self, report: Report) -> bytes:
         log = None if self._folder is None else self._folder.predictions

@@ -85,6 +85,20 @@ def test_the_lines_that_are_shown(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [30, 52, 66])
+def test_the_lines_fit_a_terminal(tmp_path: Path, width: int) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "".join(["at,note,y\n", *(f"{2000 + i}-01-01,w{i},{i % 2}\n" for i in range(9))])
+    )
+    _, *table, _, _ = sniff(str(path)).lines(width - 2)
+    assert max(map(len, table)) <= width
+    text = " ".join(" ".join(table).split())
+    assert "2000-01-01" in text
+    assert ("2000-01-01, 2001-01-01" in text) == (width == 66)
+    assert table[0].startswith("  at") == (width < 40)  # too narrow for columns
+
+
 def test_no_label_is_proposed_where_none_looks_like_one(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("".join(f"{i * 37 % 99},{i / 7}\n" for i in range(99)))

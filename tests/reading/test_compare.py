@@ -58,6 +58,18 @@ def test_the_better_one_is_told(tmp_path: Path, predictions: bool) -> None:
     assert "points less accurate" in text(backwards)
 
 
+@pytest.mark.parametrize("width", [24, 40])
+def test_tables_fit_a_narrow_terminal(tmp_path: Path, width: int) -> None:
+    comparison = two(tmp_path, BAD, GOOD, every=200)
+    wide, narrow = ([*comparison_lines(comparison, each)] for each in (None, width))
+    table = narrow[: narrow.index("")]
+    assert max(map(len, table)) <= width
+    if width == 40:  # it fits as it is
+        assert table == wide[: wide.index("")]
+    else:
+        assert table[:3] == ["rows", "  one 4,000  other 4,000", "  difference +0"]
+
+
 def test_equally_good_ones_are_not_told_apart(tmp_path: Path) -> None:
     comparison = two(tmp_path, GOOD, EQUAL)
     (found,) = comparison.differences

@@ -22,28 +22,37 @@ _COLUMNS = (
 )
 
 
-def comparison_lines(comparison: Comparison) -> Iterator[str]:
-    """Yield the lines of the tables, then a paragraph for each sentence."""
-    yield from _side_by_side(comparison.groups)
-    yield from _settings(comparison)
+def comparison_lines(comparison: Comparison, width: int | None = None) -> Iterator[str]:
+    """Yield the lines of the tables, then a paragraph for each sentence.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    width : int, optional
+        Columns of the terminal that the tables have to fit.
+    """
+    yield from _side_by_side(comparison.groups, width)
+    yield from _settings(comparison, width)
     yield ""
     yield from statements(comparison)
 
 
-def _side_by_side(groups: Sequence[ComparedGroup]) -> Iterator[str]:
+def _side_by_side(groups: Sequence[ComparedGroup], width: int | None) -> Iterator[str]:
     columns = [*_scores(groups)]
     names = [printable(group.title) for group in groups]
     if len(groups) == 2:  # a line for each score leaves room for long names
         rows = [(title, *map(_mean_text, found), _change(*found)) for title, found in columns]
-        yield from aligned(("", *names, "difference"), rows)
+        yield from aligned(("", *names, "difference"), rows, width)
     else:
         header: Row = ("", *(title for title, _ in columns))
         by_group = [*zip(*(found for _, found in columns), strict=True)]
         named = [*zip(names, by_group, strict=True)]
-        yield from aligned(header, [(name, *map(_mean_text, found)) for name, found in named])
+        yield from aligned(
+            header, [(name, *map(_mean_text, found)) for name, found in named], width
+        )
         yield f"\ndifference from {names[0]}"
         changes = [(name, *map(_change, by_group[0], found)) for name, found in named[1:]]
-        yield from aligned(header, changes)
+        yield from aligned(header, changes, width)
     yield from _notes(groups)
 
 
@@ -109,12 +118,12 @@ def _notes(groups: Sequence[ComparedGroup]) -> Iterator[str]:
         yield f"+/-: {LEVEL:.0%} interval over seeds (Student's t)"
 
 
-def _settings(comparison: Comparison) -> Iterator[str]:
+def _settings(comparison: Comparison, width: int | None) -> Iterator[str]:
     groups = comparison.groups
     if comparison.settings:
         yield "\nsettings that differ"
         rows = [(key, *map(_setting, values)) for key, values in comparison.settings.items()]
-        yield from aligned(("", *(printable(group.name) for group in groups)), rows)
+        yield from aligned(("", *(printable(group.name) for group in groups)), rows, width)
     unread = [printable(each.name) for group in groups for each in group if not each.settings]
     if unread:
         yield f"\nsettings that cannot be read: {', '.join(unread)}"
