@@ -238,11 +238,11 @@ def test_rounds_come_at_boundaries_soon_after_and_then_at_a_distance() -> None:
 
 
 def test_after_a_boundary_rounds_double_their_distance() -> None:
-    probe = Probe(0.1, max_size=100, budget=0.5)
+    probe = Probe(0.2, max_size=400, budget=0.5)
     found = rounds(list(probe(cut(rows(20_000, experiences=2), range(0, 20_000, 10)))))
     after = [position - 10_000 for position, _ in found if position >= 10_000]
-    assert probe.distance == 400
-    assert after[:8] == [0, 30, 60, 120, 240, 480, 880, 1280]
+    assert probe.distance == 1600
+    assert after[:8] == [0, 100, 200, 400, 800, 1600, 3200, 4800]
 
 
 @pytest.mark.parametrize("max_size", [500, 2000, 100_000])
@@ -256,11 +256,9 @@ def test_the_rows_it_has_say_how_often_it_asks_and_not_the_room_for_more(max_siz
     steps = np.diff([first, *others])[:-1]
     sizes = [size for _, size in found][:-2]
     for step, size in zip(steps, sizes, strict=True):
-        assert step >= max(250, 4 * size)  # a quarter of a row is predicted for each that comes
-        assert (
-            step <= max(250, 4 * size) + 200
-        )  # but for the end of a batch, and a sample that grows
-    assert len(found) >= 12
+        least = max(500, 4 * size)  # a quarter of a row is predicted for each that comes
+        assert least <= step <= least + 200  # a batch ends later, and the sample grows
+    assert len(found) >= 10
     assert others[-1] == 8000
 
 

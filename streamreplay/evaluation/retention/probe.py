@@ -16,8 +16,9 @@ from streamreplay.state import GROWN, SETTING, Fields, State
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / the golden ratio, odd
 
 _ENOUGH = 50  # fewest rows in a round that is not at the end of an experience
-_APART = 250  # least distance: a round costs something whatever its size
-_SOONER = 16  # after a boundary the first round comes after this part of the distance
+# a round costs something whatever its size: er-slda inverts a matrix, the time of some 40 rows
+_APART = 500  # least distance
+_SOONER, _SOONEST = 16, 100  # after a boundary: that part of the distance, at least so many rows
 Shared: TypeAlias = GroupBy | Literal["none"]
 
 
@@ -235,7 +236,7 @@ class Probe(HeldOutRounds):
     def _has_waited(self) -> bool:
         """Return whether the last round is far enough away, which is less after a boundary."""
         since, distance = self._position - self._boundary, self.distance
-        soon = max(distance // _SOONER, 2 * (self._tested - self._boundary))
+        soon = max(distance // _SOONER, _SOONEST, 2 * (self._tested - self._boundary))
         return since >= soon or self._position - self._tested >= distance
 
     def _round_rows(self) -> Batch | None:
