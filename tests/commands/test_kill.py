@@ -86,6 +86,29 @@ def test_kill_jsonl(cli: Cli, max_size: int) -> None:
 
 
 @pytest.mark.slow
+def test_kill_where_columns_come_and_vanish(cli: Cli) -> None:
+    """Each change has one record, and one line among the events."""
+    records = [json.loads(line) for line in cli.jsonl(2500, broken=False).read_text().splitlines()]
+    for i, record in enumerate(records):
+        if i > 1100:
+            record |= {"gate": f"g{i % 5}", "late": i % 7}
+            del record["b"]
+        if i > 2200:
+            record["b"] = 0.5
+    path = cli.folder / "changing.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)))
+    kill_and_resume(cli, ("-s", path, *SMALL), kills=4, seed=6)
+    events = (cli.folder / "out" / "events.log").read_text()
+    changes = [line.partition(" column ")[2] for line in events.splitlines()]
+    assert sorted(filter(None, changes)) == [
+        "'b' is back at row 2,202",
+        "'b' is missing from row 1,102 on",
+        "'gate' is new at row 1,102, learned as a category",
+        "'late' is new at row 1,102, learned as a number",
+    ]
+
+
+@pytest.mark.slow
 def test_kill_csv(cli: Cli) -> None:
     kill_and_resume(cli, ("-s", cli.csv(2500), *SMALL), kills=2, seed=3)
 

@@ -233,3 +233,21 @@ def test_a_rotated_log_that_is_renamed_again_before_the_resume(tmp_path: Path) -
     again = follow(path)
     again.load_state_dict(state)
     assert found + first(iter(again), 2) == [1, 2, 3, 4, 5]
+
+
+def test_what_comes_to_a_file_that_was_over_is_told(tmp_path: Path) -> None:
+    path, said = tmp_path / "rows.csv", list[str]()
+    path.write_text(HEAD + "1,k\n")
+    source = follow(path)
+    source.on_notice = said.append
+    batches = iter(source)
+    assert first(batches, 1) == [1]
+    rotate(path, copy=False)
+    append(path, HEAD + "2,k\n")
+    assert first(batches, 1) == [2]
+    append(tmp_path / "rows.csv.1", "3,k\n")
+    threading.Timer(0.4, lambda: append(path, "4,k\n")).start()
+    assert first(batches, 1) == [4]
+    assert said[1:] == [
+        "rows.csv.1 has grown by 4 bytes since reading went on in the next file: they are not read"
+    ]

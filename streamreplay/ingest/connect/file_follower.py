@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import final
 
 from streamreplay.errors import SourceError
@@ -28,6 +30,7 @@ class FileFollower:
 
     def __init__(self) -> None:
         self.notice: Callable[[str], None] = lambda _: None
+        self._before: tuple[str, int] | None = None  # the file that was over last, and its size
 
     def is_over(self, files: SourceFiles, stream: TextStream, file: int) -> bool:
         """Return whether a file is over that was read to its end: another one is behind it now.
@@ -37,6 +40,7 @@ class FileFollower:
         SourceError
             There are new files that cannot be read behind it.
         """
+        self._check_before()
         if file < len(files) - 1:
             return True
         now = stream.bytes
@@ -47,7 +51,24 @@ class FileFollower:
         if now.was_replaced():
             self._turn_over(files, stream, file)
             return True
-        return files.find_more()
+        more = files.find_more()
+        self._before = (files.paths[file], now.offset) if more else self._before
+        return more
+
+    def _check_before(self) -> None:
+        """Say if the file before has grown since it was over, as what came then is not read."""
+        if self._before is None:
+            return
+        (name, size), self._before = self._before, None
+        with suppress(OSError):  # it may be compressed, moved or deleted meanwhile
+            now = Path(name).stat().st_size
+            if now > size:
+                self.notice(
+                    f"{source_name(name)} has grown by {now - size:,} bytes since reading went on "
+                    "in the next file: they are not read"
+                )
+            else:
+                self._before = name, size
 
     def find(self, files: SourceFiles, file: int, at: Position) -> TextStream | None:
         """Return a file that was rotated since it was read to a position; None if there is none.
@@ -71,7 +92,9 @@ class FileFollower:
     def _turn_over(self, files: SourceFiles, stream: TextStream, file: int) -> None:
         path, status = files.paths[-1], stream.bytes.status()
         behind = written_after(path, status)
-        files.turn_over(file, _name_now(path, stream.bytes), behind)
+        now = _name_now(path, stream.bytes)
+        self._before = None if now == path else (now, stream.bytes.offset)
+        files.turn_over(file, now, behind)
         between = f", behind {', '.join(map(source_name, behind))}" if behind else ""
         self.notice(
             f"{source_name(path)} was rotated: it was read to its end, and reading goes on in the "
