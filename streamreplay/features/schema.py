@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from streamreplay.features.packed import NO_TIME
 from streamreplay.features.reading import column_values, dicts_of
 from streamreplay.features.table_rows import TableRows, are_numbers, read_numbers
 from streamreplay.features.values import MISSING, Values, as_texts, is_missing
-from streamreplay.state import State, expect, within
+from streamreplay.state import Fields, State, expect, within
 
 __all__ = ["Schema"]
 
@@ -83,6 +83,8 @@ class Schema:
     >>> schema.rows(x)
     [{'colour': 'green', 'size': 3.0}, {}]
     """
+
+    _STATE: ClassVar = Fields(inferred_from=int, rows_packed=int, packed=bool, misfits=dict)
 
     def __init__(
         self,
@@ -216,9 +218,8 @@ class Schema:
                 if self._may_widen(column):
                     rows.raw[name] = (column, list(values))
                 rows.read(BLOCKS[column.kind], column, values, self._missing, self.decimal)
-        if not sparse:
-            absent = self.columns.absent(columns.keys())
-            rows.lacking = {name: np.ones(n, np.bool_) for name in absent}
+        for name in () if sparse else self.columns.absent(columns.keys()):
+            rows.lacking[name] = np.ones(n, np.bool_)
         return rows
 
     def _is_settled(self, name: str) -> bool:
@@ -329,13 +330,8 @@ class Schema:
         return {
             "settings": self._settings(),
             **self.columns.state_dict(),
-            "categories": [
-                {"names": list(each.names), "hashed": each.hashed} for each in self.categories
-            ],
-            "inferred_from": self.inferred_from,
-            "rows_packed": self.rows_packed,
-            "packed": self.packed,
-            "misfits": dict(self.misfits),
+            "categories": [each.STATE.save(each) for each in self.categories],
+            **self._STATE.save(self),
             "changes": self.changes.STATE.save(self.changes),
         }
 
@@ -344,14 +340,10 @@ class Schema:
         for name, value in self._settings().items():
             expect(name, state["settings"].get(name), value)
         self.columns.load_state_dict(state)
-        self.categories = []
-        for saved in state["categories"]:
-            self.categories.append(Categories(self._max_categories))
-            self.categories[-1].STATE.load(self.categories[-1], saved)
-        self.inferred_from = int(state["inferred_from"])
-        self.rows_packed = int(state["rows_packed"])
-        self.packed = bool(state["packed"])
-        self.misfits = dict(state["misfits"])
+        self.categories = [Categories(self._max_categories) for _ in state["categories"]]
+        for each, saved in zip(self.categories, state["categories"], strict=True):
+            each.STATE.load(each, saved)
+        self._STATE.load(self, state)
         with within("changes"):
             self.changes.load(state["changes"], len(self.columns))
 
@@ -398,8 +390,8 @@ class Schema:
                 self.changes.refuse(sum(not self._all_missing([value]) for value in values))
                 return  # not even its name is kept
             column = self._add(name, values)
-            first = next(i for i, value in enumerate(values, 1) if not self._all_missing([value]))
-            row = self.changes.rows + first
+            there = [not self._all_missing([value]) for value in values]
+            row = self.changes.rows + there.index(True) + 1
             self.changes.add("new", column, row, row)
         if column.place < 0:
             return

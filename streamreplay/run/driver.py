@@ -204,7 +204,7 @@ class _Run:
         self.started = True
         read = self.source.notices if isinstance(self.source, ArraySource) else []
         for notice in (*self.notices, *read):
-            self._tell_once(f"warning: {notice}")
+            self._tell(f"warning: {notice}")
         self._warn_of_dead_letters()
 
     def _put_aside(self, letter: dict[str, Any]) -> None:
@@ -280,7 +280,7 @@ class _Run:
                 self.progress.say(visible(drift_message(record)))
         changes = [record for record in report.metrics if record["kind"] == "column"]
         for change in changes:
-            self._tell_once(f"warning: {describe_change(change)}")
+            self._tell(f"warning: {describe_change(change)}")
         if changes:
             self.field_notes.note_use()
         self.writer.write(report, self.pipeline.position)
@@ -385,12 +385,6 @@ class _Run:
         """Tell that a followed file began again; save soon, as the old one may be deleted."""
         self._tell(message)
         self.file_is_new = True
-
-    def _tell_once(self, message: str) -> None:
-        """Tell it, and note it unless a start before this one has, and came this far."""
-        self.progress.say(message)
-        if self.folder is not None:
-            self.folder.events.write_once(message)
 
     def _note(self, message: str) -> None:
         if self.folder is not None:

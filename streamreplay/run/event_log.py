@@ -36,22 +36,21 @@ class EventLog:
         self._said: set[bytes] | None = None  # by starts before this one
 
     def write(self, message: str) -> None:
-        """Append a line with the time."""
+        """Append a line with the time; one about a column only if no earlier start has."""
+        line = f"{visible(message)}\n".encode()
+        if line.startswith(_ONCE) and line in self._written():
+            return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         with suppress(OSError):
-            self._file.write(f"{now} {visible(message)}\n".encode())
+            self._file.write(f"{now} ".encode() + line)
 
-    def write_once(self, message: str) -> None:
-        """Append a line with the time, unless an earlier start of the run has written it.
-
-        ``message`` begins as all that are written once do, with ``warning: column``.
-        """
+    def _written(self) -> set[bytes]:
+        """Return the lines about columns that earlier starts of the run have written."""
         if self._said is None:
             with open_to_read(self._path) as file:
                 lines = each_line(file, self._path)
                 self._said = {line[_TIME:] for line in lines if line.startswith(_ONCE, _TIME)}
-        if f"{visible(message)}\n".encode() not in self._said:
-            self.write(message)
+        return self._said
 
     def close(self) -> None:
         """Close the file."""
