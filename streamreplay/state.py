@@ -28,6 +28,7 @@ __all__ = [
     "PART",
     "PARTS",
     "SETTING",
+    "SHAPED",
     "Declared",
     "Fields",
     "Kind",
@@ -290,6 +291,12 @@ def _load_grown(name: str, live: Any, saved: Any) -> Any:
     return saved.copy()
 
 
+def _load_shaped(name: str, live: Any, saved: Any) -> Any:
+    _check_array(name, live, saved)
+    expect(name, saved.dtype.name, live.dtype.name)
+    return saved.copy()
+
+
 def _check_array(name: str, live: Any, saved: object) -> None:
     if not isinstance(saved, np.ndarray):
         expect(name, type(saved).__name__, describe_array(live))
@@ -343,7 +350,10 @@ ARRAY = Kind(np.copy, _load_array)
 """An array of fixed type and shape: the saved one is copied into it."""
 
 GROWN = Kind(np.copy, _load_grown)
-"""An array of fixed type whose shape follows from the stream: a copy of the saved replaces it."""
+"""An array of fixed type and number of dimensions, which grows: a copy of the saved replaces it."""
+
+SHAPED = Kind(np.copy, _load_shaped)
+"""An array of fixed type with the shape of the first rows, empty until they come: as GROWN."""
 
 GENERATOR = Kind(rng_state, _load_generator)
 """A NumPy generator of random numbers."""

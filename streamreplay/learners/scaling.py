@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from streamreplay.features.encoder import TableEncoder
 from streamreplay.features.packed import is_table
 from streamreplay.state import (
-    GROWN,
     SETTING,
+    SHAPED,
     Fields,
     Kind,
     State,
+    expect,
     load_state,
     save_state,
     within,
@@ -59,7 +60,7 @@ class Scaler:
     """
 
     _STATE: ClassVar = Fields(
-        normalize=SETTING, count=int, _mean=GROWN, _squares=GROWN, table=_TABLE
+        normalize=SETTING, count=int, _mean=SHAPED, _squares=SHAPED, table=_TABLE
     )
 
     def __init__(self, normalize: Normalize) -> None:
@@ -169,6 +170,7 @@ class Scaler:
     def load_state_dict(self, state: State) -> None:
         """Load a state of the same mode."""
         self._STATE.load(self, state)
+        expect("squares", self._squares.shape, self._mean.shape)
         if self.count:
             self._prepare()
 

@@ -54,6 +54,18 @@ def test_images_of_any_rank_are_scaled_by_feature() -> None:
     np.testing.assert_allclose(scaled(after(images), images), want, atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(3,), (4, 4), (2, 4, 4)])
+def test_a_new_scaler_takes_the_state_of_rows_of_any_rank(shape: tuple[int, ...]) -> None:
+    rows = np.random.default_rng(0).normal(2, 3, (50, *shape)).astype(np.float32)
+    scaler, loaded = Scaler("standard"), Scaler("standard")
+    scaler.update(rows)
+    loaded.load_state_dict(scaler.state_dict())
+    assert np.array_equal(scaled(loaded, rows), scaled(scaler, rows))
+    wrong = {**scaler.state_dict(), "squares": np.zeros(7)}
+    with pytest.raises(CheckpointError, match=r"squares: saved \(7,\)"):
+        Scaler("standard").load_state_dict(wrong)
+
+
 def test_nothing_is_done_before_the_first_row() -> None:
     assert (scaled(Scaler("standard"), ROWS) == ROWS).all()
 
