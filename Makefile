@@ -6,8 +6,8 @@
 #   make check   the quick checks, types, and the documentation with all its links
 #   make docs    the documentation as a site, in site/index.html
 #   make measure size and shape of the code, and whether it keeps its limits
-#   make fuzz    read generated inputs, valid and damaged, in every format: N of them (a few minutes;
-#                N=10000000 takes hours), from SEED
+#   make fuzz    read generated inputs, valid and damaged, in every format, and changed run folders:
+#                N of them (a few minutes; N=10000000 takes hours), from SEED
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
 #   make bench-accuracy   every replay method on real streams, and what each costs (hours;
