@@ -57,8 +57,8 @@ def test_classes_of_different_size_alone_do_not_mislead(
     records = []
     for position in (1000, 2000):
         scores = {"accuracy": 0.9, "accuracy_window": 0.9}
-        classes = {"a": {"rows": 0.95 * position, "accuracy": 0.95}}
-        classes["b"] = {"rows": 0.05 * position, "accuracy": rare}
+        classes = {"a": {"rows": 95 * position // 100, "accuracy": 0.95}}
+        classes["b"] = {"rows": 5 * position // 100, "accuracy": rare}
         records.append({**Made().prequential(position), **scores, "by_class": classes})
     known = retention(2000, {"a": 0.95, "b": 0.05})  # 50 % over classes
     found = warnings(said(tmp_path, [*records, known]))
