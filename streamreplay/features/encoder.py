@@ -234,20 +234,20 @@ class TableEncoder:
 
     def _add(self, out: NDArray[np.float32], inputs: NDArray[np.int64], values: Any) -> None:
         """Write columns of values, [n, columns], to their inputs; a column may have none."""
-        if self.shared and (inputs >= self._spare).any():
-            there = inputs >= 0
+        there = np.flatnonzero(inputs >= 0)
+        if self.fixed:
             np.add.at(out.T, inputs[there], values[:, there].T)
-        elif len(inputs) and inputs.min() < 0:
-            there = inputs >= 0
-            out[:, inputs[there]] = values[:, there]
-        else:
+        elif len(there) == len(inputs):
             out[:, inputs] = values
+        elif len(there):
+            out[:, inputs[there]] = values[:, there]
 
     def _places(self, first: int, n: int) -> NDArray[np.int64]:
         """Return the n inputs of a column from its first one on."""
-        if not self.fixed or first < self._spare:
-            return np.arange(first, first + n)
-        return self._spare + (first - self._spare + np.arange(n)) % self.shared
+        at = np.arange(first, first + n)
+        if self.fixed and first >= self._spare:
+            at = self._spare + (at - self._spare) % self.shared
+        return at
 
     def _extended(self, inputs: NDArray[np.int64], columns: int, each: int) -> NDArray[np.int64]:
         """Give ``each`` inputs to the columns that are beyond the known ones."""
@@ -324,13 +324,16 @@ class TableEncoder:
         for place, first in enumerate(self._time_at[: times.shape[1]].tolist()):
             if first < 0:
                 continue
-            there, at = ~missing[:, place], self._places(first, _PARTS)
+            there = ~missing[:, place]
             moment = times[there, place].astype(np.float64)
+            values = np.zeros((len(out), _PARTS), np.float32)
+            parts = np.empty((len(moment), _PARTS))
             for i, cycle in enumerate(_CYCLES):
                 angle = _TURN * (((moment - _MONDAY) % cycle) / cycle)
-                out[there, at[2 * i]] += np.sin(angle)
-                out[there, at[2 * i + 1]] += np.cos(angle)
-            out[there, at[-1]] += passed[there, place]
+                parts[:, 2 * i], parts[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
+            parts[:, -1] = passed[there, place]
+            values[there] = parts
+            self._add(out, self._places(first, _PARTS), values)
 
     def _write_text(self, counts: NDArray[np.int8], first: int, out: NDArray[np.float32]) -> None:
         rows = counts.astype(np.float32)
