@@ -28,11 +28,12 @@ from streamreplay.features.table_rows import TableRows, are_numbers, read_number
 from streamreplay.features.values import MISSING, Values, as_texts, is_missing
 from streamreplay.state import Fields, State, expect, within
 
-__all__ = ["Schema"]
+__all__ = ["NO_VALUE", "Schema"]
 
 _MOST_COLUMNS = 10_000
 _CHANCE = 4  # values that may not fit by a mistake, however few there are
-_NO_VALUE = "no value yet"
+NO_VALUE = "no value yet"
+"""Why a column is left out that has only been missing so far."""
 
 
 @final
@@ -100,7 +101,8 @@ class Schema:
         self._declared = dict(kinds or {})
         check_kinds(self._declared)
         self._exclude = list(exclude)
-        self._missing = frozenset(missing)
+        self.missing = frozenset(missing)
+        """Texts that count as missing."""
         self.text_width = text_width
         self._max_categories = max_categories
         self.on_change: OnChange = on_change
@@ -137,14 +139,9 @@ class Schema:
         return [c.name for c in self.columns if BLOCKS.get(c.kind) in ("number", "time")]
 
     @property
-    def missing(self) -> frozenset[str]:
-        """Texts that count as missing."""
-        return self._missing
-
-    @property
     def settled(self) -> bool:
-        """Whether no column can turn out to be of another kind."""
-        return not self._few
+        """Whether kinds were inferred from many rows, or many have come since."""
+        return max(self.inferred_from, self.rows_packed) >= self.infer_rows
 
     @property
     def expected_inputs(self) -> int:
@@ -188,7 +185,7 @@ class Schema:
         for name, values in columns.items():
             self._add(name, values)
         learned = [column for column in self.columns if column.place >= 0]
-        self.packed = not are_numbers(learned, columns, self._missing, self.decimal)
+        self.packed = not are_numbers(learned, columns, self.missing, self.decimal)
         if self.packed:
             self.reset()
             for name in sorted(columns):
@@ -196,7 +193,7 @@ class Schema:
             self.packed = True
         for column in self.columns:
             if column.kind == "category":
-                self.categories[column.place].codes(as_texts(columns[column.name], self._missing))
+                self.categories[column.place].codes(as_texts(columns[column.name], self.missing))
         self.inferred_from = max((len(values) for values in columns.values()), default=0)
 
     def read(self, columns: Mapping[str, Values], n: int, *, sparse: bool = False) -> TableRows:
@@ -204,27 +201,27 @@ class Schema:
 
         Unless the rows are ``sparse``, and each has columns of its own, it has vanished then.
         """
-        if n and not (self.packed or self._few) and all(map(self._is_settled, columns)):
+        if n and self.settled and not self.packed and all(map(self._is_settled, columns)):
             numbers = read_numbers(self.names, columns, n, self.decimal)
             if numbers is not None:
                 return TableRows.of_numbers(numbers, self.text_width)
         rows, ignores = TableRows.missing(n, self.dtype), self.on_change == "ignore"
         for name, values in columns.items():
             column = self.columns.get(name)
-            if column is None or column.reason == _NO_VALUE:
+            if column is None or column.reason == NO_VALUE:
                 if not (ignores or self.excludes(name) or self._all_missing(values)):
                     rows.unknown[name] = list(values)
             elif column.place >= 0:
                 if self._may_widen(column):
                     rows.raw[name] = (column, list(values))
-                rows.read(BLOCKS[column.kind], column, values, self._missing, self.decimal)
+                rows.read(BLOCKS[column.kind], column, values, self.missing, self.decimal)
         for name in () if sparse else self.columns.absent(columns.keys()):
             rows.lacking[name] = np.ones(n, np.bool_)
         return rows
 
     def _is_settled(self, name: str) -> bool:
         column = self.columns.get(name)
-        return self.on_change == "ignore" or (column is not None and column.reason != _NO_VALUE)
+        return self.on_change == "ignore" or (column is not None and column.reason != NO_VALUE)
 
     def check_frozen(self, rows: TableRows) -> None:
         """Raise `ConfigError` if rows have a new column, and the schema is frozen."""
@@ -273,14 +270,9 @@ class Schema:
             return rows.number
         return rows.packed(self.dtype, [each.known_codes for each in self.categories])
 
-    @property
-    def _few(self) -> bool:
-        """Whether kinds were inferred from few rows, and not many have come since."""
-        return max(self.inferred_from, self.rows_packed) < self.infer_rows
-
     def _may_widen(self, column: Column) -> bool:
         """Return whether more rows may show another kind of a column."""
-        if not self._few or self.on_change != "evolve" or column.name in self._declared:
+        if self.settled or self.on_change != "evolve" or column.name in self._declared:
             return False
         return column.kind in ("number", "boolean", "time")
 
@@ -301,7 +293,7 @@ class Schema:
             rows.misfits.pop(name, None)
             block_of_rows = rows.number if block == "number" else rows.time
             block_of_rows[:, column.place] = np.nan if block == "number" else NO_TIME
-            rows.fill("category", now, values, self._missing, self.decimal)
+            rows.fill("category", now, values, self.missing, self.decimal)
             self.packed = True
 
     def values(self, x: NDArray[Any], name: str) -> NDArray[Any]:
@@ -356,13 +348,13 @@ class Schema:
         return {
             "kinds": dict(self._declared),
             "exclude": list(self._exclude),
-            "missing": sorted(self._missing),
+            "missing": sorted(self.missing),
             "text_width": self.text_width,
             "max_categories": self._max_categories,
         }
 
     def _add(self, name: str, values: Values) -> Column:
-        found = infer(name, values, self._missing, self.decimal)
+        found = infer(name, values, self.missing, self.decimal)
         kind = self._declared.get(name, found.kind)
         reason = found.reason if kind == "ignored" else ""
         if self.excludes(name):
@@ -381,11 +373,11 @@ class Schema:
         return column
 
     def _all_missing(self, values: Values) -> bool:
-        return all(is_missing(value, self._missing) for value in values)
+        return all(is_missing(value, self.missing) for value in values)
 
     def _take_in(self, rows: TableRows, name: str, values: list[Any]) -> None:
         column = self.columns.get(name)
-        if column is None or column.reason == _NO_VALUE:
+        if column is None or column.reason == NO_VALUE:
             if column is None and len(self.columns) > _MOST_COLUMNS:
                 self.changes.refuse(sum(not self._all_missing([value]) for value in values))
                 return  # not even its name is kept
@@ -397,4 +389,4 @@ class Schema:
             return
         self.packed = True
         rows.make_room(self.dtype)
-        rows.fill(BLOCKS[column.kind], column, values, self._missing, self.decimal)
+        rows.fill(BLOCKS[column.kind], column, values, self.missing, self.decimal)

@@ -22,7 +22,7 @@ from streamreplay.features.packed import is_table, widened
 from streamreplay.features.schema import Schema
 from streamreplay.ingest import ArrowSource, CsvSource, JsonlSource, open_idx, open_npz
 from streamreplay.ingest.connect import byte_stream
-from streamreplay.ingest.decode import arrow_cells
+from streamreplay.ingest.decode import arrow_cells, struct_records
 from streamreplay.run import RunOptions, choose_job, run_job
 from streamreplay.stage import Source
 from tests.fuzz.folders import check_folder
@@ -149,12 +149,13 @@ def small_blocks(made: Input, path: Path, size: int, dice: Random) -> Outcome:
 
 def in_bulk(made: Input, path: Path, size: int, dice: Random) -> Outcome:
     """Read few lines at once as many are read."""
-    before = arrow_cells.ENOUGH, byte_stream.BLOCK
-    arrow_cells.ENOUGH, byte_stream.BLOCK = 2, dice.choice((64, 200, 600))
+    before = arrow_cells.ENOUGH, struct_records.ENOUGH, byte_stream.BLOCK
+    arrow_cells.ENOUGH = struct_records.ENOUGH = 2
+    byte_stream.BLOCK = dice.choice((64, 200, 600))
     try:
         return read(made, path, size)
     finally:
-        arrow_cells.ENOUGH, byte_stream.BLOCK = before
+        arrow_cells.ENOUGH, struct_records.ENOUGH, byte_stream.BLOCK = before
 
 
 def resumed(made: Input, path: Path, size: int, dice: Random) -> Outcome:

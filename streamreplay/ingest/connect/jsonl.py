@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError
@@ -19,7 +17,15 @@ from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.json_text import JsonText
 from streamreplay.ingest.connect.line_source import LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
-from streamreplay.ingest.decode.json_values import check_shape, flatten, json_record
+from streamreplay.ingest.decode.json_values import (
+    by_field,
+    check_shape,
+    flatten,
+    json_record,
+    json_records,
+    objects,
+    pack_arrays,
+)
 from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.options import (
     FieldNames,
@@ -29,8 +35,9 @@ from streamreplay.ingest.decode.options import (
     label_field,
 )
 from streamreplay.ingest.decode.roles import Choice, FieldsInUse, choose
-from streamreplay.ingest.decode.rows import Columns, Row
-from streamreplay.ingest.decode.targets import TargetFields, row_weight, row_weights, targets_of
+from streamreplay.ingest.decode.rows import Columns, Row, merged
+from streamreplay.ingest.decode.struct_records import StructReader
+from streamreplay.ingest.decode.targets import row_weight, row_weights, targets_of
 from streamreplay.ingest.decode.values import (
     BadRecord,
     integer,
@@ -165,6 +172,7 @@ class JsonlSource(LineSource):
             check_features(features, fields)
         if goal is not None:
             check_names(goal)
+        self._structs = StructReader(self.schema, asked=features)
         self._choice: Choice | None = None
         self._decided_at: int | None = None  # the line that decided
         self._seen: set[str] | None = None  # fields with a role in the first records read
@@ -200,13 +208,9 @@ class JsonlSource(LineSource):
         return FieldsInUse(self.schema.names_by_kind, goal, choice.roles, left_out)
 
     def _infers(self) -> bool:
-        found = False
-        for line in self._buffer.peek(0, len(self._buffer)):  # the first may be put aside
-            with suppress(BadRecord):
-                if not self._is_array(json_record(line)):
-                    return True
-                found = True
-        return not found
+        lines = self._buffer.peek(0, len(self._buffer))  # the first may be put aside
+        arrays = list(map(self._is_array, json_records(lines)))
+        return not arrays or not all(arrays)
 
     def _is_array(self, record: dict[str, Any]) -> bool:
         """Return whether the features of a record are one array."""
@@ -257,38 +261,58 @@ class JsonlSource(LineSource):
         choice = self._choice
         if choice is not None:
             try:
-                records = list(map(orjson.loads, lines))
+                if (found := self._decode_many(lines, first, choice)) is not None:
+                    return found
+                records = objects(lines)
                 if self._seen is None:
                     self._seen = {f for f in choice.roles.values() if any(f in r for r in records)}
-                return self._columns(records, range(first, first + len(lines)), choice), []
+                x = (self._array if choice.array else self._table)(records, choice)
+                line = range(first, first + len(lines))
+                return self._columns(x, line, choice, lambda f: [r.get(f) for r in records]), []
             except _FALL_BACK:
                 pass  # at least one line is unusual: look at each of them
-        return self._one_by_one(lines, first)
+        return self._one_by_one(lines, range(first, first + len(lines)))
 
-    def _columns(self, records: list[dict[str, Any]], line: range, choice: Choice) -> Columns:
+    def _decode_many(
+        self, lines: list[bytes], first: int, choice: Choice
+    ) -> tuple[Columns | None, list[Fault]] | None:
+        """Decode many lines with msgspec, and those it is not certain of one by one."""
+        if choice.array or self.fields.goal is not None:
+            return None
+        found = self._structs.read(lines, sorted({*self.fields.names(), *choice.roles.values()}))
+        if found is None:
+            return None
+        x = self.schema.read(found.features, len(found.records), sparse=True)
+        at, odd = [first + i for i in found.records], [first + i for i in found.odd]
+        columns = self._columns(x, at, choice, found.others.__getitem__)
+        others, faults = self._one_by_one([lines[i] for i in found.odd], odd)
+        return columns if others is None else merged(columns, others), faults
+
+    def _columns(
+        self,
+        x: NDArray[np.float32] | TableRows,
+        line: Sequence[int],
+        choice: Choice,
+        values: Callable[[Any], Sequence[Any]],
+    ) -> Columns:
+        """Return rows with such features, given the values of any other field."""
         label, goal = self._label, self.fields.goal
-        get = {role: [r.get(field) for r in records] for role, field in choice.roles.items()}
-        array = choice.array
+        get = {role: values(field) for role, field in choice.roles.items()}
         return Columns(
             line,
-            self._array(records, choice.features[0]) if array else self._table(records, choice),
-            None if label is None else json_labels([r.get(label) for r in records]),
+            x,
+            None if label is None else json_labels(values(label)),
             integers("task", get.get("task", ())),
             integers("experience", get.get("experience", ())),
             row_ids(get.get("id", ())),
             times(get.get("time", ())),
-            None if goal is None else goal.rows([_values(r, goal) for r in records]),
+            None if goal is None else goal.rows(list(zip(*map(values, goal.fields), strict=True))),
             row_weights(get["weight"]) if "weight" in get else None,
         )
 
-    def _array(self, records: list[dict[str, Any]], name: str) -> NDArray[np.float32]:
-        shape = self.feature_shape or ()
-        level: list[Any] = [self._given(record, name) for record in records]
-        for size in shape:
-            if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-                raise BadRecord("an array has another shape")
-            level = list(chain.from_iterable(level))
-        return pack(level, shape)
+    def _array(self, records: list[dict[str, Any]], choice: Choice) -> NDArray[np.float32]:
+        (name,) = choice.features
+        return pack_arrays([self._given(r, name) for r in records], self.feature_shape or ())
 
     def _given(self, record: dict[str, Any], name: str) -> Any:
         """Return the array of a record, zeros where it may lack one."""
@@ -297,11 +321,13 @@ class JsonlSource(LineSource):
             return np.zeros(self.feature_shape).tolist()
         return given
 
-    def _one_by_one(self, lines: list[bytes], first: int) -> tuple[Columns | None, list[Fault]]:
+    def _one_by_one(
+        self, lines: list[bytes], at: Sequence[int]
+    ) -> tuple[Columns | None, list[Fault]]:
         rows: list[Row] = []
         where: list[int] = []
         faults: list[Fault] = []
-        for i, line in enumerate(lines, first):
+        for i, line in zip(at, lines, strict=True):
             if not line or line.isspace():
                 continue
             try:
@@ -317,7 +343,7 @@ class JsonlSource(LineSource):
         return Row.columns(rows, where, self._features_of(rows, choice)), faults
 
     def _row(self, line: bytes, at: int) -> Row:
-        record = json_record(line)
+        record: dict[Any, Any] = json_record(line)
         label, goal = self._label, self.fields.goal
         choice = self._choose(record, at) if self._choice is None else self._choice
         found = {role: record.get(field) for role, field in choice.roles.items()}
@@ -335,7 +361,7 @@ class JsonlSource(LineSource):
             integer("experience", found.get("experience")),
             row_id(found.get("id")),
             seconds(found.get("time")),
-            None if goal is None else goal.row(_values(record, goal)),
+            None if goal is None else goal.row([record.get(field) for field in goal.fields]),
             row_weight(found["weight"]) if "weight" in found else None,
         )
         if self._choice is None:  # only a record that is right in every way decides
@@ -346,11 +372,7 @@ class JsonlSource(LineSource):
         """Choose features and roles by the first record, and those ahead for what it lacks."""
         array = self._is_array(record)
         features = ["x"] if array and self.features is None else self.features
-        ahead = []
-        for line in self._ahead(at):
-            with suppress(BadRecord):
-                ahead.append(json_record(line))
-        ahead = ahead[: self.schema.infer_rows - 1]
+        ahead = list(islice(json_records(self._ahead(at)), self.schema.infer_rows - 1))
         found = choose(record, ahead, self.fields, features, array=array)
         if not array:
             self._begin(self._named([record, *ahead], found))
@@ -371,14 +393,8 @@ class JsonlSource(LineSource):
 
     def _named(self, records: list[dict[str, Any]], choice: Choice) -> dict[str, list[Any]]:
         """Return the values of each field that may be learned from."""
-        names, reserved = dict.fromkeys(chain.from_iterable(records)), self._reserved(choice)
+        reserved = {*self.fields.names(), *choice.roles.values()}
+        names = dict.fromkeys(chain.from_iterable(records))
         if self.features is not None:
             names = dict.fromkeys(name for name in self.features if name in names)
-        return {name: [r.get(name) for r in records] for name in names if name not in reserved}
-
-    def _reserved(self, choice: Choice) -> set[Any]:
-        return {*self.fields.names(), *choice.roles.values()}
-
-
-def _values(record: dict[Any, Any], goal: TargetFields) -> list[Any]:
-    return [record.get(field) for field in goal.fields]
+        return by_field(records, [name for name in names if name not in reserved])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from streamreplay.ingest.decode.values import BadRecord, number, refuse_utf16, shown
+from streamreplay.ingest.decode.values import BadRecord, number, pack, refuse_utf16, shown
 
 
 def json_record(line: bytes) -> dict[str, Any]:
@@ -37,6 +41,13 @@ def json_record(line: bytes) -> dict[str, Any]:
     return record
 
 
+def json_records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of those lines that can be read."""
+    for line in lines:
+        with suppress(BadRecord):
+            yield json_record(line)
+
+
 def _loads(line: bytes) -> Any:
     try:
         return orjson.loads(line)
@@ -44,6 +55,31 @@ def _loads(line: bytes) -> Any:
         if b"NaN" in line or b"Infinity" in line:
             return _loads_with_nan(line)
         raise
+
+
+def objects(lines: list[bytes]) -> list[dict[str, Any]]:
+    """Return the objects of lines, quickly.
+
+    Raises
+    ------
+    ValueError
+        At least one line needs a closer look.
+    """
+    found = list(map(orjson.loads, lines))
+    if set(map(type, found)) != {dict}:
+        raise ValueError("a line is not a JSON object")
+    return found
+
+
+def by_field(records: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of fields, None where a record lacks one."""
+    if len(names) > 1:
+        try:
+            columns = zip(*map(itemgetter(*names), records), strict=True)
+            return dict(zip(names, map(list, columns), strict=True))
+        except KeyError:
+            pass
+    return {name: [record.get(name) for record in records] for name in names}
 
 
 def flatten(name: str, value: Any) -> tuple[list[float], tuple[int, ...]]:
@@ -70,6 +106,22 @@ def flatten(name: str, value: Any) -> tuple[list[float], tuple[int, ...]]:
         raise BadRecord(f"{name} is empty")
     numbers = [number(f"{name}{_place(i, shape)}", part) for i, part in enumerate(level)]
     return numbers, tuple(shape)
+
+
+def pack_arrays(values: list[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return arrays of one shape: float32[n, *shape].
+
+    Raises
+    ------
+    BadRecord
+        At least one needs a closer look; so does ``ValueError``.
+    """
+    level = values
+    for size in shape:
+        if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
+            raise BadRecord("an array has another shape")
+        level = list(chain.from_iterable(level))
+    return pack(level, shape)
 
 
 def _place(flat: int, shape: list[int]) -> str:
