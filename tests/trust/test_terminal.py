@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
+import pty
 import shutil
 from pathlib import Path
 
 import pytest
 
 from streamreplay.plain_text import unformulated, visible
+from streamreplay.run.event_log import EventLog
+from streamreplay.run.output import StandardOutput
+from streamreplay.run.progress import say
 from tests.fuzz.folders import check_done, crafted, finished, replaced
 from tests.trust.drive import Done, command
 
@@ -88,6 +93,30 @@ def test_events_of_a_folder_do_not_either(tmp_path: Path) -> None:
     with (run / "events.log").open("ab") as file:
         file.write(f"2026-01-01T00:00:00.000Z failed: {EVIL}".replace("\n", "").encode() + b"\n")
     silent(command("tail", run, "--once"))
+
+
+def test_each_way_to_the_user_writes_them_out(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    say(f"a{EVIL}")
+    first, *others = capfd.readouterr().err.splitlines()
+    assert first == f"streamreplay: a{visible(EVIL.partition(chr(10))[0])}"
+    assert len(others) == 1  # of a message, lines stay; what is told of data has none
+    log = EventLog(tmp_path / "events.log")
+    log.write(f"a{EVIL}")
+    log.close()
+    (line,) = (tmp_path / "events.log").read_text().splitlines()
+    assert line.endswith(f" a{visible(EVIL)}")
+
+
+def test_rows_on_a_terminal_are_written_out() -> None:
+    reader, terminal = pty.openpty()
+    StandardOutput(terminal).write(json.dumps({"y": EVIL}, ensure_ascii=False).encode() + b"\n")
+    shown = os.read(reader, 4096).decode()
+    os.close(terminal)
+    os.close(reader)
+    assert visible(shown, keep="\r\n") == shown
+    assert json.loads(shown)["y"] == EVIL
 
 
 def cells(path: Path) -> list[str]:
