@@ -225,8 +225,8 @@ def _change_log(dice: Random, run: Path) -> None:
         at = dice.randrange(len(lines)) if lines else 0
         line = lines[at] if lines else b"{}\n"
         if line.startswith(b"{") and dice.random() < 0.7:
-            record = _changed_tree(dice, json.loads(line))
-            with suppress(TypeError, ValueError, RecursionError):
+            with suppress(TypeError, ValueError, IndexError, RecursionError):  # or is none any more
+                record = _changed_tree(dice, json.loads(line))
                 line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         else:
             line = changed(dice, line)
