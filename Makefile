@@ -8,6 +8,7 @@
 #   make measure size and shape of the code, and whether it keeps its limits
 #   make fuzz    read generated inputs, valid and damaged, in every format, and changed run folders:
 #                N of them (a few minutes; N=10000000 takes hours), from SEED
+#   make test-wheel   build a wheel, install it in .venv-wheel, run the README's first example there
 #   make bench   the comparisons (about 20 minutes; see benchmarks/)
 #
 #   make bench-accuracy   every replay method on real streams, and what each costs (hours;
@@ -23,10 +24,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS ?= .venv-peers
 MLFLOW ?= .venv-mlflow
+WHEEL ?= .venv-wheel
 PYTEST_ARGS ?= --numprocesses auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check docs measure format fuzz bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
+.PHONY: help install demo test test-wheel lint check docs measure format fuzz bench bench-accuracy clean peers-avalanche peers bench-peers test-avalanche mlflow test-mlflow
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +47,14 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The wheel and nothing else, as a user has it: without extras, and outside the checkout.
+test-wheel: install
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv --clear $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	$(WHEEL)/bin/python tests/wheel.py
 
 lint: install
 	$(BIN)/ruff check .
@@ -119,4 +129,4 @@ test-mlflow: install mlflow
 	MLFLOW_SERVER=$(CURDIR)/$(MLFLOW)/bin/mlflow $(BIN)/python -m pytest tests/run/test_sinks.py $(PYTEST_ARGS)
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(MLFLOW) demo-out site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(MLFLOW) $(WHEEL) demo-out site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

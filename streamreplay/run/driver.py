@@ -30,7 +30,7 @@ from streamreplay.run.messages import how_to_resume, nothing_learned
 from streamreplay.run.options import RunOptions
 from streamreplay.run.output import OutputClosed
 from streamreplay.run.parts import follow, learners_of, source_of
-from streamreplay.run.progress import Table, choose_output
+from streamreplay.run.progress import RunView, choose_output
 from streamreplay.run.read_ahead import ReadAhead, read_ahead
 from streamreplay.run.rejected import RejectedRecords
 from streamreplay.run.report_writer import ReportWriter
@@ -40,14 +40,14 @@ from streamreplay.run.sinks.group import Sinks, open_sinks
 from streamreplay.run.verdict import EXIT_CODE, fault_of_rows, many_put_aside
 
 
-def run_job(job: Job, options: RunOptions, table: Table | None = None) -> int:
+def run_job(job: Job, options: RunOptions, table: RunView | None = None) -> int:
     """Run a job to the end of its stream, or to a signal; return the exit code.
 
     Parameters
     ----------
     job : Job
     options : RunOptions
-    table : Table, optional
+    table : RunView, optional
         Shows the run where standard output is a terminal and the job does not say what to emit.
 
     Raises
@@ -80,7 +80,7 @@ class _Run:
         options: RunOptions,
         signals: StopSignals,
         inputs: Inputs,
-        table: Table | None,
+        table: RunView | None,
     ) -> None:
         self.job, self.options, self.signals = job, options, signals
         self.notices = inputs.notices

@@ -34,7 +34,7 @@ class Progress(Protocol):
         """Leave the terminal as it was; messages may follow."""
 
 
-class Table(Progress, Protocol):
+class RunView(Progress, Protocol):
     """Shows the state of a run on standard output, which then gets nothing else."""
 
     def open(self, name: str, total: int | None) -> None:
@@ -63,7 +63,7 @@ def _is_file(descriptor: int) -> bool:
 
 
 def choose_output(
-    emit: Emit, table: Table | None, *, quiet: bool, name: str, total: int | None
+    emit: Emit, table: RunView | None, *, quiet: bool, name: str, total: int | None
 ) -> tuple[Emit, Progress]:
     """Return what goes to standard output, and what shows the progress.
 
@@ -71,7 +71,7 @@ def choose_output(
     ----------
     emit : {"auto", "predictions", "metrics", "none"}
         What the job wants; "auto" is the table, if there is one, and metrics otherwise.
-    table : Table or None
+    table : RunView or None
         Given where standard output is a terminal. A quiet run does not open it.
     quiet : bool
     name : str

@@ -12,7 +12,7 @@ import pytest
 from streamreplay.features.schema import Schema
 from streamreplay.ingest import CsvSource
 from streamreplay.ingest.decode import arrow_cells
-from streamreplay.ingest.decode.arrow_cells import ArrowCells, ArrowReader
+from streamreplay.ingest.decode.arrow_cells import ArrowCells, CellReader
 
 ROWS = 600
 HEADER = "id,size,temp,colour,when,y"
@@ -30,14 +30,14 @@ def read(
 ) -> tuple[list[Any], list[Any], dict[str, int], list[ArrowCells | None]]:
     """Return rows, what was put aside, misfits, and what each call of pyarrow returned."""
     calls: list[ArrowCells | None] = []
-    original = ArrowReader.read
+    original = CellReader.read
 
-    def spy(self: ArrowReader, *args: Any) -> ArrowCells | None:
+    def spy(self: CellReader, *args: Any) -> ArrowCells | None:
         calls.append(original(self, *args))
         return calls[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(ArrowReader, "read", spy)
+        patch.setattr(CellReader, "read", spy)
         patch.setattr(arrow_cells, "ENOUGH", 2 if bulk else 1 << 30)
         patch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", 3000)
         aside: list[Any] = []

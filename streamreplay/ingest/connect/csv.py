@@ -12,7 +12,7 @@ from streamreplay.features.table_rows import TableRows, join_tables
 from streamreplay.ingest.connect.files import Paths
 from streamreplay.ingest.connect.line_source import BOM, LineSource
 from streamreplay.ingest.dead_letters import DeadLetters, Fault
-from streamreplay.ingest.decode.arrow_cells import ArrowReader
+from streamreplay.ingest.decode.arrow_cells import CellReader
 from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, table
 from streamreplay.ingest.decode.csv_rows import RowReader, cells_of
 from streamreplay.ingest.decode.dialect import Dialect
@@ -143,7 +143,7 @@ class CsvSource(LineSource):
         self._part_began: int | None = None  # the first line of it that is not blank
         self.schema.decimal = self._dialect.point
         self._rows = RowReader(fields.goal, self._dialect.point, self.schema)
-        self._arrow = ArrowReader(self._dialect.point, self.schema)
+        self._arrow = CellReader(self._dialect.point, self.schema)
 
     @property
     def feature_names(self) -> list[str] | None:

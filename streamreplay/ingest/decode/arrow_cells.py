@@ -21,7 +21,7 @@ from streamreplay.features.schema import Schema
 from streamreplay.ingest.decode.cells import is_number
 from streamreplay.ingest.decode.header import Layout
 
-__all__ = ["ArrowCells", "ArrowReader"]
+__all__ = ["ArrowCells", "CellReader"]
 
 ENOUGH = 192
 """Lines from which on it is worth it: a call of pyarrow takes 0.2 ms by itself."""
@@ -58,7 +58,7 @@ class ArrowCells:
         return self.columns[column]
 
 
-class ArrowReader:
+class CellReader:
     """Reads lines of a stream whose columns are known.
 
     Parameters
