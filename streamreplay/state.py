@@ -44,7 +44,7 @@ __all__ = [
     "within",
 ]
 
-_LEAST, _LARGEST = -2, 2**63  # of a plain whole number; -1 and -2 stand for no class and none yet
+_LEAST, _LARGEST = -2, 2**64  # of a plain whole number; -1 and -2 stand for no class and none yet
 _MOST = 10**15  # rows, lines, bytes and so on
 
 State: TypeAlias = dict[str, Any]
@@ -240,7 +240,7 @@ def whole(name: str, saved: object, most: int = _MOST) -> int:
 
 def shortened(value: object, most: int = 60) -> str:
     """Write a saved value for a message."""
-    if isinstance(value, int) and abs(value) > _LARGEST:
+    if isinstance(value, int) and abs(value) >= _LARGEST:
         return "a number beyond 64 bits"
     text = str(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
