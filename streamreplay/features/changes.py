@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import CheckpointError
-from streamreplay.features.column_list import ColumnList
-from streamreplay.features.kinds import Column
 from streamreplay.state import GROWN, Fields, State
+
+if TYPE_CHECKING:
+    from streamreplay.features.column_list import ColumnList
+    from streamreplay.features.kinds import Column
 
 __all__ = ["SILENT", "Change", "ColumnChanges", "describe_change", "describe_counts"]
 
@@ -49,6 +51,7 @@ class ColumnChanges:
 
     Examples
     --------
+    >>> from streamreplay.features.column_list import ColumnList
     >>> changes, columns = ColumnChanges(), ColumnList()
     >>> _ = columns.put("a", "number"), columns.put("b", "number")
     >>> rows = np.zeros(5, columns.packed_type(0))

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.features.moments import Moments
-from streamreplay.features.packed import NO_TIME, as_table
+from streamreplay.features.packed import as_table
+from streamreplay.features.values import NO_TIME
 from streamreplay.state import GROWN, PART, Fields
 
 __all__ = ["TableEncoder"]

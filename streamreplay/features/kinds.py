@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from streamreplay.features.packed import NO_TIME
 from streamreplay.features.values import (
     MISSING,
+    NO_TIME,
     Values,
     as_numbers,
     as_texts,

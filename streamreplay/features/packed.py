@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamreplay.features.values import NO_TIME
+
 __all__ = [
-    "NO_TIME",
     "TableSchema",
     "as_table",
     "block_column",
@@ -24,8 +25,6 @@ __all__ = [
     "widened",
 ]
 
-NO_TIME = np.iinfo(np.int64).min
-"""A time that is missing, in microseconds since 1970."""
 
 _ABSENT = {"number": np.nan, "time": NO_TIME, "category": -1, "text": 0}
 

@@ -22,10 +22,9 @@ from streamreplay.features.kinds import (
     check_kinds,
     infer,
 )
-from streamreplay.features.packed import NO_TIME
 from streamreplay.features.reading import column_values, dicts_of
 from streamreplay.features.table_rows import TableRows, are_numbers, read_numbers
-from streamreplay.features.values import MISSING, Values, as_texts, is_missing
+from streamreplay.features.values import MISSING, NO_TIME, Values, as_texts, is_missing
 from streamreplay.state import Fields, State, expect, within
 
 __all__ = ["NO_VALUE", "Schema"]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.features.kinds import BLOCKS, Column
-from streamreplay.features.packed import NO_TIME, missing_rows, widened_block
+from streamreplay.features.packed import missing_rows, widened_block
 from streamreplay.features.text import hash_texts
 from streamreplay.features.values import (
+    NO_TIME,
     Values,
     as_numbers,
     as_texts,

@@ -16,12 +16,22 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from streamreplay.features.packed import NO_TIME
-
-__all__ = ["MISSING", "Values", "as_numbers", "as_texts", "as_times", "is_missing", "json_numbers"]
+__all__ = [
+    "MISSING",
+    "NO_TIME",
+    "Values",
+    "as_numbers",
+    "as_texts",
+    "as_times",
+    "is_missing",
+    "json_numbers",
+]
 
 Values: TypeAlias = Sequence[Any] | NDArray[Any]
 """The values of a column: strings, numbers, booleans, None; or an array."""
+
+NO_TIME = np.iinfo(np.int64).min
+"""A time that is missing, in microseconds since 1970."""
 
 MISSING = frozenset({"", "NA", "NaN", "nan", "null", "None", "?"})
 """Texts that count as missing in a feature."""

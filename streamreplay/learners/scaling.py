@@ -222,9 +222,3 @@ class Staging:
         self.scaler.write(x, self._x_array[start:end])
         if y is not None:
             self._y_array[start:end] = y
-
-
-def describe_tensor(tensor: torch.Tensor) -> str:
-    """Write a tensor's type and shape as ``float32[500, 20]``."""
-    kind = str(tensor.dtype).removeprefix("torch.")
-    return f"{kind}[{', '.join(map(str, tensor.shape))}]"

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.categories import HASHED, Categories
 from streamreplay.features.kinds import infer
-from streamreplay.features.packed import NO_TIME, joined_rows, widened
+from streamreplay.features.packed import joined_rows, widened
 from streamreplay.features.schema import Schema
 from streamreplay.features.table_rows import join_tables
 from streamreplay.features.text import hash_texts
-from streamreplay.features.values import as_numbers, as_texts, as_times
+from streamreplay.features.values import NO_TIME, as_numbers, as_texts, as_times
 
 FIRST = {
     "size": ["1.5", "NA", "2", "3"],

@@ -10,7 +10,7 @@ import weakref
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.compression import (
@@ -19,7 +19,9 @@ from streamreplay.ingest.connect.compression import (
     decoder_for,
     may_be_magic,
 )
-from streamreplay.ingest.decode.lines import Position
+
+if TYPE_CHECKING:
+    from streamreplay.ingest.decode.lines import Position
 
 BLOCK = 1 << 18
 _POLL = 0.2

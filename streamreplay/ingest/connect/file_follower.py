@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from streamreplay.errors import SourceError
 from streamreplay.ingest.connect.byte_stream import ByteStream, source_name
-from streamreplay.ingest.connect.files import SourceFiles
 from streamreplay.ingest.connect.rotation import rotated_files, written_after
 from streamreplay.ingest.connect.text_stream import TextStream
 from streamreplay.ingest.decode.lines import Position
+
+if TYPE_CHECKING:
+    from streamreplay.ingest.connect.files import SourceFiles
 
 OVER = 1.0
 """Seconds without a write after which the next file may begin."""

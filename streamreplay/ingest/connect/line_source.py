@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamreplay.batch import Batch
 from streamreplay.errors import CheckpointError
@@ -16,9 +16,7 @@ from streamreplay.ingest.connect.line_reader import READ, LineReader
 from streamreplay.ingest.connect.row_batches import RowBatches
 from streamreplay.ingest.connect.text import TextDecoder
 from streamreplay.ingest.dead_letters import FIRST_RECORDS, Fault
-from streamreplay.ingest.decode.given_batch import given_batch
 from streamreplay.ingest.decode.lines import LineBuffer, Position
-from streamreplay.ingest.decode.named_fields import NamedFields
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, labels_or_new
 from streamreplay.ingest.decode.roles import FieldsInUse
 from streamreplay.ingest.decode.rows import Columns
@@ -27,6 +25,9 @@ from streamreplay.labels import Labels
 from streamreplay.plain_text import listed
 from streamreplay.put_aside import PutAside
 from streamreplay.state import State
+
+if TYPE_CHECKING:
+    from streamreplay.ingest.decode.named_fields import NamedFields
 
 BOM = b"\xef\xbb\xbf"
 CACHE = 1 << 18  # bytes to decode at a time: what they become stays in the processor's cache
@@ -195,6 +196,8 @@ class LineSource(ABC):
         RecordError
             A row cannot be used.
         """
+        from streamreplay.ingest.decode.given_batch import given_batch  # noqa: PLC0415 - seldom used
+
         return given_batch(self._named_fields(), rows, self.position, self.labels)
 
     @abstractmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamreplay.batch import Batch
 from streamreplay.errors import RecordError
@@ -12,12 +12,14 @@ from streamreplay.features.schema import Schema
 from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.given_rows import GivenRows, WithColumns, column_values, given_rows
 from streamreplay.ingest.decode.header import Layout
-from streamreplay.ingest.decode.named_fields import NamedFields
-from streamreplay.ingest.decode.named_rows import NamedRows
 from streamreplay.ingest.decode.options import FieldNames
 from streamreplay.ingest.decode.roles import Choice
 from streamreplay.ingest.decode.rows import Columns
 from streamreplay.labels import Labels
+
+if TYPE_CHECKING:
+    from streamreplay.ingest.decode.named_fields import NamedFields
+    from streamreplay.ingest.decode.named_rows import NamedRows
 
 
 def take_rows(fields: NamedFields, rows: Any, y: Any = None) -> tuple[NamedRows, dict[str, str]]:

@@ -9,16 +9,18 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, RecordError
 from streamreplay.ingest.decode.arrow_columns import ArrowRows, left_out, plain_rows
-from streamreplay.ingest.decode.named_rows import NamedRows
 from streamreplay.ingest.decode.python_values import plain_values, role_value
 from streamreplay.ingest.decode.values import float32s
+
+if TYPE_CHECKING:
+    from streamreplay.ingest.decode.named_rows import NamedRows
 
 _TAKEN = (
     "rows must be a list of dicts, a dict of columns, a frame of pandas or polars, or a table or "

@@ -35,7 +35,8 @@ from streamreplay.learners.neural.layer_growth import (
     last_linear,
 )
 from streamreplay.learners.neural.targets import ClassTargets, Targets
-from streamreplay.learners.scaling import Scaler, describe_tensor
+from streamreplay.learners.neural.user_functions import describe_tensor
+from streamreplay.learners.scaling import Scaler
 from streamreplay.state import State, expect
 
 OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]

@@ -17,7 +17,6 @@ from streamreplay.columns import describe_array
 from streamreplay.errors import ConfigError
 from streamreplay.learners.methods.step import AskableLearner, Loss, NoteMaker, Retrieval, Step
 from streamreplay.learners.neural.augment import Augmentation
-from streamreplay.learners.scaling import describe_tensor
 
 
 def loss_of(step: Step, loss: Loss) -> torch.Tensor:
@@ -144,3 +143,9 @@ class _Forward:
             if replaced is not None:
                 return replaced(*args, **options)
             return type(module).forward(module, *args, **options)
+
+
+def describe_tensor(tensor: torch.Tensor) -> str:
+    """Write a tensor's type and shape as ``float32[500, 20]``."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return f"{kind}[{', '.join(map(str, tensor.shape))}]"
