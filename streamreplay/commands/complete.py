@@ -38,12 +38,17 @@ def complete_setting(incomplete: str) -> list[str]:
     """
     key, equals, value = incomplete.partition("=")
     if equals:
-        return [f"{key}={each}" for each in _values(key, value)]
+        return _with_values(key, value)
     found = [name for name in _fields() if name.startswith(key)]
     if len(found) == 1 or key in found:
         name = key if key in found else found[0]
-        return [f"{name}={each}" for each in _values(name, "")] or [_open(name)]
+        return _with_values(name, "") or [_open(name)]
     return [_open(name) for name in found]
+
+
+def _with_values(key: str, incomplete: str) -> list[str]:
+    """Return a key with each of its values that begin with a text."""
+    return [f"{key}={each}" for each in _values(key, incomplete)]
 
 
 def _open(key: str) -> str:

@@ -258,14 +258,18 @@ class ColumnChanges:
             if present[place]:
                 if gone:
                     self.add("back", column, number, number)
-                gap = order - last - 1 if last >= 0 else 0
-                last, row, longest, gone = order, number, max(longest, gap), False
+                last, row, longest, gone = order, number, max(longest, _gap(last, order)), False
             elif gone or last < 0:
                 continue
             elif lacks[place] or order - last >= max(SILENT, _LONGER * longest):
                 self.add("vanished", column, number if lacks[place] else row + 1, number)
                 gone = True
         self._last[i], self._row[i], self._longest[i], self._gone[i] = last, row, longest, gone
+
+
+def _gap(last: int, order: int) -> int:
+    """Return the rows without a value since the last one with a value, if there was one."""
+    return order - last - 1 if last >= 0 else 0
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:

@@ -204,19 +204,22 @@ class Schema:
             numbers = read_numbers(self.names, columns, n, self.decimal)
             if numbers is not None:
                 return TableRows.of_numbers(numbers, self.text_width)
-        rows, ignores = TableRows.missing(n, self.dtype), self.on_change == "ignore"
+        rows = TableRows.missing(n, self.dtype)
         for name, values in columns.items():
-            column = self.columns.get(name)
-            if column is None or column.reason == NO_VALUE:
-                if not (ignores or self.excludes(name) or self._all_missing(values)):
-                    rows.unknown[name] = list(values)
-            elif column.place >= 0:
-                if self._may_widen(column):
-                    rows.raw[name] = (column, list(values))
-                rows.read(BLOCKS[column.kind], column, values, self.missing, self.decimal)
+            self._read_column(rows, name, values)
         for name in () if sparse else self.columns.absent(columns.keys()):
             rows.lacking[name] = np.ones(n, np.bool_)
         return rows
+
+    def _read_column(self, rows: TableRows, name: str, values: Values) -> None:
+        column, ignores = self.columns.get(name), self.on_change == "ignore"
+        if column is None or column.reason == NO_VALUE:
+            if not (ignores or self.excludes(name) or self._all_missing(values)):
+                rows.unknown[name] = list(values)
+        elif column.place >= 0:
+            if self._may_widen(column):
+                rows.raw[name] = (column, list(values))
+            rows.read(BLOCKS[column.kind], column, values, self.missing, self.decimal)
 
     def _is_settled(self, name: str) -> bool:
         column = self.columns.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from streamreplay.features.values import (
 )
 
 __all__ = ["TableRows", "are_numbers", "join_tables", "read_numbers"]
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(slots=True)
@@ -157,27 +159,43 @@ def join_tables(parts: Sequence[TableRows]) -> TableRows:
     """Join rows that were read by one schema; a part read earlier may lack its last columns."""
     if len(parts) == 1:
         return parts[0]
-    widest = parts[-1]
-    shape = widest.text.shape[1:]
-    raw = {name: column for part in reversed(parts) for name, (column, _) in part.raw.items()}
-    unknown = list(dict.fromkeys(name for part in parts for name in part.unknown))
     return TableRows(
         sum(part.n for part in parts),
-        np.concatenate([widened_block(p.number, widest.number.shape[1:], np.nan) for p in parts]),
-        np.concatenate([widened_block(p.time, widest.time.shape[1:], NO_TIME) for p in parts]),
-        [
-            [v for p in parts for v in (p.category[i] if i < len(p.category) else [None] * p.n)]
-            for i in range(len(widest.category))
-        ],
-        np.concatenate([widened_block(p.text, shape, 0) for p in parts]),
+        _joined_blocks([part.number for part in parts], np.nan),
+        _joined_blocks([part.time for part in parts], NO_TIME),
+        list(_joined_values([(p.n, dict(enumerate(p.category))) for p in parts]).values()),
+        _joined_blocks([part.text for part in parts], 0),
         _joined_flags([(p.n, p.misfits) for p in parts]),
-        {
-            name: (column, [v for p in parts for v in p.raw.get(name, (column, [None] * p.n))[1]])
-            for name, column in raw.items()
-        },
-        {name: [v for p in parts for v in p.unknown.get(name, [None] * p.n)] for name in unknown},
+        _joined_raw(parts),
+        _joined_values([(p.n, p.unknown) for p in parts]),
         _joined_flags([(p.n, p.lacking) for p in parts]),
     )
+
+
+def _joined_blocks(blocks: Sequence[NDArray[Any]], missing: float) -> NDArray[Any]:
+    """Join blocks of one kind, of which the last is the widest."""
+    shape = blocks[-1].shape[1:]
+    return np.concatenate([widened_block(block, shape, missing) for block in blocks])
+
+
+def _joined_values(
+    parts: Sequence[tuple[int, Mapping[_Key, list[Any]]]],
+) -> dict[_Key, list[Any]]:
+    """Join the values of columns, of parts with so many rows each; None where a part lacks one."""
+    keys = dict.fromkeys(key for _, columns in parts for key in columns)
+    return {
+        key: [value for n, columns in parts for value in columns.get(key, [None] * n)]
+        for key in keys
+    }
+
+
+def _joined_raw(parts: Sequence[TableRows]) -> dict[str, tuple[Column, list[Any]]]:
+    """Join the values of columns that may widen; a column is as the first part has it."""
+    columns = {name: column for part in reversed(parts) for name, (column, _) in part.raw.items()}
+    values = _joined_values(
+        [(part.n, {name: found for name, (_, found) in part.raw.items()}) for part in parts]
+    )
+    return {name: (column, values[name]) for name, column in columns.items()}
 
 
 def _joined_flags(
@@ -217,7 +235,7 @@ def read_numbers(
     if any(name not in columns for name in names):
         return None
     values = [columns[name] for name in names]
-    arrays = [each for each in values if isinstance(each, np.ndarray) and each.dtype == np.float64]
+    arrays = [each for each in values if _is_float64(each)]
     x = np.empty((n, len(names)), np.float32)
     with np.errstate(over="ignore"):
         if len(arrays) == len(values):
@@ -230,6 +248,10 @@ def read_numbers(
             x[...] = found.reshape(-1, n).T
     x += np.float32(0)  # -0.0, which JSON's -0 is not, is 0.0
     return x if np.isfinite(x).all() else None
+
+
+def _is_float64(values: Values) -> TypeGuard[NDArray[np.float64]]:
+    return isinstance(values, np.ndarray) and values.dtype == np.float64
 
 
 def _json_columns(columns: Sequence[Values], decimal: str) -> NDArray[np.float64] | None:
@@ -250,7 +272,7 @@ def _misfits(
     """Return which values became missing though they are not; None if none did."""
     if not absent.any():
         return None
-    if isinstance(values, np.ndarray) and values.dtype == np.float64:
+    if _is_float64(values):
         wrong = absent & ~np.isnan(values)
         return wrong if wrong.any() else None
     wrong = np.zeros(len(absent), np.bool_)

@@ -36,11 +36,16 @@ def translated(x: NDArray[Any], old: TableSchema, new: TableSchema) -> NDArray[A
     columns = {name: old.values(x, name) for name in shared if old.kind(name) != "text"}
     packed = new.pack(new.read(columns, len(x)))
     for name in texts:
-        place, width = old.place(name), packed["text"].shape[2]
-        block = as_table(x)["text"]
-        if place < block.shape[1] and block.shape[2] == width:
-            packed["text"][:, new.place(name)] = block[:, place]
+        _copy_text(as_table(x)["text"], old.place(name), packed["text"], new.place(name))
     return packed
+
+
+def _copy_text(
+    block: NDArray[np.int8], place: int, new_block: NDArray[np.int8], new_place: int
+) -> None:
+    """Copy the hashes of a text column, unless the rows lack it or have another width of text."""
+    if place < block.shape[1] and block.shape[2] == new_block.shape[2]:
+        new_block[:, new_place] = block[:, place]
 
 
 def has_gaps(x: NDArray[Any]) -> bool:

@@ -44,6 +44,11 @@ def find_inputs(settings: SourceSection, stop: Callable[[], bool] | None = None)
         paths = files
         if stop is not None and stop():
             return Inputs(files, found[0].format or "jsonl")
+    return Inputs(files, _common_format(files, found, given), _notices(found, given), paths)
+
+
+def _common_format(files: list[str], found: list[Detected], given: str | None) -> str:
+    """Return the one format of all files, and check that so many may have it."""
     kinds: dict[str, str] = {}
     for each in found:
         if each.format is not None:
@@ -62,7 +67,7 @@ def find_inputs(settings: SourceSection, stop: Callable[[], bool] | None = None)
             f"source.path: several files must be {alternatives(_STREAMS)}, got {len(files)} of "
             f"format {kind}"
         )
-    return Inputs(files, kind, _notices(found, given), paths)
+    return kind
 
 
 def _given(settings: SourceSection) -> str | None:

@@ -49,9 +49,8 @@ def parse_setting(text: str, annotation: Any, *, is_path: bool = False) -> Any:
         return value
     if len(choices) > len(lists) and (is_toml or "," not in text):
         return value
-    items = {*_choices(get_args(lists[0])[0])}
     parts = [text] if is_toml else split_items(text)
-    return [_item(part, text_alone=items == {str}) for part in parts]
+    return _items(parts, get_args(lists[0])[0])
 
 
 def split_items(text: str) -> list[str]:
@@ -83,6 +82,12 @@ def _parse(text: str) -> tuple[Any, bool]:
     except tomllib.TOMLDecodeError:
         return text, False
     return (parsed["value"], True) if list(parsed) == ["value"] else (text, False)
+
+
+def _items(parts: list[str], annotation: Any) -> list[Any]:
+    """Return the values of a list's items, each of a type."""
+    text_alone = {*_choices(annotation)} == {str}
+    return [_item(part, text_alone=text_alone) for part in parts]
 
 
 def _item(text: str, *, text_alone: bool) -> Any:
