@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from streamreplay.plain_text import printable
-from streamreplay.reading.run import RunLearner
 
-AnyLearner = TypeVar("AnyLearner", bound=RunLearner)
+if TYPE_CHECKING:
+    from streamreplay.reading.run import RunLearner
+
+AnyLearner = TypeVar("AnyLearner", bound="RunLearner")
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from streamreplay.reading.report.curves import LearnerCurves
+if TYPE_CHECKING:
+    from streamreplay.reading.report.curves import LearnerCurves
+
 
 _WARM_UP = 5000  # rows, or a tenth of the stream if that is more, in which a model may warm up
 
