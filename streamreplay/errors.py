@@ -35,7 +35,6 @@ __all__ = [
     "RunFolderError",
     "SourceError",
     "StreamReplayError",
-    "fitting",
 ]
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "ARRAY",
     "CREATED",
     "GENERATOR",
+    "GIVEN",
     "GROWN",
     "LABELS",
     "PART",
@@ -261,6 +262,12 @@ def _plain(kind: type | UnionType) -> Kind:
     return Kind(_SAVED_AS.get(kind, lambda value: value), load)
 
 
+def _load_given(name: str, _live: object, saved: Any) -> int | None:
+    if saved is None or (type(saved) is int and -(2**63) <= saved < 2**63):
+        return saved
+    raise CheckpointError(f"{name}: saved {shortened(saved)}, must be a number of 64 bits or none")
+
+
 _SAVED_AS: dict[type | UnionType, Callable[[Any], Any]] = {
     dict: dict,
     list: list,
@@ -345,6 +352,9 @@ def _load_labels(_name: str, _live: object, saved: list[int | str] | None) -> La
 
 SETTING = Kind(lambda value: value, _load_setting)
 """A setting: the saved one must equal the object's own."""
+
+GIVEN = Kind(lambda value: value, _load_given)
+"""A whole number that the stream has given, such as an experience; None before."""
 
 ARRAY = Kind(np.copy, _load_array)
 """An array of fixed type and shape: the saved one is copied into it."""

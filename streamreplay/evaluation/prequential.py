@@ -14,7 +14,7 @@ from streamreplay.evaluation.river_metrics.metric_spec import specs_of
 from streamreplay.evaluation.running_scores import RunningScores, no_predictions
 from streamreplay.evaluation.sums.by_group import KEPT, drop_oldest
 from streamreplay.records import Report, Scored
-from streamreplay.state import PART, PARTS, SETTING, Fields, State
+from streamreplay.state import GIVEN, PART, PARTS, SETTING, Fields, State
 
 
 class Prequential:
@@ -89,7 +89,7 @@ class Prequential:
         fading=SETTING,
         metric_settings=SETTING,
         _ended=int,
-        _experience=int | None,
+        _experience=GIVEN,
         _replayed=int,
         _skipped=int,
         _withheld=int,

@@ -15,7 +15,7 @@ from streamreplay.features.packed import TableSchema, is_table, joined_rows
 from streamreplay.ingest.late_rows import Known, followed_by, goals, joined_columns
 from streamreplay.labels import Labels
 from streamreplay.late import Late
-from streamreplay.state import LABELS, PART, SETTING, Fields, State
+from streamreplay.state import GIVEN, LABELS, PART, SETTING, Fields, State
 
 _Rows: TypeAlias = dict[str, NDArray[Any]]
 
@@ -66,7 +66,7 @@ class DelayedLabels:
     predict [] learn [2]
     """
 
-    STATE = Fields(delay=SETTING, _known=PART, _experience=int, _labels=LABELS)
+    STATE = Fields(delay=SETTING, _known=PART, _experience=GIVEN, _labels=LABELS)
 
     def __init__(self, delay: int, schema: Callable[[], TableSchema | None] = _none) -> None:
         if delay < 1:

@@ -18,7 +18,7 @@ from streamreplay.ingest.late_rows import Known, Lateness, columns_to_hold, foll
 from streamreplay.late import Late
 from streamreplay.put_aside import PutAside
 from streamreplay.slots import Slots
-from streamreplay.state import PART, SETTING, Fields, State
+from streamreplay.state import GIVEN, PART, SETTING, Fields, State
 
 _PAST = 10_000  # ids of past events that are remembered at least
 _UNKNOWN = "label without event"
@@ -90,7 +90,7 @@ class LateLabels:
         _rows=PART,
         _known=PART,
         _now=float,
-        _experience=int,
+        _experience=GIVEN,
     )
 
     def __init__(

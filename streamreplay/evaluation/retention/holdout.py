@@ -17,7 +17,7 @@ from streamreplay.features.packed import can_join
 from streamreplay.features.translation import translated
 from streamreplay.labels import Labels, Name
 from streamreplay.late import Late
-from streamreplay.state import LABELS, SETTING, Fields, Kind, State
+from streamreplay.state import GIVEN, LABELS, SETTING, Fields, Kind, State
 
 UNSEEN = 1 << 32
 """First label of held-out classes that the stream has not shown; no model predicts these labels."""
@@ -71,7 +71,7 @@ class HeldOutRounds(ABC):
         _tested=int,
         _spent=int,
         _unfinished=bool,
-        _experience=int | None,
+        _experience=GIVEN,
         _waiting=BATCH,
         _labels=LABELS,
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from streamreplay.errors import ConfigError
-from streamreplay.state import SETTING, Fields
+from streamreplay.state import GIVEN, SETTING, Fields
 
 Schedule: TypeAlias = Callable[[int], float]
 """Given training steps taken, at least 0, return a factor of at least 0."""
@@ -197,7 +197,7 @@ class Scheduler:
     0.25
     """
 
-    STATE: ClassVar = Fields(steps=int, _experience=int | None, _scheduled=SETTING)
+    STATE: ClassVar = Fields(steps=int, _experience=GIVEN, _scheduled=SETTING)
 
     def __init__(
         self, schedule: Schedule, *, weight_decay: bool = False, restart: bool = False
