@@ -266,7 +266,7 @@ class _SafeUnpickler(_Unpickler):  # type: ignore[misc]
         (size,) = struct.unpack("<Q", self.read(8))
         data = self.read(min(size, _MOST_BYTES))
         if len(data) != size:
-            raise pickle.UnpicklingError("it ends in the middle of bytes")
+            raise pickle.UnpicklingError(f"it ends after {len(data)} of {size} bytes")
         self.append(bytearray(data))
 
     def _check_build(self) -> None:

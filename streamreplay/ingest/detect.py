@@ -118,7 +118,7 @@ def _decide(first: bytes, expected: str | None, *, whole: bool = False) -> str |
     It is None if more bytes are needed, or if they are the ``whole`` stream and blank.
     """
     whole = whole or len(first) >= LOOK
-    answers = {name: each.shows(first) for name, each in FORMATS.items() if each.shows is not None}
+    answers = _answers(first)
     if True in answers.values():
         return next(name for name, answer in answers.items() if answer)
     text = TextDecoder(quotes=False).decode(first)
@@ -126,6 +126,11 @@ def _decide(first: bytes, expected: str | None, *, whole: bool = False) -> str |
         return None
     text = text.removeprefix(BOM).lstrip()
     return _format_of_text(text, expected if expected in _TEXT else None, whole=whole)
+
+
+def _answers(first: bytes) -> dict[str, bool | None]:
+    """Return by format whether magic numbers show it; None if that takes more bytes."""
+    return {name: each.shows(first) for name, each in FORMATS.items() if each.shows is not None}
 
 
 def _format_of_text(text: bytes, expected: str | None, *, whole: bool) -> str | None:

@@ -150,8 +150,9 @@ class LateLabels:
         """Load a state saved with the same settings."""
         self.STATE.load(self, state)
         places = zip(state["event"].tolist(), state["event_time"].tolist(), strict=True)
-        if not all(isinstance(each, str) for each in (*state["id"], *state["past"])):
-            raise TypeError("ids are text")
+        for each in (*state["id"], *state["past"]):
+            if not isinstance(each, str):
+                raise TypeError(f"ids must be text, got {type(each).__name__}")
         self._events = dict(zip(state["id"], places, strict=True))
         self._past = dict(zip(state["past"], state["past_labelled"].tolist(), strict=True))
 

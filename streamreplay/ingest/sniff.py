@@ -136,12 +136,8 @@ class Sniffed:
 
     def lines(self, width: int | None = None) -> list[str]:
         """Return everything as lines of text, with a table of at most so many columns."""
-        shown = ", ".join([_SHOWN[self.format], *self.details])
-        bad = f", {self.bad:,} cannot be read" if self.bad else ""
-        name = "standard input" if self.path == "-" else self.path
-        first = f"{name}: {shown}" + (f"; first {self.rows:,} rows{bad}" if self.rows else "")
         if not self.columns:
-            return [first, f"run: {self.command}"]
+            return [self._summary(), f"run: {self.command}"]
         header = ("column", "kind", "missing", "different", "examples")
         facts = [
             (
@@ -158,7 +154,15 @@ class Sniffed:
         table = [f"  {line}" for line in aligned(header, rows, width)]
         left_out = [f"{printable(each.name)} ({each.useless})" for each in self.exclude]
         exclude = [f"exclude: {', '.join(left_out)}"] if left_out else []
-        return [first, *table, f"label: {printable(label)}", *exclude, f"run: {self.command}"]
+        ends = [f"label: {printable(label)}", *exclude, f"run: {self.command}"]
+        return [self._summary(), *table, *ends]
+
+    def _summary(self) -> str:
+        """Return the path, the format and the number of rows as a line."""
+        shown = ", ".join([_SHOWN[self.format], *self.details])
+        bad = f", {self.bad:,} cannot be read" if self.bad else ""
+        name = "standard input" if self.path == "-" else self.path
+        return f"{name}: {shown}" + (f"; first {self.rows:,} rows{bad}" if self.rows else "")
 
 
 def _examples(column: SniffedColumn, room: int | None) -> str:
@@ -300,16 +304,28 @@ def _why_useless(name: str, kind: str, there: list[Any], distinct: int, *, gaps:
         return ""
     if distinct == 1 and not gaps:
         return "one value"
-    named = bool(_ID_NAME.search(name) or _ID_WORD.search(name))
-    if kind != "number":
-        return "looks like an id" if named and 2 * distinct > len(there) else ""
-    numbers = as_numbers(there, MISSING)
-    if not np.array_equal(numbers, np.round(numbers)):
-        return ""
-    steps = np.diff(numbers)
+    named = _is_id_name(name)
+    if kind == "number":
+        is_id = _are_whole(there) and (named or _are_unique(there, distinct))
+    else:
+        is_id = named and 2 * distinct > len(there)
+    return "looks like an id" if is_id else ""
+
+
+def _is_id_name(name: str) -> bool:
+    return bool(_ID_NAME.search(name) or _ID_WORD.search(name))
+
+
+def _are_whole(values: list[Any]) -> bool:
+    numbers = as_numbers(values, MISSING)
+    return np.array_equal(numbers, np.round(numbers))
+
+
+def _are_unique(values: list[Any], distinct: int) -> bool:
+    """Return whether numbers differ by more than chance: they are in order, or many."""
+    steps = np.diff(as_numbers(values, MISSING))
     in_order = bool((steps > 0).all() or (steps < 0).all())
-    unique = distinct == len(there) and (in_order or len(there) >= ROWS)
-    return "looks like an id" if named or unique else ""
+    return distinct == len(values) and (in_order or len(values) >= ROWS)
 
 
 def _exclude(names: list[str]) -> list[str]:

@@ -20,6 +20,7 @@ from streamreplay.ingest.decode.options import (
     check_features,
     check_names,
     label_field,
+    label_or_usual,
     labels_or_new,
 )
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -133,7 +134,7 @@ class Features:
     ) -> None:
         named = label_field(label)
         goal = targets_of(target, multilabel, named)
-        usual = None if goal is not None else "y" if label is None else named
+        usual = label_or_usual(label, goal)
         fields = FieldNames(usual, task, experience, id, time, weight, goal)
         if columns is not None:
             check_features(columns, fields)

@@ -27,6 +27,7 @@ from streamreplay.ingest.decode.options import (
     check_features,
     check_names,
     label_field,
+    label_or_usual,
     labels_or_new,
 )
 from streamreplay.ingest.decode.roles import FieldsInUse
@@ -122,7 +123,7 @@ class ArrowSource:
         self.options = SourceOptions(batch_size, max_wait, limit, strict, 1, on_dead, stop)
         named = label_field(label)
         goal = targets_of(target, multilabel, named)
-        usual = None if goal is not None else "y" if label is None else named
+        usual = label_or_usual(label, goal)
         fields = FieldNames(usual, task, experience, id, time, weight, goal)
         if features is not None:
             check_features(features, fields)

@@ -171,5 +171,5 @@ def _header(metadata: bytes) -> tuple[int, int]:
     kind, body = place(1), place(3)
     length = struct.unpack_from("<q", metadata, body)[0] if body else 0
     if length < 0:
-        raise IndexError("a body of negative length")
+        raise IndexError(f"a body of negative length, {length}")
     return (metadata[kind] if kind else _END), length

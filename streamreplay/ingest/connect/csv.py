@@ -241,7 +241,7 @@ class CsvSource(LineSource):
         layouts = self._layouts
         while layouts and layouts[-1][0] >= first:
             layouts.pop()  # of lines that were decoded before, and dropped
-        layout = layouts[-1][1] if layouts else None
+        layout = self._layout
         new_part = self._part is not None and self._part_is_in(lines, first)
         if layout is not None and layout.features is not None and not new_part:
             try:
@@ -263,12 +263,12 @@ class CsvSource(LineSource):
         cells = self._arrow.read(lines, self._mark, layout, self._joiner.passes)
         if cells is None or layout.may_hold_header(cells):
             return None
-        odd = [lines[i] for i in cells.odd]
-        if any(layout.is_header(cells_or_none(line, self._mark)) for line in odd):
+        odd = {first + i: lines[i] for i in cells.odd}
+        if any(layout.is_header(cells_or_none(line, self._mark)) for line in odd.values()):
             return None
         line = [first + i for i in cells.lines] if odd else range(first, first + len(lines))
         found = self._rows.columns(cells, line, layout, layout.features or [])
-        others, faults = self._one_by_one(odd, [first + i for i in cells.odd])
+        others, faults = self._one_by_one(list(odd.values()), list(odd))
         return found if others is None else merged(found, others), faults
 
     def _part_is_in(self, lines: list[bytes], first: int) -> bool:

@@ -94,7 +94,11 @@ class CellReader:
             columns = self._columns(data, len(lines), delimiter, layout)
             if columns is not None:
                 return ArrowCells(columns, range(len(lines)), [])
-        odd = _odd_lines(lines, delimiter, width)
+        return self._read_usual(lines, delimiter, layout)
+
+    def _read_usual(self, lines: list[bytes], delimiter: str, layout: Layout) -> ArrowCells | None:
+        """Return the cells of lines but for odd ones; None if there is none of these, or many."""
+        odd = _odd_lines(lines, delimiter, len(layout.names))
         if not 0 < len(odd) <= _MOST_ODD * len(lines):
             return None
         left_out = set(odd)
@@ -124,15 +128,10 @@ class CellReader:
             if table is None or table.num_rows != n:
                 return None
             columns = [_cells(column.chunk(0)) for column in table.columns]
-            wrong = [
-                name
-                for name, cells, column in zip(layout.names, columns, table.columns, strict=True)
-                if isinstance(cells, np.ndarray)
-                and np.isfinite(cells).sum() != n - column.null_count
-            ]
+            wrong = _with_words(layout.names, columns, table.columns)
             if not wrong:
                 return columns
-            self._texts.update(wrong)  # words for infinity or NaN
+            self._texts.update(wrong)
 
     def _kinds(self, layout: Layout) -> list[_Kind]:
         """Return what the cells of each column become."""
@@ -197,6 +196,16 @@ def _cells(column: Any) -> list[str] | NDArray[np.float64]:
         return found
     cells: list[str] = column.to_pylist()
     return cells
+
+
+def _with_words(names: Sequence[str], columns: Sequence[Any], arrow: Sequence[Any]) -> list[str]:
+    """Return the columns of numbers that have words for infinity or NaN, as Arrow read them."""
+    return [
+        name
+        for name, cells, column in zip(names, columns, arrow, strict=True)
+        if isinstance(cells, np.ndarray)
+        and np.isfinite(cells).sum() != len(column) - column.null_count
+    ]
 
 
 def _odd_lines(lines: list[bytes], delimiter: str, width: int) -> list[int]:

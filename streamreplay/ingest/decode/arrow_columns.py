@@ -1,11 +1,13 @@
 """Convert Arrow columns to values as JSON has them.
 
 A column is first made *plain*: of one of a few types, whatever type it was stored in. All functions
-but `left_out` and `plain` expect plain columns. PyArrow is an extra: only functions import it.
+but `left_out`, `reasons_left_out` and `plain` expect plain columns. PyArrow is an extra: only
+functions import it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,6 +45,12 @@ def left_out(kind: Any) -> str:
     if _is_bytes(kind):
         return "bytes"
     return "" if plain_type(kind) is not None else str(kind)
+
+
+def reasons_left_out(schema: Any, keep: Collection[Any]) -> dict[str, str]:
+    """Return why columns of an Arrow schema cannot be learned from, but for those to keep."""
+    reasons = {field.name: left_out(field.type) for field in schema}
+    return {name: why for name, why in reasons.items() if why and name not in keep}
 
 
 def plain_type(kind: Any) -> Any:

@@ -84,7 +84,7 @@ def _of_width(cells: list[str], found: set[int], width: int) -> list[str]:
         del cells[width :: width + 1]
         return cells
     if found != {width}:
-        raise BadRecord("another number of cells")
+        raise BadRecord(f"another number of cells than {width}")
     return cells
 
 

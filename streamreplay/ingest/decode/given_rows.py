@@ -9,13 +9,13 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeGuard, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.errors import ConfigError, RecordError
-from streamreplay.ingest.decode.arrow_columns import ArrowRows, left_out, plain_rows
+from streamreplay.ingest.decode.arrow_columns import ArrowRows, plain_rows, reasons_left_out
 from streamreplay.ingest.decode.python_values import plain_values, role_value
 from streamreplay.ingest.decode.values import float32s
 
@@ -186,15 +186,14 @@ def given_rows(rows: Any, keep: Collection[Any] = ()) -> tuple[NamedRows, dict[s
         columns = [_of_pandas(rows.iloc[:, i]) for i in range(rows.shape[1])]
         return _named(list(rows.columns), columns, len(rows)), {}
     if _is_from("polars", "LazyFrame", rows):
-        raise TypeError("rows must be a frame that was collected: write rows.collect()")
+        raise TypeError(f"rows must be a frame, got {type(rows).__name__}: write rows.collect()")
     if _is_from("polars", "DataFrame", rows):
         return GivenRows(rows.to_dict(as_series=False), len(rows)), {}
     if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
         return _of_arrow(rows, keep)
     if isinstance(rows, Mapping):
-        columns = [column_values(name, column) for name, column in rows.items()]
-        return _named(list(rows), columns, max(map(len, columns), default=0)), {}
-    if isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
+        return _of_columns(rows), {}
+    if _is_list(rows):
         return _of_records(rows), {}
     if isinstance(rows, np.ndarray):
         raise TypeError(f"{_TAKEN}, got an array: its columns have no names, see Batch.from_arrays")
@@ -213,7 +212,7 @@ def column_values(name: str, column: Any) -> list[Any]:
         return _of_pandas(column)
     if isinstance(column, np.ndarray):
         return _of_array(column)
-    if isinstance(column, Sequence) and not isinstance(column, str | bytes):
+    if _is_list(column):
         return list(column)
     for convert in ("to_pylist", "to_list", "tolist"):  # of Arrow, polars and torch
         if hasattr(column, convert):
@@ -230,6 +229,15 @@ def _is_from(library: str, kind: str, value: Any) -> bool:
     """Return whether a value is of a class of a library, which may not be there."""
     found = getattr(sys.modules.get(library), kind, None)
     return isinstance(found, type) and isinstance(value, found)
+
+
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _of_columns(rows: Mapping[Any, Any]) -> GivenRows:
+    columns = [column_values(name, column) for name, column in rows.items()]
+    return _named(list(rows), columns, max(map(len, columns), default=0))
 
 
 def _of_records(rows: Sequence[Any]) -> GivenRows:
@@ -286,8 +294,7 @@ def _of_arrow(rows: Any, keep: Collection[Any]) -> tuple[NamedRows, dict[str, st
     twice = {name for name in table.column_names if table.column_names.count(name) > 1}
     if twice:
         raise ValueError(f"two columns are called {min(twice)!r}")
-    reasons = {field.name: left_out(field.type) for field in table.schema}
-    reasons = {name: why for name, why in reasons.items() if why and name not in keep}
+    reasons = reasons_left_out(table.schema, keep)
     names = [name for name in table.column_names if name not in reasons]
     if not names:
         return GivenRows({}, table.num_rows), reasons

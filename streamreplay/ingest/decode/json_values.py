@@ -119,7 +119,7 @@ def pack_arrays(values: list[Any], shape: tuple[int, ...]) -> NDArray[np.float32
     level = values
     for size in shape:
         if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-            raise BadRecord("an array has another shape")
+            raise BadRecord(f"an array has another shape than {list(shape)}")
         level = list(chain.from_iterable(level))
     return pack(level, shape)
 

@@ -9,7 +9,7 @@ from typing import Any, final
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.decode.absent_columns import not_a_column
-from streamreplay.ingest.decode.arrow_columns import is_list, left_out
+from streamreplay.ingest.decode.arrow_columns import is_list, reasons_left_out
 from streamreplay.ingest.decode.named_rows import NamedRows, RowDecoder, decide, first_shape
 from streamreplay.ingest.decode.options import ROLES, FieldNames
 from streamreplay.ingest.decode.roles import Choice, FieldsInUse
@@ -207,24 +207,27 @@ class ArrowParts:
         self.array = self._fields.array_in(names, lambda name: is_list(arrow.field(name).type))
         if self.array is not None:
             return [name for name in names if name in {self.array, *read, *ROLES}]
-        reasons = {field.name: left_out(field.type) for field in arrow if field.name not in read}
-        self.left_out = {name: reason for name, reason in reasons.items() if reason}
+        self.left_out = reasons_left_out(arrow, read)
         asked = self._fields.features
         wanted = names if asked is None else [*asked, *read, *ROLES]
         return [name for name in names if name in wanted and name not in self.left_out]
 
     def _check_wanted(self) -> None:
         """Raise an error if a column that was asked for is not there."""
+        for what, name in self._wanted():
+            if name and name not in self.columns:
+                absent = not_a_column(what, name, self.columns)
+                raise ConfigError(f"{self._fields.source}: {absent}{self._old()}")
+
+    def _wanted(self) -> list[tuple[str, Any]]:
+        """Return the columns that were asked for, each with what it is for."""
         goal = () if self._fields.fields.goal is None else self._fields.fields.goal.fields
         wanted = [("label", self._fields.fields.label), *self._fields.fields.others().items()]
         wanted += [("target", name) for name in goal]
         wanted = [("kept", name) for name in self.keep] + ([] if self.unlabelled else wanted)
         if not self._before:
             wanted += [("feature", name) for name in self._fields.features or ()]
-        for what, name in wanted:
-            if name and name not in self.columns:
-                absent = not_a_column(what, name, self.columns)
-                raise ConfigError(f"{self._fields.source}: {absent}{self._old()}")
+        return wanted
 
     def _check_names(self) -> None:
         """Raise an error if names are not unique, or no feature has its name from before."""

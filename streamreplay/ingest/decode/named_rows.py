@@ -164,7 +164,7 @@ class RowDecoder:
             name = choice.features[0]
             x = rows.numbers(name) if name in rows.names else None
             if x is None or x.shape[1:] != self.shape:
-                raise BadRecord("an array has another shape")
+                raise BadRecord(f"an array has another shape than {list(self.shape)}")
         else:
             x = self.schema.read(self.features(rows), n, sparse=rows.sparse)
         return Columns(

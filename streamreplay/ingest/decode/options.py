@@ -121,6 +121,16 @@ def label_field(label: str | bool | None) -> str | None:  # noqa: FBT001 - false
     return label or None
 
 
+def label_or_usual(
+    label: str | bool | None,  # noqa: FBT001 - false stands for "none"
+    goal: TargetFields | None,
+) -> str | None:
+    """Return the name of the label, ``y`` if it is left out; None with a target, or if asked."""
+    if goal is not None:
+        return None
+    return "y" if label is None else label_field(label)
+
+
 def check_features(features: Sequence[str], fields: FieldNames) -> None:
     """Raise ``ValueError`` unless features have different names, which nothing else has."""
     if not features or len(set(features)) != len(features):
