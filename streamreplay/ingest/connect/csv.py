@@ -16,11 +16,10 @@ from streamreplay.ingest.decode.arrow_cells import CellReader
 from streamreplay.ingest.decode.cells import cells_or_none, is_blank, split, table
 from streamreplay.ingest.decode.csv_rows import RowReader, cells_of
 from streamreplay.ingest.decode.dialect import Dialect
-from streamreplay.ingest.decode.given_batch import columns_by_name
 from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.kept_cells import kept_cells
 from streamreplay.ingest.decode.lines import LineBuffer
-from streamreplay.ingest.decode.named_fields import NamedFields
+from streamreplay.ingest.decode.named_fields import NamedFields, columns_by_name
 from streamreplay.ingest.decode.options import FieldNames, SourceOptions, label_column
 from streamreplay.ingest.decode.records import MOST_LINES, RecordJoiner, is_no_row
 from streamreplay.ingest.decode.roles import FieldsInUse

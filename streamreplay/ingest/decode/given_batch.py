@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from streamreplay.batch import Batch
 from streamreplay.errors import RecordError
-from streamreplay.features.schema import Schema
 from streamreplay.ingest.dead_letters import Fault
 from streamreplay.ingest.decode.given_rows import GivenRows, WithColumns, column_values, given_rows
-from streamreplay.ingest.decode.header import Layout
-from streamreplay.ingest.decode.options import FieldNames
-from streamreplay.ingest.decode.roles import Choice
 from streamreplay.ingest.decode.rows import Columns
 from streamreplay.labels import Labels
 
@@ -84,40 +78,6 @@ def given_batch(fields: NamedFields, rows: Any, start: int, labels: Labels) -> B
     given, _ = take_rows(fields, rows)
     found = decode_rows(fields, given)
     return found.batch(start, labels, fields.fields.goal, fields.feature_names, fields.schema)
-
-
-def columns_by_name(
-    source: str,
-    layout: Layout | None,
-    fields: FieldNames,
-    features: Sequence[str | int] | None,
-    schema: Schema,
-) -> NamedFields:
-    """Return what the columns of a CSV are used for, by their names.
-
-    Parameters
-    ----------
-    source : str
-        What messages call the stream.
-    layout : Layout or None
-        None before the first line.
-    fields : FieldNames
-        As the job gives them, perhaps by position.
-    features : sequence of str or int, optional
-        As the job gives them.
-    schema : Schema
-    """
-    if layout is None or layout.features is None:
-        return NamedFields("rows", source, fields, None, schema)
-    names, goal = layout.names, fields.goal
-    if goal is not None and goal.field is None:
-        goal = replace(goal, outputs=tuple(names[i] for i in layout.goal))
-    label = None if layout.label is None else names[layout.label]
-    roles = {role: names[i] for role, i in layout.others.items()}
-    asked = None if features is None else layout.asked_for(features)
-    found = NamedFields("rows", source, FieldNames(label, goal=goal, **roles), asked, schema)
-    found.choice = Choice(asked or [], roles, layout.left_out)
-    return found
 
 
 def _with_goal(fields: NamedFields, given: NamedRows, y: Any) -> NamedRows:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, final
 
 from streamreplay.errors import CheckpointError, ConfigError
 from streamreplay.features.schema import Schema
 from streamreplay.ingest.decode.absent_columns import not_a_column
 from streamreplay.ingest.decode.arrow_columns import is_list, reasons_left_out
+from streamreplay.ingest.decode.header import Layout
 from streamreplay.ingest.decode.named_rows import NamedRows, RowDecoder, decide, first_shape
 from streamreplay.ingest.decode.options import ROLES, FieldNames
 from streamreplay.ingest.decode.roles import Choice, FieldsInUse
@@ -162,6 +163,40 @@ class NamedFields:
             with within("schema"):
                 self.schema.load_state_dict(state["schema"])
         self.choice, self.shape = choice, tuple(shape)
+
+
+def columns_by_name(
+    source: str,
+    layout: Layout | None,
+    fields: FieldNames,
+    features: Sequence[str | int] | None,
+    schema: Schema,
+) -> NamedFields:
+    """Return what the columns of a CSV are used for, by their names.
+
+    Parameters
+    ----------
+    source : str
+        What messages call the stream.
+    layout : Layout or None
+        None before the first line.
+    fields : FieldNames
+        As the job gives them, perhaps by position.
+    features : sequence of str or int, optional
+        As the job gives them.
+    schema : Schema
+    """
+    if layout is None or layout.features is None:
+        return NamedFields("rows", source, fields, None, schema)
+    names, goal = layout.names, fields.goal
+    if goal is not None and goal.field is None:
+        goal = replace(goal, outputs=tuple(names[i] for i in layout.goal))
+    label = None if layout.label is None else names[layout.label]
+    roles = {role: names[i] for role, i in layout.others.items()}
+    asked = None if features is None else layout.asked_for(features)
+    found = NamedFields("rows", source, FieldNames(label, goal=goal, **roles), asked, schema)
+    found.choice = Choice(asked or [], roles, layout.left_out)
+    return found
 
 
 @final
