@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("buffers", "pipeline", "rings", "growth")
+PARTS = ("buffers", "pipeline", "rings", "growth", "linear")
 LOADERS = str(Path(__file__).parents[1] / "loaders.py")
 
 
