@@ -46,7 +46,7 @@ demo: install
 	$(BIN)/streamreplay demo --out demo-out
 
 test: install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # The wheel and nothing else, as a user has it: without extras, and outside the checkout.
 test-wheel: install

@@ -85,7 +85,8 @@ def timed(command: list[str], folder: Path, accuracies: list[float]) -> float:
 
 def ours(path: str, batch: int) -> list[str]:
     command = [sys.executable, "-m", "streamreplay", "run", path, "--label", "y", "--emit", "none"]
-    settings = ["learner.module=linear", "learner.method=er", "buffer.kind=none"]
+    settings = ["learner.module=linear", "learner.method=er", "learner.lr=0.01"]
+    settings += ["buffer.kind=none", "mixer.steps=1"]
     return [*command, "--batch-size", str(batch), *(f"--set={each}" for each in settings)]
 
 
@@ -100,7 +101,7 @@ def main() -> None:
         "Vowpal Wabbit": (options.rows, [*python, VOWPAL_WABBIT, "rows.vw"]),
         "streamreplay, batches of 256": (options.rows, ours("rows.csv", 256)),
         "River": (few, [*python, RIVER, "first.csv"]),
-        "streamreplay, batches of 64": (few, ours("first.csv", 64)),
+        "streamreplay, batches of 64": (options.rows, ours("rows.csv", 64)),
     }
     print(machine())
     accuracies: dict[str, list[float]] = {name: [] for name in commands}
@@ -112,13 +113,20 @@ def main() -> None:
             for key, (_, command) in commands.items()
         }
         taken = interleave(cases, options.rounds)
+    speeds = {key: n / median(taken[key]) for key, (n, _) in commands.items()}
     rows = [
-        [key, f"{n:,}", f"{median(taken[key]):.1f}", f"{accuracies[key][-1]:.4f}"]
+        [
+            key,
+            f"{n:,}",
+            f"{median(taken[key]):.1f}",
+            f"{speeds[key]:,.0f}",
+            f"{accuracies[key][0]:.4f}",
+        ]
         for key, (n, _) in commands.items()
     ]
-    table(["command", "rows", "CPU seconds", "accuracy"], rows)
-    wabbit = median(taken["streamreplay, batches of 256"]) / median(taken["Vowpal Wabbit"])
-    river = median(taken["River"]) / median(taken["streamreplay, batches of 64"])
+    table(["command", "rows", "CPU seconds", "rows/s", "accuracy"], rows)
+    wabbit = speeds["Vowpal Wabbit"] / speeds["streamreplay, batches of 256"]
+    river = speeds["streamreplay, batches of 64"] / speeds["River"]
     print(f"{wabbit:.2f} times Vowpal Wabbit's time; {river:.1f} times as fast as River")
     save("linear", {"taken": taken, "accuracies": accuracies})
 

@@ -10,6 +10,7 @@ import pytest
 from tests.fuzz.folders import check_done, finished
 from tests.trust.drive import Done, command
 
+LOGS = ("metrics", "timings", "predictions", "dead_letters")
 READERS = ("tail", "inspect", "report", "compare", "export")
 
 
@@ -74,25 +75,27 @@ def test_fields_of_a_later_version_are_passed_over(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        b"[" * 5000 + b"\n",
-        b"\xff\xfe\n",
-        b'{"kind":"../x","v":1}\n',
-        b'{"kind":"prequential"}\n',
-        b'{"kind":"prequential","learner":7,"position":3}\n',
-        b'{"kind":"retention","v":2,"position":3}\n',
-        b"7\n",
-    ],
+    ("turn", "line"),
+    enumerate(
+        [
+            b"[" * 5000 + b"\n",
+            b"\xff\xfe\n",
+            b'{"kind":"../x","v":1}\n',
+            b'{"kind":"prequential"}\n',
+            b'{"kind":"prequential","learner":7,"position":3}\n',
+            b'{"kind":"retention","v":2,"position":3}\n',
+            b"7\n",
+        ]
+    ),
     ids=range(7),
 )
-def test_a_line_that_is_no_record_is_refused_or_read(line: bytes, run: Path) -> None:
-    for log in ("metrics", "timings", "predictions", "dead_letters"):
+def test_a_line_that_is_no_record_is_refused_or_read(turn: int, line: bytes, run: Path) -> None:
+    pairs = [(log, reader) for log in LOGS for reader in READERS]
+    for log, reader in pairs[turn % 3 :: 3]:  # each pair meets two lines or three
         path = run / f"{log}.jsonl"
         before = path.read_bytes()
         path.write_bytes(before + line)
-        for reader in READERS:
-            check_done(read(reader, run), (reader, log))
+        check_done(read(reader, run), (reader, log))
         path.write_bytes(before)
 
 
