@@ -76,16 +76,18 @@ def test_fields_of_a_later_version_are_passed_over(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("turn", "line"),
-    enumerate(
-        [
-            b"[" * 5000 + b"\n",
-            b"\xff\xfe\n",
-            b'{"kind":"../x","v":1}\n',
-            b'{"kind":"prequential"}\n',
-            b'{"kind":"prequential","learner":7,"position":3}\n',
-            b'{"kind":"retention","v":2,"position":3}\n',
-            b"7\n",
-        ]
+    list(
+        enumerate(
+            [
+                b"[" * 5000 + b"\n",
+                b"\xff\xfe\n",
+                b'{"kind":"../x","v":1}\n',
+                b'{"kind":"prequential"}\n',
+                b'{"kind":"prequential","learner":7,"position":3}\n',
+                b'{"kind":"retention","v":2,"position":3}\n',
+                b"7\n",
+            ]
+        )
     ),
     ids=range(7),
 )
