@@ -144,3 +144,20 @@ def test_the_public_names_are_sorted_and_there() -> None:
     names = streamreplay.ingest.__all__
     assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert all(hasattr(streamreplay.ingest, name) for name in names)
+
+
+@pytest.mark.parametrize(("place", "value"), [(10, 99), (10, 14), (8, 1)])
+def test_npz_that_zip_cannot_unpack(tmp_path: Path, place: int, value: int) -> None:
+    """Of an unknown compression, of one that it is not, encrypted."""
+    path = tmp_path / "rows.npz"
+    np.savez_compressed(path, x=IMAGES, y=DIGITS)
+    data = bytearray(path.read_bytes())
+    at = -1
+    for _ in ("x", "y"):
+        at = data.index(b"PK\1\2", at + 1)  # an entry of the directory at the end
+        data[at + place] = value
+        local = int.from_bytes(data[at + 42 : at + 46], "little")
+        data[local + place - 2] = value
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"rows\.npz: not a readable \.npz file"):
+        list(open_npz(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -130,9 +131,12 @@ def _read(
             return arrays, [name for name in file.files if name not in wanted.values()]
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise SourceError(f"{path.name}: not a readable .npz file ({error})") from None
 
+
+_DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError)
+"""What reading may raise; RuntimeError where an array is encrypted, or of unknown compression."""
 
 _CALLED = {"x": "feature", "y": "label"}  # in messages, as for tables
 
