@@ -247,3 +247,10 @@ def test_of_very_large_arrays_some_rows_are_compared(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(arrays, "_MOST_CHECKED", x.nbytes // 4 + 1)
     monkeypatch.setattr(arrays, "_BLOCK", 40)
     assert np.concatenate([*arrays._blocks(x)])[:, 0].tolist() == [*range(0, 100, 4)]
+
+
+def test_arrays_with_gaps_are_described_by_their_columns() -> None:
+    x = np.ones((4, 3), np.float32)
+    x[1, 2] = np.nan
+    source = ArraySource(x, np.zeros(4, np.int64))
+    assert "array of 3 numbers" in str(source.describe())

@@ -146,6 +146,18 @@ def test_the_public_names_are_sorted_and_there() -> None:
     assert all(hasattr(streamreplay.ingest, name) for name in names)
 
 
+def test_images_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    images = np.ones((4, 2, 3), ">f4")
+    images[2, 1, 1] = np.nan
+    (tmp_path / "x-images-idx3-float").write_bytes(idx(images, 0x0D))
+    (tmp_path / "y").write_bytes(idx(DIGITS))
+    with pytest.raises(ConfigError, match=r"x-images-idx3-float: x must be finite .* row 2 is not"):
+        open_idx(tmp_path / "x-images-idx3-float", tmp_path / "y")
+    np.savez(tmp_path / "rows.npz", x=images.astype(np.float32), y=DIGITS)
+    with pytest.raises(ConfigError, match=r"rows\.npz: x must be finite .* row 2 is not"):
+        open_npz(tmp_path / "rows.npz")
+
+
 @pytest.mark.parametrize(("place", "value"), [(10, 99), (10, 14), (8, 1)])
 def test_npz_that_zip_cannot_unpack(tmp_path: Path, place: int, value: int) -> None:
     """Of an unknown compression, of one that it is not, encrypted."""

@@ -216,7 +216,8 @@ class ArraySource:
         if self.in_use is not None:
             return self.in_use
         rest = self._columns
-        kind = f"array of {' x '.join(map(str, self.feature_shape))} numbers"
+        shape = self._x.dtype["number"].shape if is_table(self._x) else self.feature_shape
+        kind = f"array of {' x '.join(map(str, shape))} numbers"
         goal = {"label": "y"} if rest.target is None else {"target": "target"}
         present = {role: getattr(rest, role) is not None for role in ("id", "time", "weight")}
         for role in ("task", "experience"):

@@ -64,7 +64,10 @@ def open_idx(
             raise ConfigError(
                 f"{label_path.name}: holds labels of shape {list(y.shape)} for {len(x)} images"
             )
-    return ArraySource(x, y, batch_size=batch_size, limit=limit, labels=names)
+    try:
+        return ArraySource(x, y, batch_size=batch_size, limit=limit, labels=names)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{Path(path).name}: {error}") from None
 
 
 def shows_idx(first: bytes) -> bool | None:
