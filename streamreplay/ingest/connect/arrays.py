@@ -168,7 +168,7 @@ class ArraySource:
     @property
     def feature_shape(self) -> tuple[int, ...]:
         """The shape of a row's features."""
-        return self._x.shape[1:]
+        return self._x.dtype["number"].shape if is_table(self._x) else self._x.shape[1:]
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._passes.over(iter(self._next, None), "ArraySource")
@@ -216,8 +216,7 @@ class ArraySource:
         if self.in_use is not None:
             return self.in_use
         rest = self._columns
-        shape = self._x.dtype["number"].shape if is_table(self._x) else self.feature_shape
-        kind = f"array of {' x '.join(map(str, shape))} numbers"
+        kind = f"array of {' x '.join(map(str, self.feature_shape))} numbers"
         goal = {"label": "y"} if rest.target is None else {"target": "target"}
         present = {role: getattr(rest, role) is not None for role in ("id", "time", "weight")}
         for role in ("task", "experience"):
