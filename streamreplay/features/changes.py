@@ -125,7 +125,7 @@ class ColumnChanges:
         self.counts["refused_values"] = self.counts.get("refused_values", 0) + values
 
     def all_there(self, learned: NDArray[np.bool_], n: int) -> None:
-        """Look at n rows in which all columns that are learned from have a value, as ever before.
+        """Count n rows in which all columns that are learned from have a value, as ever before.
 
         ``learned`` says which those are, bool[columns].
         """
@@ -137,7 +137,7 @@ class ColumnChanges:
         self._due = 0
 
     def look(self, columns: ColumnList, x: NDArray[Any], lacking: Lacking = _NOTHING) -> None:
-        """Look at packed rows, the next ones; changes in them can be taken then.
+        """Find the changes in the next packed rows; `take` returns them then.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class ColumnChanges:
         return bool(self._gone_names) and bool(columns.present(x)[:, self._gone].any())
 
     def catch_up(self, columns: ColumnList, lacking: Lacking = _NOTHING) -> None:
-        """Look closely at rows that were only counted, as no column could vanish or be back.
+        """Find when columns had their last values in rows that were only counted so far.
 
         Call it before a column is added or changes its kind, and before the state is saved.
         """
@@ -210,7 +210,7 @@ class ColumnChanges:
     def _look(
         self, columns: ColumnList, present: NDArray[np.bool_], lacking: Lacking, first: int
     ) -> None:
-        """Look at rows of which the first has ``first`` rows before it."""
+        """Find the changes in rows of which the first has ``first`` rows before it."""
         filled = np.asarray(present.any(axis=1))
         numbers = np.flatnonzero(filled) + first + 1  # of rows with any value
         self._filled += len(numbers)
@@ -248,7 +248,7 @@ class ColumnChanges:
         lacks: NDArray[np.bool_],
         numbers: NDArray[np.int64],
     ) -> None:
-        """Look at the values of one column, row by row."""
+        """Find the changes of one column, row by row."""
         first = self._filled - len(numbers) + 1
         last, row, longest, gone = (
             each[i].item() for each in (self._last, self._row, self._longest, self._gone)

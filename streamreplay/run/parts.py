@@ -30,7 +30,7 @@ def learners_of(pipeline: Pipeline) -> dict[str, object]:
 
 
 def follow(source: Source, tell: Callable[[str], None]) -> None:
-    """Let a source wait for more at the end of its files.
+    """Make a source wait for more at the end of its files.
 
     ``tell`` is called with a warning where the last file is rotated or truncated.
 

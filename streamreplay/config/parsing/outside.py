@@ -29,7 +29,7 @@ def imports_of(job: Job) -> list[str]:
 
 
 def reaches_out(job: Job, overrides: Sequence[str] = ()) -> list[str]:
-    """Say which code a job imports, and where it writes or sends things, by key.
+    """Return which code a job imports, and where it writes or sends things, by key.
 
     Parameters
     ----------

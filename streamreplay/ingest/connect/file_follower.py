@@ -58,7 +58,7 @@ class FileFollower:
         return more
 
     def _check_before(self) -> None:
-        """Say if the file before has grown since it was over, as what came then is not read."""
+        """Give notice if the file before has grown since it was over: that is not read."""
         if self._before is None:
             return
         (name, size), self._before = self._before, None

@@ -11,6 +11,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamreplay.features.schema import Schema
+from streamreplay.ingest.decode.bulk import find_module, others_of
 from streamreplay.ingest.decode.cells import is_number
 from streamreplay.ingest.decode.header import Layout
 
@@ -26,7 +28,6 @@ __all__ = ["ArrowCells", "CellReader"]
 ENOUGH = 192
 """Lines from which on it is worth it: a call of pyarrow takes 0.2 ms by itself."""
 
-_MOST_ODD = 0.125  # share of lines that may be left out
 _COLUMN = re.compile(r"CSV column #(\d+)")
 
 
@@ -73,8 +74,6 @@ class CellReader:
         self._decimal = decimal
         self._schema = schema
         self._texts: set[str] = set()  # columns of numbers that have shown something else
-        self._csv: Any = None
-        self._looked = False  # for pyarrow
 
     def read(
         self, lines: list[bytes], delimiter: str, layout: Layout, quotes: Callable[[bytes], bool]
@@ -87,7 +86,7 @@ class CellReader:
         width = len(layout.names)
         if len(lines) < ENOUGH or width < 2 or len(delimiter.encode()) > 1:
             return None
-        if not (self._schema.settled and self._is_installed()):
+        if not self._schema.settled or self._csv is None:
             return None
         data = b"\n".join(lines)
         if _is_plain(data) and (b'"' not in data or quotes(data)):
@@ -99,23 +98,17 @@ class CellReader:
     def _read_usual(self, lines: list[bytes], delimiter: str, layout: Layout) -> ArrowCells | None:
         """Return the cells of lines but for odd ones; None if there is none of these, or many."""
         odd = _odd_lines(lines, delimiter, len(layout.names))
-        if not 0 < len(odd) <= _MOST_ODD * len(lines):
+        rest = others_of(odd, len(lines))
+        if rest is None:
             return None
-        left_out = set(odd)
-        rest = [i for i in range(len(lines)) if i not in left_out]
         data = b"\n".join([lines[i] for i in rest])
         columns = self._columns(data, len(rest), delimiter, layout)
         return None if columns is None else ArrowCells(columns, rest, odd)
 
-    def _is_installed(self) -> bool:
-        if not self._looked:
-            self._looked = True
-            try:
-                from pyarrow import csv  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
-            except ImportError:
-                return False
-            self._csv = csv
-        return self._csv is not None
+    @cached_property
+    def _csv(self) -> Any:
+        """The module that reads; None where pyarrow is not installed."""
+        return find_module("pyarrow") and find_module("pyarrow.csv")
 
     def _columns(self, data: bytes, n: int, delimiter: str, layout: Layout) -> list[Any] | None:
         """Return the cells of n lines by column; None if they cannot be told."""
@@ -150,7 +143,7 @@ class CellReader:
 
     def _table(self, data: bytes, delimiter: str, kinds: Sequence[_Kind]) -> tuple[Any, int | None]:
         """Return a table; None and the column, if known, in which a cell is no number."""
-        import pyarrow as pa  # noqa: PLC0415 - an extra
+        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra
 
         csv = self._csv
         types = {

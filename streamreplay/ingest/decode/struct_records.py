@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 
 from streamreplay.features.schema import NO_VALUE, Schema
+from streamreplay.ingest.decode.bulk import find_module, others_of
 
 __all__ = ["StructReader", "StructValues"]
 
 ENOUGH = 16
 """Records from which on it is worth it."""
 
-_MOST_ODD = 0.125  # share of records that may be left out
 _TRIES = 8  # blocks in a row of which most had to be left out, after which it is not worth it
 
 _Field: TypeAlias = tuple[str, str]  # a name, and what its values are
@@ -62,19 +63,17 @@ class StructReader:
         self._asked = asked
         self._fields: list[_Field] = []
         self._decoder: Any = None
-        self._msgspec: Any = None
         self._tries = _TRIES
-        self._looked = False  # for msgspec
 
     def read(self, lines: list[bytes], others: Sequence[str]) -> StructValues | None:
         """Return the values in lines; None if they have to be read without msgspec.
 
-        ``others`` are the fields with a role. That is so while a column may turn out to be of
-        another kind, and for few lines.
+        That is so while a column may turn out to be of another kind, and for few lines. ``others``
+        are the fields with a role.
         """
         if len(lines) < ENOUGH or not (self._schema.settled and self._tries):
             return None
-        if not self._is_installed():
+        if self._msgspec is None:
             return None
         self._prepare(others)
         try:
@@ -84,23 +83,17 @@ class StructReader:
         except (self._msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         found, odd = self._one_by_one(lines)
-        if not 0 < len(odd) <= _MOST_ODD * len(lines):
+        records = others_of(odd, len(lines))
+        if records is None:
             self._tries -= 1
             return None
         self._tries = _TRIES
-        left_out = set(odd)
-        records = [i for i in range(len(lines)) if i not in left_out]
         return self._values(found, others, records, odd)
 
-    def _is_installed(self) -> bool:
-        if not self._looked:
-            self._looked = True
-            try:
-                import msgspec  # noqa: PLC0415 - an extra
-            except ImportError:
-                return False
-            self._msgspec = msgspec
-        return self._msgspec is not None
+    @cached_property
+    def _msgspec(self) -> Any:
+        """The module that reads; None where it is not installed."""
+        return find_module("msgspec")
 
     def _one_by_one(self, lines: list[bytes]) -> tuple[list[Any], list[int]]:
         """Return the records that can be read, and which lines have none."""
