@@ -16,7 +16,10 @@ from typing import BinaryIO
 
 from streamreplay.commands import main
 
-__all__ = ["Done", "command", "contents"]
+__all__ = ["READERS", "Done", "command", "contents", "read"]
+
+READERS = ("tail", "inspect", "report", "compare", "export")
+"""The commands that read the logs of a run."""
 
 _PATIENCE = 60  # seconds
 
@@ -66,6 +69,17 @@ def command(*arguments: object, patience: int = _PATIENCE) -> Done:
     with out, err:
         shown = [each.read().decode(errors="replace") for each in (out, err)]
     return Done(code, shown[0], shown[1], fault)
+
+
+def read(name: str, run: Path) -> Done:
+    """Read a run with one of `READERS`."""
+    more = {
+        "report": ("--out", run.parent / "page.html"),
+        "compare": (run, "--resamples", 100),
+        "export": ("--format", "csv", "--to", run.parent / "tables"),
+        "tail": ("--once",),
+    }
+    return command(name, run, *more.get(name, ()))
 
 
 def contents(folder: Path) -> dict[str, object]:

@@ -7,27 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.trust.drive import Done, command, contents
+from tests.trust.drive import READERS, Done, command, contents, read
 
 LOGS = ("metrics.jsonl", "predictions.jsonl", "dead_letters.jsonl", "timings.jsonl")
 FILES = (*LOGS, "events.log", ".lock", "job.toml")
-READERS = ("tail", "inspect", "report", "compare", "export")
 
 
 def outside(run: Path) -> dict[str, object]:
     """Return what is around a run folder."""
     whole = contents(run.parents[1])
     return {name: what for name, what in whole.items() if not name.startswith("in/")}
-
-
-def read(name: str, run: Path) -> Done:
-    more = {
-        "report": ("--out", run.parent / "page.html"),
-        "compare": (run, "--resamples", 100),
-        "export": ("--format", "csv", "--to", run.parent / "tables"),
-        "tail": ("--once",),
-    }
-    return command(name, run, *more.get(name, ()))
 
 
 def resume(run: Path) -> Done:

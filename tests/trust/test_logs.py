@@ -8,25 +8,14 @@ from typing import Any
 import pytest
 
 from tests.fuzz.folders import check_done, finished
-from tests.trust.drive import Done, command
+from tests.trust.drive import READERS, read
 
 LOGS = ("metrics", "timings", "predictions", "dead_letters")
-READERS = ("tail", "inspect", "report", "compare", "export")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished("classes, probed") / "run", tmp_path / "run"))
-
-
-def read(name: str, run: Path) -> Done:
-    more = {
-        "report": ("--out", run.parent / "page.html"),
-        "compare": (run, "--resamples", 100),
-        "export": ("--format", "csv", "--to", run.parent / "tables"),
-        "tail": ("--once",),
-    }
-    return command(name, run, *more.get(name, ()))
 
 
 def change(run: Path, kind: str, fields: dict[str, Any]) -> None:
