@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamreplay.features.schema import Schema
 from streamreplay.ingest import CsvSource
 from streamreplay.ingest.decode import arrow_cells
 from streamreplay.ingest.decode.arrow_cells import ArrowCells, CellReader
+from tests.ingest.bulk import Came
+from tests.ingest.bulk import read as bulk_read
 
 ROWS = 600
 HEADER = "id,size,temp,colour,when,y"
-SETTINGS: dict[str, Any] = {"batch_size": 50, "id": "id", "label": "y"}
 
 
 def line(i: int) -> str:
@@ -25,42 +25,20 @@ def line(i: int) -> str:
     )
 
 
-def read(
-    path: Path, monkeypatch: pytest.MonkeyPatch, *, bulk: bool, **options: Any
-) -> tuple[list[Any], list[Any], dict[str, int], list[ArrowCells | None]]:
-    """Return rows, what was put aside, misfits, and what each call of pyarrow returned."""
-    calls: list[ArrowCells | None] = []
-    original = CellReader.read
-
-    def spy(self: CellReader, *args: Any) -> ArrowCells | None:
-        calls.append(original(self, *args))
-        return calls[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CellReader, "read", spy)
-        patch.setattr(arrow_cells, "ENOUGH", 2 if bulk else 1 << 30)
-        patch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", 3000)
-        aside: list[Any] = []
-        schema = Schema(infer_rows=10)
-        given = {**SETTINGS, "on_dead": aside.append, "schema": schema, **options}
-        source = CsvSource(path, **given)
-        rows = []
-        for batch in source:
-            assert batch.id is not None
-            x, y, ids = map(bytes, np.ascontiguousarray(batch.x)), batch.y, batch.id
-            rows += list(zip(x, y.tolist(), ids.tolist(), strict=True))
-        return rows, aside, schema.misfits, calls
+def read(path: Path, monkeypatch: pytest.MonkeyPatch, *, bulk: bool, **options: Any) -> Came:
+    return bulk_read(CsvSource, arrow_cells, CellReader, path, monkeypatch, bulk=bulk, **options)
 
 
 def same(path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[ArrowCells | None]:
     """Check that both ways give the same, and return what pyarrow gave."""
     one_by_one = read(path, monkeypatch, bulk=False, **options)
     in_bulk = read(path, monkeypatch, bulk=True, **options)
-    assert set(one_by_one[3]) == {None}
-    assert in_bulk[:3] == one_by_one[:3]
-    assert any(cells is not None for cells in in_bulk[3])
-    assert len(in_bulk[0]) + len(in_bulk[1]) >= ROWS
-    return in_bulk[3]
+    assert set(one_by_one.calls) == {None}
+    assert (in_bulk.rows, in_bulk.aside) == (one_by_one.rows, one_by_one.aside)
+    assert in_bulk.schema.misfits == one_by_one.schema.misfits
+    assert any(cells is not None for cells in in_bulk.calls)
+    assert len(in_bulk.rows) + len(in_bulk.aside) >= ROWS
+    return in_bulk.calls
 
 
 def write(path: Path, lines: list[str], end: str = "\n") -> Path:
@@ -156,4 +134,6 @@ def test_it_reads_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = write(tmp_path / "a.csv", list(map(line, range(ROWS))))
     expected = read(path, monkeypatch, bulk=False)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    assert read(path, monkeypatch, bulk=True)[:3] == expected[:3]
+    found = read(path, monkeypatch, bulk=True)
+    assert (found.rows, found.aside) == (expected.rows, expected.aside)
+    assert found.schema.misfits == expected.schema.misfits

@@ -6,16 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from streamreplay.features.schema import Schema
 from streamreplay.ingest import JsonlSource
 from streamreplay.ingest.decode import struct_records
 from streamreplay.ingest.decode.struct_records import StructReader, StructValues
+from tests.ingest.bulk import Came
+from tests.ingest.bulk import read as bulk_read
 
 ROWS = 300
-SETTINGS: dict[str, Any] = {"batch_size": 50, "id": "id", "label": "y"}
 
 
 def line(i: int) -> str:
@@ -26,45 +25,23 @@ def line(i: int) -> str:
     )
 
 
-def read(
-    path: Path, monkeypatch: pytest.MonkeyPatch, *, bulk: bool, **options: Any
-) -> tuple[list[Any], list[Any], Schema, list[StructValues | None]]:
-    """Return rows, what was put aside, the schema, and what each call of msgspec returned."""
-    calls: list[StructValues | None] = []
-    original = StructReader.read
-
-    def spy(self: StructReader, *args: Any) -> StructValues | None:
-        calls.append(original(self, *args))
-        return calls[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StructReader, "read", spy)
-        patch.setattr(struct_records, "ENOUGH", 2 if bulk else 1 << 30)
-        patch.setattr("streamreplay.ingest.connect.byte_stream.BLOCK", 3000)
-        aside: list[Any] = []
-        schema = Schema(infer_rows=10)
-        given = {**SETTINGS, "on_dead": aside.append, "schema": schema, **options}
-        rows = []
-        source = JsonlSource(path, **given)
-        for batch in source:
-            x = map(bytes, np.ascontiguousarray(batch.x))
-            labels = [None if y < 0 else source.labels.names[y] for y in batch.y.tolist()]
-            ids = [""] * len(batch) if batch.id is None else batch.id.tolist()
-            rows += list(zip(x, labels, ids, strict=True))
-        return rows, aside, schema, calls
+def read(path: Path, monkeypatch: pytest.MonkeyPatch, *, bulk: bool, **options: Any) -> Came:
+    return bulk_read(
+        JsonlSource, struct_records, StructReader, path, monkeypatch, bulk=bulk, **options
+    )
 
 
 def same(path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[StructValues | None]:
     """Check that both ways give the same, and return what msgspec gave."""
     one_by_one = read(path, monkeypatch, bulk=False, **options)
     in_bulk = read(path, monkeypatch, bulk=True, **options)
-    assert set(one_by_one[3]) == {None}
-    assert in_bulk[:2] == one_by_one[:2]
-    states = [each.state_dict() for each in (in_bulk[2], one_by_one[2])]
+    assert set(one_by_one.calls) == {None}
+    assert (in_bulk.rows, in_bulk.aside) == (one_by_one.rows, one_by_one.aside)
+    states = [each.schema.state_dict() for each in (in_bulk, one_by_one)]
     for part in ("columns", "misfits", "categories"):
         assert states[0][part] == states[1][part]
-    assert len(in_bulk[0]) + len(in_bulk[1]) >= ROWS
-    return in_bulk[3]
+    assert len(in_bulk.rows) + len(in_bulk.aside) >= ROWS
+    return in_bulk.calls
 
 
 def write(path: Path, lines: list[str], end: str = "\n") -> Path:
@@ -130,7 +107,7 @@ def test_lines_of_arrays_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
     lines = [*map(line, range(ROWS)), *["[0, 1]", "[1, 0]"] * 100]
     path = write(tmp_path / "a.jsonl", lines)
     same(path, monkeypatch)
-    assert len(read(path, monkeypatch, bulk=False)[1]) == 200
+    assert len(read(path, monkeypatch, bulk=False).aside) == 200
 
 
 def test_only_the_features_that_are_asked_for(
@@ -165,4 +142,5 @@ def test_it_reads_without_msgspec(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = write(tmp_path / "a.jsonl", list(map(line, range(ROWS))))
     expected = read(path, monkeypatch, bulk=False)
     monkeypatch.setitem(sys.modules, "msgspec", None)
-    assert read(path, monkeypatch, bulk=True)[:2] == expected[:2]
+    found = read(path, monkeypatch, bulk=True)
+    assert (found.rows, found.aside) == (expected.rows, expected.aside)
